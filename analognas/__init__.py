@@ -1,0 +1,3 @@
+"""Neural architecture search for analog in-memory computing chips."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,5 @@
+"""`python -m analognas` is the command line."""
+
+from analognas.cli import main
+
+main()

@@ -1,0 +1,219 @@
+"""The stage ``characterize`` for a flow: one Prefect task run per chunk, the work itself in other processes.
+
+Prefect's own process runner was tried and is not used: every worker of it starts an ephemeral server of its own
+(28 s on two cores before the first result), and a worker that is killed leaves its future pending for ever. So
+task runs stay in threads of the driver, and only ``analognas.stages.characterize.measure`` leaves the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextvars import ContextVar
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from analognas.errors import StageError
+from analognas.orchestration import cached, current
+from analognas.workers import initialise, workers
+
+if TYPE_CHECKING:
+    from analognas.orchestration import Session
+    from analognas.stages.characterize import Job
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Report = Callable[[float, float, str], None]
+
+#: How often a chunk is tried whose worker process dies.
+ATTEMPTS = 3
+#: More task runs than this tell nobody more.
+_MOST_CHUNKS = 64
+_ARTIFACT_SECONDS = 2.0
+
+
+def characterize(chunk_task: Any) -> Any:
+    """Characterize what has no result yet, then assemble the table: the body of the Prefect task ``characterize``.
+
+    Args:
+        chunk_task: the Prefect task that calls :func:`measure_chunk`; it is mapped over the chunks' numbers.
+
+    Returns:
+        The stage's summary, or Prefect's state ``Cached``.
+
+    Raises:
+        StageError: if workers keep dying; what was finished is kept.
+    """
+    here = current()
+    summary = here.run("characterize", lambda report: _characterize(here, report, chunk_task))
+    return cached() if summary is None else summary
+
+
+def measure_chunk(chunk: int) -> int:
+    """Characterize the architectures of one chunk and store each result at once: the body of a Prefect task.
+
+    Returns:
+        How many were characterized.
+    """
+    work = _work.get()
+    if work is None:
+        raise StageError("No characterization is going on: only the task `characterize` maps over chunks.")
+    return work.measure(chunk)
+
+
+def worth_another_attempt(_task: Any, _run: Any, state: Any) -> bool:
+    """Return whether a task run failed because of the machine (for Prefect's ``retry_condition_fn``)."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, BrokenProcessPool | MemoryError | ConnectionError)
+
+
+def chunked(jobs: Sequence[Item], processes: int) -> list[list[Item]]:
+    """Return the jobs in at most 64 chunks of about equal size (more only if there are more processes)."""
+    count = min(len(jobs), max(_MOST_CHUNKS, processes))
+    return [list(jobs[start::count]) for start in range(count)]
+
+
+class Pool:
+    """Worker processes of one thread each that end with their parent; may be used from several threads.
+
+    A worker that dies takes the work of the others with it (``BrokenProcessPool``); the next submission starts
+    new workers.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._lock = threading.Lock()
+        self._executor: ProcessPoolExecutor | None = self._start()
+
+    def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+        """Call ``function`` with ``item`` in a worker, which imports it from the installed package.
+
+        Raises:
+            StageError: after :meth:`close`.
+        """
+        with self._lock:
+            if self._executor is None:
+                raise StageError("The workers have been ended because another characterization failed.")
+            try:
+                return self._executor.submit(function, item)
+            except BrokenProcessPool:
+                self._executor.shutdown()
+                self._executor = self._start()
+                return self._executor.submit(function, item)
+
+    def close(self) -> None:
+        """End the workers, also in the middle of their work: it is cheap to lose, and long to wait for."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            for process in list((executor._processes or {}).values()):
+                process.terminate()
+            executor.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self) -> ProcessPoolExecutor:
+        context = get_context("spawn")
+        return ProcessPoolExecutor(self._processes, context, initializer=initialise, initargs=(os.getpid(),))
+
+
+class _Work:
+    """The characterizations that are going on."""
+
+    def __init__(self, here: Session, jobs: Sequence[Job], report: Report) -> None:
+        self._paths = here.paths
+        self._report = report
+        self._lock = threading.Lock()
+        self._total, self._done = len(jobs), 0
+        self.processes = 1 if here.params.run.runner == "serial" else workers(here.params.run.workers)
+        # The largest first, so that no long one is left for the end.
+        self.chunks = chunked(sorted(jobs, key=lambda job: -job.architecture.params), self.processes)
+        self.pool = Pool(min(self.processes, len(jobs)))
+
+    def measure(self, number: int) -> int:
+        from analognas.stages import characterize as stage
+
+        todo = self.chunks[number]
+        size = len(todo)
+        futures = {self.pool.submit(stage.measure, job): job for job in todo}
+        try:
+            for future in as_completed(futures):
+                job, result = futures[future], future.result()
+                stage.store(job, result, self._paths)
+                todo.remove(job)  # another attempt leaves it out
+                with self._lock:
+                    self._done += 1
+                    self._report(self._done, self._total, stage.describe(result))
+        except CancelledError:
+            raise StageError("The characterization was ended because another one failed.") from None
+        return size
+
+
+_work: ContextVar[_Work | None] = ContextVar("analognas_work", default=None)
+
+
+def _characterize(here: Session, report: Report, chunk_task: Any) -> dict[str, Any]:
+    from prefect.futures import as_completed as prefect_as_completed
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    from analognas.environment import check_environment
+    from analognas.stages import characterize as stage
+
+    check_environment(here.paths, "characterize")
+    jobs = stage.pending(here.params, here.paths)
+    report(0, len(jobs), f"{len(jobs)} architectures to characterize")
+    if jobs:
+        shown = _ProgressArtifact(len(jobs))
+
+        def both(done: float, total: float, text: str) -> None:
+            report(done, total, text)
+            shown.update(done)
+
+        work = _Work(here, jobs, both)
+        token = _work.set(work)
+        try:
+            threads: ThreadPoolTaskRunner[int] = ThreadPoolTaskRunner(max_workers=work.processes)
+            with threads as runner:
+                try:
+                    futures = runner.map(chunk_task, {"chunk": list(range(len(work.chunks)))})
+                    for future in prefect_as_completed(futures):
+                        future.result()
+                finally:
+                    work.pool.close()
+        except BrokenProcessPool as error:
+            raise StageError(
+                f"Worker processes died {ATTEMPTS} times without a result; is there enough memory? "
+                "What was finished is kept: run again, with a smaller run.workers."
+            ) from error
+        finally:
+            _work.reset(token)
+    return stage.assemble(here.params, here.paths)
+
+
+class _ProgressArtifact:
+    """How far the stage is, in Prefect; that it cannot be shown is no reason to fail."""
+
+    def __init__(self, total: int) -> None:
+        from prefect.artifacts import create_progress_artifact
+
+        self._total = total
+        self._identity: Any = None
+        self._last = time.monotonic()
+        with contextlib.suppress(Exception):
+            self._identity = create_progress_artifact(
+                0.0, key="characterize-progress", description=f"{total} architectures to characterize"
+            )
+
+    def update(self, done: float) -> None:
+        """Show how many are done, at most every two seconds."""
+        from prefect.artifacts import update_progress_artifact
+
+        now = time.monotonic()
+        if self._identity is None or (now - self._last < _ARTIFACT_SECONDS and done < self._total):
+            return
+        self._last = now
+        with contextlib.suppress(Exception):
+            update_progress_artifact(self._identity, 100.0 * done / self._total)

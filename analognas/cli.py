@@ -1,0 +1,221 @@
+"""The command line. Exit codes: 0 done, 1 failed, 2 bad input (one sentence, nothing touched)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analognas import __version__
+from analognas.errors import AnalogNASError
+
+if TYPE_CHECKING:
+    from analognas.workspace import Paths
+
+
+class _Group(click.Group):
+    """Turns the errors of the library into one sentence and an exit code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line."""
+        try:
+            return super().main(*args, **kwargs)
+        except AnalogNASError as error:
+            click.echo(f"analognas: {error}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("analognas: interrupted; what was finished is kept, run again to go on.", err=True)
+            sys.exit(1)
+
+
+def _overrides(command: Any) -> Any:
+    for option in (
+        click.option("--max-params", metavar="N", help="Most trainable parameters, e.g. 50k."),
+        click.option("--path", metavar="DIR", help="Folder or archive that holds the dataset."),
+        click.option("--dataset", metavar="NAME", help="Dataset, see `analognas datasets`."),
+        click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
+                     help="Write a value into params.yaml first; repeatable."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+
+def _assignments(given: Sequence[str], dataset: str | None, path: str | None, max_params: str | None) -> list[str]:
+    if path is not None:
+        path = str(Path(path).expanduser().resolve())
+    short = {"dataset.name": dataset, "dataset.path": path, "space.max_params": max_params}
+    return [*given, *(f"{key}={value}" for key, value in short.items() if value is not None)]
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="analognas")
+def main() -> None:
+    """Find neural architectures that stay accurate on analog in-memory computing chips."""
+
+
+@main.command()
+@_overrides
+@_json
+@click.option("--verbose", is_flag=True, help="Show Prefect's log.")
+def run(
+    assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
+    as_json: bool, verbose: bool,
+) -> None:  # fmt: skip
+    """Run the pipeline of this workspace: only what is not up to date."""
+    from analognas.console import PipelineProgress, StageProgress
+    from analognas.environment import record
+    from analognas.params import override
+    from analognas.workspace import Paths
+
+    paths = Paths.find()
+    params = override(paths.params, _assignments(assignments, dataset, path, max_params))
+    paths.clean()
+    with StageProgress("dataset", visible=not as_json) as reading:
+        record(params, paths, reading.update)
+
+    from analognas.orchestration import Freshness, run_pipeline
+
+    freshness = Freshness.of(paths, params)
+    if freshness.done:
+        click.echo("Every stage is up to date and tracked: nothing to do.", err=True)
+    else:
+        with PipelineProgress(params, visible=not as_json) as progress:
+            run_pipeline(paths, params, freshness=freshness, progress=progress.update, verbose=verbose)
+    _report(paths, as_json)
+
+
+@main.command()
+@click.argument("name")
+@_json
+def stage(name: str, as_json: bool) -> None:
+    """Run one stage as `dvc repro` does: sample, characterize, fit, search or train."""
+    from analognas.console import StageProgress
+    from analognas.params import Params
+    from analognas.stages import run_stage
+    from analognas.workspace import Paths
+
+    paths = Paths.find()
+    params = Params.load(paths.params)
+    with StageProgress(name, visible=not as_json) as progress:
+        summary = run_stage(name, params, paths, progress.update)
+    if as_json:
+        click.echo(json.dumps(summary, sort_keys=True))
+
+
+@main.command()
+@_json
+def report(as_json: bool) -> None:
+    """Show what the last run found."""
+    from analognas.workspace import Paths
+
+    _report(Paths.find(), as_json)
+
+
+@main.command()
+@click.argument("target", type=click.Path(path_type=Path))
+@_overrides
+@_json
+def init(
+    target: Path, assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Make a workspace in TARGET: parameters, stages, flow, git and DVC."""
+    from analognas.template import create
+
+    paths = create(target, _assignments(assignments, dataset, path, max_params))
+    if as_json:
+        click.echo(json.dumps({"workspace": str(paths.root)}))
+    else:
+        click.echo(f"Made {paths.root}. Go on with: cd {target} && analognas run")
+
+
+@main.command()
+@click.option("--update", is_flag=True, help="Record the versions and the dataset of this workspace anew.")
+@_json
+def doctor(update: bool, as_json: bool) -> None:
+    """Tell what is installed, whether it fits together, and what to do if not."""
+    from analognas.doctor import diagnose
+
+    if update:
+        from analognas.environment import record
+        from analognas.params import Params
+        from analognas.workspace import Paths
+
+        paths = Paths.find()
+        record(Params.load(paths.params), paths)
+    findings = diagnose()
+    if as_json:
+        click.echo(json.dumps([vars(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            click.echo(f"{'ok ' if finding.ok else '!! '} {finding.text}")
+    if not all(finding.ok for finding in findings if finding.needed):
+        sys.exit(1)
+
+
+@main.command()
+@_json
+def datasets(as_json: bool) -> None:
+    """List the datasets that can be named in params.yaml."""
+    from analognas.datasets import catalogue
+
+    entries = catalogue()
+    if as_json:
+        click.echo(json.dumps([entry.to_dict() for entry in entries]))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "input", "classes", "licence", "source")
+    for entry in entries:
+        shape = "x".join(map(str, entry.input_shape)) if entry.input_shape else "any"
+        table.add_row(entry.name, shape, str(entry.classes or "any"), entry.licence, entry.source)
+    Console().print(table)
+
+
+@main.command()
+@_json
+def spaces(as_json: bool) -> None:
+    """Show the configuration space: that of this workspace, or those of the datasets known by name."""
+    from analognas.errors import WorkspaceError
+    from analognas.params import Params
+    from analognas.search_spaces import ConfigSpace
+    from analognas.search_spaces.config_space import DATASETS
+    from analognas.stages import _inputs
+    from analognas.workspace import Paths
+
+    try:
+        paths = Paths.find()
+        described = [_inputs.space(Params.load(paths.params), paths)]
+    except WorkspaceError:
+        described = [ConfigSpace(name) for name in DATASETS]
+    if as_json:
+        click.echo(json.dumps([space.to_dict() for space in described]))
+    else:
+        click.echo("\n\n".join(str(space) for space in described))
+
+
+def _report(paths: Paths, as_json: bool) -> None:
+    from analognas.report import collect, render, where_to_look
+
+    found = collect(paths)
+    if as_json:
+        click.echo(json.dumps(found, sort_keys=True))
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(render(found))
+    for line in where_to_look(paths):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    main()

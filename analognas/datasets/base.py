@@ -1,0 +1,220 @@
+"""What a dataset is: images, labels, a fixed split, and digests that say exactly which data they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analognas.errors import DatasetError
+
+if TYPE_CHECKING:
+    import torch
+
+PARTS = ("train", "validation", "test")
+SPLIT_SEED = 0
+"""Seed of every split that analognas makes itself; ``base.seed`` never moves an image to another part."""
+
+Bytes = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.int64]
+Progress = Callable[[float, float, str], None]
+"""Called with how much is done, how much there is (images or bytes), and what is being done."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a loader is given: the ``dataset`` section of ``params.yaml``, a split seed, a progress callback.
+
+    ``image_size`` is the side of the square images in pixels, ``channels`` 1 (grey) or 3 (RGB); ``None``
+    leaves the choice to the dataset.
+    """
+
+    path: str | None = None
+    image_size: int | None = None
+    channels: int | None = None
+    split_seed: int = SPLIT_SEED
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a dataset: ``x`` images, uint8 (N, C, H, W), ``y`` class indices, int64 (N,); read-only."""
+
+    x: Bytes
+    y: Integers
+
+    def __post_init__(self) -> None:
+        self.x.setflags(write=False)
+        self.y.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """An image classification dataset in memory.
+
+    ``input_shape`` is (channels, height, width). ``scale`` is the largest raw value that the format allows
+    (255, or 16 for the digits); ``mean`` and ``std`` (population) are per channel, of ``x / scale`` over the
+    training part; the std of a constant channel is 1. ``digest`` identifies images and labels, whatever files
+    they came from; ``split_digest`` says which of them are in which part. Make one with ``assemble``.
+    """
+
+    name: str
+    input_shape: tuple[int, int, int]
+    classes: int
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    scale: float
+    licence: str
+    digest: str
+    split_digest: str
+
+    def part(self, name: str) -> Split:
+        """Return the part ``train``, ``validation`` or ``test``; ``DatasetError`` for any other name."""
+        if name not in PARTS:
+            raise DatasetError(f"A dataset has no part {name!r}; the parts are {', '.join(PARTS)}.")
+        split: Split = getattr(self, name)
+        return split
+
+    def tensors(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the images of a part, float32 (N, C, H, W), normalised per channel, and labels, int64 (N,).
+
+        A fresh copy at each call; the images take four bytes per pixel and channel.
+        """
+        import torch
+
+        split = self.part(part)
+        images = split.x.astype(np.float32)
+        for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
+            images[:, channel] -= np.float32(mean * self.scale)
+            images[:, channel] *= np.float32(1 / (std * self.scale))
+        return torch.from_numpy(images), torch.from_numpy(split.y.copy())
+
+
+def assemble(
+    name: str,
+    x: Bytes,
+    y: npt.ArrayLike,
+    split: Mapping[str, npt.ArrayLike],
+    *,
+    class_names: Sequence[str],
+    scale: float = 255.0,
+    licence: str = "unknown",
+) -> Dataset:
+    """Return the dataset of all images ``x``, uint8 (N, C, H, W), and labels ``y`` (N,), split by index.
+
+    The order of ``x`` has to be canonical (the same whatever files the images came from), because ``digest``
+    depends on it. ``split`` maps each of train, validation and test to indices into ``x``.
+    Raises ``DatasetError`` for wrong types or shapes, labels out of range, an empty or overlapping part, or a
+    class that has no training image.
+    """
+    labels = np.ascontiguousarray(y, dtype=np.int64)
+    if x.dtype != np.uint8 or x.ndim != 4 or 0 in x.shape:
+        raise DatasetError(f"The images of dataset {name} have to be uint8 (N, C, H, W); they are {x.dtype} {x.shape}.")
+    if labels.shape != (len(x),):
+        raise DatasetError(
+            f"Dataset {name} has {len(x)} images but labels of shape {labels.shape}; give one per image."
+        )
+    classes = len(class_names)
+    if classes < 2 or len(set(class_names)) != classes:
+        raise DatasetError(f"Dataset {name} needs at least 2 classes with different names, not {list(class_names)}.")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DatasetError(
+            f"The labels of dataset {name} span {labels.min()} to {labels.max()}; "
+            f"{classes} classes allow 0 to {classes - 1}."
+        )
+    indices = _checked_split(name, split, len(labels))
+    missing = set(range(classes)) - set(np.unique(labels[indices["train"]]).tolist())
+    if missing:
+        raise DatasetError(
+            f"Class {class_names[min(missing)]!r} of dataset {name} has no training image; add images of it."
+        )
+    x = np.ascontiguousarray(x)
+    parts = {part: Split(x[index], labels[index]) for part, index in indices.items()}
+    mean, std = _moments(parts["train"].x, scale)
+    return Dataset(
+        name=name,
+        input_shape=(x.shape[1], x.shape[2], x.shape[3]),
+        classes=classes,
+        class_names=tuple(class_names),
+        **parts,
+        mean=mean,
+        std=std,
+        scale=float(scale),
+        licence=licence,
+        digest=_digest(("x", x), ("y", labels)),
+        split_digest=_digest(*indices.items()),
+    )
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Return what ``data/dataset.json`` records: JSON-serializable, the same for the same data anywhere."""
+    return {
+        "name": dataset.name,
+        "input_shape": list(dataset.input_shape),
+        "classes": dataset.classes,
+        "digest": dataset.digest,
+        "split_digest": dataset.split_digest,
+        "sizes": {part: len(dataset.part(part)) for part in PARTS},
+        "licence": dataset.licence,
+    }
+
+
+def _checked_split(name: str, split: Mapping[str, npt.ArrayLike], size: int) -> dict[str, Integers]:
+    """Return the indices of the three parts as int64, after checking that they are disjoint and not empty."""
+    if set(split) != set(PARTS):
+        raise DatasetError(f"Dataset {name} has the parts {sorted(split)}; it needs {', '.join(PARTS)}.")
+    indices = {part: np.asarray(split[part], dtype=np.int64) for part in PARTS}
+    used = np.zeros(size, dtype=bool)
+    for part, index in indices.items():
+        if len(index) == 0:
+            raise DatasetError(f"The {part} part of dataset {name} would be empty; add images.")
+        if index.min() < 0 or index.max() >= size:
+            raise DatasetError(f"The {part} part of dataset {name} names images that are not there.")
+        if used[index].any() or len(np.unique(index)) != len(index):
+            raise DatasetError(f"The {part} part of dataset {name} holds an image that is already in use.")
+        used[index] = True
+    return indices
+
+
+def _moments(x: Bytes, scale: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and population std per channel of ``x / scale``.
+
+    From histograms, in integers, so that they are the same on every platform and for any summation order.
+    """
+    channels = x.shape[1]
+    counts = np.zeros((channels, 256), dtype=np.int64)
+    for start in range(0, len(x), 1000):  # bincount works on 8-byte copies: keep them small
+        for channel in range(channels):
+            counts[channel] += np.bincount(x[start : start + 1000, channel].ravel(), minlength=256)
+    means, stds = [], []
+    for row in counts.tolist():
+        n = sum(row)
+        first = sum(value * count for value, count in enumerate(row))
+        second = sum(value * value * count for value, count in enumerate(row))
+        variance = (n * second - first * first) / (n * n)
+        means.append(first / n / scale)
+        stds.append(math.sqrt(variance) / scale if variance > 0 else 1.0)
+    return tuple(means), tuple(stds)
+
+
+def _digest(*arrays: tuple[str, Bytes | Integers]) -> str:
+    """Return the SHA-256 (hexadecimal) of names, shapes, types and little-endian C-order bytes of arrays."""
+    digest = hashlib.sha256()
+    for name, array in arrays:
+        canonical = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        digest.update(json.dumps([name, list(array.shape), canonical.dtype.str]).encode() + b"\n")
+        digest.update(canonical.data)
+    return digest.hexdigest()

@@ -1,0 +1,80 @@
+"""``analognas doctor``: one line for everything that has to fit together."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+_TOOLS = ("torch", "aihwkit", "xgboost", "prefect", "dvc", "mlflow")
+_MINIMUM, _BEYOND = (3, 11), (3, 14)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: whether it is well, what there is and what to do, whether it is needed."""
+
+    name: str
+    ok: bool
+    text: str
+    needed: bool = True
+
+
+def diagnose() -> list[Finding]:
+    """Return one finding for everything that has to fit together."""
+    return [_python(), *map(_package, _TOOLS), _compiled_tiles(), _fastapi(), _git(), _cuda()]
+
+
+def _python() -> Finding:
+    here = ".".join(map(str, sys.version_info[:3]))
+    ok = _MINIMUM <= sys.version_info[:2] < _BEYOND
+    return Finding("python", ok, f"Python {here}" + ("" if ok else ": install Python 3.11, 3.12 or 3.13"))
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, f"{name} {version(name)}")
+    except PackageNotFoundError:
+        return Finding(name, False, f"{name} is not installed: pip install analognas again in this environment")
+
+
+def _compiled_tiles() -> Finding:
+    # analognas computes with the pure-torch tiles, so this is worth knowing but nothing depends on it.
+    try:
+        from analognas.hardware.rpu_config import compiled_tiles_problem
+
+        problem = compiled_tiles_problem()
+    except ImportError as error:
+        return Finding(
+            "torch tiles", False, f"aihwkit cannot be loaded ({error}): see the versions in requirements.lock"
+        )
+    if problem is None:
+        return Finding("compiled tiles", True, "aihwkit's compiled tiles match torch", needed=False)
+    return Finding("compiled tiles", False, f"{problem} (analognas uses the pure-torch tiles and works)", needed=False)
+
+
+def _fastapi() -> Finding:
+    try:
+        installed = version("fastapi")
+    except PackageNotFoundError:
+        return Finding("fastapi", False, "fastapi is not installed: Prefect needs it")
+    ok = tuple(int(part) for part in installed.split(".")[:2]) < (0, 155)
+    remedy = "" if ok else ": Prefect 3.8 fails with it, pip install 'fastapi<0.155'"
+    return Finding("fastapi", ok, f"fastapi {installed}{remedy}")
+
+
+def _git() -> Finding:
+    ok = shutil.which("git") is not None
+    text = "git" if ok else "git is not installed: runs work, but nothing is versioned"
+    return Finding("git", ok, text, needed=False)
+
+
+def _cuda() -> Finding:
+    try:
+        import torch
+    except ImportError:
+        return Finding("device", False, "torch cannot be loaded")
+    if torch.cuda.is_available():
+        return Finding("device", True, f"{torch.cuda.get_device_name()} (base.device: cuda)", needed=False)
+    return Finding("device", True, "no CUDA device: networks are trained on the CPU", needed=False)

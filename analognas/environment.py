@@ -1,0 +1,101 @@
+"""What results depend on besides parameters: the data itself and the versions of what computed them.
+
+The drivers write both as small JSON files into the workspace, DVC sees them as parameters of the stages, and a
+stage refuses to run against other data or versions than the ones recorded.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import MismatchError
+from analognas.files import read_json, write_json
+from analognas.stages import PROTOCOLS, Progress
+
+if TYPE_CHECKING:
+    from analognas.datasets import Dataset
+    from analognas.params import Params
+    from analognas.workspace import Paths
+
+_PACKAGES = ("aihwkit", "scikit-learn", "torch", "xgboost")
+_REMEDY = "`analognas doctor --update` records it anew, and the stages that depend on it run again"
+
+
+def current_environment() -> dict[str, Any]:
+    """Return the protocol version of each stage and the versions of the packages that decide results."""
+    return {"protocol": dict(PROTOCOLS), **{package: version(package) for package in _PACKAGES}}
+
+
+def load_dataset(params: Params, paths: Paths, progress: Progress | None = None) -> Dataset:
+    """Return the dataset that the parameters name; a relative path is relative to the workspace."""
+    from analognas.datasets import load
+
+    return load(**dataset_arguments(params, paths), progress=progress)
+
+
+def dataset_arguments(params: Params, paths: Paths) -> dict[str, Any]:
+    """Return the arguments of ``datasets.load`` that the parameters stand for."""
+    path = params.dataset.path
+    place = None if path is None else str(paths.root / Path(path).expanduser())
+    return params.dataset.model_dump() | {"path": place}
+
+
+def record(params: Params, paths: Paths, progress: Progress | None = None) -> None:
+    """Write ``data/environment.json`` and ``data/dataset.json`` where they do not say what is true.
+
+    Raises:
+        DatasetError: if the dataset cannot be read; nothing is written then.
+    """
+    from analognas.datasets import describe
+
+    for path, truth in (
+        (paths.dataset, describe(load_dataset(params, paths, progress))),
+        (paths.environment, current_environment()),
+    ):
+        if not path.exists() or path.read_bytes() != _bytes(truth):
+            write_json(path, truth)
+
+
+def check_environment(paths: Paths, stage: str) -> None:
+    """Refuse to run a stage with other versions than the recorded ones.
+
+    Raises:
+        MismatchError: naming what differs.
+    """
+    recorded = read_json(paths.environment, remedy=_REMEDY)
+    now = current_environment()
+    names = [f"protocol of {stage}", *_PACKAGES]
+    pairs = [
+        (recorded.get("protocol", {}).get(stage), now["protocol"][stage]),
+        *((recorded.get(package), now[package]) for package in _PACKAGES),
+    ]
+    for name, (then, is_now) in zip(names, pairs, strict=True):
+        if then != is_now:
+            raise MismatchError(f"data/environment.json records {name} {then}, here it is {is_now}: {_REMEDY}.")
+
+
+def check_dataset(params: Params, paths: Paths) -> Dataset:
+    """Return the dataset after comparing it with ``data/dataset.json``.
+
+    Raises:
+        MismatchError: if it is not the recorded one.
+    """
+    from analognas.datasets import describe
+
+    dataset = load_dataset(params, paths)
+    recorded = read_json(paths.dataset, remedy=_REMEDY)
+    now = describe(dataset)
+    for key, value in now.items():
+        if recorded.get(key) != value:
+            raise MismatchError(
+                f"data/dataset.json records {key} {recorded.get(key)!r}, the dataset has {value!r}: {_REMEDY}."
+            )
+    return dataset
+
+
+def _bytes(data: Any) -> bytes:
+    import json
+
+    return (json.dumps(data, sort_keys=True, indent=2) + "\n").encode()

@@ -1,0 +1,59 @@
+"""Every exception that analognas raises on purpose.
+
+``InputError`` and its children are what a user can mend: the command line prints their one sentence and
+exits with 2. Everything else that derives from ``AnalogNASError`` exits with 1.
+"""
+
+from __future__ import annotations
+
+
+class AnalogNASError(Exception):
+    """Base of all errors raised by analognas."""
+
+    exit_code = 1
+
+
+class InputError(AnalogNASError):
+    """Something that was given to analognas is wrong; the message names it and the remedy."""
+
+    exit_code = 2
+
+
+class ParamsError(InputError):
+    """``params.yaml`` or an override has an unknown key or a value out of range."""
+
+
+class SpaceError(InputError):
+    """A configuration space or an architecture is not valid."""
+
+
+class DatasetError(InputError):
+    """A dataset is unknown, missing, damaged or not what was recorded."""
+
+
+class HardwareError(InputError):
+    """A hardware description cannot be used."""
+
+
+class CorruptFileError(InputError):
+    """A stored file is damaged or was written by something else."""
+
+
+class MismatchError(InputError):
+    """An evaluator or a winner is used for another space, dataset, hardware or protocol than its own."""
+
+
+class NotFittedError(InputError):
+    """An evaluator is asked before it was fitted."""
+
+
+class WorkspaceError(InputError):
+    """The folder is not a workspace, or cannot be written."""
+
+
+class SearchError(InputError):
+    """A search cannot satisfy its constraints."""
+
+
+class StageError(AnalogNASError):
+    """A stage failed for a reason that is not its input."""

@@ -1,0 +1,215 @@
+"""The contract of every evaluator (surrogate), whatever it learns with.
+
+An evaluator predicts, for any architecture of its space, what a characterization would measure; each
+prediction comes with how far it can be trusted.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from analognas.errors import InputError, MismatchError, NotFittedError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analognas.search_spaces.architecture import Architecture
+
+#: What is predicted: accuracy after one day (percent), accuracy variation of one month (percentage points,
+#: positive is a loss) and the standard deviation of the accuracy after one day (percentage points).
+TARGETS = ("acc_1d", "avm", "acc_1d_std")
+
+#: Values that are possible, in the targets' units.
+LIMITS: dict[str, tuple[float, float]] = {
+    "acc_1d": (0.0, 100.0),
+    "avm": (-100.0, 100.0),
+    "acc_1d_std": (0.0, 100.0),
+}
+
+#: Share of new measurements that the interval from ``<target>_low`` to ``<target>_high`` is made to hold.
+COVERAGE = 0.9
+
+#: The columns of a prediction, in order.
+COLUMNS = (
+    "id",
+    *TARGETS,
+    *(f"{target}_{suffix}" for target in TARGETS for suffix in ("uncertainty", "low", "high")),
+    "acc_1d_score",
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an evaluator was fitted for, as ids; an empty one is unknown and fits everything."""
+
+    space: str = ""
+    dataset: str = ""
+    hardware: str = ""
+    protocol: str = ""
+
+    @classmethod
+    def of(cls, space: str, results: pd.DataFrame) -> Context:
+        """Return the context of measured rows: each id is the one value of its column, if there is one.
+
+        Raises:
+            MismatchError: if the rows were measured in several spaces, on several datasets or hardwares, or by
+                several protocols.
+        """
+        found = {"space": space}
+        for field in fields(cls):
+            if field.name not in results:
+                continue
+            values = sorted({str(value) for value in results[field.name].dropna()} - {""})
+            if field.name == "space" and values:
+                values = sorted({space, *values})
+            if len(values) > 1:
+                raise MismatchError(
+                    f"The results have several values of {field.name} ({', '.join(values[:3])}): fit one evaluator "
+                    "for each."
+                )
+            if values:
+                found[field.name] = values[0]
+        return cls(**found)
+
+    def check(self, **expected: str | None) -> None:
+        """Raise MismatchError if one of these ids differs from its own; None and empty ids fit."""
+        for name, theirs in expected.items():
+            own = asdict(self)[name]
+            if own and theirs and own != theirs:
+                raise MismatchError(
+                    f"The evaluator was fitted for the {name} {own!r}, not for {theirs!r}: use its own {name}, or fit "
+                    "an evaluator for this one."
+                )
+
+
+class Evaluator(ABC):
+    """Predicts ``acc_1d`` (and its rank), ``avm`` and ``acc_1d_std`` of architectures.
+
+    ``__init__`` only stores its arguments; what is learned ends in an underscore.
+
+    Attributes:
+        context_: what it was fitted for.
+        report_: how well it predicts architectures that it has not seen (JSON-serializable).
+    """
+
+    context_: Context
+    report_: dict[str, Any]
+
+    @abstractmethod
+    def fit(self, architectures: Sequence[Architecture], results: pd.DataFrame) -> Self:
+        """Learn from measured architectures and return self.
+
+        Args:
+            architectures: n of them, all of one space.
+            results: n rows in the same order with the columns ``acc_1d``, ``avm`` and ``acc_1d_std``. Rows
+                whose ``status`` is not "ok" and rows with a missing value are left out. The columns
+                ``space``, ``dataset``, ``hardware`` and ``protocol``, where they are there, become ``context_``.
+
+        Raises:
+            InputError: if rows or columns do not fit or are too few.
+            MismatchError: if the rows do not belong together.
+        """
+
+    @abstractmethod
+    def predict(self, architectures: Sequence[Architecture]) -> pd.DataFrame:
+        """Return one row per architecture, in order, with the columns ``COLUMNS``.
+
+        ``id``; the targets in their units; ``<target>_uncertainty``: what the evaluator does not know, as a
+        standard deviation; ``<target>_low`` and ``<target>_high``: 90 % interval for a new measurement;
+        ``acc_1d_score``: rank score, higher is better, no unit.
+
+        Raises:
+            NotFittedError: if it was not fitted.
+            MismatchError: if an architecture is of another space.
+        """
+
+    @abstractmethod
+    def save(self, path: Path | str) -> None:
+        """Write the evaluator to a directory, which is replaced whole. The same evaluator: the same bytes.
+
+        Raises:
+            NotFittedError: if it was not fitted.
+            WorkspaceError: if the directory cannot be written.
+        """
+
+    @classmethod
+    @abstractmethod
+    def load(cls, path: Path | str) -> Self:
+        """Return the evaluator of a directory; it predicts exactly what the saved one did.
+
+        Raises:
+            CorruptFileError: if a file is missing, damaged or of something else.
+        """
+
+    def check(
+        self,
+        *,
+        space: str | None = None,
+        dataset: str | None = None,
+        hardware: str | None = None,
+        protocol: str | None = None,
+    ) -> None:
+        """Raise MismatchError if the evaluator was fitted for another one of these ids.
+
+        Raises:
+            NotFittedError: if it was not fitted.
+        """
+        if not hasattr(self, "context_"):
+            raise NotFittedError(f"This {type(self).__name__} was not fitted: call fit(architectures, results) first.")
+        self.context_.check(space=space, dataset=dataset, hardware=hardware, protocol=protocol)
+
+    def score(self, architectures: Sequence[Architecture], results: pd.DataFrame) -> float:
+        """Return Kendall's tau between ``acc_1d_score`` and the measured ``acc_1d`` (NaN if that is constant)."""
+        from analognas.evaluators.metrics import kendall_tau
+
+        return kendall_tau(results["acc_1d"].to_numpy(), self.predict(architectures)["acc_1d_score"].to_numpy())
+
+
+def usable_rows(
+    architectures: Sequence[Architecture], results: pd.DataFrame, least: int
+) -> tuple[list[Architecture], pd.DataFrame]:
+    """Return the measured architectures and their rows (index 0, 1, ...), without the failed ones.
+
+    Raises:
+        InputError: if lengths or ids differ, a column is missing, a value is no number or impossible, or
+            fewer than ``least`` rows are left.
+    """
+    import numpy as np
+    import pandas as pd
+
+    if len(architectures) != len(results):
+        raise InputError(
+            f"There are {len(architectures)} architectures and {len(results)} results: give one row for each."
+        )
+    missing = [target for target in TARGETS if target not in results]
+    if missing:
+        raise InputError(f"The results have no column {missing[0]!r}: they need {', '.join(TARGETS)}.")
+    if "id" in results and list(results["id"]) != [architecture.id for architecture in architectures]:
+        raise InputError("The results belong to other architectures (their ids differ): give both in the same order.")
+    try:
+        values = results[list(TARGETS)].astype("float64")
+    except (ValueError, TypeError) as error:
+        raise InputError(f"The results hold something that is no number ({error}): give numbers or NaN.") from None
+    keep = np.isfinite(values.to_numpy()).all(axis=1)
+    if "status" in results:
+        keep &= (results["status"] == "ok").to_numpy(dtype=bool)
+    for target, (low, high) in LIMITS.items():
+        wrong = keep & ~values[target].between(low, high).to_numpy()
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise InputError(
+                f"Result {row} has {target} = {values[target].iloc[row]:g}: it must be between {low:g} and {high:g} "
+                "(accuracies are in percent)."
+            )
+    if keep.sum() < least:
+        raise InputError(
+            f"Only {int(keep.sum())} of {len(results)} results can be used (status ok, all of {', '.join(TARGETS)} "
+            f"measured), but at least {least} are needed: characterize more architectures (sample.size)."
+        )
+    chosen = [architecture for architecture, use in zip(architectures, keep, strict=True) if use]
+    rows = pd.concat([results.drop(columns=list(TARGETS)), values], axis=1)
+    return chosen, rows[keep].reset_index(drop=True)

@@ -1,0 +1,239 @@
+"""What an evaluator sees of an architecture: named numbers, in an order that is stored with it.
+
+Raw genes say what was chosen, structural features what follows from it for an analog chip: narrow layers
+average less noise away and drift worst, and every noisy layer without a way around it adds to the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analognas.errors import MismatchError, SpaceError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from analognas.search_spaces.architecture import Architecture, Gene
+    from analognas.search_spaces.structure import Structure
+
+#: Structural features in their order; ``structural_features`` says what they are.
+STRUCTURAL = (
+    "log_params",
+    "log_macs",
+    "longest_path",
+    "shortest_path",
+    "skips",
+    "layers",
+    "log_width_first",
+    "log_width_last",
+    "log_width_min",
+    "log_width_max",
+    "log_width_mean",
+    "log_fan_in_min",
+    "log_fan_in_mean",
+    "log_width_noise",
+    "log_fan_in_noise",
+    "log_tiles",
+    "utilisation",
+)
+
+# Feature vectors kept per schema: a search of 200 x 200 fits, a long-lived process stays small.
+_CACHE_SIZE = 100_000
+
+
+def structural_features(structure: Structure, tile_size: int) -> tuple[float, ...]:
+    """Return the values of ``STRUCTURAL``, all from the network's description; logarithms are natural.
+
+    ``longest_path`` and ``shortest_path`` count the noisy (analog) layers from input to output, ``layers`` all
+    of them. Widths are output channels of all convolutions for ``min`` (the inner ones of a bottleneck too)
+    and of the main blocks otherwise. The fan-in of a layer is the number of its rows (in_channels * kernel
+    size squared), averaged over layers in the logarithm. ``width_noise`` is the sum, over the depths of the
+    network, of one over the columns at that depth (parallel branches together): if every column adds an
+    independent error of the same relative size, it is proportional to the variance that reaches the output.
+    ``fan_in_noise`` is the same with the fewest rows at that depth, for independent errors of the weights.
+    ``tiles`` and ``utilisation`` are those of tiles of ``tile_size`` squared weights.
+    """
+    from analognas.hardware.cost import tiles
+
+    tile_count = tiles(structure, tile_size)
+    layers = structure.layers
+    convolutions = [layer.out_channels for layer in layers if layer.kind == "conv"]
+    widths = structure.widths or tuple(convolutions) or (layers[-1].in_channels,)
+    columns: dict[int, int] = {}
+    rows: dict[int, int] = {}
+    fans = [layer.rows for layer in layers]
+    for layer, fan in zip(layers, fans, strict=True):
+        columns[layer.depth] = columns.get(layer.depth, 0) + layer.columns
+        rows[layer.depth] = min(rows.get(layer.depth, fan), fan)
+    fan_in = np.log(fans)
+    return (
+        float(np.log(structure.params)),
+        float(np.log(structure.macs)),
+        float(structure.longest_path),
+        float(structure.shortest_path),
+        float(structure.skips),
+        float(len(layers)),
+        float(np.log(widths[0])),
+        float(np.log(widths[-1])),
+        float(np.log(min(convolutions, default=widths[0]))),
+        float(np.log(max(widths))),
+        float(np.log(np.mean(widths))),
+        float(fan_in.min()),
+        float(fan_in.mean()),
+        float(np.log(sum(1 / count for count in columns.values()))),
+        float(np.log(sum(1 / count for count in rows.values()))),
+        float(np.log(tile_count)),
+        structure.weights / (tile_count * tile_size**2),
+    )
+
+
+@dataclass(frozen=True)
+class GeneColumns:
+    """The columns of one gene: one if ``choices`` is None (an integer), otherwise one per choice."""
+
+    name: str
+    choices: tuple[Gene, ...] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the columns: ``gene``, or ``gene=choice``."""
+        if self.choices is None:
+            return (self.name,)
+        return tuple(f"{self.name}={choice}" for choice in self.choices)
+
+    def values(self, gene: Gene | None) -> tuple[float, ...]:
+        """Return the values of the columns; a gene that is not active, or a new choice, is 0 in all."""
+        if self.choices is None:
+            return (0.0 if gene is None else float(gene),)
+        return tuple(float(gene == choice) for choice in self.choices)
+
+
+@dataclass(frozen=True)
+class FeatureSchema:
+    """Which features, in which order, for the architectures of which space.
+
+    Learn one from architectures with ``FeatureSchema.learn``. ``tile_size`` is the side of the hardware's
+    tiles.
+    """
+
+    space: str
+    tile_size: int
+    genes: tuple[GeneColumns, ...]
+    _cache: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def learn(cls, architectures: Sequence[Architecture], tile_size: int) -> FeatureSchema:
+        """Return the schema of these architectures: a column for every gene that one of them has.
+
+        Types and choices are those of the family (a gene may be an integer and yet have no order); a gene that
+        the family does not list is taken as what its values are.
+
+        Raises:
+            MismatchError: if the architectures are of several spaces.
+        """
+        spaces = {architecture.space.name: architecture.space for architecture in architectures}
+        if len(spaces) != 1:
+            raise MismatchError(
+                f"The architectures are of several spaces ({', '.join(sorted(spaces))}): fit one evaluator for each."
+            )
+        (space,) = spaces.values()
+        listed = _family_choices(space.family)
+        seen: dict[str, set[Gene]] = {}
+        for architecture in architectures:
+            for name, gene in architecture.genes.items():
+                seen.setdefault(name, set()).add(gene)
+        order = [name for name in listed if name in seen] + sorted(set(seen) - set(listed))
+        return cls(space.name, tile_size, tuple(_columns(name, listed.get(name), seen[name]) for name in order))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all features in order: genes, then ``STRUCTURAL``."""
+        return (*chain.from_iterable(columns.names for columns in self.genes), *STRUCTURAL)
+
+    @property
+    def structural(self) -> tuple[int, ...]:
+        """Return the indices of the features that are structural."""
+        count = len(self.names)
+        return tuple(range(count - len(STRUCTURAL), count))
+
+    def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.float32]:
+        """Return the features, shape (n, len(names)).
+
+        Raises:
+            MismatchError: if an architecture is of another space.
+        """
+        if not architectures:
+            return np.zeros((0, len(self.names)), dtype=np.float32)
+        rows = []
+        for architecture in architectures:
+            row = self._cache.get(architecture.id)
+            if row is None:
+                row = self._features(architecture)
+                if len(self._cache) >= _CACHE_SIZE:
+                    self._cache.clear()
+                self._cache[architecture.id] = row
+            rows.append(row)
+        return np.stack(rows)
+
+    def _features(self, architecture: Architecture) -> NDArray[np.float32]:
+        if architecture.space.name != self.space:
+            raise MismatchError(
+                f"Architecture {architecture.id} is of the space {architecture.space.name!r}, the evaluator is for "
+                f"{self.space!r}: use an evaluator that was fitted in that space."
+            )
+        genes = chain.from_iterable(columns.values(architecture.genes.get(columns.name)) for columns in self.genes)
+        structure = structural_features(architecture.structure, self.tile_size)
+        return np.array([*genes, *structure], dtype=np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-serializable description."""
+        return {
+            "space": self.space,
+            "tile_size": self.tile_size,
+            "genes": [
+                {"name": columns.name, "choices": None if columns.choices is None else list(columns.choices)}
+                for columns in self.genes
+            ],
+            "names": list(self.names),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> FeatureSchema:
+        """Return the schema that ``to_dict`` described.
+
+        Raises:
+            MismatchError: if the library now computes other features than those stored.
+        """
+        genes = tuple(
+            GeneColumns(entry["name"], None if entry["choices"] is None else tuple(entry["choices"]))
+            for entry in data["genes"]
+        )
+        schema = cls(data["space"], data["tile_size"], genes)
+        if list(schema.names) != data["names"]:
+            raise MismatchError(
+                "The evaluator was fitted with other features than this version of analognas computes: fit it again."
+            )
+        return schema
+
+
+def _family_choices(name: str) -> dict[str, tuple[Gene, ...] | None]:
+    """Return the choices of the family's genes by name in their order, None for integers."""
+    from analognas.search_spaces.family import family
+
+    try:
+        hyperparameters = family(name).hyperparameters("published")
+    except SpaceError:  # a family that cannot be imported here any more: the values have to do
+        return {}
+    return {gene.name: gene.choices if gene.type == "categorical" else None for gene in hyperparameters}
+
+
+def _columns(name: str, choices: tuple[Gene, ...] | None, seen: set[Gene]) -> GeneColumns:
+    if choices is None and all(isinstance(gene, int) for gene in seen):
+        return GeneColumns(name)
+    known = choices or ()
+    return GeneColumns(name, (*known, *sorted(seen - set(known), key=str)))

@@ -1,0 +1,188 @@
+"""An XGBoost evaluator as a directory: one schema that people can read, and XGBoost's own model files. No pickle.
+
+schema.json          everything but the trees, with the digest of every other file
+anchors.npy          standardised features of the measured architectures
+<target>/<nn>.ubj    the boosted trees of each member
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost as xgb
+
+from analognas.errors import CorruptFileError
+from analognas.evaluators.base import TARGETS, Context
+from analognas.evaluators.calibration import Interval, Novelty, Scale, ScoreMap
+from analognas.evaluators.ensemble import Ensemble, Member, Trend
+from analognas.evaluators.features import FeatureSchema
+from analognas.evaluators.model import Model, TargetModel
+from analognas.files import digest, read_json, write_json, writing_directory
+
+FORMAT = 1
+KIND = "analognas evaluator: xgboost"
+SCHEMA = "schema.json"
+ANCHORS = "anchors.npy"
+
+_REMEDY = "fit the evaluator again (`analognas stage fit`), or pull it again"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is stored of an evaluator; ``params`` are the arguments it was made with."""
+
+    params: Mapping[str, Any]
+    context: Context
+    schema: FeatureSchema
+    model: Model
+    report: dict[str, Any]
+
+
+def save(path: Path, stored: Stored) -> None:
+    """Write an evaluator to ``path``, which is replaced whole. The same evaluator: the same bytes.
+
+    Raises:
+        WorkspaceError: if it cannot be written.
+    """
+    contents = {ANCHORS: _array_bytes(stored.model.novelty.anchors)}
+    for target, model in stored.model.targets.items():
+        for number, member in enumerate(model.ensemble.members):
+            contents[_member_file(target, number)] = bytes(member.booster.save_raw("ubj"))
+    schema: dict[str, Any] = {
+        "format": FORMAT,
+        "kind": KIND,
+        "context": asdict(stored.context),
+        "params": {name: getattr(value, "item", lambda v=value: v)() for name, value in stored.params.items()},
+        "features": stored.schema.to_dict(),
+        "novelty": stored.model.novelty.to_dict(),
+        "targets": {target: _target_data(model) for target, model in stored.model.targets.items()},
+        "report": stored.report,
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+    }
+    schema["digest"] = digest(schema)
+    with writing_directory(path) as folder:
+        for name, content in contents.items():
+            file = folder / name
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(content)
+        write_json(folder / SCHEMA, schema)
+
+
+def load(path: Path) -> Stored:
+    """Return the evaluator that ``save`` wrote.
+
+    Raises:
+        CorruptFileError: if a file is missing, damaged or of something else.
+        MismatchError: if it has other features than this version of analognas computes.
+    """
+    if not path.is_dir():
+        raise CorruptFileError(f"{path} holds no evaluator (no such folder): {_REMEDY}.")
+    file = path / SCHEMA
+    schema = read_json(file, remedy=_REMEDY)
+    if not isinstance(schema, dict) or schema.get("kind") != KIND:
+        raise CorruptFileError(f"{file} is not the schema of an XGBoost evaluator: {_REMEDY}.")
+    if schema.get("format") != FORMAT:
+        raise CorruptFileError(
+            f"{file} has the format {schema.get('format')!r}, this version of analognas reads {FORMAT}: {_REMEDY}."
+        )
+    if digest({name: value for name, value in schema.items() if name != "digest"}) != schema.get("digest"):
+        raise CorruptFileError(f"{file} is damaged (its digest does not fit): {_REMEDY}.")
+    contents = {name: _checked(path / name, expected) for name, expected in schema["files"].items()}
+    features = FeatureSchema.from_dict(schema["features"])
+    anchors = np.load(io.BytesIO(contents[ANCHORS]), allow_pickle=False)
+    model = Model(
+        {target: _target(target, schema["targets"][target], contents) for target in TARGETS},
+        Novelty.from_dict(schema["novelty"], anchors),
+        features.structural,
+    )
+    return Stored(schema["params"], Context(**schema["context"]), features, model, schema["report"])
+
+
+def _member_file(target: str, number: int) -> str:
+    return f"{target}/{number:02d}.ubj"
+
+
+def _array_bytes(array: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _checked(file: Path, expected: str) -> bytes:
+    try:
+        content = file.read_bytes()
+    except OSError:
+        raise CorruptFileError(f"{file} is missing: {_REMEDY}.") from None
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise CorruptFileError(f"{file} is damaged (its digest does not fit): {_REMEDY}.")
+    return content
+
+
+def _target_data(model: TargetModel) -> dict[str, Any]:
+    score_map = model.score_map
+    return {
+        "method": model.method,
+        "scale": asdict(model.scale),
+        "score_map": None if score_map is None else _map_data(score_map),
+        "interval": {
+            "noise": model.interval.noise,
+            "scores": model.interval.scores.tolist(),
+            "assigned": model.interval.assigned.tolist(),
+        },
+        "folds": model.ensemble.folds,
+        "trends": [None if member.trend is None else _trend_data(member.trend) for member in model.ensemble.members],
+    }
+
+
+def _target(target: str, data: Mapping[str, Any], contents: Mapping[str, bytes]) -> TargetModel:
+    members = []
+    interval = data["interval"]
+    for number, trend in enumerate(data["trends"]):
+        booster = xgb.Booster({"nthread": 1})
+        booster.load_model(bytearray(contents[_member_file(target, number)]))
+        members.append(Member(booster, None if trend is None else _trend(trend)))
+    return TargetModel(
+        method=data["method"],
+        scale=Scale(**data["scale"]),
+        ensemble=Ensemble(tuple(members), data["folds"]),
+        score_map=None if data["score_map"] is None else _map(data["score_map"]),
+        interval=Interval(interval["noise"], np.array(interval["scores"]), np.array(interval["assigned"])),
+    )
+
+
+def _map_data(score_map: ScoreMap) -> dict[str, Any]:
+    return {
+        "scores": score_map.scores.tolist(),
+        "values": score_map.values.tolist(),
+        "slope": score_map.slope,
+    }
+
+
+def _map(data: Mapping[str, Any]) -> ScoreMap:
+    return ScoreMap(np.array(data["scores"]), np.array(data["values"]), data["slope"])
+
+
+def _trend_data(trend: Trend) -> dict[str, Any]:
+    return {
+        "columns": list(trend.columns),
+        "low": trend.low.tolist(),
+        "high": trend.high.tolist(),
+        "slopes": trend.slopes.tolist(),
+        "intercept": trend.intercept,
+    }
+
+
+def _trend(data: Mapping[str, Any]) -> Trend:
+    return Trend(
+        columns=tuple(data["columns"]),
+        low=np.array(data["low"]),
+        high=np.array(data["high"]),
+        slopes=np.array(data["slopes"]),
+        intercept=data["intercept"],
+    )

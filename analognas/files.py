@@ -1,0 +1,182 @@
+"""Files that are either whole or not there.
+
+A file is written beside its place, flushed to the disk and renamed over it; a directory is replaced whole.
+So a killed run or a power cut leaves the old file or the new one, never half of either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import CorruptFileError, WorkspaceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEMPORARY = ".tmp-"
+
+
+def canonical_json(data: Any) -> str:
+    """Return the one text of ``data``: sorted keys, no spaces, no NaN."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(data: Any) -> str:
+    """Return the SHA-256 of the canonical JSON of ``data`` (64 hexadecimal digits)."""
+    return hashlib.sha256(canonical_json(data).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the names and contents of a directory's files."""
+    if path.is_dir():
+        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+        return digest([[name, file_digest(path / name)] for name in names])
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` atomically and durably.
+
+    Raises:
+        WorkspaceError: if the folder cannot be written.
+    """
+    with writing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` (UTF-8) to ``path`` atomically and durably."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write ``data`` as indented JSON with sorted keys to ``path``, atomically."""
+    write_text(path, json.dumps(data, sort_keys=True, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, *, remedy: str) -> Any:
+    """Return what a JSON file holds.
+
+    Raises:
+        CorruptFileError: if it is missing or no JSON; the message ends in ``remedy``.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise CorruptFileError(f"{path} is missing: {remedy}.") from None
+    except (ValueError, UnicodeDecodeError):
+        raise CorruptFileError(f"{path} is damaged (no valid JSON): {remedy}.") from None
+
+
+def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as parquet to ``path``, atomically; the same frame gives the same bytes."""
+    with writing(path) as temporary:
+        frame.to_parquet(temporary, index=False, engine="pyarrow", compression="zstd")
+
+
+def read_parquet(path: Path, *, remedy: str) -> pd.DataFrame:
+    """Return the frame that a parquet file holds.
+
+    Raises:
+        CorruptFileError: if it is missing or damaged; the message ends in ``remedy``.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        return pd.read_parquet(path, engine="pyarrow")
+    except FileNotFoundError:
+        raise CorruptFileError(f"{path} is missing: {remedy}.") from None
+    except (pa.ArrowException, OSError, ValueError):
+        raise CorruptFileError(f"{path} is damaged (no valid parquet): {remedy}.") from None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary file beside ``path`` that takes its place when the block ends well.
+
+    Raises:
+        WorkspaceError: if the folder cannot be written.
+    """
+    with _errors_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{_TEMPORARY}{path.name}-", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+    try:
+        with _errors_named(path):
+            yield temporary
+            temporary.chmod(0o644)
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_directory(path: Path) -> Iterator[Path]:
+    """Yield a temporary directory beside ``path`` that takes its place when the block ends well.
+
+    Raises:
+        WorkspaceError: if the folder cannot be written.
+    """
+    with _errors_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{path.name}-", dir=path.parent))
+    old = temporary.with_name(temporary.name + "-old")
+    try:
+        with _errors_named(path):
+            yield temporary
+            temporary.chmod(0o755)
+            for file in sorted(temporary.rglob("*")):
+                _flush(file)
+            _flush(temporary)
+            if path.exists():
+                path.rename(old)
+            temporary.rename(path)
+            _flush(path.parent)
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what a killed writer left in ``directory``."""
+    for leftover in directory.glob(f"{_TEMPORARY}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def _errors_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WorkspaceError(
+            f"Cannot write {path}: {reason.lower()}; make the folder writable and free some space."
+        ) from error
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        # Some file systems refuse to sync a directory: then the rename is all there is.
+        with suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,180 @@
+"""Digital networks on simulated analog tiles, and their clean weights.
+
+"Clean" are the trained weights before any programming. aihwkit programs from them again and again, and keeps
+what it derives from them (reference, programmed weights, drift exponents, compensation factor) in the model,
+so a model that was programmed must neither be trained nor saved as it is; the functions here refuse it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from analognas.errors import HardwareError
+
+#: Layers with weights that stay digital: they scale and shift, and multiply no matrices.
+_DIGITAL = (_BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
+
+
+def convert(model: nn.Module, rpu_config: Any) -> nn.Module:
+    """Return an analog copy of a digital network: every ``Conv2d`` and ``Linear`` on analog tiles.
+
+    Normalization, additions, pooling and activations stay digital. Draws from torch's global generator (aihwkit
+    initialises layers before it copies the weights), so seed after it. The result has aihwkit's methods
+    ``program_analog_weights()`` and ``drift_analog_weights(seconds)``.
+
+    Args:
+        model: digital network; it is not changed.
+        rpu_config: aihwkit's ``TorchInferenceRPUConfig``.
+
+    Raises:
+        HardwareError: naming the layer, if one cannot be put on tiles, or the configuration asks for something
+            that aihwkit's torch tiles do not simulate.
+    """
+    from aihwkit.exceptions import AihwkitException
+    from aihwkit.nn import AnalogLinear, AnalogSequential
+    from aihwkit.nn.conversion import convert_to_analog
+    from aihwkit.nn.modules.container import AnalogWrapper
+
+    from analognas.hardware.layers import AnalogConvolution
+
+    check_convertible(model)
+    if rpu_config.forward.out_noise_std > 0 and any(type(layer) is nn.Conv2d for layer in model.modules()):
+        raise HardwareError(
+            "forward.out_noise_std is set, with which aihwkit's torch tiles cannot run convolutions; set it to 0."
+        )
+    # aihwkit remembers the wrapped classes by bare name: a network whose class is called like an earlier one
+    # would get the earlier one's forward pass.
+    known = AnalogWrapper.SUBCLASSES.get(f"AnalogWrapper{type(model).__name__}")
+    if known is not None and type(model) not in known.__bases__:
+        del AnalogWrapper.SUBCLASSES[f"AnalogWrapper{type(model).__name__}"]
+    layers = {nn.Conv2d: AnalogConvolution, nn.Linear: AnalogLinear, nn.Sequential: AnalogSequential}
+    try:
+        analog: nn.Module = convert_to_analog(model, rpu_config, conversion_map=layers)
+    except (AihwkitException, ValueError, NotImplementedError) as error:
+        raise HardwareError(f"aihwkit cannot put this network on the configured tiles: {error}") from error
+    return analog
+
+
+def check_convertible(model: nn.Module) -> None:
+    """Refuse networks that would lose layers, or their meaning, on the way to analog tiles.
+
+    Raises:
+        HardwareError: naming the layer and its type.
+    """
+    seen: dict[int, str] = {}
+    for name, layer in model.named_modules(remove_duplicate=False):
+        kind = type(layer).__name__
+        if type(layer) in (nn.Conv2d, nn.Linear):
+            if id(layer) in seen:  # each would get tiles of its own
+                raise HardwareError(f"Layer {name!r} is {seen[id(layer)]!r} again: analog layers cannot be shared.")
+            seen[id(layer)] = name
+        if type(layer) is nn.Conv2d:
+            if layer.groups != 1:
+                raise HardwareError(
+                    f"Layer {name!r} is a grouped convolution (groups={layer.groups}), "
+                    "which aihwkit's tiles do not support; use groups=1."
+                )
+            if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+                raise HardwareError(
+                    f"Layer {name!r} pads with {layer.padding_mode!r}, {layer.padding!r}; "
+                    "analog convolutions need zeros and a width in pixels."
+                )
+        elif type(layer) is not nn.Linear and not isinstance(layer, _DIGITAL):
+            matrices = [key for key, weight in layer.named_parameters(recurse=False) if weight.dim() > 1]
+            if matrices:
+                raise HardwareError(
+                    f"Layer {name or 'of the network'!r} ({kind}) multiplies with {matrices[0]!r} and would stay "
+                    "digital: only Conv2d and Linear, exactly these classes, become analog."
+                )
+    if not seen:
+        raise HardwareError("The network has no Conv2d or Linear layer: there is nothing to put on analog tiles.")
+
+
+def tiles(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield the analog tiles of a converted network by name, in order."""
+    yield from model.named_analog_tiles()  # type: ignore[operator]
+
+
+def number_of_tiles(model: nn.Module) -> int:
+    """Return how many analog tiles a converted network occupies."""
+    return sum(1 for _ in tiles(model))
+
+
+def is_programmed(model: nn.Module) -> bool:
+    """Return whether a converted network holds programmed weights instead of its clean ones."""
+    return any(tile.reference_combined_weights is not None for _, tile in tiles(model))
+
+
+def require_clean(model: nn.Module, purpose: str) -> None:
+    """Refuse a programmed model for ``purpose``.
+
+    Raises:
+        HardwareError: if the model was programmed since its clean weights were set.
+    """
+    if is_programmed(model):
+        raise HardwareError(
+            f"Cannot {purpose} a programmed model: its weights are those of simulated devices, and the next "
+            "programming would undo any change; restore the clean weights with load_clean_state first."
+        )
+
+
+def clean_state(model: nn.Module) -> dict[str, Tensor]:
+    """Return copies of all trained tensors of a converted network, by name: plain tensors on the CPU.
+
+    These are the weights in conductance units and their scales, input ranges, biases and batch-norm.
+
+    Raises:
+        HardwareError: if the model is programmed.
+    """
+    require_clean(model, "take the clean weights of")
+    return {name: tensor.detach().clone().cpu() for name, tensor in _tensors(model)}
+
+
+@torch.no_grad()
+def load_clean_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Set all trained tensors of a converted network and forget any programming and drift.
+
+    Raises:
+        HardwareError: naming the tensor, if names or shapes are not those of the network; it is unchanged then.
+    """
+    own = dict(_tensors(model))
+    for name in sorted({*own, *state}):
+        if name not in own or name not in state:
+            where = "network" if name not in own else "stored state"
+            raise HardwareError(f"Tensor {name!r} is not in the {where}: it belongs to another network.")
+        if own[name].shape != state[name].shape or own[name].dtype != state[name].dtype:
+            raise HardwareError(
+                f"Tensor {name!r} is {state[name].dtype} {tuple(state[name].shape)} and must be "
+                f"{own[name].dtype} {tuple(own[name].shape)}: it belongs to another network."
+            )
+    for name, tensor in own.items():
+        tensor.copy_(state[name])
+    for _, tile in tiles(model):
+        tile.reference_combined_weights = None
+        tile.programmed_weights = None
+        tile.drift_noise_parameters = None
+        tile.drift_baseline = None
+        tile.drift_readout_tensor = None
+        # A drift replaces alpha by a scalar, which aihwkit's own checkpoints fail to load.
+        tile.alpha = torch.ones(1, dtype=tile.get_dtype(), device=tile.device)
+        scales = tile.get_mapping_scales()
+        if scales is not None:
+            # The weights' gradients are divided by the scales that were set last, not by those in the buffer.
+            learned = tile.get_learned_out_scales()
+            kept = None if learned is None else learned.detach().clone()
+            tile.set_scales(scales.clone())
+            if kept is not None:
+                tile.set_learned_out_scales(kept)
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    # Not trained: a tile's drift compensation and its optimizer context.
+    left_out = {f"{name}.{part}" for name, _ in tiles(model) for part in ("alpha", "analog_ctx")}
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if name not in left_out:
+            yield name, tensor.data

@@ -1,0 +1,53 @@
+"""What a network occupies on analog hardware: tiles and their utilisation. Nothing here needs torch.
+
+A layer is a matrix of in_channels * kernel_size**2 rows (inputs) and out_channels columns (outputs). One that
+is larger than a tile is split into the fewest parts per dimension, of equal size up to one, as aihwkit does
+(``TileModuleArray`` in ``aihwkit.simulator.tiles.array``, by ``mapping.max_input_size`` and
+``max_output_size``). Every layer has tiles of its own; biases and batch-norms are digital and occupy none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analognas.errors import HardwareError
+
+if TYPE_CHECKING:
+    from analognas.search_spaces.structure import AnalogLayer, Structure
+
+
+def split_sizes(size: int, tile_size: int) -> tuple[int, ...]:
+    """Return the sizes of the parts of one dimension; the larger ones come first."""
+    _check(tile_size)
+    parts = -(-size // tile_size)
+    base, larger = divmod(size, parts)
+    return (base + 1,) * larger + (base,) * (parts - larger)
+
+
+def layer_tiles(layer: AnalogLayer, tile_size: int) -> int:
+    """Return how many tiles of ``tile_size`` x ``tile_size`` weights one layer occupies."""
+    _check(tile_size)
+    return -(-layer.rows // tile_size) * -(-layer.columns // tile_size)
+
+
+def tiles(structure: Structure, tile_size: int) -> int:
+    """Return how many tiles of ``tile_size`` x ``tile_size`` weights the network occupies.
+
+    Raises:
+        HardwareError: if ``tile_size`` is less than 1.
+    """
+    return sum(layer_tiles(layer, tile_size) for layer in structure.layers)
+
+
+def utilisation(structure: Structure, tile_size: int) -> float:
+    """Return the share of the occupied tiles that holds weights, in (0, 1].
+
+    Raises:
+        HardwareError: if ``tile_size`` is less than 1.
+    """
+    return structure.weights / (tiles(structure, tile_size) * tile_size**2)
+
+
+def _check(tile_size: int) -> None:
+    if tile_size < 1:
+        raise HardwareError(f"The tile size is {tile_size}: give the number of rows and columns of a tile, at least 1.")

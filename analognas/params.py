@@ -1,0 +1,362 @@
+"""The parameters of a workspace: read from ``params.yaml``, validated once, frozen.
+
+One section per stage plus ``base``, ``dataset``, ``space``, ``hardware`` and ``run``. Overrides are validated,
+then written into the file (comments kept), so that what ``dvc.lock`` records is what was used.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from analognas.errors import ParamsError
+from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS
+
+_REQUIRED_TIMES = (ONE_SECOND, ONE_DAY, THIRTY_DAYS)
+
+
+def parse_count(value: Any) -> Any:
+    """Return ``50k`` as 50000 and ``1.5M`` as 1500000; anything else as it is."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmM])\s*", value)):
+        return round(float(match[1]) * {"k": 1_000, "m": 1_000_000}[match[2].lower()])
+    return value
+
+
+def _drift_times(times: tuple[float, ...]) -> tuple[float, ...]:
+    missing = [f"{time:.0f}" for time in _REQUIRED_TIMES if time not in times]
+    if missing:
+        raise ValueError(f"needs {', '.join(missing)} (seconds): acc_1d and avm are taken at 1 s, 1 day, 30 days")
+    if list(times) != sorted(set(times)):
+        raise ValueError("must be in increasing order without repetition")
+    return times
+
+
+Count = Annotated[int, BeforeValidator(parse_count), Field(ge=1)]
+Times = Annotated[tuple[Annotated[float, Field(ge=0)], ...], AfterValidator(_drift_times)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class BaseParams(_Section):
+    """What all stages share."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Every random decision derives from it."""
+    threads: Literal[1] = 1
+    """CPU threads of one stage or characterization: float sums depend on it, so it is fixed."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where networks are trained."""
+
+
+class DatasetParams(_Section):
+    """What the networks classify."""
+
+    name: str = "digits"
+    """Name in the registry (``analognas datasets``)."""
+    path: str | None = None
+    """Folder or archive with the data, for datasets that are not embedded; relative to the workspace."""
+    image_size: Annotated[int, Field(ge=4, le=512)] | None = None
+    """Edge length in pixels that the images of an image folder are resized to; null: as they are."""
+    channels: Literal[1, 3] | None = None
+    """1 grey, 3 colour, null: as they are (image folders)."""
+
+
+class SpaceParams(_Section):
+    """Which architectures are considered."""
+
+    name: str = "resnet"
+    """Family of networks: ``resnet``, or ``module:Class``."""
+    max_params: Count | None = 8_000
+    """Most trainable parameters of a network."""
+    ranges: dict[str, list[int | str]] = Field(default_factory=dict)
+    """Other ranges than the family's: ``M: [1, 2]`` (bounds, inclusive) or ``kernel_size0: [3, 5]`` (choices)."""
+
+
+class HardwareParams(_Section):
+    """The chip that is simulated."""
+
+    rpu_config: str = "analognas-bench"
+    """Preset, or ``module:function`` that returns an aihwkit RPU configuration."""
+    tile_size: Annotated[int, Field(ge=8, le=4096)] = 256
+    """Rows and columns of one analog tile."""
+
+
+class SampleParams(_Section):
+    """Which architectures are characterized first."""
+
+    size: Annotated[int, Field(ge=1, le=100_000)] = 28
+    """How many."""
+    method: Literal["latin_hypercube", "uniform"] = "latin_hypercube"
+    """How they are spread over the space."""
+
+
+class TrainingParams(_Section):
+    """How a network is trained and measured."""
+
+    epochs: Annotated[int, Field(ge=1)] = 12
+    """Digital epochs."""
+    hwa_epochs: Annotated[int, Field(ge=1)] = 4
+    """Hardware-aware epochs that follow, with injected noise."""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Images in one step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 0.2
+    """Highest learning rate of the digital training."""
+    hwa_learning_rate: Annotated[float, Field(gt=0)] = 0.02
+    """Highest learning rate of the hardware-aware training."""
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    """L2 penalty of the digital training."""
+    repeats: Annotated[int, Field(ge=2)] = 10
+    """How often the trained weights are programmed anew."""
+    times: Times = (1.0, 3_600.0, 86_400.0, 2_592_000.0)
+    """Seconds after programming at which the same devices are measured."""
+
+
+class FitParams(_Section):
+    """How the evaluator is fitted."""
+
+    method: Literal["auto", "ranker", "regressor"] = "auto"
+    """Pairwise ranker (as published), regressor, or whichever cross-validation prefers."""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """Folds of the cross-validation."""
+    bootstrap: Annotated[int, Field(ge=100)] = 1_000
+    """Resamples behind the intervals of the metrics."""
+
+
+class SearchParams(_Section):
+    """How the evaluator is searched."""
+
+    optimizer: str = "ea_optimized"
+    """``ea_optimized`` (the published evolutionary search) or ``random_search``."""
+    objective: Literal["penalized", "ratio"] = "penalized"
+    """``acc_1d - k * acc_1d_std``, or the published ratio ``acc_1d / max(acc_1d_std, 0.1)``."""
+    k: Annotated[float, Field(ge=0)] = 1.0
+    """How many points of accuracy one point of standard deviation costs."""
+    population_size: Annotated[int, Field(ge=2)] = 50
+    """Architectures in a generation."""
+    nb_iter: Annotated[int, Field(ge=1)] = 20
+    """Generations."""
+    runs: Annotated[int, Field(ge=1)] = 3
+    """Independent runs; the best of all is taken."""
+    max_nb_param: Count | None = None
+    """Most parameters of the winner; null: the space's budget."""
+    T_AVM: Annotated[float, Field(gt=0)] | None = 5.0
+    """Largest accuracy variation of one month, percentage points, held by the upper predicted bound."""
+    min_acc_1d: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Least accuracy after one day, percent; null: halfway between chance and 100 %."""
+    candidates: Annotated[int, Field(ge=1)] = 5
+    """How many of the best are kept, in case the first one breaks the AVM limit when it is measured."""
+
+
+class TrainParams(TrainingParams):
+    """How the winner is trained and measured."""
+
+    epochs: Annotated[int, Field(ge=1)] = 20
+    hwa_epochs: Annotated[int, Field(ge=1)] = 6
+    repeats: Annotated[int, Field(ge=2)] = 20
+    times: Times = (1.0, 60.0, 3_600.0, 86_400.0, 604_800.0, 2_592_000.0)
+
+
+class RunParams(_Section):
+    """How the flow runs; nothing here changes a result."""
+
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Processes that characterize side by side; null: one per CPU."""
+    runner: Literal["processes", "serial"] = "processes"
+    """Where characterizations run."""
+    experiment: str | None = None
+    """MLflow experiment; null: the name of the workspace's folder."""
+
+
+class Params(_Section):
+    """All parameters of a workspace."""
+
+    base: BaseParams = BaseParams()
+    dataset: DatasetParams = DatasetParams()
+    space: SpaceParams = SpaceParams()
+    hardware: HardwareParams = HardwareParams()
+    sample: SampleParams = SampleParams()
+    characterize: TrainingParams = TrainingParams()
+    fit: FitParams = FitParams()
+    search: SearchParams = SearchParams()
+    train: TrainParams = TrainParams()
+    run: RunParams = RunParams()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hardware_by_name(cls, data: Any) -> Any:
+        # `hardware: module:function` is the short form of `hardware: {rpu_config: module:function}`.
+        if isinstance(data, dict) and isinstance(data.get("hardware"), str):
+            return {**data, "hardware": {"rpu_config": data["hardware"]}}
+        return data
+
+    @classmethod
+    def validated(cls, data: Any, *, source: str = "params.yaml") -> Params:
+        """Return validated parameters.
+
+        Raises:
+            ParamsError: with one sentence that names the first wrong key and the remedy.
+        """
+        if data is None:
+            data = {}
+        if not isinstance(data, Mapping):
+            raise ParamsError(f"{source} must hold sections (name: values), not {type(data).__name__}.")
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            raise ParamsError(f"{source}: {_sentence(error, data)}") from None
+
+    @classmethod
+    def load(cls, path: Path) -> Params:
+        """Return the parameters of a file.
+
+        Raises:
+            ParamsError: if it cannot be read or holds something wrong.
+        """
+        return cls.validated(_plain(_load_yaml(path)), source=path.name)
+
+    def values(self, section: str) -> dict[str, Any]:
+        """Return one section as plain JSON values."""
+        plain: dict[str, Any] = getattr(self, section).model_dump(mode="json")
+        return plain
+
+
+def override(path: Path, assignments: Sequence[str]) -> Params:
+    """Write ``section.key=value`` assignments into a params file and return what it then holds.
+
+    Everything is validated first; the file is replaced atomically, and its comments are kept.
+
+    Raises:
+        ParamsError: if an assignment or its result is not valid; the file is untouched then.
+    """
+    from io import StringIO
+
+    from analognas.files import write_text
+
+    document = _load_yaml(path)
+    for assignment in assignments:
+        key, found, text = assignment.partition("=")
+        section, _, name = key.strip().partition(".")
+        if not found or not name:
+            raise ParamsError(f"--set {assignment}: write it as section.key=value, e.g. search.population_size=40.")
+        _known(section, name, assignment)
+        value = _scalar(text)
+        if isinstance(document.get(section), str):
+            document[section] = {"rpu_config": document[section]}
+        document.setdefault(section, {})
+        document[section][name] = parse_count(value) if name.startswith("max_") else value
+    params = Params.validated(_plain(document), source=path.name)
+    if assignments:
+        text_buffer = StringIO()
+        _yaml().dump(document, text_buffer)
+        write_text(path, text_buffer.getvalue())
+    return params
+
+
+def known_keys() -> tuple[str, ...]:
+    """Return every ``section.key`` there is."""
+    return tuple(_keys())
+
+
+def _keys() -> Iterator[str]:
+    for section, field in Params.model_fields.items():
+        model = field.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        yield from (f"{section}.{name}" for name in model.model_fields)
+
+
+def _known(section: str, name: str, assignment: str) -> None:
+    if f"{section}.{name.partition('.')[0]}" not in known_keys():
+        raise ParamsError(f"--set {assignment}: unknown key {section}.{name}{_nearest(f'{section}.{name}')}")
+
+
+def _nearest(key: str) -> str:
+    keys = known_keys()
+    section, _, name = key.rpartition(".")
+    if not section:  # a whole section is unknown
+        near = difflib.get_close_matches(name, list(Params.model_fields), n=1, cutoff=0)
+        return f"; did you mean {near[0]}?"
+    same = [known for known in keys if known.startswith(f"{section}.")]
+    near = difflib.get_close_matches(key, same, n=1) or difflib.get_close_matches(key, keys, n=1, cutoff=0)
+    return f"; did you mean {near[0]}?"
+
+
+def _sentence(error: ValidationError, data: Mapping[str, Any]) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key}{_nearest(key)}"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if len(first["loc"]) == 1:
+        return f"section {key}: {message}; write its keys below it."
+    return f"{key} is {first['input']!r}: {message}."
+
+
+def _yaml() -> Any:
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="rt")
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(
+        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    return yaml
+
+
+def _load_yaml(path: Path) -> Any:
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is missing: run this in a workspace, or make one with `analognas init`.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} cannot be read: {error}.") from None
+    try:
+        document = _yaml().load(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise ParamsError(f"{path.name} is no valid YAML{where}: {getattr(error, 'problem', error)}.") from None
+    return {} if document is None else document
+
+
+def _scalar(text: str) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(text) if text.strip() else None
+    except YAMLError:
+        return text
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if isinstance(node, bool) or node is None:
+        return node
+    for kind in (int, float, str):  # ruamel's scalars are subclasses that remember their notation
+        if isinstance(node, kind):
+            return kind(node)
+    return node

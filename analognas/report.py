@@ -1,0 +1,92 @@
+"""What a finished pipeline found, as a table: read from the files that the stages wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from analognas.files import read_json
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from analognas.workspace import Paths
+
+_REMEDY = "`analognas run` writes it"
+_TIMES = (("1s", "1 s"), ("1h", "1 h"), ("1d", "1 day"), ("30d", "1 month"))
+
+
+def collect(paths: Paths) -> dict[str, Any]:
+    """Return the figures of the last run.
+
+    Returns:
+        ``winner`` and ``baseline`` (test accuracies in percent, tiles, parameters), ``evaluator`` (out-of-fold
+        metrics), ``notes`` (what a reader must know), ``look`` (where to look).
+
+    Raises:
+        CorruptFileError: if a stage has not run yet.
+    """
+    train = read_json(paths.metrics("train"), remedy=_REMEDY)
+    fit = read_json(paths.metrics("fit"), remedy=_REMEDY)
+    architecture = read_json(paths.winner / "architecture.json", remedy=_REMEDY)
+    return {
+        "winner": {"genes": architecture["genes"], "id": architecture["id"], **train["winner"]},
+        "baseline": train.get("baseline"),
+        "evaluator": fit,
+        "notes": train["notes"],
+        "dataset": read_json(paths.dataset, remedy=_REMEDY)["name"],
+    }
+
+
+def render(found: dict[str, Any]) -> RenderableType:
+    """Return the figures as a table for a terminal."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    winner, baseline = found["winner"], found["baseline"]
+    table = Table(title=f"{found['dataset']}: test accuracy while the chip drifts", title_justify="left")
+    table.add_column("")
+    table.add_column("winner", justify="right")
+    if baseline:
+        table.add_column("plain residual network", justify="right")
+
+    def row(name: str, text: Any) -> None:
+        table.add_row(name, text(winner), *([text(baseline)] if baseline else []))
+
+    row("parameters", lambda one: f"{one['params']:,}")
+    row("tiles", lambda one: f"{one['tiles']}")
+    row("digital, %", lambda one: f"{one['acc_digital']:.2f}")
+    for label, name in _TIMES:
+        row(
+            f"after {name}, %",
+            lambda one, label=label: f"{one[f'acc_{label}']:.2f} ± {one[f'acc_{label}_std']:.2f}",
+        )
+    row("AVM (1 s to 1 month), points", lambda one: f"{one['avm']:.2f} ± {one['avm_std']:.2f}")
+    genes = ", ".join(f"{name} {value}" for name, value in winner["genes"].items())
+    lines = [Text(f"Winner {winner['id']}: {genes}")]
+    tau = found["evaluator"]["targets"]["acc_1d"]["kendall_tau"]
+    if tau["value"] is not None:
+        interval = f"95 % interval {tau['low']:.2f} to {tau['high']:.2f}"
+        lines.append(
+            Text(
+                f"Evaluator, out of fold: Kendall tau of 1-day accuracy {tau['value']:.2f} "
+                f"({interval}, {found['evaluator']['architectures']} architectures)"
+            )
+        )
+    lines += [Text(note) for note in found["notes"]]
+    return Group(table, *lines)
+
+
+def where_to_look(paths: Paths) -> list[str]:
+    """Return three lines: plots, MLflow, Prefect."""
+    import os
+
+    tracking = os.environ.get("MLFLOW_TRACKING_URI")
+    interface = os.environ.get("PREFECT_API_URL")
+    mlflow = tracking or "mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000"
+    prefect = interface or "prefect server start   then http://127.0.0.1:4200"
+    return [
+        f"Plots     {paths.plot('train.png').parent}",
+        f"MLflow    {mlflow}",
+        f"Prefect   {prefect}",
+    ]

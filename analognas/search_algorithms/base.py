@@ -1,0 +1,326 @@
+"""Ask/tell: the interface of every search strategy, and the loop that joins it to an evaluator.
+
+A strategy proposes architectures and is told what they are worth; it knows nothing of how that is found out.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from analognas.errors import SearchError, SpaceError
+from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective
+from analognas.search_algorithms.records import Evaluated, SearchResult, history_table
+from analognas.seeds import derive_seed, numpy_generator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from analognas.evaluators.base import Evaluator
+    from analognas.search_spaces.architecture import Architecture
+    from analognas.search_spaces.config_space import ConfigSpace
+
+__all__ = ["Evaluated", "Optimizer", "Progress", "SearchResult"]
+
+#: Objective values, or a frame of predicted or measured values.
+Values: TypeAlias = "Sequence[float | None] | NDArray[np.float64] | pd.Series[float] | pd.DataFrame"
+
+#: Called after every iteration with the iterations done and their total.
+Progress = Callable[[int, int], None]
+
+# Draws at least after a first round that gave too few new architectures; doubled every round.
+_RARE = 32
+
+
+class Optimizer(ABC):
+    """Base of all search strategies.
+
+    A strategy implements ``propose``, and ``observe`` if it keeps a state of its own.
+
+    Args:
+        evaluator: predicts what architectures are worth; None to ``ask`` and ``tell`` measured values.
+        population_size: architectures that are evaluated in one iteration, at least 2.
+        nb_iter: iterations, at least 1; ``run`` evaluates ``population_size * nb_iter`` distinct ones (fewer
+            only if the space has no more).
+        max_nb_param: most parameters, see ``Constraints``.
+        T_AVM: largest accuracy variation of one month, see ``Constraints``.
+        min_acc_1d: least accuracy after one day, see ``Constraints``.
+        objective: ``"penalized"`` or ``"ratio"``, see ``Objective``.
+        k: weight of the standard deviation in the penalized objective.
+        seed: seed of ``run`` and of ``bind`` if they are given none.
+
+    Raises:
+        SearchError: if an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator | None = None,
+        population_size: int = 20,
+        nb_iter: int = 10,
+        *,
+        max_nb_param: int | None = None,
+        T_AVM: float | None = None,  # noqa: N803 - the published name of the threshold
+        min_acc_1d: float | None = None,
+        objective: str = "penalized",
+        k: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        if population_size < 2:
+            raise SearchError(f"population_size is {population_size}: it must be 2 or more.")
+        if nb_iter < 1:
+            raise SearchError(f"nb_iter is {nb_iter}: it must be 1 or more.")
+        self.evaluator = evaluator
+        self.population_size = population_size
+        self.nb_iter = nb_iter
+        self.constraints = Constraints(max_nb_param, T_AVM, min_acc_1d)
+        self.objective = Objective(objective, k)
+        self.seed = seed
+        self.evaluated: dict[str, Evaluated] = {}
+        self._space: ConfigSpace | None = None
+
+    @abstractmethod
+    def propose(self, n: int) -> list[tuple[Architecture, str]]:
+        """Return up to ``n`` distinct architectures for which ``is_new`` holds, each with its origin.
+
+        Fewer only if there are no more. Random decisions come from ``self.rng`` and ``self.draw``.
+        """
+
+    def observe(self, evaluated: Sequence[Evaluated]) -> None:  # noqa: B027 - not every strategy has a state
+        """Take notice of what was told. The default does nothing: ``self.evaluated`` has it already."""
+
+    def reset(self) -> None:  # noqa: B027 - as above
+        """Forget the state of an earlier run; called by ``bind``."""
+
+    @property
+    def space(self) -> ConfigSpace:
+        """Return the space that is searched."""
+        if self._space is None:
+            raise SearchError(f"{type(self).__name__} has no space yet: call bind(space) first, or run(space).")
+        return self._space
+
+    def bind(self, space: ConfigSpace, seed: int | None = None) -> Self:
+        """Start afresh in ``space`` and return self.
+
+        Args:
+            space: where to search.
+            seed: None: the optimizer's.
+
+        Raises:
+            SearchError: if no network of the space satisfies ``max_nb_param``.
+        """
+        self.limits = self.constraints.resolve(space)
+        self._space = space
+        self.run_seed = self.seed if seed is None else seed
+        self.rng = numpy_generator(self.run_seed, "search")
+        self.evaluated = {}
+        self._origins: dict[str, str] = {}
+        self._iteration = 0
+        self._used = 0
+        self._draws = 0
+        self.reset()
+        return self
+
+    def ask(self, n: int) -> list[Architecture]:
+        """Return ``n`` distinct architectures of the space that were neither asked nor told before.
+
+        Each has at most ``max_nb_param`` parameters. Fewer than ``n``, or none, if the space has no more.
+
+        Raises:
+            SearchError: if there is no space yet, or ``n`` is not positive.
+        """
+        _ = self.space  # refuses with the remedy if there is none
+        if n < 1:
+            raise SearchError(f"ask({n}): ask for one architecture or more.")
+        proposals = self.propose(n)
+        for architecture, origin in proposals:
+            self._register(architecture, origin)
+        return [architecture for architecture, _ in proposals]
+
+    def tell(self, architectures: Sequence[Architecture], values: Values) -> None:
+        """Say what architectures are worth; one call is one iteration in the history.
+
+        Args:
+            architectures: n of them, asked before or not. One that was told before gets the new value.
+            values: n objective values (higher is better), or a frame of n rows, predicted or measured, with
+                ``acc_1d``, ``acc_1d_std``, and with ``T_AVM`` also ``avm``: objective and constraints follow
+                from it. A value that is missing or not finite marks the architecture as failed.
+
+        Raises:
+            SearchError: if there is no space yet, the lengths differ, an architecture is not of the space,
+                a column is missing, or a constraint needs a frame and only objective values are given.
+        """
+        space = self.space
+        if len(architectures) != len(values):
+            raise SearchError(f"tell got {len(architectures)} architectures and {len(values)} values: give one each.")
+        for architecture in architectures:
+            if architecture.id not in self._origins and architecture not in space:
+                raise SearchError(f"architecture {architecture.id} is not a member of {space.name}: tell others.")
+        objective, violation, rows = self._judge(architectures, values)
+        told = [
+            Evaluated(
+                architecture=architecture,
+                iteration=self._iteration,
+                origin=self._register(architecture, "told"),
+                objective=objective[index] if math.isfinite(violation[index]) else math.nan,
+                violation=violation[index],
+                row=rows[index],
+            )
+            for index, architecture in enumerate(architectures)
+        ]
+        self.evaluated.update((record.architecture.id, record) for record in told)
+        self._iteration += 1
+        self.observe(told)
+
+    def run(self, space: ConfigSpace, seed: int | None = None, progress: Progress | None = None) -> SearchResult:
+        """Search ``space`` with the evaluator and return what was found.
+
+        Every iteration asks for ``population_size`` new architectures and predicts them in one call.
+
+        Args:
+            space: where to search.
+            seed: None: the optimizer's.
+            progress: called after every iteration with the iterations done and their total.
+
+        Raises:
+            SearchError: if there is no evaluator, or nothing that was evaluated satisfies the constraints.
+            MismatchError: if the evaluator was fitted for something else.
+        """
+        if self.evaluator is None:
+            raise SearchError(
+                f"{type(self).__name__} has no evaluator to run with: give it one, or use bind, ask and tell."
+            )
+        self.bind(space, seed)
+        for iteration in range(self.nb_iter):
+            architectures = self.ask(self.population_size)
+            if not architectures:
+                break
+            self.tell(architectures, self.evaluator.predict(architectures))
+            if progress is not None:
+                progress(iteration + 1, self.nb_iter)
+        return self.result()
+
+    def result(self) -> SearchResult:
+        """Return what was found so far.
+
+        Raises:
+            SearchError: if nothing was told yet, or nothing satisfies the constraints; the message says
+                which constraint excludes how many and by how much.
+        """
+        _ = self.space  # refuses with the remedy if there is none
+        if not self.evaluated:
+            raise SearchError("nothing was evaluated yet: call run(space), or ask and tell.")
+        feasible = self.ranked(record for record in self.evaluated.values() if record.feasible)
+        if not feasible:
+            raise InfeasibleError(self.limits.explain(self.evaluated.values()))
+        best = feasible[0]
+        return SearchResult(
+            best=best.architecture,
+            value=best.objective,
+            prediction=best.row,
+            history=self.history,
+            candidates=[record.architecture for record in feasible],
+            seed=self.run_seed,
+        )
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Return one row for every architecture told since ``bind``; columns as in ``SearchResult``."""
+        return history_table(self.evaluated.values())
+
+    @staticmethod
+    def ranked(records: Iterable[Evaluated]) -> list[Evaluated]:
+        """Return records best first: feasible by objective, then the least violation, then failed ones."""
+        return sorted(records, key=lambda record: record.rank_key)
+
+    def is_new(self, architecture: Architecture) -> bool:
+        """Return whether it was neither asked nor told and has at most ``max_nb_param`` parameters."""
+        return architecture.id not in self._origins and self._fits(architecture)
+
+    def draw(self, n: int, method: str, taken: Collection[str] = ()) -> list[Architecture]:
+        """Return ``n`` distinct new architectures drawn from the space, fewer if it has no more.
+
+        Args:
+            n: how many.
+            method: ``"latin_hypercube"`` or ``"uniform"``, see ``ConfigSpace.sample``.
+            taken: ids of new architectures that are not to be drawn.
+        """
+        drawn: dict[str, Architecture] = {}
+        # So many distinct ones that all known ones could be among them: the rest is new for certain.
+        certain = self._used + len(taken) + n
+        size = n
+        while len(drawn) < n and size < certain:
+            sample = self._sample(size, method)
+            if not sample:
+                break
+            self._take(drawn, sample, n, taken)
+            size = max(2 * size, _RARE)
+        # New ones are rare, or the space holds fewer than ``certain``: halving finds what is left.
+        missing = n - len(drawn)
+        while missing and len(drawn) < n:
+            self._take(drawn, self._sample(certain - n + len(drawn) + missing, "uniform"), n, taken)
+            missing //= 2
+        return list(drawn.values())
+
+    def _sample(self, size: int, method: str) -> list[Architecture]:
+        """Return ``size`` distinct architectures within the limit, none if there are fewer."""
+        seed = derive_seed(self.run_seed, "search", "draw", self._draws)
+        self._draws += 1
+        try:
+            return self.space.sample(size, seed=seed, method=method, max_params=self.limits.max_nb_param)
+        except SpaceError:
+            return []
+
+    def _take(
+        self, drawn: dict[str, Architecture], sample: Iterable[Architecture], n: int, taken: Collection[str]
+    ) -> None:
+        """Add the new ones of a sample to ``drawn`` until it holds ``n``."""
+        for one in sample:
+            if len(drawn) < n and one.id not in drawn and one.id not in taken and self.is_new(one):
+                drawn[one.id] = one
+
+    def _fits(self, architecture: Architecture) -> bool:
+        limit = self.limits.max_nb_param
+        return limit is None or architecture.params <= limit
+
+    def _register(self, architecture: Architecture, origin: str) -> str:
+        """Remember where an architecture came from first, and return that."""
+        if architecture.id not in self._origins:
+            self._origins[architecture.id] = origin
+            self._used += self._fits(architecture)
+        return self._origins[architecture.id]
+
+    def _judge(
+        self, architectures: Sequence[Architecture], values: Values
+    ) -> tuple[list[float], list[float], list[dict[str, Any]]]:
+        """Return objective, summed violation (infinite: failed) and values of every architecture."""
+        sizes = np.array([architecture.params for architecture in architectures], dtype=np.float64)
+        if isinstance(values, pd.DataFrame):
+            needed = ["acc_1d", "acc_1d_std"] + (["avm"] if self.limits.T_AVM is not None else [])
+            if missing := [name for name in needed if name not in values]:
+                raise SearchError(f"the values have no column {missing[0]}: a search needs {', '.join(needed)}.")
+            table = values.reset_index(drop=True).drop(columns="id", errors="ignore")
+            objective = self.objective(table)
+            violation = self.limits.violations(sizes, table).sum(axis=1)
+            rows: list[dict[str, Any]] = [
+                {str(name): one for name, one in row.items()} for row in table.to_dict("records")
+            ]
+        else:
+            for name in ("T_AVM", "min_acc_1d"):
+                if getattr(self.constraints, name) is not None:
+                    raise SearchError(
+                        f"{name} cannot be held with objective values alone: tell a frame with acc_1d, acc_1d_std, avm."
+                    )
+            try:
+                objective = np.asarray(values, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise SearchError("tell got values that are no numbers: give one number each.") from None
+            violation = self.limits.violations(sizes, None).sum(axis=1)
+            rows = [{} for _ in architectures]
+        violation = np.where(np.isfinite(objective) & np.isfinite(violation), violation, np.inf)
+        return objective.tolist(), violation.tolist(), rows

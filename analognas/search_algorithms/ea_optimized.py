@@ -1,0 +1,82 @@
+"""The published evolutionary search (AnalogNAS, arXiv 2305.10459, algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analognas.errors import SpaceError
+from analognas.search_algorithms.base import Evaluated, Optimizer
+
+if TYPE_CHECKING:
+    from analognas.search_spaces.architecture import Architecture
+
+# Mutations in a row, away from a parent, before a slot is filled at random.
+_STEPS = 6
+
+
+class EAOptimizer(Optimizer):
+    """Evolutionary search with three kinds of mutation.
+
+    It starts from a Latin hypercube within the parameter limit. Then, in every iteration, the best half of
+    the population are the parents, and the population becomes the union of the parents and
+    ``population_size`` new mutants of them: a third each changes the width, the depth, and other genes
+    (the space's ``mutations``). Feasible architectures rank first by objective, infeasible ones follow by how
+    far they are from feasible, so a search recovers from a start where nothing is. No architecture is
+    evaluated twice: a mutant that is known already is mutated on, and what is missing at last is drawn.
+
+    The paper uses ``population_size=200, nb_iter=200``. Arguments and errors: ``Optimizer``.
+    """
+
+    def reset(self) -> None:
+        """Forget the population."""
+        self._start: list[Architecture] | None = None
+        self._population: dict[str, Evaluated] = {}
+
+    def observe(self, evaluated: Sequence[Evaluated]) -> None:
+        """Unite the population with what was told."""
+        self._population.update((record.architecture.id, record) for record in evaluated)
+
+    def propose(self, n: int) -> list[tuple[Architecture, str]]:
+        """Return members of the start while there are some, then mutants of the parents."""
+        if self._start is None:
+            self._start = self.draw(self.population_size, "latin_hypercube")
+        # Some may have been told meanwhile.
+        self._start = [architecture for architecture in self._start if self.is_new(architecture)]
+        proposals = [(architecture, "start") for architecture in self._start[:n]]
+        del self._start[: len(proposals)]
+        if len(proposals) < n:
+            proposals += self._mutants(n - len(proposals), taken={one.id for one, _ in proposals})
+        return proposals
+
+    def _mutants(self, n: int, taken: set[str]) -> list[tuple[Architecture, str]]:
+        parents = self.ranked(self._population.values())[: self.population_size // 2]
+        self._population = {record.architecture.id: record for record in parents}
+        mutants: list[tuple[Architecture, str]] = []
+        if parents:
+            kinds = [self.space.mutations[slot % len(self.space.mutations)] for slot in range(n)]
+            shares = [self.rng.permutation(len(parents)) for _ in range(-(-n // len(parents)))]
+            # Every parent has the same share of mutants, and no parent is tied to a kind.
+            for kind, index in zip(self.rng.permutation(kinds), np.concatenate(shares), strict=False):
+                mutant = self._mutant(parents[index].architecture, str(kind), taken)
+                if mutant is not None:
+                    mutants.append(mutant)
+                    taken.add(mutant[0].id)
+        fill = self.draw(n - len(mutants), "uniform", taken) if len(mutants) < n else []
+        return mutants + [(architecture, "sample") for architecture in fill]
+
+    def _mutant(self, parent: Architecture, kind: str, taken: set[str]) -> tuple[Architecture, str] | None:
+        """Return a new mutant and the kind of its last mutation, or None if none was found."""
+        current, step = parent, kind
+        for _ in range(_STEPS):
+            try:
+                mutant = self.space.mutate(current, self.rng, step, max_params=self.limits.max_nb_param)
+            except SpaceError:  # no gene of this kind has another value within the limit
+                mutant = current
+            if self.is_new(mutant) and mutant.id not in taken:
+                return mutant, step
+            # Known already: walk on from there, by any kind, as one kind alone is soon used up.
+            current, step = mutant, self.space.mutations[self.rng.integers(len(self.space.mutations))]
+        return None

@@ -1,0 +1,336 @@
+"""The worker: runs a search several times, keeps everything, and trains the final network."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import isnan
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.table import Table
+
+from analognas.errors import SearchError
+from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective
+from analognas.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from analognas.datasets import Dataset
+    from analognas.params import HardwareParams, TrainingParams
+    from analognas.search_algorithms.base import Optimizer
+    from analognas.search_algorithms.records import Evaluated, SearchResult
+    from analognas.search_spaces.architecture import Architecture
+    from analognas.search_spaces.config_space import ConfigSpace
+    from analognas.training.protocol import Characterization
+
+#: Columns by which one architecture may be better than another; True: more is better.
+TRADE_OFF = {"acc_1d": True, "avm": False, "acc_1d_std": False, "params": False}
+
+_LABELS = (
+    ("acc_1d", "1-day accuracy", "%"),
+    ("acc_1d_std", "1-day std", "points"),
+    ("avm", "AVM (1 month)", "points"),
+)
+
+
+@dataclass(frozen=True)
+class SearchSummary:
+    """What a worker's search found; prints as a table.
+
+    Args:
+        architecture: the best one over all runs.
+        value: its objective.
+        prediction: its predicted values.
+        objective: what was maximised.
+        limits: the constraints that held.
+        runs: best objective of each run by its number, NaN where nothing was feasible.
+        evaluated: distinct architectures evaluated over all runs.
+        feasible: how many of them satisfy the constraints.
+    """
+
+    architecture: Architecture
+    value: float
+    prediction: dict[str, Any]
+    objective: Objective
+    limits: Constraints
+    runs: dict[int, float] = field(default_factory=dict)
+    evaluated: int = 0
+    feasible: int = 0
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Group(self._found(), self._genes())
+
+    def __str__(self) -> str:
+        console = Console(width=100, color_system=None)
+        with console.capture() as capture:
+            console.print(self)
+        return capture.get()
+
+    def _found(self) -> Table:
+        table = Table(
+            title=f"Best architecture of {self.architecture.space.name}: {self.architecture.id}", box=SIMPLE_HEAD
+        )
+        for name in ("what", "predicted", "unit", "90 % interval", "uncertainty", "limit"):
+            table.add_column(name, justify="left" if name in ("what", "unit") else "right", no_wrap=True)
+        limits = {"acc_1d": (">=", self.limits.min_acc_1d), "avm": ("<=", self.limits.T_AVM)}
+        for name, label, unit in _LABELS:
+            if name not in self.prediction:
+                continue
+            low, high = self.prediction.get(f"{name}_low"), self.prediction.get(f"{name}_high")
+            sign, limit = limits.get(name, ("", None))
+            table.add_row(
+                label,
+                _number(self.prediction[name]),
+                unit,
+                "" if low is None or high is None else f"{_number(low)} to {_number(high)}",
+                _number(self.prediction.get(f"{name}_uncertainty")),
+                "" if limit is None else f"{sign} {limit:g}",
+            )
+        budget = "" if self.limits.max_nb_param is None else f"<= {self.limits.max_nb_param:,}"
+        table.add_row("parameters", f"{self.architecture.params:,}", "", "exact", "", budget)
+        ratio = self.objective.kind == "ratio"
+        formula = "accuracy / std" if ratio else f"accuracy - {self.objective.k:g} std"
+        table.add_row(formula, _number(self.value), "" if ratio else "%")
+        runs = ", ".join("nothing feasible" if isnan(value) else _number(value) for value in self.runs.values())
+        table.caption = (
+            f"{self.evaluated:,} architectures evaluated in {len(self.runs)} runs, {self.feasible:,} within all "
+            f"limits (that of the AVM holds for the upper end of its interval). Best objective by run: {runs}."
+        )
+        return table
+
+    def _genes(self) -> Table:
+        table = Table(title="Its genes", box=SIMPLE_HEAD)
+        table.add_column("gene")
+        table.add_column("value", justify="right")
+        for name, value in self.architecture.genes.items():
+            table.add_row(name, str(value))
+        return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+class Worker:
+    """Runs a search several times with seeds of their own, and trains the final network.
+
+    Args:
+        space: where to search.
+        optimizer: the search strategy, with its evaluator.
+        runs: how many runs, at least 1. Run r is seeded with ``derive_seed(optimizer.seed, "run", r)``.
+
+    Raises:
+        SearchError: if ``runs`` is not positive.
+    """
+
+    def __init__(self, space: ConfigSpace, optimizer: Optimizer, runs: int = 2) -> None:
+        if runs < 1:
+            raise SearchError(f"runs is {runs}: it must be 1 or more.")
+        self.space = space
+        self.optimizer = optimizer
+        self.runs = runs
+        self._results: dict[int, SearchResult] = {}
+        self._histories: dict[int, pd.DataFrame] = {}
+
+    def search(self, progress: Callable[[int, int], None] | None = None) -> SearchResult:
+        """Run the search ``runs`` times and return the best run's result.
+
+        Args:
+            progress: called after every iteration of every run with the iterations done and their total.
+
+        Raises:
+            SpaceError: if the space is not valid.
+            SearchError: if no run found anything that satisfies the constraints; the histories are kept.
+        """
+        self.space.validate()
+        self._results, self._histories = {}, {}
+        for name in ("_ranking", "_architectures"):
+            self.__dict__.pop(name, None)
+        evaluated: dict[str, Evaluated] = {}
+        for run in range(self.runs):
+            # One run may fail where another finds something.
+            with contextlib.suppress(InfeasibleError):
+                self._results[run] = self.optimizer.run(
+                    self.space,
+                    seed=derive_seed(self.optimizer.seed, "run", run),
+                    progress=_shifted(progress, run, self.runs),
+                )
+            self._histories[run] = self.optimizer.history
+            evaluated.update(self.optimizer.evaluated)
+        if not self._results:
+            raise InfeasibleError(self.optimizer.limits.explain(evaluated.values()))
+        return self._best
+
+    @property
+    def results(self) -> list[SearchResult]:
+        """Return the results of the runs that found something feasible, in order."""
+        self._searched()
+        return list(self._results.values())
+
+    @property
+    def best_arch(self) -> Architecture:
+        """Return the best architecture over all runs."""
+        return self._best.best
+
+    @property
+    def best_config(self) -> dict[str, int | str]:
+        """Return the genes of the best architecture."""
+        return dict(self.best_arch.genes)
+
+    @property
+    def candidates(self) -> list[Architecture]:
+        """Return all distinct feasible architectures over all runs, best first."""
+        self._searched()
+        return [self._architectures[id_] for id_ in self._ranking["id"]]
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Return the histories of all runs (see ``SearchResult``), with the number of the run first.
+
+        Runs that found nothing feasible are in it too.
+        """
+        if not self._histories:
+            raise SearchError("there is no history yet: run search() first.")
+        frames = [history.assign(run=run) for run, history in self._histories.items()]
+        table = pd.concat(frames, ignore_index=True)
+        return table[["run", *(name for name in table.columns if name != "run")]]
+
+    def pareto(self) -> pd.DataFrame:
+        """Return the feasible architectures that no other one dominates, best ``acc_1d`` first.
+
+        One dominates another if it is no worse in ``acc_1d`` (higher is better), ``avm``, ``acc_1d_std`` and
+        ``params`` (lower is better) and better in one. Columns as in ``history``.
+        """
+        self._searched()
+        costs = np.stack(
+            [self._ranking[name].to_numpy(dtype=np.float64) * (-1 if more else 1) for name, more in TRADE_OFF.items()],
+            axis=1,
+        )
+        front = self._ranking[non_dominated(costs)]
+        order = list(TRADE_OFF)
+        return front.sort_values(
+            [*order, "id"], ascending=[not TRADE_OFF[name] for name in order] + [True]
+        ).reset_index(drop=True)
+
+    def result_summary(self) -> SearchSummary:
+        """Print what was found as a table, and return it.
+
+        Raises:
+            SearchError: before ``search``.
+        """
+        best = self._best
+        history = self.history
+        summary = SearchSummary(
+            architecture=best.best,
+            value=best.value,
+            prediction=best.prediction,
+            objective=self.optimizer.objective,
+            limits=self.optimizer.constraints.resolve(self.space),
+            runs={run: self._results[run].value if run in self._results else float("nan") for run in self._histories},
+            evaluated=int(history["id"].nunique()),
+            feasible=len(self._ranking),
+        )
+        Console().print(summary)
+        return summary
+
+    def train(
+        self,
+        dataset: Dataset | str | None = None,
+        protocol: TrainingParams | None = None,
+        hardware: HardwareParams | None = None,
+        seed: int = 0,
+        *,
+        architecture: Architecture | None = None,
+        part: str = "test",
+        device: str = "cpu",
+    ) -> Characterization:
+        """Train the final network with the full protocol and measure it under drift.
+
+        Args:
+            dataset: what to train on, or its name; None: the dataset of the space.
+            protocol: how to train and measure; None: the defaults of the section ``train``.
+            hardware: the chip; None: the defaults of the section ``hardware``.
+            seed: base seed.
+            architecture: what to train; None: the best one of the search.
+            part: the part of the dataset that is measured on.
+            device: where to train.
+
+        Returns:
+            The characterization: its ``row``, and ``model``, the analog model (None if it failed).
+
+        Raises:
+            SearchError: before ``search`` if no architecture is given, or if the space names no dataset.
+        """
+        from analognas.datasets import load
+        from analognas.params import HardwareParams, TrainParams
+        from analognas.training.protocol import characterize
+
+        architecture = self.best_arch if architecture is None else architecture
+        if dataset is None:
+            dataset = self.space.dataset
+        if dataset is None:
+            raise SearchError(f"{self.space.name} was made for no dataset: give one, train(dataset=...).")
+        return characterize(
+            architecture,
+            load(dataset) if isinstance(dataset, str) else dataset,
+            HardwareParams() if hardware is None else hardware,
+            TrainParams() if protocol is None else protocol,
+            seed=seed,
+            part=part,
+            device=device,
+        )
+
+    def _searched(self) -> None:
+        if not self._results:
+            raise SearchError("there is no result yet: run search() first.")
+
+    @property
+    def _best(self) -> SearchResult:
+        self._searched()
+        return min(self._results.values(), key=lambda result: (-result.value, result.best.params, result.best.id))
+
+    @cached_property
+    def _architectures(self) -> dict[str, Architecture]:
+        return {one.id: one for result in self._results.values() for one in result.candidates}
+
+    @cached_property
+    def _ranking(self) -> pd.DataFrame:
+        """All distinct feasible architectures of the history, best first."""
+        history = self.history
+        feasible = history[history["feasible"]]
+        order = feasible.sort_values(["objective", "params", "id"], ascending=[False, True, True], kind="stable")
+        return order.drop_duplicates("id").reset_index(drop=True)
+
+
+def non_dominated(costs: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return which rows no other row dominates.
+
+    Args:
+        costs: shape (n, m), lower is better.
+
+    Returns:
+        Mask of shape (n,). Of equal rows all stay.
+    """
+    # In lexicographic order a row can only be dominated by an earlier one, so each round keeps the first
+    # row that is left and drops all that it dominates.
+    order = np.lexsort(costs.T[::-1])
+    left, mask = order, np.zeros(len(costs), dtype=bool)
+    while len(left):
+        first = costs[left[0]]
+        rows = costs[left]
+        equal = (rows == first).all(axis=1)
+        mask[left[equal]] = True
+        left = left[(rows < first).any(axis=1)]
+    return mask
+
+
+def _shifted(progress: Callable[[int, int], None] | None, run: int, runs: int) -> Callable[[int, int], None] | None:
+    """Return a progress callback of one run that reports the progress of all."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(run * total + done, runs * total)

@@ -1,0 +1,147 @@
+"""One point of a search space, and what it is called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import CorruptFileError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from analognas.search_spaces.family import Family
+    from analognas.search_spaces.structure import Structure
+
+Gene = int | str
+
+
+class Genes(Mapping[str, Gene]):
+    """An immutable, picklable mapping of gene names to values, ordered by name."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, genes: Mapping[str, Gene]) -> None:
+        self._items = dict(sorted(genes.items()))
+
+    def __getitem__(self, name: str) -> Gene:
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+    def to_json(self) -> str:
+        """Return the canonical text of the genes."""
+        return json.dumps(self._items, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class SpaceId:
+    """What an architecture has to know of its space.
+
+    ``name`` is unique (``resnet-digits``), ``family`` names the builder of its networks (``resnet``, or
+    ``module:Class`` for one that lives elsewhere), ``input_shape`` is (channels, height, width).
+    """
+
+    name: str
+    family: str
+    input_shape: tuple[int, int, int]
+    classes: int
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One point of a search space: its active genes, its identity and its size.
+
+    Make one with ``ConfigSpace.sample`` or ``ConfigSpace.architecture``, which validate the genes.
+    ``params`` is the number of trainable parameters of the digital network.
+    """
+
+    space: SpaceId
+    genes: Genes
+    params: int = field(compare=False)
+
+    @cached_property
+    def id(self) -> str:
+        """Return 16 hexadecimal digits: the hash of the space's name and the canonical genes."""
+        text = f"{self.space.name}\n{self.genes.to_json()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def structure(self) -> Structure:
+        """Return the layers of the network, their shapes and paths, without building it.
+
+        Raises:
+            SpaceError: if the family's builder does not read one of the genes.
+        """
+        return self._family().structure(self.genes, self.space.input_shape, self.space.classes)
+
+    def build(self) -> nn.Module:
+        """Return the digital network (torch), initialised from torch's global generator.
+
+        Raises:
+            SpaceError: if the family's builder does not read one of the genes.
+        """
+        return self._family().build(self.genes, self.space.input_shape, self.space.classes)
+
+    def _family(self) -> Family:
+        from analognas.search_spaces.family import family
+
+        found = family(self.space.family)
+        found.check_genes(self.genes)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-serializable description."""
+        return {
+            "id": self.id,
+            "space": {
+                "name": self.space.name,
+                "family": self.space.family,
+                "input_shape": list(self.space.input_shape),
+                "classes": self.space.classes,
+            },
+            "genes": dict(self.genes),
+            "params": self.params,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Architecture:
+        """Return the architecture that ``to_dict`` described.
+
+        Raises:
+            CorruptFileError: if ``data`` is damaged or its id is not that of its genes.
+        """
+        try:
+            channels, height, width = (int(side) for side in data["space"]["input_shape"])
+            space = SpaceId(
+                name=str(data["space"]["name"]),
+                family=str(data["space"]["family"]),
+                input_shape=(channels, height, width),
+                classes=int(data["space"]["classes"]),
+            )
+            architecture = cls(space=space, genes=Genes(data["genes"]), params=int(data["params"]))
+            same = architecture.id == data["id"]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CorruptFileError(
+                f"The description of an architecture is damaged ({type(error).__name__}: {error}): restore the file."
+            ) from None
+        if not same:
+            raise CorruptFileError(
+                f"The description of architecture {data['id']!r} is damaged, its genes belong to "
+                f"{architecture.id}: restore the file."
+            )
+        return architecture

@@ -1,0 +1,35 @@
+"""The network that the winner is compared with: a plain residual network of about the same size."""
+
+from __future__ import annotations
+
+from analognas.errors import SpaceError
+from analognas.search_spaces.architecture import Architecture, Gene, Genes, SpaceId
+from analognas.search_spaces.family import family
+
+
+def plain_resnet(space: SpaceId, params: int) -> Architecture:
+    """Return the plain residual network of the CIFAR kind whose size is closest to ``params``.
+
+    Three groups of ``n`` basic blocks with ``c``, ``2c``, ``4c`` channels, 3x3 convolutions, one branch (He et
+    al., CVPR 2016, section 4.2, where ``n`` is 3 to 9 and ``c`` 16). ``n`` is 3 where a width ``c`` comes within
+    10 % of the size, otherwise 2 or 1.
+
+    Raises:
+        SpaceError: if the space's networks are not residual networks.
+    """
+    if space.family != "resnet":
+        raise SpaceError(f"There is no plain residual network in a space of {space.family} networks.")
+    best: Architecture | None = None
+    for blocks in (3, 2, 1):
+        for channels in range(1, 129):
+            genes: dict[str, Gene] = {"out_channel0": channels, "kernel_size0": 3, "M": 3}
+            for i, widening in ((1, 1), (2, 2), (3, 2)):
+                genes |= {f"R{i}": blocks, f"B{i}": 1, f"convblock{i}": "basic", f"widenfact{i}": widening}
+            size = family("resnet").count_params(genes, space.input_shape, space.classes)
+            if best is None or abs(size - params) < abs(best.params - params):
+                best = Architecture(space=space, genes=Genes(genes), params=size)
+        assert best is not None
+        if abs(best.params - params) <= 0.1 * params:
+            break
+    assert best is not None
+    return best

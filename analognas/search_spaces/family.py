@@ -1,0 +1,104 @@
+"""Families of networks: what builds the networks of one kind of configuration space."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar
+
+from analognas.errors import SpaceError
+from analognas.search_spaces.architecture import Gene
+from analognas.search_spaces.hyperparameter import Hyperparameter
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from analognas.search_spaces.structure import Structure
+
+# The families that ship with the library. Any other is named "module:Class".
+KNOWN = {"resnet": "analognas.search_spaces.resnet:ResNet"}
+
+Shape = tuple[int, int, int]
+
+
+class Family(ABC):
+    """The builder of the networks of one kind of space.
+
+    Subclass it in an importable module and name it ``ConfigSpace(..., family="module:Class")``; the class
+    is instantiated without arguments. Everything but ``build`` must work without torch. ``genes`` are
+    always the active ones; ``input_shape`` is (channels, height, width).
+    """
+
+    name: ClassVar[str]
+    """The first part of the names of its spaces."""
+
+    mutations: ClassVar[tuple[str, ...]]
+    """The kinds of mutation."""
+
+    @abstractmethod
+    def hyperparameters(self, preset: str) -> tuple[Hyperparameter, ...]:
+        """Return the genes and their default ranges; ``preset`` is "published" or "digits" (smaller)."""
+
+    @abstractmethod
+    def reads(self, name: str) -> bool:
+        """Say whether the builder reads a gene of this name."""
+
+    @abstractmethod
+    def mutation_genes(self, kind: str, genes: Mapping[str, Gene]) -> tuple[str, ...]:
+        """Return the active genes that a mutation of this kind may change."""
+
+    @abstractmethod
+    def count_params(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> int:
+        """Return the number of trainable parameters in closed form; genes it does not read are ignored."""
+
+    @abstractmethod
+    def structure(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> Structure:
+        """Return the layers and paths of the network."""
+
+    @abstractmethod
+    def build(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> nn.Module:
+        """Return the network, input (N, *input_shape), output (N, classes), no forward pass needed."""
+
+    def check_genes(self, genes: Mapping[str, Gene]) -> None:
+        """Raise SpaceError if a gene would be ignored by ``build``."""
+        for name in genes:
+            if not self.reads(name):
+                raise SpaceError(_unread(name, self.name))
+
+    def check_space(self, hyperparameters: Mapping[str, Hyperparameter]) -> None:
+        """Raise SpaceError if these genes and ranges do not describe networks that ``build`` can build."""
+        for name in hyperparameters:
+            if not self.reads(name):
+                raise SpaceError(_unread(name, self.name))
+
+
+def _unread(name: str, family_name: str) -> str:
+    return (
+        f"Hyperparameter {name!r} is read by no builder of the family {family_name!r}, so it would change "
+        "nothing: remove it, or name a family that reads it, family='module:Class'."
+    )
+
+
+@cache
+def family(name: str) -> Family:
+    """Return the family of this name: "resnet", or "module:Class" for one that lives elsewhere."""
+    target = KNOWN.get(name, name)
+    module_name, _, class_name = target.partition(":")
+    if not module_name or not class_name:
+        raise SpaceError(
+            f"Family {name!r} is unknown: use {', '.join(map(repr, KNOWN))}, or 'module:Class' for your own."
+        )
+    try:
+        cls = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise SpaceError(f"Family {name!r} cannot be imported ({error}): check the module and class.") from error
+    if not (isinstance(cls, type) and issubclass(cls, Family)):
+        raise SpaceError(f"Family {name!r} is no subclass of analognas.search_spaces.family.Family: derive it.")
+    if not isinstance(getattr(cls, "name", None), str) or not getattr(cls, "mutations", None):
+        raise SpaceError(f"Family {name!r} has no name or no mutations: set both on the class.")
+    try:
+        return cls()
+    except TypeError as error:  # abstract methods that are missing, or arguments without defaults
+        raise SpaceError(f"Family {name!r} cannot be instantiated: {error}.") from error

@@ -1,0 +1,88 @@
+"""What a network consists of, as numbers: its analog layers, their shapes and the paths through it.
+
+Nothing here needs torch: features, cost models and reports read a structure instead of building a network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class AnalogLayer:
+    """A layer whose weights lie on analog tiles.
+
+    ``name`` is the module's name in the built network, ``kind`` is "conv" or "linear" (kernel size and
+    output size 1), ``out_height`` and ``out_width`` are in pixels, ``depth`` counts the analog layers from
+    the input on the longest path to this layer, itself included (the stem has 1).
+    """
+
+    name: str
+    kind: str
+    in_channels: int
+    out_channels: int
+    kernel_size: int
+    stride: int
+    out_height: int
+    out_width: int
+    bias: bool
+    depth: int
+
+    @property
+    def rows(self) -> int:
+        """Return the inputs of the matrix on the tile: in_channels * kernel_size**2."""
+        return self.in_channels * self.kernel_size**2
+
+    @property
+    def columns(self) -> int:
+        """Return the outputs of the matrix on the tile: out_channels."""
+        return self.out_channels
+
+    @property
+    def weights(self) -> int:
+        """Return the number of weights on tiles (a bias is digital)."""
+        return self.rows * self.columns
+
+    @property
+    def params(self) -> int:
+        """Return the number of trainable parameters, the bias included."""
+        return self.weights + (self.out_channels if self.bias else 0)
+
+    @property
+    def macs(self) -> int:
+        """Return the multiply-accumulate operations for one input; padding counts, the bias does not."""
+        return self.weights * self.out_height * self.out_width
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A network as a list of its analog layers in the order of execution.
+
+    ``digital_params`` are the trainable parameters of batch-norms. ``longest_path`` and ``shortest_path``
+    count the analog layers from input to output over the longest and the shortest route. ``skips`` is the
+    number of identity shortcuts (a shortcut with a convolution is an analog layer of its own). ``widths``
+    are the output channels of each main block.
+    """
+
+    layers: tuple[AnalogLayer, ...]
+    digital_params: int
+    longest_path: int
+    shortest_path: int
+    skips: int
+    widths: tuple[int, ...]
+
+    @cached_property
+    def weights(self) -> int:
+        """Return the number of weights on tiles."""
+        return sum(layer.weights for layer in self.layers)
+
+    @cached_property
+    def params(self) -> int:
+        """Return the number of trainable parameters, digital ones included."""
+        return sum(layer.params for layer in self.layers) + self.digital_params
+
+    @cached_property
+    def macs(self) -> int:
+        """Return the multiply-accumulate operations of all analog layers for one input."""
+        return sum(layer.macs for layer in self.layers)

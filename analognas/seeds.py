@@ -1,0 +1,41 @@
+"""The one place where randomness comes from.
+
+Every random decision is drawn from a generator whose seed is derived from the base seed and the labels of
+what it is for. So the order in which things run, and the number of workers, cannot change a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+
+def derive_seed(seed: int, *labels: str | int) -> int:
+    """Return a 63-bit seed that depends on ``seed`` and all ``labels``."""
+    text = json.dumps([int(seed), *labels], separators=(",", ":"))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def numpy_generator(seed: int, *labels: str | int) -> np.random.Generator:
+    """Return a NumPy generator for this purpose."""
+    return np.random.default_rng(derive_seed(seed, *labels))
+
+
+def torch_generator(seed: int, *labels: str | int) -> torch.Generator:
+    """Return a torch generator (CPU) for this purpose."""
+    import torch
+
+    return torch.Generator().manual_seed(derive_seed(seed, *labels))
+
+
+def seed_torch(seed: int, *labels: str | int) -> None:
+    """Seed torch's global generators: aihwkit draws its noise from them, and only from them."""
+    import torch
+
+    torch.manual_seed(derive_seed(seed, *labels))

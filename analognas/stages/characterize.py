@@ -1,0 +1,169 @@
+"""``characterize``: train every architecture and measure it under drift.
+
+Reads the architectures, the rounds and the result store; writes ``data/surrogate.parquet``.
+
+It is two functions: ``measure`` turns one architecture into one result (a pure function for a worker process),
+``assemble`` makes the table from the store. ``run`` does the first for what is missing, then the second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from analognas import workers
+from analognas.files import write_json, write_parquet
+from analognas.results import ResultStore, result_key, table
+from analognas.stages import PROTOCOLS, Progress, _inputs, _plots, silent
+from analognas.stages._inputs import DatasetSpec
+
+if TYPE_CHECKING:
+    from analognas.params import HardwareParams, Params, TrainingParams
+    from analognas.search_spaces import Architecture
+    from analognas.workspace import Paths
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a worker process needs to characterize one architecture."""
+
+    architecture: Architecture
+    dataset: DatasetSpec
+    hardware: HardwareParams
+    training: TrainingParams
+    max_params: int | None
+    seed: int
+    device: str
+    inputs: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The key of the result."""
+        return result_key(self.inputs)
+
+
+def jobs(params: Params, paths: Paths) -> list[Job]:
+    """Return one job per architecture of the sample and the rounds."""
+    dataset = DatasetSpec.of(params, paths)
+    hardware = _inputs.hardware_id(params.hardware)
+    return [
+        Job(
+            architecture=architecture,
+            dataset=dataset,
+            hardware=params.hardware,
+            training=params.characterize,
+            max_params=params.space.max_params,
+            seed=params.base.seed,
+            device=params.base.device,
+            inputs={
+                "architecture": architecture.to_dict(),
+                "dataset": {"digest": dataset.digest, "split": dataset.split_digest, "part": "validation"},
+                "hardware": hardware,
+                "training": params.characterize.model_dump(mode="json"),
+                # The budget itself does not decide a result, only whether the network is within it.
+                "within_budget": params.space.max_params is None or architecture.params <= params.space.max_params,
+                "seed": params.base.seed,
+                "protocol": PROTOCOLS["characterize"],
+                "layers": "aihwkit-torch",
+                "device": params.base.device,
+                "threads": params.base.threads,
+                "torch": version("torch"),
+                "aihwkit": version("aihwkit"),
+            },
+        )
+        for architecture in _inputs.architectures(params, paths)
+    ]
+
+
+def pending(params: Params, paths: Paths) -> list[Job]:
+    """Return the jobs without a stored result.
+
+    Raises:
+        CorruptFileError: if a stored result is damaged.
+    """
+    store = ResultStore.of(paths.root)
+    missing = []
+    for job in jobs(params, paths):
+        if job.key in store:
+            store.get(job.key)
+        else:
+            missing.append(job)
+    return missing
+
+
+def measure(job: Job) -> dict[str, Any]:
+    """Characterize one architecture: a pure function of the job, for a worker process.
+
+    Returns:
+        The result row (see ``analognas.training.protocol``); a network that diverges or is too large is a
+        result with a reason.
+    """
+    from analognas.training.protocol import characterize
+
+    return characterize(
+        job.architecture,
+        job.dataset.load(),
+        job.hardware,
+        job.training,
+        seed=job.seed,
+        max_params=job.max_params,
+        device=job.device,
+    ).result
+
+
+def store(job: Job, result: dict[str, Any], paths: Paths) -> None:
+    """Keep one result; the driver calls this as soon as a worker returns it."""
+    ResultStore.of(paths.root).put(job.inputs, result)
+
+
+def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
+    """Measure what is missing in a pool of processes, then assemble the table.
+
+    Raises:
+        StageError: if worker processes keep ending.
+    """
+    todo = pending(params, paths)
+    processes = 1 if params.run.runner == "serial" else workers.workers(params.run.workers)
+    progress(0, len(todo), f"{len(todo)} architectures to characterize")
+    for done, (index, result) in enumerate(workers.each(measure, todo, processes), start=1):
+        store(todo[index], result, paths)
+        progress(done, len(todo), describe(result))
+    return assemble(params, paths)
+
+
+def describe(result: dict[str, Any]) -> str:
+    """Return one line about a result."""
+    if result["status"] != "ok":
+        return f"{result['id']}: {result['status']}, {result['reason']}"
+    return f"{result['id']}: {result['params']:,} parameters, {result['acc_1d']:.1f} % after 1 day"
+
+
+def assemble(params: Params, paths: Paths) -> dict[str, Any]:
+    """Write the table of all stored results of the sample and the rounds, and its summary.
+
+    Raises:
+        CorruptFileError: if a result is missing or damaged.
+    """
+    results = ResultStore.of(paths.root)
+    constant = {
+        "dataset": _inputs.dataset_id(paths),
+        "hardware": _inputs.hardware_id(params.hardware),
+        "protocol": _inputs.protocol_id(params.characterize),
+        "role": "sample",
+    }
+    rows = [constant | results.get(job.key) for job in jobs(params, paths)]
+    frame = table(rows, params.characterize.times)
+    write_parquet(paths.surrogate, frame)
+    good = _inputs.usable(frame)
+    summary: dict[str, Any] = {
+        "architectures": len(frame),
+        "diverged": int((frame["status"] == "diverged").sum()),
+        "too_large": int((frame["status"] == "too_large").sum()),
+    }
+    for name in ("acc_digital", "acc_1d", "acc_1d_std", "avm"):
+        if len(good):
+            summary |= {f"{name}_median": float(good[name].median()), f"{name}_max": float(good[name].max())}
+    write_json(paths.metrics("characterize"), summary)
+    _plots.measured(paths, good)
+    return summary

@@ -1,0 +1,50 @@
+"""``fit``: learn to predict accuracy and robustness from the characterized architectures.
+
+Reads ``data/surrogate.parquet``; writes ``data/evaluator/`` and the out-of-fold predictions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import InputError
+from analognas.evaluators import XGBoostEvaluator
+from analognas.files import read_parquet, write_json
+from analognas.seeds import derive_seed
+from analognas.stages import Progress, _inputs, _plots, silent
+
+if TYPE_CHECKING:
+    from analognas.params import Params
+    from analognas.workspace import Paths
+
+
+def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
+    """Fit the evaluator and report how well it ranks architectures it has not seen.
+
+    Raises:
+        InputError: if too few architectures were measured.
+    """
+    progress(0, 2, "fitting the evaluator")
+    results = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
+    by_id = {architecture.id: architecture for architecture in _inputs.architectures(params, paths)}
+    try:
+        architectures = [by_id[name] for name in results["id"]]
+    except KeyError as error:
+        raise InputError(
+            f"{paths.surrogate} holds architecture {error}, which is in neither the sample nor a round: "
+            "run `analognas stage characterize`."
+        ) from None
+    evaluator = XGBoostEvaluator(
+        method=params.fit.method,
+        folds=params.fit.folds,
+        bootstrap=params.fit.bootstrap,
+        tile_size=params.hardware.tile_size,
+        seed=derive_seed(params.base.seed, "fit"),
+    ).fit(architectures, results)
+    progress(1, 2, "writing the evaluator")
+    evaluator.save(paths.evaluator)
+    report = dict(evaluator.report_)
+    write_json(paths.metrics("fit"), report)
+    _plots.out_of_fold(paths, evaluator.out_of_fold_)
+    progress(2, 2, "evaluator fitted")
+    return report

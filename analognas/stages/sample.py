@@ -1,0 +1,50 @@
+"""``sample``: spread architectures over the configuration space.
+
+Reads parameters; writes ``data/architectures.parquet``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analognas.files import write_json, write_parquet
+from analognas.hardware.cost import tiles
+from analognas.seeds import derive_seed
+from analognas.stages import Progress, _inputs, silent
+
+if TYPE_CHECKING:
+    from analognas.params import Params
+    from analognas.workspace import Paths
+
+
+def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
+    """Sample ``sample.size`` distinct architectures within the parameter budget.
+
+    Raises:
+        SpaceError: if the space holds fewer.
+    """
+    size = params.sample.size
+    progress(0, size, "sampling architectures")
+    space = _inputs.space(params, paths)
+    architectures = space.sample(size, seed=derive_seed(params.base.seed, "sample"), method=params.sample.method)
+    frame = pd.DataFrame(
+        {
+            "id": [architecture.id for architecture in architectures],
+            "space": space.name,
+            "genes": [architecture.genes.to_json() for architecture in architectures],
+            "params": [architecture.params for architecture in architectures],
+            "tiles": [tiles(architecture.structure, params.hardware.tile_size) for architecture in architectures],
+        }
+    )
+    write_parquet(paths.architectures, frame)
+    summary = {
+        "architectures": len(frame),
+        "params_min": int(frame["params"].min()),
+        "params_median": float(frame["params"].median()),
+        "params_max": int(frame["params"].max()),
+    }
+    write_json(paths.metrics("sample"), summary)
+    progress(size, size, f"{size} architectures")
+    return summary

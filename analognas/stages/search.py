@@ -1,0 +1,96 @@
+"""``search``: look for the best architecture through the evaluator.
+
+Reads ``data/evaluator/``; writes ``data/search/``: ``best.json`` (the best and the runners-up),
+``history.parquet`` (everything that was asked) and ``pareto.parquet`` (what nothing beats in every respect).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analognas.evaluators import XGBoostEvaluator
+from analognas.files import write_json, write_parquet, writing_directory
+from analognas.search_algorithms import Worker
+from analognas.search_algorithms.registry import optimizer_class
+from analognas.seeds import derive_seed
+from analognas.stages import Progress, _inputs, _plots, silent
+
+if TYPE_CHECKING:
+    from analognas.evaluators.base import Evaluator
+    from analognas.params import Params
+    from analognas.search_algorithms import Optimizer
+    from analognas.workspace import Paths
+
+
+def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
+    """Run the search several times, and random search with the same number of questions beside it.
+
+    Raises:
+        SearchError: if nothing satisfies the constraints.
+        MismatchError: if the evaluator was fitted for something else.
+    """
+    space = _inputs.space(params, paths)
+    evaluator = XGBoostEvaluator.load(paths.evaluator)
+    evaluator.check(
+        space=space.name,
+        dataset=_inputs.dataset_id(paths),
+        hardware=_inputs.hardware_id(params.hardware),
+        protocol=_inputs.protocol_id(params.characterize),
+    )
+    worker = Worker(space, _optimizer(params.search.optimizer, evaluator, params), params.search.runs)
+    text = f"searching with {params.search.optimizer}"
+    best = worker.search(lambda done, total: progress(done / total, 2, text))
+    baseline = Worker(space, _optimizer("random_search", evaluator, params), params.search.runs)
+    random = baseline.search(lambda done, total: progress(1 + done / total, 2, "random search beside it"))
+
+    candidates = worker.candidates[: params.search.candidates]
+    predictions = evaluator.predict(candidates).to_dict(orient="records")
+    history = pd.concat(
+        [
+            worker.history.assign(search=params.search.optimizer),
+            baseline.history.assign(search="random_search"),
+        ],
+        ignore_index=True,
+    )
+    with writing_directory(paths.search) as folder:
+        write_json(
+            folder / "best.json",
+            {
+                "candidates": [
+                    architecture.to_dict() | {"prediction": prediction}
+                    for architecture, prediction in zip(candidates, predictions, strict=True)
+                ],
+                "objective": best.value,
+                "objective_of_random_search": random.value,
+            },
+        )
+        write_parquet(folder / "history.parquet", history)
+        write_parquet(folder / "pareto.parquet", worker.pareto())
+    summary = {
+        "objective": best.value,
+        "objective_random_search": random.value,
+        "evaluations": len(worker.history),
+        "params": candidates[0].params,
+        **{f"predicted_{name}": predictions[0][name] for name in ("acc_1d", "avm", "acc_1d_std")},
+    }
+    write_json(paths.metrics("search"), summary)
+    _plots.search_history(paths, history)
+    progress(2, 2, "best architecture found")
+    return summary
+
+
+def _optimizer(name: str, evaluator: Evaluator, params: Params) -> Optimizer:
+    given = params.search
+    return optimizer_class(name)(
+        evaluator,
+        population_size=given.population_size,
+        nb_iter=given.nb_iter,
+        max_nb_param=given.max_nb_param or params.space.max_params,
+        T_AVM=given.T_AVM,
+        min_acc_1d=given.min_acc_1d,
+        objective=given.objective,
+        k=given.k,
+        seed=derive_seed(params.base.seed, "search", name),
+    )

@@ -1,0 +1,93 @@
+"""``analognas init``: a new workspace from the one that this package was made with.
+
+A wheel carries the workspace files of the repository; an editable install finds them beside the package.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from analognas.errors import WorkspaceError
+from analognas.workspace import Paths
+
+_FILES = (
+    "params.yaml",
+    "dvc.yaml",
+    "prefect.yaml",
+    "flows/pipeline.py",
+    "data/rounds/000.json",
+    ".gitignore",
+    ".dvcignore",
+)
+
+
+def source() -> Path:
+    """Return the folder that holds the template.
+
+    Raises:
+        WorkspaceError: if this installation has none.
+    """
+    package = Path(__file__).parent
+    for folder in (package / "_template", package.parent):
+        if (folder / "dvc.yaml").is_file() and (folder / "params.yaml").is_file():
+            return folder
+    raise WorkspaceError(f"{package} carries no workspace template: install analognas anew.")
+
+
+def create(target: Path, assignments: Sequence[str]) -> Paths:
+    """Make a workspace and return where everything in it is.
+
+    The folder appears whole or not at all. Outside a git work tree it becomes a git repository; DVC is set up
+    in it where DVC and git can be used.
+
+    Args:
+        target: a folder that does not exist yet, or is empty.
+        assignments: ``section.key=value`` that the new ``params.yaml`` starts with.
+
+    Raises:
+        WorkspaceError: if the folder is not empty or cannot be written.
+        ParamsError: if an assignment is not valid.
+        DatasetError: if the dataset cannot be read.
+    """
+    from analognas.environment import record
+    from analognas.params import override
+    from analognas.versioning import Versioning
+
+    target = target.resolve()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise WorkspaceError(f"{target} exists and is not empty: name another folder.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise WorkspaceError(f"Cannot write {target}: {reason}; name a folder in a writable place.") from None
+    try:
+        building.chmod(0o755)
+        template = source()
+        for name in _FILES:
+            (building / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(template / name, building / name)
+        record(override(building / "params.yaml", assignments), Paths(building))
+        if target.exists():
+            target.rmdir()
+        building.rename(target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    Versioning.init(target)
+    return Paths(target)
+
+
+def git_root(folder: Path) -> Path | None:
+    """Return the git work tree that a folder is in, or None."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    found = subprocess.run(
+        [git, "rev-parse", "--show-toplevel"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return Path(found.stdout.strip()) if found.returncode == 0 else None

@@ -1,0 +1,204 @@
+"""What the drivers log to MLflow, from the files that the stages wrote.
+
+One idempotent :func:`sync` logs what is not logged yet: after a run, after ``dvc repro``, after an outage. A stage
+is recognised by the hash of its entry in ``dvc.lock`` (parameters, inputs, outputs), so a result is logged once,
+however often and by whichever driver it was reached. A parent run stands for one state of the whole pipeline;
+it owns the stages that were new and points to the others by tag.
+
+Nothing here loads MLflow (seconds) before there is something to log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import AnalogNASError
+from analognas.files import digest, file_digest, read_json, write_json
+from analognas.stages import STAGES
+
+if TYPE_CHECKING:
+    from analognas.params import Params
+    from analognas.versioning import Versioning
+    from analognas.workspace import Paths
+
+#: Stages that write a model: its folder in ``data/``, and the name it is registered under.
+MODELS = {"fit": ("evaluator", "analognas-evaluator"), "train": ("winner", "analognas-winner")}
+
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # A server that is away is noticed in seconds: the results are safe, and the next sync logs them.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What :func:`sync` did.
+
+    Attributes:
+        run_id: the parent run of the pipeline's state, if there was anything to log.
+        logged: stages that were logged now.
+        warning: why nothing could be logged, one sentence; None if all is well.
+    """
+
+    run_id: str | None = None
+    logged: tuple[str, ...] = ()
+    warning: str | None = None
+
+
+def tracking_uri(paths: Paths) -> str:
+    """Return where MLflow keeps runs: ``MLFLOW_TRACKING_URI``, or a database in the workspace."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.root / 'mlflow.db'}"
+
+
+def experiment_name(paths: Paths, params: Params) -> str:
+    """Return the MLflow experiment: ``run.experiment``, or the name of the workspace's folder."""
+    return params.run.experiment or paths.root.name
+
+
+def stage_hashes(paths: Paths, versioning: Versioning | None) -> dict[str, str]:
+    """Return the hash of each stage whose results are there, in order, up to the first without."""
+    hashes: dict[str, str] = {}
+    for name in STAGES:
+        found = versioning.recorded_hash(name) if versioning else _content_hash(paths, name)
+        if found is None or not paths.metrics(name).is_file():
+            break
+        hashes[name] = found
+    return hashes
+
+
+def untracked(paths: Paths, params: Params, versioning: Versioning | None) -> tuple[str, ...]:
+    """Return the stages with results that are not known to be in MLflow; asks a small file, not MLflow."""
+    known: dict[str, str] = {}
+    if os.environ.get("MLFLOW_TRACKING_URI") or (paths.root / "mlflow.db").exists():
+        known = read_or_empty(_marker(paths)).get(_place(paths, params), {})
+    return tuple(name for name, value in stage_hashes(paths, versioning).items() if known.get(name) != value)
+
+
+def note_duration(paths: Paths, stage: str, versioning: Versioning | None, seconds: float) -> None:
+    """Keep how long a stage took, for MLflow; in a file of its own, because no result may hold a duration."""
+    found = versioning.stage_hash(stage) if versioning else _content_hash(paths, stage)
+    noted = {stage: {"stage_hash": found, "seconds": round(seconds, 1)}}
+    write_json(timings_file(paths), read_or_empty(timings_file(paths)) | noted)
+
+
+def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncReport:
+    """Log what is not logged yet. A server that is away is no error: it is a warning in the report."""
+    try:
+        if not untracked(paths, params, versioning):
+            return SyncReport()
+        hashes = stage_hashes(paths, versioning)
+        # What MLflow and SQLAlchemy deprecate among themselves is nothing a user can mend.
+        with warnings.catch_warnings(), _one_process(paths):
+            warnings.simplefilter("ignore")
+            run_id, logged = _connected(paths, params, versioning).run(hashes)
+        marker = read_or_empty(_marker(paths)) | {_place(paths, params): hashes}
+        write_json(_marker(paths), marker)
+    except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
+        logging.getLogger(__name__).debug("sync failed", exc_info=True)
+        return SyncReport(
+            warning=f"MLflow at {tracking_uri(paths)} could not be reached or written ({_first_line(error)}): "
+            "the results are kept, and the next `analognas run` logs them."
+        )
+    return SyncReport(run_id, logged)
+
+
+def download(paths: Paths, name: str, alias: str, to: Path) -> Path:
+    """Fetch a registered model's folder, for ``XGBoostEvaluator.load`` or ``analognas.training.winner.load``.
+
+    Args:
+        paths: the workspace, for its tracking server.
+        name: ``analognas-evaluator`` or ``analognas-winner``.
+        alias: ``champion`` or ``challenger``.
+        to: an existing folder to write below.
+
+    Returns:
+        The folder.
+    """
+    _configure()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in sync()
+        from analognas._mlflow import download as fetch
+
+        return fetch(tracking_uri(paths), name, alias, to)
+
+
+def stage_tables(paths: Paths, stage: str) -> tuple[list[Path], list[Path]]:
+    """Return the tables that a stage reads and those that it writes."""
+    tables: dict[str, tuple[list[Path], list[Path]]] = {
+        "sample": ([], [paths.architectures]),
+        "characterize": ([paths.architectures], [paths.surrogate]),
+        "fit": ([paths.surrogate], []),
+        "search": ([], [paths.search / "history.parquet"]),
+        "train": ([], []),
+    }
+    return tables[stage]
+
+
+def timings_file(paths: Paths) -> Path:
+    """Return the file (in git's ignore list) that holds how long each stage took."""
+    return paths.data / "timings.json"
+
+
+def read_or_empty(path: Path) -> dict[str, Any]:
+    """Return a JSON object of our own; one that cannot be read is as if it were not there."""
+    try:
+        found = read_json(path, remedy="")
+    except (AnalogNASError, OSError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _connected(paths: Paths, params: Params, versioning: Versioning | None) -> Any:
+    _configure()
+    from analognas._mlflow import Synchroniser
+
+    return Synchroniser(paths, params, versioning, tracking_uri(paths))
+
+
+def _configure() -> None:
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+
+
+def _content_hash(paths: Paths, stage: str) -> str | None:
+    """Return a stage's hash where nothing is versioned: of its metrics, tables and model."""
+    files = [paths.metrics(stage), *stage_tables(paths, stage)[1]]
+    if stage in MODELS:
+        files.append(paths.data / MODELS[stage][0])
+    if not all(path.exists() for path in files):
+        return None
+    return digest([stage, [file_digest(path) for path in files]])
+
+
+def _place(paths: Paths, params: Params) -> str:
+    return f"{tracking_uri(paths)} {experiment_name(paths, params)}"
+
+
+def _marker(paths: Paths) -> Path:
+    return paths.root / ".analognas" / "tracked.json"
+
+
+@contextlib.contextmanager
+def _one_process(paths: Paths) -> Iterator[None]:
+    """Let one process at a time in: several that open a new SQLite database at once break it for good."""
+    folder = paths.root / ".analognas"
+    folder.mkdir(exist_ok=True)
+    with (folder / "tracking.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")

@@ -1,0 +1,81 @@
+"""Accuracy of programmed devices as they drift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from analognas.errors import HardwareError
+from analognas.hardware.analog import clean_state, load_clean_state, require_clean, tiles
+from analognas.seeds import seed_torch
+from analognas.training.digital import accuracy
+
+Progress = Callable[[float], None]
+
+
+def measure(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    times: Sequence[float],
+    repeats: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> NDArray[np.float64]:
+    """Return the accuracy after each time, percent, as an array (repeats, times).
+
+    A repeat programs the clean weights once (programming noise and drift exponents are drawn anew) and drifts
+    these same devices to each time, in increasing order; aihwkit counts from the end of programming. Nothing is
+    scored between programming and the first drift, where the compensation factor is still the one of the
+    previous repeat. Every repeat, and every time in it, has its own seed: neither the number of repeats nor the
+    other times change a value. The model is clean again afterwards.
+
+    Args:
+        model: converted and trained network with clean weights.
+        x: images (N, C, H, W).
+        y: classes (N,).
+        times: seconds after programming.
+        repeats: how often the weights are programmed.
+        seed: of all that is drawn.
+        progress: told the finished fraction after each repeat.
+
+    Raises:
+        HardwareError: if the model is programmed already, or the device's model knows no such time.
+    """
+    require_clean(model, "measure the drift of")
+    clean = clean_state(model)
+    cuda = [x.device.index or 0] if x.device.type == "cuda" else []
+    result = np.empty((repeats, len(times)))
+    model.eval()
+    try:
+        with torch.random.fork_rng(devices=cuda):
+            for repeat in range(repeats):
+                seed_torch(seed, "repeat", repeat, "program")
+                model.program_analog_weights()  # type: ignore[operator]
+                for column in np.argsort(times, kind="stable"):
+                    time = float(times[column])
+                    seed_torch(seed, "repeat", repeat, "drift", repr(time))
+                    _drift(model, time)
+                    result[repeat, column] = accuracy(model, x, y)
+                if progress:
+                    progress((repeat + 1) / repeats)
+    finally:
+        load_clean_state(model, clean)
+    return result
+
+
+def _drift(model: nn.Module, seconds: float) -> None:
+    from aihwkit.exceptions import AihwkitException
+
+    try:
+        model.drift_analog_weights(seconds)  # type: ignore[operator]
+    except AihwkitException as error:
+        device = next(type(tile.rpu_config.noise_model).__name__ for _, tile in tiles(model))
+        raise HardwareError(
+            f"The noise model {device} cannot drift to {seconds:g} s ({error}): change the times of the protocol."
+        ) from error

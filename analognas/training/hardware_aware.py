@@ -1,0 +1,64 @@
+"""Hardware-aware training: fine-tuning on noisy analog tiles."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from analognas.hardware.analog import require_clean, tiles
+from analognas.training.digital import MOMENTUM, Progress, run_epochs, steps_per_epoch
+
+
+def train(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    progress: Progress | None = None,
+) -> None:
+    """Fine-tune a converted network in place and leave it in evaluation mode.
+
+    SGD with Nesterov momentum 0.9 and a cosine that ends at zero, without weight decay: the injected noise
+    regularizes. aihwkit's optimizer calls each tile's ``post_update_step`` (clipping and remapping), which
+    torch's own never do. Draws noise from torch's global generator. Batch-norm statistics are trained too;
+    they are frozen by the evaluation mode afterwards.
+
+    Args:
+        model: from ``analognas.hardware.convert``.
+        x: images (N, C, H, W), float.
+        y: classes (N,), integers.
+        epochs: passes over the images.
+        batch_size: most images in one step.
+        learning_rate: first value of the cosine.
+        seed: of the order of the images.
+        progress: told the finished fraction after each epoch.
+
+    Raises:
+        DivergedError: if the loss is not finite.
+        HardwareError: if the model is programmed.
+    """
+    from aihwkit.optim import AnalogSGD
+
+    require_clean(model, "train")
+    steps = epochs * steps_per_epoch(len(x), batch_size)
+    limit_input_range_initialization(model, steps)
+    optimizer = AnalogSGD(model.parameters(), lr=learning_rate, momentum=MOMENTUM, nesterov=True)
+    optimizer.regroup_param_groups(model)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    run_epochs(model, x, y, optimizer, schedule, epochs=epochs, batch_size=batch_size, seed=seed, progress=progress)
+
+
+def limit_input_range_initialization(model: nn.Module, steps: int) -> None:
+    """Let the input ranges follow the data in the first quarter of ``steps`` at most, then be learned.
+
+    aihwkit counts batches: with its setting alone, a short training would be over before the ranges are learned.
+    """
+    for _, tile in tiles(model):
+        pre_post = getattr(tile.rpu_config, "pre_post", None)
+        if pre_post is not None and pre_post.input_range.enable:
+            parameters = pre_post.input_range
+            parameters.init_from_data = min(parameters.init_from_data, max(1, steps // 4))

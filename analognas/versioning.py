@@ -1,0 +1,229 @@
+"""What the drivers ask of DVC: what is up to date, and to record what a stage wrote.
+
+DVC runs as a program (``python -m dvc``): a call takes about a second, so questions about several stages are one
+call. Its stage scheduler is never used here, and git is touched by :meth:`Versioning.init` only.
+"""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from analognas.errors import CorruptFileError, StageError, WorkspaceError
+from analognas.files import digest
+
+#: Longer than any single call, shorter than for ever: a call may wait for the lock of another DVC command.
+_TIMEOUT = 600
+
+
+class Versioning:
+    """DVC in one workspace.
+
+    Args:
+        root: the workspace, a folder with ``dvc.yaml`` inside a DVC repository.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def find(cls, workspace: Path) -> Versioning | None:
+        """Return DVC in ``workspace``, or None where it cannot be used (:meth:`problem` says why)."""
+        return None if cls.problem(workspace) else cls(workspace)
+
+    @staticmethod
+    def problem(workspace: Path) -> str | None:
+        """Return why nothing can be versioned in ``workspace``, with the remedy; None if all is well."""
+        if importlib.util.find_spec("dvc") is None:
+            return "DVC is not installed: pip install dvc"
+        repository = _above(workspace, ".dvc")
+        if repository is None:
+            return f"{workspace} is not in a DVC repository: run `git init` (unless it is in git) and `dvc init` there"
+        if _above(repository, ".git") is None and not _without_git(repository):
+            return f"{repository} is not in a git repository: run `git init` there"
+        return None
+
+    @classmethod
+    def init(cls, workspace: Path) -> Versioning | None:
+        """Make ``workspace`` a DVC repository, and a git repository unless it is in one; None where that cannot be.
+
+        Raises:
+            WorkspaceError: if git or DVC refuse.
+        """
+        git = shutil.which("git")
+        if git is None or importlib.util.find_spec("dvc") is None:
+            return None
+        if not (workspace / ".dvc").is_dir():
+            inside = _above(workspace, ".git")
+            if inside is None:
+                _checked([git, "init", "--quiet", str(workspace)], workspace, WorkspaceError)
+            here = cls(workspace)
+            subdir = ["--subdir"] if inside is not None and inside != workspace else []
+            here._dvc("init", "--quiet", *subdir, error=WorkspaceError)
+            for option in ("core.analytics", "core.check_update", "core.autostage"):
+                here._dvc("config", option, "false", error=WorkspaceError)
+        return cls.find(workspace)
+
+    def status(self, stages: Sequence[str]) -> dict[str, list[str]]:
+        """Return why each of ``stages`` is not up to date; a stage that is up to date has no reasons.
+
+        Raises:
+            StageError: if DVC fails.
+        """
+        output = self._dvc("status", "--json", *stages)
+        found: dict[str, Any] = {}
+        for line in output.splitlines():  # anything else that DVC says is not JSON
+            if line.startswith("{"):
+                found = json.loads(line)
+        changes = {name.rpartition(":")[2]: entries for name, entries in found.items()}
+        return {stage: _reasons(changes.get(stage, [])) for stage in stages}
+
+    def commit(self, stage: str) -> None:
+        """Record what ``stage`` has just read and written in ``dvc.lock``, and keep its outputs in the cache.
+
+        Raises:
+            StageError: if DVC fails.
+        """
+        self._dvc("commit", "--force", stage)
+
+    def stage_hash(self, stage: str) -> str | None:
+        """Return the hash of what ``dvc.lock`` records of a stage (parameters, inputs, outputs), or None."""
+        entry = self._lock().get(stage)
+        return None if entry is None else _entry_hash(entry)
+
+    def recorded_hash(self, stage: str) -> str | None:
+        """Return :meth:`stage_hash` if ``dvc.lock`` describes what is there: the files, and the inputs as written.
+
+        None if the stage has not been recorded, one of its files is another one now, or a stage before it has
+        been recorded with other outputs since. (Folders are only looked for, not read.)
+        """
+        lock = self._lock()
+        entry = lock.get(stage)
+        if entry is None:
+            return None
+        written = {out["path"]: out["md5"] for other in lock.values() for out in other.get("outs", [])}
+        if any(written.get(dep["path"], dep["md5"]) != dep["md5"] for dep in entry.get("deps", [])):
+            return None
+        whole = all(_is(self.root / out["path"], out["md5"]) for out in entry.get("outs", []))
+        return _entry_hash(entry) if whole else None
+
+    def stage_params(self, stage: str) -> dict[str, Any] | None:
+        """Return the parameters that ``dvc.lock`` records of a stage, or None.
+
+        Keys are dotted names; those of ``data/NAME.json`` begin with ``NAME.``.
+        """
+        files = self._lock().get(stage, {}).get("params")
+        if files is None:
+            return None
+        prefix = {path: "" if path == "params.yaml" else f"{Path(path).stem}." for path in files}
+        return {prefix[path] + key: value for path, values in files.items() for key, value in values.items()}
+
+    def data_hash(self, path: Path) -> str | None:
+        """Return DVC's hash of an output (``MD5``, with the ending ``.dir`` for a folder), or None."""
+        name = path.relative_to(self.root).as_posix() if path.is_absolute() else path.as_posix()
+        for entry in self._lock().values():
+            for out in entry.get("outs", []):
+                if out["path"] == name:
+                    return str(out["md5"])
+        return None
+
+    def _lock(self) -> dict[str, Any]:
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import YAMLError
+
+        path = self.root / "dvc.lock"
+        try:
+            stages: dict[str, Any] = YAML(typ="safe").load(path.read_text())["stages"]
+        except FileNotFoundError:
+            return {}
+        except (YAMLError, KeyError, TypeError, UnicodeDecodeError):
+            raise CorruptFileError(f"{path} is damaged: restore it from git, or delete it and run again.") from None
+        return stages
+
+    def _dvc(self, *arguments: str, error: type[StageError | WorkspaceError] = StageError) -> str:
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+        return _checked(command, self.root, error)
+
+
+def certainly_stale(reasons: Sequence[str]) -> bool:
+    """Return whether a stage must run whatever the stages before it write."""
+    return any(not reason.startswith("input ") for reason in reasons)
+
+
+def _entry_hash(entry: dict[str, Any]) -> str:
+    return digest({key: entry.get(key) for key in ("params", "deps", "outs")})
+
+
+def _is(path: Path, md5: str) -> bool:
+    if md5.endswith(".dir"):
+        return path.is_dir()
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == md5
+
+
+def _reasons(entries: Sequence[Any]) -> list[str]:
+    reasons = []
+    for entry in entries:
+        if isinstance(entry, str):  # "changed command", "always changed"
+            reasons.append(entry)
+            continue
+        for path, change in entry.get("changed deps", {}).items():
+            if isinstance(change, dict):  # a file of parameters: the keys that changed
+                reasons += [f"parameter {key} of {path}: {what}" for key, what in change.items()]
+            elif change == "new":
+                reasons.append("it has not run yet")
+            else:
+                reasons.append(f"input {path}: {change}")
+        reasons += [f"output {path}: {change}" for path, change in entry.get("changed outs", {}).items()]
+        if "changed command" in entry:
+            reasons.append("changed command")
+    return list(dict.fromkeys(reasons))
+
+
+def _checked(command: Sequence[str], folder: Path, error: type[StageError | WorkspaceError]) -> str:
+    program = "git" if "dvc" not in command else "DVC"
+    what = " ".join(part for part in command[1:] if part not in ("-m", "dvc", "--wait-for-lock", "--quiet"))
+    environment = os.environ | {"DVC_NO_ANALYTICS": "true", "PYTHONWARNINGS": "ignore"}
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=_TIMEOUT,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise error(
+            f"{program} did not finish `{what}` in {_TIMEOUT // 60} minutes: "
+            "end the other DVC command that works in this repository, then run again."
+        ) from None
+    if done.returncode:
+        raise error(f"{program} failed at `{what}`: {_complaint(done.stderr or done.stdout)}")
+    return done.stdout
+
+
+def _complaint(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    named = [line.removeprefix("ERROR: ") for line in lines if line.startswith(("ERROR: ", "fatal: "))]
+    return (named or lines or ["it gave no reason"])[0].rstrip(".") + "."
+
+
+def _above(folder: Path, name: str) -> Path | None:
+    return next((one for one in (folder, *folder.parents) if (one / name).exists()), None)
+
+
+def _without_git(repository: Path) -> bool:
+    config = configparser.ConfigParser()
+    try:
+        config.read([repository / ".dvc" / "config", repository / ".dvc" / "config.local"])
+        return config.getboolean("core", "no_scm", fallback=False)
+    except (configparser.Error, ValueError):
+        return False

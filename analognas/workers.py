@@ -1,0 +1,94 @@
+"""Worker processes: one characterization per process, one thread each, and none outlives its parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from analognas.errors import StageError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_PR_SET_PDEATHSIG = 1
+_ATTEMPTS = 3
+
+
+def initialise(parent: int) -> None:
+    """Prepare a worker process: one thread, and an end when the parent process ends."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # PR_SET_PDEATHSIG follows the thread that forked; the watch also covers other platforms and the moment before.
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def workers(requested: int | None) -> int:
+    """Return how many processes to use: what was asked for, or one per CPU this process may use."""
+    return requested or len(os.sched_getaffinity(0))
+
+
+def each(function: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[int, Result]]:
+    """Yield the index of every item with its result as they are finished, computed in worker processes.
+
+    A worker that is ended from outside (out of memory, say) is replaced, and what it was doing is tried again.
+
+    Raises:
+        StageError: if the same items end their workers three times.
+    """
+    todo = list(range(len(items)))
+    for _attempt in range(_ATTEMPTS):
+        if not todo:
+            return
+        done: set[int] = set()
+        try:
+            for index, result in _pooled(function, items, todo, processes):
+                done.add(index)
+                yield index, result
+        except BrokenProcessPool:
+            pass
+        todo = [index for index in todo if index not in done]
+    if not todo:
+        return
+    raise StageError(
+        f"Worker processes ended {_ATTEMPTS} times without a result; is there enough memory? "
+        "What was finished is kept: run again, with a smaller run.workers."
+    )
+
+
+def _pooled(
+    function: Callable[[Item], Result], items: Sequence[Item], todo: Sequence[int], processes: int
+) -> Iterator[tuple[int, Result]]:
+    pool = ProcessPoolExecutor(
+        min(processes, len(todo)),
+        mp_context=get_context("spawn"),
+        initializer=initialise,
+        initargs=(os.getpid(),),
+    )
+    try:
+        waiting: dict[Future[Any], int] = {pool.submit(function, items[index]): index for index in todo}
+        while waiting:
+            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield waiting.pop(future), future.result()
+    finally:
+        # On Ctrl-C or an error nobody waits for what is in flight: it is cheap to lose, and long to end.
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)

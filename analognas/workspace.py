@@ -1,0 +1,103 @@
+"""A workspace: the folder with ``params.yaml``, ``dvc.yaml``, ``prefect.yaml``, ``flows/`` and ``data/``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from analognas.errors import WorkspaceError
+from analognas.files import remove_leftovers
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where everything in a workspace is."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> Paths:
+        """Return the workspace that ``start`` (default: the current folder) stands in.
+
+        Raises:
+            WorkspaceError: if there is none.
+        """
+        start = (start or Path.cwd()).resolve()
+        for folder in (start, *start.parents):
+            if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+                return cls(folder)
+        raise WorkspaceError(
+            f"{start} is not in a workspace (no params.yaml with dvc.yaml): make one with `analognas init NAME`."
+        )
+
+    @property
+    def params(self) -> Path:
+        """The parameters."""
+        return self.root / "params.yaml"
+
+    @property
+    def data(self) -> Path:
+        """Everything that stages write."""
+        return self.root / "data"
+
+    @property
+    def environment(self) -> Path:
+        """The versions that results depend on."""
+        return self.data / "environment.json"
+
+    @property
+    def dataset(self) -> Path:
+        """What the dataset is: shape, classes, digests."""
+        return self.data / "dataset.json"
+
+    @property
+    def rounds(self) -> Path:
+        """The architectures that were added after the sample, and why."""
+        return self.data / "rounds"
+
+    @property
+    def architectures(self) -> Path:
+        """What ``sample`` writes."""
+        return self.data / "architectures.parquet"
+
+    @property
+    def surrogate(self) -> Path:
+        """What ``characterize`` writes: one row per architecture."""
+        return self.data / "surrogate.parquet"
+
+    @property
+    def evaluator(self) -> Path:
+        """What ``fit`` writes."""
+        return self.data / "evaluator"
+
+    @property
+    def search(self) -> Path:
+        """What ``search`` writes."""
+        return self.data / "search"
+
+    @property
+    def winner(self) -> Path:
+        """What ``train`` writes."""
+        return self.data / "winner"
+
+    def metrics(self, stage: str) -> Path:
+        """Return the metrics file of a stage."""
+        return self.data / "metrics" / f"{stage}.json"
+
+    def plot(self, name: str) -> Path:
+        """Return a plot or the table behind it."""
+        return self.data / "plots" / name
+
+    def clean(self) -> None:
+        """Remove what killed writers left behind.
+
+        Raises:
+            WorkspaceError: if the data folder cannot be written.
+        """
+        try:
+            self.data.mkdir(exist_ok=True)
+            for folder in (self.root, self.data, self.data / "metrics", self.data / "plots"):
+                remove_leftovers(folder)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise WorkspaceError(f"Cannot write {self.data}: {reason}; make the folder writable.") from error

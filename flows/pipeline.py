@@ -1,0 +1,85 @@
+"""The pipeline as a Prefect flow: one task per stage of ``dvc.yaml``, in its order. This file is yours to edit.
+
+A task asks DVC whether its stage is up to date (then it is shown as Cached), runs the same function as
+``dvc repro``, and records what it wrote. Nothing here is imported by worker processes.
+
+    analognas run                            # this flow, after a look at what is up to date
+    python flows/pipeline.py                 # the same without that look
+    prefect deploy --all                     # from prefect.yaml, to run it elsewhere or by a schedule
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from analognas import artifacts, characterizing, orchestration
+
+
+@task(cache_policy=NO_CACHE)
+def sample() -> Any:
+    """Spread architectures over the configuration space."""
+    return orchestration.stage("sample")
+
+
+@task(
+    cache_policy=NO_CACHE,
+    task_run_name="characterize-chunk-{chunk}",
+    retries=characterizing.ATTEMPTS - 1,
+    retry_delay_seconds=1,
+    retry_condition_fn=characterizing.worth_another_attempt,
+)
+def characterize_chunk(chunk: int) -> int:
+    """Train some architectures in worker processes and measure them under drift."""
+    return characterizing.measure_chunk(chunk)
+
+
+@task(cache_policy=NO_CACHE)
+def characterize() -> Any:
+    """Train every architecture and measure it under drift."""
+    return characterizing.characterize(characterize_chunk)
+
+
+@task(cache_policy=NO_CACHE)
+def fit() -> Any:
+    """Learn to predict accuracy and robustness."""
+    return orchestration.stage("fit")
+
+
+@task(cache_policy=NO_CACHE)
+def search() -> Any:
+    """Look for the best architecture through the evaluator."""
+    return orchestration.stage("search")
+
+
+@task(cache_policy=NO_CACHE)
+def train() -> Any:
+    """Train the best architecture and follow its drift on the test set."""
+    return orchestration.stage("train")
+
+
+@flow
+def pipeline(workspace: str = ".") -> dict[str, list[str]]:
+    """Sample, characterize, fit, search and train; what is up to date is skipped.
+
+    Args:
+        workspace: the folder with ``params.yaml`` and ``dvc.yaml``.
+
+    Returns:
+        The stages that ran and those that were up to date.
+    """
+    with orchestration.session(workspace) as here:
+        sample()
+        characterize()
+        artifacts.results_table(here.paths)
+        fit()
+        search()
+        train()
+        artifacts.summary(here.paths)
+    return {"ran": here.ran, "up_to_date": here.skipped}
+
+
+if __name__ == "__main__":
+    pipeline()

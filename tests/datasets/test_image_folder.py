@@ -1,0 +1,246 @@
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from analognas.datasets import PARTS, describe, image_folder, load
+from analognas.errors import DatasetError
+
+COLOURS = {"blue": (20, 30, 250), "red": (250, 20, 30)}
+
+
+def fill(root, count=10, size=(8, 8), classes=("blue", "red"), mode="RGB", extension="png"):
+    """Write ``count`` images per class, each different."""
+    for name in classes:
+        folder = root / name
+        folder.mkdir(parents=True)
+        for index in range(count):
+            image = Image.new("RGB", size, COLOURS.get(name, (9, 9, 9)))
+            image.putpixel((0, 0), (index, index, index))
+            image.convert(mode).save(folder / f"{index:03}.{extension}")
+    return root
+
+
+def sizes(data):
+    return [len(data.part(part)) for part in PARTS]
+
+
+def from_folder(root, **options):
+    return load("image-folder", path=str(root), **options)
+
+
+def fails(root, message, **options):
+    with pytest.raises(DatasetError, match=message):
+        from_folder(root, **options)
+
+
+def test_class_folders_are_split_60_20_20(tmp_path):
+    data = from_folder(fill(tmp_path / "set"))
+    assert (data.name, data.input_shape, data.classes) == ("image-folder", (3, 8, 8), 2)
+    assert data.class_names == ("blue", "red")
+    assert sizes(data) == [12, 4, 4]
+    for part in PARTS:
+        split = data.part(part)
+        assert split.y.mean() == 0.5
+        reds = split.x[split.y == 1]
+        assert (reds[:, :, 1, 1] == COLOURS["red"]).all()
+    first = np.concatenate([data.part(part).x[:, 0, 0, 0] for part in PARTS])
+    assert sorted(first.tolist()) == sorted(list(range(10)) * 2)
+
+
+def test_validation_is_split_off_the_training_images(tmp_path):
+    fill(tmp_path / "set" / "train", count=20)
+    fill(tmp_path / "set" / "test", count=3)
+    data = from_folder(tmp_path / "set")
+    assert sizes(data) == [36, 4, 6]
+    assert data.validation.y.tolist().count(0) == 2
+    assert sorted(data.test.x[:, 0, 0, 0].tolist()) == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Val"])
+def test_three_folders_are_taken_as_they_are(tmp_path, name):
+    for part, count in (("train", 4), (name, 3), ("test", 2)):
+        fill(tmp_path / "set" / part, count=count)
+    assert sizes(from_folder(tmp_path / "set")) == [8, 6, 4]
+
+
+def test_without_a_test_folder(tmp_path):
+    fill(tmp_path / "set" / "train", count=10)
+    fill(tmp_path / "set" / "val", count=3)
+    assert sizes(from_folder(tmp_path / "set")) == [16, 6, 4]
+
+
+def test_only_a_train_folder(tmp_path):
+    fill(tmp_path / "set" / "train", count=10)
+    assert sizes(from_folder(tmp_path / "set")) == [12, 4, 4]
+
+
+def test_classes_may_be_called_like_parts(tmp_path):
+    data = from_folder(fill(tmp_path / "set", classes=("test", "train")))
+    assert data.class_names == ("test", "train")
+
+
+def test_common_size_is_kept_else_32(tmp_path):
+    root = fill(tmp_path / "set", size=(12, 6))
+    assert from_folder(root).input_shape == (3, 6, 12)
+    Image.new("RGB", (5, 5)).save(root / "red" / "odd.png")
+    assert from_folder(root).input_shape == (3, 32, 32)
+    assert from_folder(root, image_size=16).input_shape == (3, 16, 16)
+
+
+def test_grey_only_if_all_are(tmp_path):
+    root = fill(tmp_path / "set", mode="L")
+    assert from_folder(root).input_shape == (1, 8, 8)
+    assert from_folder(root, channels=3).input_shape == (3, 8, 8)
+    Image.new("RGB", (8, 8)).save(root / "red" / "odd.png")
+    assert from_folder(root).input_shape == (3, 8, 8)
+    assert from_folder(root, channels=1).input_shape == (1, 8, 8)
+
+
+def test_digest_depends_on_pixels_not_on_place_times_or_format(tmp_path):
+    root = fill(tmp_path / "one")
+    first = describe(from_folder(root))
+    moved = tmp_path / "elsewhere" / "two"
+    shutil.copytree(root, moved)
+    for file in moved.rglob("*.png"):
+        os.utime(file, (1, 1))
+    assert describe(from_folder(moved)) == first
+    assert describe(from_folder(fill(tmp_path / "three", extension="bmp"))) == first
+    Image.new("RGB", (8, 8)).save(moved / "red" / "000.png")
+    changed = describe(from_folder(moved))
+    assert changed["digest"] != first["digest"]
+    assert changed["split_digest"] == first["split_digest"]
+    assert describe(from_folder(root, image_size=4))["digest"] != first["digest"]
+
+
+def test_second_load_decodes_nothing(tmp_path, monkeypatch):
+    root = fill(tmp_path / "set")
+    first = describe(from_folder(root))
+    monkeypatch.setattr(image_folder, "decode", None)
+    monkeypatch.setattr(image_folder, "inspect", None)
+    assert describe(from_folder(root)) == first
+
+
+def test_a_changed_file_is_seen_behind_an_unchanged_time_and_size(tmp_path):
+    root = fill(tmp_path / "set", extension="bmp")
+    file = root / "red" / "000.bmp"
+    os.utime(file, (1, 1))
+    first = from_folder(root)
+    Image.new("RGB", (8, 8), "green").save(file)
+    os.utime(file, (1, 1))
+    assert from_folder(root).digest != first.digest
+
+
+def test_a_damaged_cache_is_made_again(tmp_path, cache_folder):
+    root = fill(tmp_path / "set")
+    first = describe(from_folder(root))
+    (stored,) = (cache_folder / "decoded").iterdir()
+    stored.write_bytes(stored.read_bytes()[:100])
+    assert describe(from_folder(root)) == first
+    assert stored.stat().st_size > 100
+
+
+def test_links_are_followed(tmp_path):
+    real = fill(tmp_path / "real")
+    expected = describe(from_folder(real))
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "blue").symlink_to(real / "blue")
+    (linked / "red").mkdir()
+    for file in (real / "red").iterdir():
+        (linked / "red" / file.name).symlink_to(file)
+    (linked / "red" / "circle").symlink_to(linked / "red")
+    assert describe(from_folder(linked)) == expected
+
+
+def test_images_in_deeper_folders_count_and_other_files_do_not(tmp_path):
+    root = fill(tmp_path / "set")
+    (root / "red" / "more").mkdir()
+    Image.new("RGB", (8, 8)).save(root / "red" / "more" / "x.JPG", format="JPEG")
+    (root / "red" / "notes.txt").write_text("no image")
+    (root / "red" / "._000.png").write_text("what macOS leaves behind")
+    (root / "readme.md").write_text("no image")
+    (root / ".git").mkdir()
+    assert sum(sizes(from_folder(root))) == 21
+
+
+def test_progress_is_reported(tmp_path):
+    steps = []
+    from_folder(fill(tmp_path / "set"), progress=lambda *step: steps.append(step))
+    assert steps == [(20, 20, "looking at images"), (20, 20, "decoding images")]
+
+
+def test_no_path():
+    with pytest.raises(DatasetError, match="needs the folder of your images; give it with --path DIR"):
+        load("image-folder")
+
+
+def test_missing_folder(tmp_path):
+    fails(tmp_path / "none", "There is no folder .*none")
+
+
+def test_fewer_than_two_classes(tmp_path):
+    fails(fill(tmp_path / "set", classes=("red",)), "holds 1 class folders; at least 2")
+
+
+def test_empty_class(tmp_path):
+    root = fill(tmp_path / "set")
+    (root / "green").mkdir()
+    fails(root, "Class folder .*green holds no images")
+
+
+def test_too_few_images_to_split(tmp_path):
+    root = fill(tmp_path / "set", count=5)
+    from_folder(root)
+    (root / "red" / "000.png").unlink()
+    fails(root, "Class 'red' has 4 images; at least 5")
+
+
+def test_unreadable_image_is_named(tmp_path):
+    root = fill(tmp_path / "set")
+    (root / "red" / "003.png").write_bytes(b"no image")
+    fails(root, r"red/003.png cannot be read as an image")
+    fails(root, r"red/003.png cannot be read as an image", image_size=8, channels=3)
+
+
+def test_broken_link(tmp_path):
+    root = fill(tmp_path / "set")
+    (root / "red" / "x.png").symlink_to(root / "gone.png")
+    fails(root, r"x.png cannot be read .*mend or remove")
+
+
+def test_class_that_is_not_in_all_parts(tmp_path):
+    fill(tmp_path / "set" / "train")
+    fill(tmp_path / "set" / "test", classes=("blue", "green", "red"))
+    fails(tmp_path / "set", "Class 'green' is not in all of train, test")
+
+
+def test_parts_that_do_not_fit_together(tmp_path):
+    fill(tmp_path / "set" / "test")
+    fails(tmp_path / "set", "holds test but no train folder")
+    fill(tmp_path / "set" / "train")
+    fill(tmp_path / "set" / "extra")
+    fails(tmp_path / "set", "extra stands beside test")
+    shutil.rmtree(tmp_path / "set" / "extra")
+    fill(tmp_path / "set" / "val")
+    fill(tmp_path / "set" / "valid")
+    fails(tmp_path / "set", "holds both val and valid")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": 2}, "channels is 2"),
+        ({"image_size": 3}, "image_size is 3"),
+        ({"image_size": 513}, "image_size is 513"),
+    ],
+)
+def test_options_out_of_range(tmp_path, options, message):
+    fails(tmp_path, message, **options)
+
+
+def test_more_than_fits_into_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_folder, "MAX_BYTES", 1000)
+    fails(fill(tmp_path / "set"), "20 images of 8x8 pixels would take .* set a smaller dataset.image_size")

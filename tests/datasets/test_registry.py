@@ -1,0 +1,91 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from analognas.datasets import Entry, Options, assemble, catalogue, load, names, register, registry
+from analognas.errors import DatasetError
+
+
+def toy(options: Options):
+    x = np.arange(48, dtype=np.uint8).reshape(12, 1, 2, 2)
+    split = {"train": range(8), "validation": [8, 9], "test": [10, 11]}
+    return assemble("toy", x, [0, 1] * 6, split, class_names=("even", "odd"), licence=options.path or "CC0")
+
+
+def no_dataset(options: Options):
+    return 1
+
+
+@pytest.fixture
+def own(monkeypatch):
+    """Let a test register datasets that the next one does not see."""
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+
+
+def test_names():
+    assert names() == ["digits", "cifar10", "image-folder"]
+
+
+@pytest.mark.parametrize("name", ["digits", "Digits", "DIGITS", "di-gits"])
+def test_case_and_dashes_are_ignored(name):
+    assert load(name).name == "digits"
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("CIFAR-100", "cifar10"), ("digit", "digits"), ("folder", "image-folder")]
+)
+def test_unknown_name_says_the_nearest(name, nearest):
+    with pytest.raises(DatasetError, match=f"There is no dataset '{name}'; did you mean '{nearest}'"):
+        load(name)
+
+
+def test_unknown_name_far_from_all_lists_them():
+    with pytest.raises(DatasetError, match="no dataset 'KWS'; there are digits, cifar10, image-folder"):
+        load("KWS")
+
+
+@pytest.mark.parametrize("option", [{"path": "/data"}, {"image_size": 16}, {"channels": 3}])
+def test_options_that_are_not_read_are_refused(option):
+    (name,) = option
+    with pytest.raises(DatasetError, match=f"Dataset digits takes no {name} .*image-folder"):
+        load("digits", **option)
+
+
+def test_register(own):
+    register(Entry("my-toy", toy, licence="CC0", source="made here", accepts=frozenset({"path"})))
+    assert names()[-1] == "my-toy"
+    assert load("My_Toy", path="mine").licence == "mine"
+    with pytest.raises(DatasetError, match="'my-toy' already"):
+        register(Entry("MyToy", toy, licence="", source=""))
+
+
+def test_registered_names_are_gone_afterwards():
+    assert "my-toy" not in names()
+
+
+def test_a_function_of_a_module(monkeypatch):
+    monkeypatch.setitem(sys.modules, "my_data", sys.modules[__name__])
+    assert load("my_data:toy", path="given").licence == "given"
+    with pytest.raises(DatasetError, match="returned int, not a Dataset"):
+        load("my_data:no_dataset")
+
+
+@pytest.mark.parametrize("name", ["no_such_module:load", "json:no_such_function", ":load", "json:"])
+def test_a_function_that_is_not_there(name):
+    with pytest.raises(DatasetError, match=f"Dataset '{name}' cannot be imported"):
+        load(name)
+
+
+def test_catalogue_is_json_and_true(cache_folder):
+    rows = {row["name"]: row for row in json.loads(json.dumps([entry.to_dict() for entry in catalogue()]))}
+    assert list(rows) == names()
+    assert rows["digits"]["available"] is True
+    assert rows["cifar10"]["available"] is False
+    assert rows["image-folder"]["input_shape"] is None
+    data = load("digits")
+    assert rows["digits"]["input_shape"] == list(data.input_shape)
+    assert rows["digits"]["classes"] == data.classes
+    assert rows["digits"]["licence"] == data.licence
+    assert all(row["licence"] and row["source"] and row["note"] for row in rows.values())

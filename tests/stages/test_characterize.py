@@ -1,0 +1,126 @@
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from analognas.errors import CorruptFileError, MismatchError
+from analognas.params import Params, override
+from analognas.results import ResultStore
+from analognas.stages import characterize, run_stage
+from analognas.workspace import Paths
+
+
+def test_the_table_has_a_row_for_every_architecture(finished: Paths):
+    frame = pd.read_parquet(finished.surrogate)
+    sampled = pd.read_parquet(finished.architectures)
+    assert frame["id"].tolist() == sampled["id"].tolist()
+    # Two epochs at the full rate are too much for some: those are rows with a reason and without figures.
+    good = frame["status"] == "ok"
+    assert good.sum() >= 8
+    assert frame.loc[good, "acc_1d"].between(0, 100).all()
+    assert frame.loc[~good, "acc_1d"].isna().all()
+    assert (frame.loc[~good, "status"] == "diverged").all()
+    assert (frame.loc[~good, "reason"] != "").all()
+    assert frame[["dataset", "hardware", "protocol"]].nunique().tolist() == [1, 1, 1]
+
+
+def test_what_is_stored_is_not_measured_again(finished_copy: Paths, monkeypatch: pytest.MonkeyPatch):
+    params = Params.load(finished_copy.params)
+    before = finished_copy.surrogate.read_bytes()
+    finished_copy.surrogate.unlink()
+    monkeypatch.setattr(characterize, "measure", lambda job: pytest.fail("measured again"))
+    assert characterize.pending(params, finished_copy) == []
+    run_stage("characterize", params, finished_copy)
+    assert finished_copy.surrogate.read_bytes() == before
+
+
+def test_only_what_is_missing_is_measured_serially_or_in_parallel_with_the_same_bytes(finished_copy: Paths):
+    params = override(finished_copy.params, ["run.runner=serial"])
+    before = finished_copy.surrogate.read_bytes()
+    store = ResultStore.of(finished_copy.root)
+    key = next(iter(store.keys()))
+    stored = store.path(key).read_bytes()
+    store.path(key).unlink()
+    assert [job.key for job in characterize.pending(params, finished_copy)] == [key]
+    run_stage("characterize", params, finished_copy)
+    assert finished_copy.surrogate.read_bytes() == before
+    assert store.path(key).read_bytes() == stored
+
+
+def test_every_input_that_decides_a_result_is_in_its_key(finished_copy: Paths):
+    def keys(*assignments: str) -> set[str]:
+        params = override(finished_copy.params, assignments)
+        return {job.key for job in characterize.jobs(params, finished_copy)}
+
+    seen = keys()
+    for assignment in (
+        "characterize.epochs=3",
+        "characterize.repeats=3",
+        "characterize.times=[1, 60, 86400, 2592000]",
+        "hardware.tile_size=64",
+        "base.seed=1",
+    ):
+        other = keys(assignment)
+        assert not seen & other, assignment
+        seen |= other
+
+
+def test_a_larger_budget_keeps_what_was_measured(finished_copy: Paths):
+    params = override(finished_copy.params, ["space.max_params=4k"])
+    assert characterize.pending(params, finished_copy) == []
+
+
+def test_a_network_over_the_budget_is_a_result_with_a_reason(finished_copy: Paths):
+    frame = pd.read_parquet(finished_copy.architectures)
+    limit = int(frame["params"].max()) - 1
+    params = override(finished_copy.params, [f"space.max_params={limit}", "run.runner=serial"])
+    # The sample is left as it is: this is what a round with a large network meets.
+    todo = characterize.pending(params, finished_copy)
+    assert len(todo) == 1
+    result = characterize.measure(todo[0])
+    assert result["status"] == "too_large"
+    assert str(limit) in result["reason"]
+    characterize.store(todo[0], result, finished_copy)
+    assert characterize.assemble(params, finished_copy)["too_large"] == 1
+
+
+def test_rounds_add_architectures(finished_copy: Paths):
+    params = Params.load(finished_copy.params)
+    known = characterize.jobs(params, finished_copy)
+    genes = dict(known[0].architecture.genes) | {"kernel_size0": 8 - known[0].architecture.genes["kernel_size0"]}
+    entry = {"round": 1, "decision": "accepted", "reason": "a test", "architectures": [{"genes": genes}]}
+    (finished_copy.rounds / "001.json").write_text(json.dumps(entry))
+    added = characterize.jobs(params, finished_copy)
+    assert [job.key for job in added[:-1]] == [job.key for job in known]
+    assert dict(added[-1].architecture.genes) == genes
+
+
+def test_a_damaged_round_is_named(finished_copy: Paths):
+    (finished_copy.rounds / "001.json").write_text("{}")
+    with pytest.raises(CorruptFileError, match=r"001\.json is no round"):
+        characterize.jobs(Params.load(finished_copy.params), finished_copy)
+
+
+def test_a_damaged_result_is_named_and_nothing_is_lost(finished_copy: Paths):
+    params = Params.load(finished_copy.params)
+    store = ResultStore.of(finished_copy.root)
+    path = store.path(next(iter(store.keys())))
+    path.write_bytes(path.read_bytes()[:-10])
+    table = finished_copy.surrogate.read_bytes()
+    with pytest.raises(CorruptFileError, match=path.name):
+        run_stage("characterize", params, finished_copy)
+    assert finished_copy.surrogate.read_bytes() == table
+
+
+def test_other_data_than_recorded_is_refused(finished_copy: Paths):
+    recorded = json.loads(finished_copy.dataset.read_text())
+    finished_copy.dataset.write_text(json.dumps(recorded | {"digest": "0" * 64}))
+    with pytest.raises(MismatchError, match="records digest"):
+        run_stage("characterize", Params.load(finished_copy.params), finished_copy)
+
+
+def test_a_damaged_sample_is_named(finished_copy: Paths):
+    shutil.copyfile(finished_copy.params, finished_copy.architectures)
+    with pytest.raises(CorruptFileError, match=r"architectures\.parquet is damaged.*analognas stage sample"):
+        characterize.jobs(Params.load(finished_copy.params), finished_copy)

@@ -1,0 +1,50 @@
+import json
+
+import pandas as pd
+import pytest
+
+from analognas.errors import CorruptFileError, InputError, MismatchError
+from analognas.evaluators import XGBoostEvaluator
+from analognas.files import file_digest, write_parquet
+from analognas.params import Params, override
+from analognas.stages import _inputs, run_stage
+from analognas.workspace import Paths
+
+
+def test_the_evaluator_predicts_the_sample_and_knows_what_it_is_for(finished: Paths):
+    params = Params.load(finished.params)
+    evaluator = XGBoostEvaluator.load(finished.evaluator)
+    predictions = evaluator.predict(_inputs.architectures(params, finished))
+    assert len(predictions) == 10
+    evaluator.check(dataset=_inputs.dataset_id(finished), protocol=_inputs.protocol_id(params.characterize))
+    with pytest.raises(MismatchError):
+        evaluator.check(dataset="cifar10-x")
+
+
+def test_metrics_are_out_of_fold_with_intervals_over_all_architectures(finished: Paths):
+    report = json.loads(finished.metrics("fit").read_text())
+    assert report["architectures"] + report["left_out"] == 10
+    for target in ("acc_1d", "avm", "acc_1d_std"):
+        for metric in ("kendall_tau", "spearman", "rmse", "coverage"):
+            assert {"value", "low", "high"} <= set(report["targets"][target][metric])
+
+
+def test_the_same_results_give_the_same_bytes(finished_copy: Paths):
+    before = file_digest(finished_copy.evaluator)
+    run_stage("fit", Params.load(finished_copy.params), finished_copy)
+    assert file_digest(finished_copy.evaluator) == before
+    run_stage("fit", override(finished_copy.params, ["base.seed=0", "fit.folds=4"]), finished_copy)
+    assert file_digest(finished_copy.evaluator) != before
+
+
+def test_results_of_other_architectures_are_refused(finished_copy: Paths):
+    frame = pd.read_parquet(finished_copy.surrogate)
+    write_parquet(finished_copy.surrogate, frame.assign(id=["0" * 16, *frame["id"][1:]]))
+    with pytest.raises(InputError, match="neither the sample nor a round"):
+        run_stage("fit", Params.load(finished_copy.params), finished_copy)
+
+
+def test_missing_results_name_the_stage_that_writes_them(finished_copy: Paths):
+    finished_copy.surrogate.unlink()
+    with pytest.raises(CorruptFileError, match="analognas stage characterize"):
+        run_stage("fit", Params.load(finished_copy.params), finished_copy)

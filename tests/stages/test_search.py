@@ -1,0 +1,66 @@
+import json
+
+import pandas as pd
+import pytest
+
+from analognas.errors import CorruptFileError, MismatchError, SearchError
+from analognas.params import Params, override
+from analognas.stages import _inputs, run_stage
+from analognas.workspace import Paths
+
+
+def test_best_is_a_ranked_list_of_members_of_the_space(finished: Paths):
+    params = Params.load(finished.params)
+    best = json.loads((finished.search / "best.json").read_text())
+    candidates = _inputs.best_architectures(params, finished)
+    assert [candidate.id for candidate in candidates] == [entry["id"] for entry in best["candidates"]]
+    assert all(candidate.params <= 3_000 for candidate in candidates)
+    assert 1 <= len(candidates) <= params.search.candidates
+
+
+def test_the_history_holds_both_searches_and_all_runs(finished: Paths):
+    history = pd.read_parquet(finished.search / "history.parquet")
+    assert set(zip(history["search"], history["run"], strict=True)) == {
+        (search, run) for search in ("ea_optimized", "random_search") for run in (0, 1)
+    }
+    best = json.loads((finished.search / "best.json").read_text())
+    own = history[(history["search"] == "ea_optimized") & history["feasible"]]
+    assert own["objective"].max() == pytest.approx(best["objective"])
+
+
+def test_nothing_in_the_pareto_set_is_beaten(finished: Paths):
+    pareto = pd.read_parquet(finished.search / "pareto.parquet")
+    signs = {"acc_1d": 1, "avm": -1, "acc_1d_std": -1, "params": -1}
+    values = pareto[list(signs)].mul(pd.Series(signs))
+    for _, one in values.iterrows():
+        assert not (values.ge(one).all(axis=1) & values.gt(one).any(axis=1)).any()
+
+
+def test_an_evaluator_of_other_hardware_is_refused(finished_copy: Paths):
+    params = override(finished_copy.params, ["hardware.tile_size=64"])
+    before = (finished_copy.search / "best.json").read_bytes()
+    with pytest.raises(MismatchError):
+        run_stage("search", params, finished_copy)
+    assert (finished_copy.search / "best.json").read_bytes() == before
+
+
+def test_an_evaluator_of_another_protocol_is_refused(finished_copy: Paths):
+    with pytest.raises(MismatchError, match="protocol"):
+        run_stage("search", override(finished_copy.params, ["characterize.epochs=3"]), finished_copy)
+
+
+def test_an_impossible_limit_says_which_one(finished_copy: Paths):
+    with pytest.raises(SearchError, match="min_acc_1d"):
+        run_stage("search", override(finished_copy.params, ["search.min_acc_1d=100"]), finished_copy)
+
+
+def test_an_unknown_optimizer_names_the_known_ones(finished_copy: Paths):
+    with pytest.raises(SearchError, match="did you mean"):
+        run_stage("search", override(finished_copy.params, ["search.optimizer=magic"]), finished_copy)
+
+
+@pytest.mark.parametrize("content", ["{", '{"candidates": [{"genes": {"M": 99}}]}', "{}"])
+def test_a_damaged_result_of_the_search_is_named(finished_copy: Paths, content: str):
+    (finished_copy.search / "best.json").write_text(content)
+    with pytest.raises(CorruptFileError, match=r"best\.json .*analognas stage search"):
+        _inputs.best_architectures(Params.load(finished_copy.params), finished_copy)

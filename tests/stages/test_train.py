@@ -1,0 +1,127 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analognas.datasets import load
+from analognas.errors import StageError
+from analognas.files import file_digest
+from analognas.params import Params, override
+from analognas.stages import _inputs, run_stage, train
+from analognas.training import load_winner
+from analognas.workspace import Paths
+
+
+def outcome(job: train.Job, avm: float, status: str = "ok") -> train.Outcome:
+    """Return what a worker would, without training: 60 % after a day, and this variation on validation."""
+    row = {"id": job.architecture.id, "status": status, "reason": "made up", "avm": avm, "acc_1d": 60.0}
+    if status != "ok" or (job.limit is not None and avm > job.limit):
+        return train.Outcome(row)
+    labels = [f"acc_{label}{end}" for label in ("1s", "1h", "1d", "30d") for end in ("", "_std")]
+    return train.Outcome(row, row | dict.fromkeys(labels, 60.0), {"architecture.json": job.architecture.id.encode()})
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch):
+    """Let candidates vary as told, in order; plain networks vary by nothing."""
+
+    def replaced(*made_up: tuple[float, str]):
+        told: dict[str, tuple[float, str]] = {}
+
+        def each(_function, jobs, _processes):
+            for index, job in enumerate(jobs):
+                if index == 0:
+                    name = job.architecture.id
+                    told.setdefault(name, made_up[len(told)] if len(told) < len(made_up) else (0.0, "ok"))
+                    yield index, outcome(job, *told[name])
+                else:
+                    yield index, outcome(job, 0.0)
+
+        monkeypatch.setattr(train.workers, "each", each)
+
+    return replaced
+
+
+def test_the_winner_is_the_best_candidate_and_gives_its_stored_curve_again(finished: Paths):
+    best = json.loads((finished.search / "best.json").read_text())["candidates"][0]["id"]
+    summary = json.loads(finished.metrics("train").read_text())
+    winner = load_winner(finished.winner)
+    assert summary["winner"]["id"] == winner.architecture.id == best
+    assert winner.part == "test"
+    assert np.array_equal(winner.drift_curve(load("digits")), winner.accuracy)
+    assert winner.accuracy[:, 2].mean() == pytest.approx(summary["winner"]["acc_1d"])
+
+
+def test_the_plain_network_is_about_as_large(finished: Paths):
+    summary = json.loads(finished.metrics("train").read_text())
+    assert summary["baseline"]["params"] == pytest.approx(summary["winner"]["params"], rel=0.35)
+
+
+def test_the_curves_are_in_the_plot_table(finished: Paths):
+    curves = pd.read_csv(finished.plot("train.csv"))
+    assert curves.groupby("network").size().to_dict() == {"winner": 4, "plain residual network": 4}
+    assert finished.plot("train.png").stat().st_size > 5_000
+
+
+def test_the_same_params_give_the_same_bytes_serially(finished_copy: Paths):
+    before = [file_digest(path) for path in (finished_copy.winner, finished_copy.metrics("train"))]
+    run_stage("train", override(finished_copy.params, ["run.runner=serial"]), finished_copy)
+    assert [file_digest(path) for path in (finished_copy.winner, finished_copy.metrics("train"))] == before
+
+
+def test_a_candidate_that_breaks_the_limit_is_passed_over_and_the_run_says_so(finished_copy: Paths, pretend):
+    pretend((9.0, "ok"), (1.0, "ok"))
+    params = override(finished_copy.params, ["search.T_AVM=2.0"])
+    candidates = _inputs.best_architectures(params, finished_copy)
+    summary = run_stage("train", params, finished_copy)
+    assert (finished_copy.winner / "architecture.json").read_text() == candidates[1].id
+    (note,) = summary["notes"]
+    assert candidates[0].id in note
+    assert "9.00 points" in note
+
+
+def test_if_all_break_it_the_one_that_varies_least_is_taken_and_the_run_says_so(finished_copy: Paths, pretend):
+    params = override(finished_copy.params, ["search.T_AVM=0.5"])
+    candidates = _inputs.best_architectures(params, finished_copy)
+    pretend((9.0, "ok"), (3.0, "ok"), *[(5.0, "ok")] * len(candidates))
+    summary = run_stage("train", params, finished_copy)
+    assert (finished_copy.winner / "architecture.json").read_text() == candidates[1].id
+    assert "No candidate keeps the limit" in summary["notes"][-1]
+
+
+def test_a_candidate_that_diverges_is_passed_over(finished_copy: Paths, pretend):
+    pretend((0.0, "diverged"), (1.0, "ok"))
+    summary = run_stage("train", Params.load(finished_copy.params), finished_copy)
+    assert "could not be trained (made up)" in summary["notes"][0]
+
+
+def test_if_none_can_be_trained_the_old_winner_stays(finished_copy: Paths, pretend):
+    pretend(*[(0.0, "diverged")] * 10)
+    before = file_digest(finished_copy.winner)
+    with pytest.raises(StageError, match=r"train\.learning_rate"):
+        run_stage("train", Params.load(finished_copy.params), finished_copy)
+    assert file_digest(finished_copy.winner) == before
+
+
+def test_the_test_part_is_not_touched_when_the_limit_is_broken(finished_copy: Paths, monkeypatch: pytest.MonkeyPatch):
+    from analognas.datasets import Dataset
+
+    params = Params.load(finished_copy.params)
+    parts: list[str] = []
+    tensors = Dataset.tensors
+    monkeypatch.setattr(Dataset, "tensors", lambda self, part: (parts.append(part), tensors(self, part))[1])
+    job = train.Job(
+        architecture=_inputs.best_architectures(params, finished_copy)[0],
+        dataset=_inputs.DatasetSpec.of(params, finished_copy),
+        hardware=params.hardware,
+        training=params.train,
+        seed=0,
+        device="cpu",
+        limit=-100.0,
+    )
+    assert train.train(job).test is None
+    assert "test" not in parts
+    assert train.train(replace(job, limit=None)).test is not None
+    assert "test" in parts

@@ -1,0 +1,118 @@
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from analognas.cli import main
+from analognas.workspace import Paths
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.fixture
+def inside(workspace: Paths, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    monkeypatch.chdir(workspace.root)
+    return workspace
+
+
+@pytest.mark.parametrize("command", ["run", "stage", "report", "init", "doctor", "datasets", "spaces"])
+def test_every_command_explains_itself(command: str):
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert "--json" in result.output
+
+
+def test_a_stage_writes_its_files_and_its_summary_as_json(inside: Paths):
+    result = call("stage", "sample", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == json.loads(inside.metrics("sample").read_text())
+    assert inside.architectures.exists()
+
+
+def _damage_dataset(paths: Paths) -> None:
+    paths.dataset.write_text("{")
+
+
+def _mistype(paths: Paths) -> None:
+    paths.params.write_text(paths.params.read_text().replace("population_size", "populaton_size"))
+
+
+def _block(paths: Paths) -> None:
+    (paths.data / "plots").write_text("no folder")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "arguments", "message"),
+    [
+        (None, ("stage", "smaple"), "There is no stage 'smaple'"),
+        (None, ("run", "--set", "search.populaton_size=3"), "did you mean search.population_size?"),
+        (None, ("run", "--set", "search.population_size=0"), "search.population_size is 0"),
+        (None, ("run", "--dataset", "digitz"), "digits"),
+        (None, ("run", "--dataset", "image-folder", "--path", "/nowhere"), "/nowhere"),
+        (None, ("report",), "`analognas run` writes it"),
+        (_mistype, ("stage", "sample"), "did you mean search.population_size?"),
+        (_damage_dataset, ("stage", "sample"), "dataset.json is damaged"),
+        (None, ("stage", "fit"), "run `analognas stage sample`"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(inside: Paths, spoil, arguments, message):
+    if spoil:
+        spoil(inside)
+    before = {path: path.read_bytes() for path in inside.root.rglob("*") if path.is_file()}
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert result.stderr.startswith("analognas: ")
+    assert result.stderr.count("\n") == 1
+    assert {path: path.read_bytes() for path in inside.root.rglob("*") if path.is_file()} == before
+
+
+def test_outside_of_a_workspace_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    result = call("run")
+    assert result.exit_code == 2
+    assert "analognas init" in result.stderr
+
+
+def test_datasets_and_spaces_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    names = {entry["name"] for entry in json.loads(call("datasets", "--json").stdout)}
+    assert {"digits", "cifar10", "image-folder"} <= names
+    assert "digits" in call("datasets").output
+    spaces = json.loads(call("spaces", "--json").stdout)
+    assert "resnet-digits" in {space["name"] for space in spaces}
+
+
+def test_the_space_of_a_workspace_is_shown_with_its_ranges(inside: Paths):
+    assert call("stage", "sample", "--json").exit_code == 0
+    (space,) = json.loads(call("spaces", "--json").stdout)
+    assert space["name"] == "resnet-digits"
+    assert "out_channel0" in call("spaces").output
+
+
+def test_doctor_finds_this_environment_well():
+    result = call("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(result.stdout)}
+    assert result.exit_code == 0
+    assert all(finding["ok"] for finding in findings.values() if finding["needed"])
+    assert {"python", "torch", "aihwkit", "fastapi", "compiled tiles"} <= set(findings)
+
+
+def test_doctor_records_versions_and_dataset_anew(inside: Paths):
+    truth = inside.environment.read_bytes()
+    inside.environment.write_text("{}")
+    assert call("doctor", "--update").exit_code == 0
+    assert inside.environment.read_bytes() == truth
+
+
+def test_the_report_shows_winner_and_baseline(finished: Paths, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(finished.root)
+    text = call("report").output
+    for part in ("winner", "plain residual network", "after 1 month", "AVM", "Kendall tau", "MLflow", "Prefect"):
+        assert part in text
+    found = json.loads(call("report", "--json").stdout)
+    assert found["winner"]["params"] <= 3_000
+    assert found["baseline"]["acc_1d"] >= 0

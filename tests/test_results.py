@@ -1,0 +1,89 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from analognas.errors import CorruptFileError
+from analognas.results import ResultStore, measured_columns, result_key, table, time_label
+
+INPUTS = {"architecture": "a", "seed": 0}
+RESULT = {"id": "a", "status": "ok", "acc_1d": 91.5}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "label"),
+    [
+        (0, "0s"),
+        (1, "1s"),
+        (1.5, "1.5s"),
+        (60, "60s"),
+        (3600, "1h"),
+        (86400, "1d"),
+        (604800, "7d"),
+        (2592000, "30d"),
+    ],
+)
+def test_times_have_names(seconds: float, label: str):
+    assert time_label(seconds) == label
+
+
+def test_the_key_depends_on_every_input_and_not_on_their_order():
+    assert result_key({"a": 1, "b": 2}) == result_key({"b": 2, "a": 1})
+    assert result_key({"a": 1, "b": 2}) != result_key({"a": 1, "b": 3})
+
+
+def test_what_is_put_can_be_got_and_stays(tmp_path: Path):
+    store = ResultStore(tmp_path / "results")
+    key = store.put(INPUTS, RESULT)
+    store.put(INPUTS, RESULT | {"acc_1d": 0.0})
+    assert store.get(key) == RESULT
+    assert key in store
+    assert list(store.keys()) == [key]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace("91.5", "99.5"),
+        lambda text: json.dumps({"format": 1}),
+        lambda text: "[]",
+    ],
+    ids=["truncated", "changed", "foreign", "list"],
+)
+def test_a_damaged_result_is_refused_by_name(tmp_path: Path, spoil):
+    store = ResultStore(tmp_path)
+    key = store.put(INPUTS, RESULT)
+    store.path(key).write_text(spoil(store.path(key).read_text()))
+    with pytest.raises(CorruptFileError, match=rf"{key}\.json .*delete it and run again"):
+        store.get(key)
+
+
+def test_a_result_under_another_key_is_refused(tmp_path: Path):
+    store = ResultStore(tmp_path)
+    other = result_key(INPUTS | {"seed": 1})
+    store.path(other).parent.mkdir(parents=True, exist_ok=True)
+    store.path(other).write_text(store.path(store.put(INPUTS, RESULT)).read_text())
+    with pytest.raises(CorruptFileError, match="result of something else"):
+        store.get(other)
+
+
+def test_the_store_can_be_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("ANALOGNAS_RESULTS", raising=False)
+    assert ResultStore.of(tmp_path).root == tmp_path / "data" / "results"
+    monkeypatch.setenv("ANALOGNAS_RESULTS", str(tmp_path / "shared"))
+    assert ResultStore.of(tmp_path).root == tmp_path / "shared"
+
+
+def test_the_table_has_fixed_columns_and_keeps_failures():
+    times = (1.0, 86400.0, 2592000.0)
+    row = dict.fromkeys(("id", "space", "dataset", "hardware", "protocol", "role", "genes", "status", "reason"), "x")
+    row |= {"params": 10, "tiles": 2, "repeats": 5, "accuracy": [[1, 2]]}
+    good = row | dict.fromkeys(measured_columns(times), 50)
+    frame = table([good, row | {"status": "diverged"}], times)
+    assert list(frame.columns[-3:]) == ["avm", "avm_std", "avm_sem"]
+    assert "accuracy" not in frame
+    assert frame["acc_1d"].tolist()[0] == 50.0
+    assert frame["acc_1d"].isna().tolist() == [False, True]
+    assert list(table([], times).columns) == list(frame.columns)
+    assert table([], times).dtypes.equals(frame.dtypes)

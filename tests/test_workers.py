@@ -1,0 +1,86 @@
+import importlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from analognas import workers
+from analognas.errors import StageError
+
+_MODULE = """
+import os, pathlib, signal, time
+
+def square(number):
+    return number * number
+
+def die_once(marker):
+    path = pathlib.Path(marker)
+    if not path.exists():
+        path.write_text("")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 1
+
+def die(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def fail(number):
+    raise ValueError(number)
+
+def sleep(path):
+    pathlib.Path(path).write_text(str(os.getpid()))
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return functions that worker processes can import, as they import the installed package."""
+    name = f"tasks_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(_MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    return importlib.import_module(name)
+
+
+def test_every_item_comes_back_once(tasks: ModuleType):
+    assert dict(workers.each(tasks.square, [1, 2, 3], 2)) == {0: 1, 1: 4, 2: 9}
+    assert list(workers.each(tasks.square, [], 2)) == []
+
+
+def test_an_ended_worker_is_replaced(tasks: ModuleType, tmp_path: Path):
+    assert list(workers.each(tasks.die_once, [str(tmp_path / "marker")], 1)) == [(0, 1)]
+
+
+def test_a_worker_that_keeps_ending_is_reported(tasks: ModuleType):
+    with pytest.raises(StageError, match="enough memory"):
+        list(workers.each(tasks.die, [1], 1))
+
+
+def test_an_error_of_the_function_comes_through(tasks: ModuleType):
+    with pytest.raises(ValueError, match="7"):
+        list(workers.each(tasks.fail, [7], 1))
+
+
+def test_workers_end_with_their_parent(tasks: ModuleType, tmp_path: Path):
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from analognas import workers\n"
+        "tasks = __import__(sys.argv[3])\n"
+        "if __name__ == '__main__':\n"
+        "    list(workers.each(tasks.sleep, [sys.argv[2]], 1))\n"
+    )
+    (tmp_path / "main.py").write_text(code)
+    pid_file = tmp_path / "pid"
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "main.py"), str(tmp_path), str(pid_file), tasks.__name__])
+    deadline = time.monotonic() + 30
+    while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    worker = int(pid_file.read_text())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()

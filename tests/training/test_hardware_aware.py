@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from analognas.errors import HardwareError
+from analognas.hardware.analog import clean_state, convert, tiles
+from analognas.seeds import seed_torch
+from analognas.training import digital, hardware_aware
+from analognas.training.digital import DivergedError, accuracy
+
+PROTOCOL: dict[str, Any] = {"epochs": 2, "batch_size": 16, "learning_rate": 0.02, "seed": 1}
+STEPS = 2 * 4
+
+
+def trained(network: nn.Module, config: Any, data: tuple[Tensor, Tensor], **changes: Any) -> nn.Module:
+    model = convert(network, config)
+    seed_torch(7)
+    hardware_aware.train(model, *data, **{**PROTOCOL, **changes})
+    return model
+
+
+def test_training_learns_on_noisy_tiles(
+    network: nn.Module, config: Any, train_set: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor]
+) -> None:
+    digital.train(network, *train_set, epochs=8, batch_size=16, learning_rate=0.1, weight_decay=0.0, seed=0)
+    model = trained(network, config, train_set, epochs=6)
+    assert not model.training
+    assert accuracy(model, *held_out) > 90
+
+
+def test_noise_is_injected_in_every_step(model: nn.Module, train_set: tuple[Tensor, Tensor], monkeypatch: Any) -> None:
+    """Counts the draws behind the weights: with aihwkit's default modifier there would be none."""
+    from aihwkit.simulator.tiles.torch_tile import TorchSimulatorTile
+
+    original, noises = TorchSimulatorTile.modify_weight, []
+
+    def modify(weight: Tensor, *rest: Any) -> Tensor:
+        used = original(weight, *rest)
+        noises.append(((used - weight).detach().std() / weight.detach().abs().max()).item())
+        return used
+
+    monkeypatch.setattr(TorchSimulatorTile, "modify_weight", staticmethod(modify))
+    hardware_aware.train(model, *train_set, **PROTOCOL)
+    assert len(noises) == STEPS * 2  # two tiles
+    assert all(0.03 < noise < 0.09 for noise in noises)
+    assert sum(noises) / len(noises) == pytest.approx(0.06, rel=0.1)
+
+
+def test_the_same_training_without_noise_gives_other_weights(
+    network: nn.Module, config: Any, train_set: tuple[Tensor, Tensor]
+) -> None:
+    from aihwkit.simulator.parameters.enums import WeightModifierType
+
+    config.forward.out_noise = 0.0
+    with_noise = clean_state(trained(network, config, train_set))
+    config.modifier.type = WeightModifierType.NONE
+    without = clean_state(trained(network, config, train_set))
+    assert not torch.equal(with_noise["0.analog_module.tile.weight"], without["0.analog_module.tile.weight"])
+
+
+def test_weights_are_clipped_and_remapped_after_every_step(
+    network: nn.Module, config: Any, train_set: tuple[Tensor, Tensor]
+) -> None:
+    with torch.no_grad():
+        network[5].weight[0, 0] = 20 * network[5].weight.std()
+    model = trained(network, config, train_set)
+    weight = model[5].analog_module.tile.weight.detach()
+    # Remapping: full range again. Clipping at two standard deviations: the outlier no longer stands out.
+    assert weight.abs().max().item() == pytest.approx(1.0)
+    assert weight.abs().max().item() < 3 * weight.std().item()
+    untouched = convert(network, config)[5].analog_module.tile.weight
+    assert untouched.abs().max().item() > 4 * untouched.std().item()
+
+
+def test_scales_follow_the_remapping(network: nn.Module, config: Any, train_set: tuple[Tensor, Tensor]) -> None:
+    model = trained(network, config, train_set)
+    fresh = convert(network, config)
+    for (_, tile), (_, old) in zip(tiles(model), tiles(fresh), strict=True):
+        assert not torch.equal(tile.get_mapping_scales(), old.get_mapping_scales())
+
+
+@pytest.mark.parametrize(
+    ("preset", "epochs", "batch_size", "expected"),
+    [(50, 2, 16, 2), (50, 1, 60, 1), (50, 60, 16, 50), (3, 30, 16, 3)],
+)
+def test_input_ranges_are_initialised_within_the_first_quarter(
+    preset: int, epochs: int, batch_size: int, expected: int, network: nn.Module, config: Any, dataset: Any
+) -> None:
+    config.pre_post.input_range.init_from_data = preset
+    model = convert(network, config)
+    steps = epochs * digital.steps_per_epoch(60, batch_size)
+    hardware_aware.limit_input_range_initialization(model, steps)
+    for _, tile in tiles(model):
+        assert tile.rpu_config.pre_post.input_range.init_from_data == expected == min(preset, max(1, steps // 4))
+    assert config.pre_post.input_range.init_from_data == preset  # the configuration itself is not touched
+
+
+def test_input_ranges_come_from_the_data_and_are_learned_afterwards(
+    network: nn.Module, config: Any, train_set: tuple[Tensor, Tensor]
+) -> None:
+    model = trained(network, config, train_set)
+    for _, tile in tiles(model):
+        assert tile.input_range_update_idx.item() == STEPS // 4
+        assert 0 < tile.input_range.item() != tile.rpu_config.pre_post.input_range.init_value
+
+
+def test_a_configuration_without_input_ranges_is_trained_too(
+    network: nn.Module, config: Any, train_set: tuple[Tensor, Tensor]
+) -> None:
+    config.pre_post.input_range.enable = False
+    trained(network, config, train_set)
+
+
+def test_batch_norm_is_trained_here_and_frozen_afterwards(
+    model: nn.Module, train_set: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor]
+) -> None:
+    before = model[1].running_mean.clone()
+    hardware_aware.train(model, *train_set, **PROTOCOL)
+    after = model[1].running_mean.clone()
+    assert not torch.equal(before, after)
+    accuracy(model, *held_out)
+    assert torch.equal(model[1].running_mean, after)
+
+
+def test_a_programmed_model_is_refused(model: nn.Module, train_set: tuple[Tensor, Tensor]) -> None:
+    model.eval()
+    model.program_analog_weights()
+    with pytest.raises(HardwareError, match="Cannot train a programmed model"):
+        hardware_aware.train(model, *train_set, **PROTOCOL)
+
+
+def test_training_depends_on_both_seeds_alone(
+    network: nn.Module, config: Any, train_set: tuple[Tensor, Tensor]
+) -> None:
+    first = clean_state(trained(network, config, train_set))
+    again = clean_state(trained(copy.deepcopy(network), config, train_set))
+    shuffled = clean_state(trained(network, config, train_set, seed=2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], shuffled[name]) for name in first)
+
+
+def test_a_loss_that_is_not_finite_is_a_divergence(model: nn.Module, train_set: tuple[Tensor, Tensor]) -> None:
+    with pytest.raises(DivergedError):
+        hardware_aware.train(model, *train_set, **{**PROTOCOL, "learning_rate": 1e30})
+
+
+def test_progress_is_told(model: nn.Module, train_set: tuple[Tensor, Tensor]) -> None:
+    told: list[float] = []
+    hardware_aware.train(model, *train_set, **PROTOCOL, progress=told.append)
+    assert told == [0.5, 1.0]

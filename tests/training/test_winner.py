@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from analognas.datasets import Dataset
+from analognas.errors import CorruptFileError, MismatchError
+from analognas.files import digest, file_digest
+from analognas.hardware.analog import clean_state
+from analognas.params import HardwareParams, TrainingParams
+from analognas.search_spaces.architecture import Architecture
+from analognas.training import Characterization, characterize, load_winner, save_winner
+
+FILES = {"architecture.json", "hardware.json", "model.safetensors", "winner.json"}
+
+
+@pytest.fixture(scope="module")
+def measured(architecture: Architecture, dataset: Dataset, protocol: TrainingParams) -> Characterization:
+    many = protocol.model_copy(update={"repeats": 4})
+    return characterize(architecture, dataset, HardwareParams(tile_size=32), many, seed=3, part="test")
+
+
+@pytest.fixture
+def folder(measured: Characterization, dataset: Dataset, tmp_path: Path) -> Path:
+    save_winner(tmp_path / "winner", measured, dataset)
+    return tmp_path / "winner"
+
+
+def rewrite(folder: Path, **changes: Any) -> None:
+    """Change winner.json and make its digest fit."""
+    content = json.loads((folder / "winner.json").read_text()) | changes
+    del content["digest"]
+    (folder / "winner.json").write_text(json.dumps({**content, "digest": digest(content)}))
+
+
+def test_what_is_loaded_is_what_was_saved(folder: Path, measured: Characterization, architecture: Architecture) -> None:
+    torch.manual_seed(4)
+    winner = load_winner(str(folder))
+    after = torch.rand(1)
+    torch.manual_seed(4)
+    assert torch.equal(torch.rand(1), after)
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert winner.architecture == architecture
+    assert winner.hardware == HardwareParams(tile_size=32)
+    assert winner.protocol.repeats == 4
+    assert (winner.seed, winner.part) == (3, "test")
+    assert winner.row == measured.row
+    assert winner.dataset["name"] == "patterns"
+    np.testing.assert_array_equal(winner.accuracy, measured.accuracy)
+    assert measured.model is not None
+    saved, loaded = clean_state(measured.model), clean_state(winner.model)
+    assert all(torch.equal(saved[name], loaded[name]) for name in saved)
+    assert not winner.model.training
+
+
+def test_a_loaded_winner_gives_the_stored_drift_curve(folder: Path, dataset: Dataset) -> None:
+    winner = load_winner(folder)
+    torch.manual_seed(77)
+    np.testing.assert_array_equal(winner.drift_curve(dataset), winner.accuracy)
+    np.testing.assert_array_equal(winner.drift_curve(dataset), winner.accuracy)  # and again
+    part = winner.drift_curve(dataset.tensors("test"), times=(86400.0,), repeats=2)
+    np.testing.assert_array_equal(part, winner.accuracy[:2, 2:3])
+
+
+def test_other_data_needs_to_be_given_as_such(folder: Path, dataset: Dataset) -> None:
+    import dataclasses
+
+    winner = load_winner(folder)
+    other = dataclasses.replace(dataset, split_digest="other")
+    with pytest.raises(MismatchError, match="other"):
+        winner.drift_curve(other)
+    assert winner.drift_curve(dataset.tensors("validation"), repeats=1).shape == (1, 4)
+
+
+def test_saving_is_byte_identical_and_replaces_the_folder(
+    folder: Path, measured: Characterization, dataset: Dataset, tmp_path: Path
+) -> None:
+    before = file_digest(folder)
+    (folder / "stray.txt").write_text("old")
+    save_winner(folder, measured, dataset)
+    assert file_digest(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["winner"]
+    assert all(path.stat().st_mode & 0o777 == 0o644 for path in folder.iterdir())
+
+
+def test_a_failed_save_leaves_the_old_winner(
+    folder: Path, measured: Characterization, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = file_digest(folder)
+
+    def fail(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("analognas.training.winner.clean_state", fail)
+    with pytest.raises(KeyboardInterrupt):
+        save_winner(folder, measured, dataset)
+    assert file_digest(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["winner"]
+
+
+def test_there_is_no_pickle_and_no_path_in_it(folder: Path, tmp_path: Path) -> None:
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        assert b"pickle" not in content
+        assert str(tmp_path).encode() not in content
+    header = (folder / "model.safetensors").read_bytes()
+    size = int.from_bytes(header[:8], "little")
+    assert all(entry["dtype"] in ("F32", "I64") for entry in json.loads(header[8 : 8 + size]).values())
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_missing_file_is_named_with_the_remedy(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(CorruptFileError, match=rf"{name} is missing: .*analognas stage train"):
+        load_winner(folder)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("how", ["truncated", "flipped"])
+def test_a_damaged_file_is_named_with_the_remedy(folder: Path, name: str, how: str) -> None:
+    path = folder / name
+    content = bytearray(path.read_bytes())
+    if how == "truncated":
+        del content[len(content) // 2 :]
+    else:
+        place = content.rindex(b"7") if name.endswith(".json") else len(content) - 3
+        content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CorruptFileError, match=rf"{name} is damaged.*analognas stage train"):
+        load_winner(folder)
+
+
+def test_a_format_of_another_version_is_refused(folder: Path) -> None:
+    rewrite(folder, format=99)
+    with pytest.raises(CorruptFileError, match="format 99"):
+        load_winner(folder)
+
+
+def test_weights_of_another_architecture_are_refused(
+    folder: Path, measured: Characterization, dataset: Dataset, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    state = load_file(path)
+    state.popitem()
+    save_file(state, path)
+    files = json.loads((folder / "winner.json").read_text())["files"]
+    rewrite(folder, files=files | {"model.safetensors": file_digest(path)})
+    with pytest.raises(CorruptFileError, match="does not fit its architecture"):
+        load_winner(folder)
+
+
+def test_hardware_that_changed_is_a_mismatch(folder: Path) -> None:
+    hardware = json.loads((folder / "hardware.json").read_text())
+    hardware["description"]["forward"]["out_noise"] = 0.05
+    (folder / "hardware.json").write_text(json.dumps(hardware))
+    files = json.loads((folder / "winner.json").read_text())["files"]
+    rewrite(folder, files=files | {"hardware.json": file_digest(folder / "hardware.json")})
+    with pytest.raises(MismatchError, match=r"out_noise was 0\.05 and is 0\.04"):
+        load_winner(folder)
+
+
+def test_a_failed_characterization_cannot_be_saved(
+    architecture: Architecture, dataset: Dataset, protocol: TrainingParams, tmp_path: Path
+) -> None:
+    failed = characterize(architecture, dataset, HardwareParams(), protocol, seed=0, max_params=1)
+    with pytest.raises(ValueError, match="1 are allowed"):
+        save_winner(tmp_path / "winner", failed, dataset)
+    assert not (tmp_path / "winner").exists()
