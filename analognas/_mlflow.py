@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from analognas.files import digest, file_digest
 from analognas.stages import STAGES
-from analognas.tracking import MODELS, experiment_name, read_or_empty, stage_tables, timings_file
+from analognas.tracking import MODELS, experiment_name, read_or_empty, stage_data, timings_file
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -29,6 +29,7 @@ _PARENT = "mlflow.parentRunId"
 _CONTEXT = "mlflow.data.context"
 _MOST_IN_BATCH = {"metrics": 1000, "params": 100}  # MLflow's own limits
 _LONGEST_PARAM = 6000
+_LONGEST_DIGEST = 36  # an MD5 of DVC with its ending for folders
 
 
 class Synchroniser:
@@ -140,21 +141,22 @@ class Synchroniser:
         return dict(_flat(recorded))
 
     def _log_datasets(self, run: str, stage: str) -> None:
-        inputs, outputs = stage_tables(self._paths, stage)
-        found = [(self._table(path), "input") for path in inputs] + [(self._table(path), "output") for path in outputs]
+        inputs, outputs = stage_data(self._paths, stage)
+        found = [(self._dataset(path), "input") for path in inputs]
+        found += [(self._dataset(path), "output") for path in outputs]
         if stage in ("characterize", "train"):
             found.append((_images(self._paths), "validation" if stage == "characterize" else "test"))
         entities = [DatasetInput(dataset, [InputTag(_CONTEXT, context)]) for dataset, context in found]
         self._client.log_inputs(run, datasets=entities)
 
-    def _table(self, path: Path) -> Any:
+    def _dataset(self, path: Path) -> Dataset:
+        """Return data as MLflow knows it, with DVC's hash as its digest."""
         hashed = self._versioning.data_hash(path) if self._versioning else None
-        table = mlflow.data.from_pandas(
-            pd.read_parquet(path),
-            source=LocalArtifactDatasetSource(path.relative_to(self._paths.root).as_posix()),
-            name=path.stem,
-            digest=hashed or file_digest(path)[:32],
-        )
+        source = LocalArtifactDatasetSource(path.relative_to(self._paths.root).as_posix())
+        digest = hashed or file_digest(path)[:_LONGEST_DIGEST]
+        if path.is_dir():
+            return Dataset(path.name, digest, "local", source.to_json(), profile=f"{len(list(path.iterdir()))} files")
+        table = mlflow.data.from_pandas(pd.read_parquet(path), source=source, name=path.stem, digest=digest)
         return table._to_mlflow_entity()
 
     def _register(self, stage: str, value: str, run: Run) -> None:
@@ -226,7 +228,7 @@ def _images(paths: Paths) -> Dataset:
     sizes = ", ".join(f"{part} {size}" for part, size in described["sizes"].items())
     return Dataset(
         name=described["name"],
-        digest=described["digest"][:36],
+        digest=described["digest"][:_LONGEST_DIGEST],
         source_type="analognas",
         source=f"analognas.datasets: {described['name']}",
         profile=f"{sizes}; split {described['split_digest']}",

@@ -81,7 +81,7 @@ class SpaceParams(_Section):
 
     name: str = "resnet"
     """Family of networks: ``resnet``, or ``module:Class``."""
-    max_params: Count | None = 8_000
+    max_params: Count | None = 20_000
     """Most trainable parameters of a network."""
     ranges: dict[str, list[int | str]] = Field(default_factory=dict)
     """Other ranges than the family's: ``M: [1, 2]`` (bounds, inclusive) or ``kernel_size0: [3, 5]`` (choices)."""

@@ -31,6 +31,7 @@ def collect(paths: Paths) -> dict[str, Any]:
     return {
         "winner": {"genes": architecture["genes"], "id": architecture["id"], **train["winner"]},
         "baseline": train.get("baseline"),
+        "difference": train.get("difference", {}),
         "evaluator": fit,
         "notes": train["notes"],
         "dataset": read_json(paths.dataset, remedy=_REMEDY)["name"],
@@ -64,6 +65,9 @@ def render(found: dict[str, Any]) -> RenderableType:
     row("AVM (1 s to 1 month), points", lambda one: f"{one['avm']:.2f} ± {one['avm_std']:.2f}")
     genes = ", ".join(f"{name} {value}" for name, value in winner["genes"].items())
     lines = [Text(f"Winner {winner['id']}: {genes}")]
+    for key, name in (("acc_1d", "accuracy after 1 day"), ("avm", "AVM")):
+        if key in found["difference"]:
+            lines.append(Text(f"Winner minus plain network, {name}: {_interval(found['difference'][key])}"))
     tau = found["evaluator"]["targets"]["acc_1d"]["kendall_tau"]
     if tau["value"] is not None:
         interval = f"95 % interval {tau['low']:.2f} to {tau['high']:.2f}"
@@ -75,6 +79,12 @@ def render(found: dict[str, Any]) -> RenderableType:
         )
     lines += [Text(note) for note in found["notes"]]
     return Group(table, *lines)
+
+
+def _interval(difference: dict[str, float]) -> str:
+    """Return a difference in points; one whose interval holds zero is called what it is."""
+    text = f"{difference['value']:+.2f} points (95 % interval {difference['low']:+.2f} to {difference['high']:+.2f})"
+    return text + (", inconclusive" if difference["low"] <= 0 <= difference["high"] else "")
 
 
 def where_to_look(paths: Paths) -> list[str]:

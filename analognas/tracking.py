@@ -134,16 +134,16 @@ def download(paths: Paths, name: str, alias: str, to: Path) -> Path:
         return fetch(tracking_uri(paths), name, alias, to)
 
 
-def stage_tables(paths: Paths, stage: str) -> tuple[list[Path], list[Path]]:
-    """Return the tables that a stage reads and those that it writes."""
-    tables: dict[str, tuple[list[Path], list[Path]]] = {
+def stage_data(paths: Paths, stage: str) -> tuple[list[Path], list[Path]]:
+    """Return the data (tables and folders) that a stage reads and what it writes."""
+    data: dict[str, tuple[list[Path], list[Path]]] = {
         "sample": ([], [paths.architectures]),
         "characterize": ([paths.architectures], [paths.surrogate]),
-        "fit": ([paths.surrogate], []),
-        "search": ([], [paths.search / "history.parquet"]),
-        "train": ([], []),
+        "fit": ([paths.surrogate], [paths.evaluator]),
+        "search": ([paths.evaluator], [paths.search]),
+        "train": ([paths.search], [paths.winner]),
     }
-    return tables[stage]
+    return data[stage]
 
 
 def timings_file(paths: Paths) -> Path:
@@ -173,10 +173,8 @@ def _configure() -> None:
 
 
 def _content_hash(paths: Paths, stage: str) -> str | None:
-    """Return a stage's hash where nothing is versioned: of its metrics, tables and model."""
-    files = [paths.metrics(stage), *stage_tables(paths, stage)[1]]
-    if stage in MODELS:
-        files.append(paths.data / MODELS[stage][0])
+    """Return a stage's hash where nothing is versioned: of its metrics and of the data it wrote."""
+    files = [paths.metrics(stage), *stage_data(paths, stage)[1]]
     if not all(path.exists() for path in files):
         return None
     return digest([stage, [file_digest(path) for path in files]])

@@ -176,7 +176,7 @@ def usable_rows(
 
     Raises:
         InputError: if lengths or ids differ, a column is missing, a value is no number or impossible, or
-            fewer than ``least`` rows are left.
+            fewer than ``least`` different architectures are left.
     """
     import numpy as np
     import pandas as pd
@@ -194,6 +194,7 @@ def usable_rows(
         values = results[list(TARGETS)].astype("float64")
     except (ValueError, TypeError) as error:
         raise InputError(f"The results hold something that is no number ({error}): give numbers or NaN.") from None
+    results, values = results.reset_index(drop=True), values.reset_index(drop=True)
     keep = np.isfinite(values.to_numpy()).all(axis=1)
     if "status" in results:
         keep &= (results["status"] == "ok").to_numpy(dtype=bool)
@@ -205,10 +206,11 @@ def usable_rows(
                 f"Result {row} has {target} = {values[target].iloc[row]:g}: it must be between {low:g} and {high:g} "
                 "(accuracies are in percent)."
             )
-    if keep.sum() < least:
+    distinct = len({architecture.id for architecture, use in zip(architectures, keep, strict=True) if use})
+    if distinct < least:
         raise InputError(
-            f"Only {int(keep.sum())} of {len(results)} results can be used (status ok, all of {', '.join(TARGETS)} "
-            f"measured), but at least {least} are needed: characterize more architectures (sample.size)."
+            f"Only {distinct} of {len(results)} results can be used (different architectures, status ok, all of "
+            f"{', '.join(TARGETS)} measured), but at least {least} are needed: characterize more architectures."
         )
     chosen = [architecture for architecture, use in zip(architectures, keep, strict=True) if use]
     rows = pd.concat([results.drop(columns=list(TARGETS)), values], axis=1)

@@ -131,8 +131,10 @@ class Ensemble:
 
     def predict(self, features: Features) -> Array:
         """Return the predictions of all members, shape (members, t), for ``features`` (t, f)."""
-        data = xgb.DMatrix(features, nthread=1)
         predictions = np.empty((len(self.members), len(features)))
+        if not len(features):  # XGBoost warns of empty data
+            return predictions
+        data = xgb.DMatrix(features, nthread=1)
         for row, member in zip(predictions, self.members, strict=True):
             # The margin is the trees' sum for both objectives; the trend is added in double precision.
             row[:] = member.booster.predict(data, output_margin=True)

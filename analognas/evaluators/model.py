@@ -38,8 +38,8 @@ class Settings:
             raise InputError(f"The method {self.method!r} is unknown: use one of {', '.join(METHODS)}.")
         if self.folds < 2:
             raise InputError(f"folds is {self.folds}: cross-validation needs 2 or more.")
-        if self.boosting.rounds < 1 or self.boosting.max_depth < 1:
-            raise InputError("rounds and max_depth must be 1 or more.")
+        if self.boosting.rounds < 1 or self.boosting.max_depth < 1 or self.boosting.learning_rate <= 0:
+            raise InputError("rounds and max_depth must be 1 or more, and learning_rate above 0.")
 
 
 @dataclass(frozen=True)

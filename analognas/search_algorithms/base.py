@@ -254,8 +254,8 @@ class Optimizer(ABC):
         # So many distinct ones that all known ones could be among them: the rest is new for certain.
         certain = self._used + len(taken) + n
         size = n
-        while len(drawn) < n and size < certain:
-            sample = self._sample(size, method)
+        while len(drawn) < n:
+            sample = self._sample(min(size, certain), method)
             if not sample:
                 break
             self._take(drawn, sample, n, taken)

@@ -99,7 +99,7 @@ class OptimizerConformance(ABC):
 
     def test_asked_architectures_keep_the_parameter_limit(self, space: ConfigSpace) -> None:
         """In every iteration."""
-        limit = 3 * space.smallest().params
+        limit = 8 * space.smallest().params
         optimizer = self.make(max_nb_param=limit).bind(space)
         for _ in range(4):
             asked = optimizer.ask(20)

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from analognas.errors import HardwareError, MismatchError
-from analognas.hardware import describe, digest, rpu_config
-from analognas.hardware import rpu_config as public_function
-from analognas.hardware.rpu_config import compiled_tiles_problem, from_record, record
+from analognas.hardware.rpu_config import compiled_tiles_problem, describe, digest, from_record, record, rpu_config
 from analognas.params import HardwareParams
 
 BENCH = HardwareParams()
@@ -48,15 +46,6 @@ def own_chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     sys.modules.pop("my_chip", None)
-
-
-def test_the_package_exports_the_function_not_the_module_of_the_same_name() -> None:
-    # Importing the module sets the package's attribute of that name.
-    import analognas.hardware
-    import analognas.hardware.rpu_config
-
-    assert callable(public_function)
-    assert callable(analognas.hardware.rpu_config)
 
 
 def test_importing_the_package_loads_neither_torch_nor_aihwkit() -> None:
@@ -160,7 +149,7 @@ def test_description_is_complete_json_and_stable() -> None:
 
 def test_description_is_the_same_in_another_process() -> None:
     code = (
-        "from analognas.hardware import digest, rpu_config; from analognas.params import HardwareParams;"
+        "from analognas.hardware.rpu_config import digest, rpu_config; from analognas.params import HardwareParams;"
         "print(digest(rpu_config(HardwareParams())))"
     )
     there = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout

@@ -94,30 +94,34 @@ def test_a_mutant_differs_only_in_what_its_kind_says(monkeypatch):
     EAOptimizer(AnalyticEvaluator(space), population_size=20, nb_iter=4).run(space)
     assert {kind for _, kind, _ in calls} == set(KINDS)
     for parent, kind, mutant in calls:
-        appeared = {name for name in {*parent.genes} ^ {*mutant.genes}}
+        appeared = {*parent.genes} ^ {*mutant.genes}
         assert changed(parent, mutant) - appeared <= {*space.builder.mutation_genes(kind, parent.genes)}
 
 
 def test_recovers_from_an_infeasible_start():
-    space = ConfigSpace("CIFAR-10", max_params=2_000_000)
-    recovered = 0
+    space = ConfigSpace("CIFAR-10")
+    recovered = []
     for seed in range(5):
         evaluator = AnalyticEvaluator(space, seed)
-        history = EAOptimizer(evaluator, min_acc_1d=88.0, population_size=12, nb_iter=25).run(space, seed).history
-        start = history[history["iteration"] == 0]
-        recovered += bool(not start["feasible"].any() and history["feasible"].any())
-    assert recovered == 5
+        optimizer = EAOptimizer(evaluator, min_acc_1d=90.0, population_size=12, nb_iter=25)
+        history = optimizer.run(space, seed).history
+        if not history[history["iteration"] == 0]["feasible"].any():
+            recovered.append(history["feasible"].any())
+    assert len(recovered) >= 3
+    assert all(recovered)
 
 
-def test_beats_random_search_on_average():
-    space = ConfigSpace("CIFAR-10", max_params=1_000_000)
-    gain = []
+def test_beats_random_search():
+    space = ConfigSpace("CIFAR-10")
+    best = 95.0 - 0.5  # of the analytic problem
+    regrets = []
     for seed in range(6):
         evaluator = AnalyticEvaluator(space, seed)
-        ours, random = (cls(evaluator, min_acc_1d=0.0).run(space, seed).value for cls in (EAOptimizer, RandomSearch))
-        gain.append(ours - random)
-    assert np.mean(gain) > 3
-    assert np.min(gain) > -1
+        searches = (cls(evaluator, 20, 12, min_acc_1d=0.0) for cls in (EAOptimizer, RandomSearch))
+        regrets.append([best - search.run(space, seed).value for search in searches])
+    ours, random = np.transpose(regrets)
+    assert ours.mean() < 0.6 * random.mean()
+    assert (ours < random).mean() >= 5 / 6
 
 
 @pytest.mark.parametrize("seed", range(5))

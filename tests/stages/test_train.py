@@ -19,8 +19,9 @@ def outcome(job: train.Job, avm: float, status: str = "ok") -> train.Outcome:
     row = {"id": job.architecture.id, "status": status, "reason": "made up", "avm": avm, "acc_1d": 60.0}
     if status != "ok" or (job.limit is not None and avm > job.limit):
         return train.Outcome(row)
-    labels = [f"acc_{label}{end}" for label in ("1s", "1h", "1d", "30d") for end in ("", "_std")]
-    return train.Outcome(row, row | dict.fromkeys(labels, 60.0), {"architecture.json": job.architecture.id.encode()})
+    names = [f"acc_{label}" for label in ("1s", "1h", "1d", "30d")]
+    measured = {f"{name}{end}": 60.0 for name in (*names, "avm") for end in ("", "_std", "_sem")}
+    return train.Outcome(row, row | measured, {"architecture.json": job.architecture.id.encode()})
 
 
 @pytest.fixture
@@ -57,6 +58,14 @@ def test_the_winner_is_the_best_candidate_and_gives_its_stored_curve_again(finis
 def test_the_plain_network_is_about_as_large(finished: Paths):
     summary = json.loads(finished.metrics("train").read_text())
     assert summary["baseline"]["params"] == pytest.approx(summary["winner"]["params"], rel=0.35)
+
+
+def test_the_difference_comes_with_its_interval(finished: Paths):
+    summary = json.loads(finished.metrics("train").read_text())
+    for name, difference in summary["difference"].items():
+        assert difference["value"] == pytest.approx(summary["winner"][name] - summary["baseline"][name])
+        half = 1.96 * (summary["winner"][f"{name}_sem"] ** 2 + summary["baseline"][f"{name}_sem"] ** 2) ** 0.5
+        assert difference["high"] - difference["low"] == pytest.approx(2 * half)
 
 
 def test_the_curves_are_in_the_plot_table(finished: Paths):

@@ -1,0 +1,188 @@
+import json
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from analognas.errors import CorruptFileError, InputError, NotFittedError
+from analognas.evaluators import XGBoostEvaluator
+from analognas.evaluators import xgboost as module
+from analognas.evaluators.storage import SCHEMA
+from analognas.files import file_digest
+from analognas.search_spaces import ConfigSpace
+from analognas.testing import EvaluatorConformance, synthetic_results
+
+# FACTS: 597 validation images of handwritten digits, hardware-aware training, five programmings. Width, residual
+# blocks per main block, main blocks; accuracy after one day, its std, loss from 1 s to 30 days.
+MEASURED_DIGITS = [
+    (4, 1, 1, 398, 39.0, 12.6, 22.7),
+    (4, 2, 2, 2_870, 87.3, 2.4, 12.2),
+    (4, 3, 3, 17_462, 91.9, 1.3, 3.9),
+    (8, 1, 1, 1_362, 70.9, 7.9, 21.1),
+    (8, 2, 2, 10_978, 95.0, 3.5, 3.0),
+    (8, 3, 3, 68_642, 97.6, 0.6, 1.2),
+    (16, 1, 2, 19_706, 96.1, 1.3, 2.3),
+    (4, 5, 3, 29_782, 89.6, 2.1, 4.1),
+]
+
+
+def quick(**settings):
+    return XGBoostEvaluator(**{"folds": 2, "rounds": 15, "bootstrap": 100} | settings)
+
+
+class TestXGBoost(EvaluatorConformance):
+    def make(self):
+        return quick()
+
+
+class TestRanker(EvaluatorConformance):
+    def make(self):
+        return quick(method="ranker", rounds=30)
+
+
+@pytest.fixture(scope="module")
+def space():
+    return ConfigSpace("digits", max_params=50_000)
+
+
+@pytest.fixture(scope="module")
+def defaults(space):
+    """The evaluator as shipped, fitted on the number of rows of a default run."""
+    architectures = space.sample(32, seed=1)
+    start = time.process_time()
+    evaluator = XGBoostEvaluator().fit(architectures, synthetic_results(architectures))
+    evaluator.seconds = time.process_time() - start
+    return evaluator
+
+
+def test_a_default_fit_is_quick_and_ranks(defaults):
+    assert defaults.seconds < 40  # processor time on a busy machine; 7 s on an idle one
+    report = defaults.report_
+    assert (report["rows"], report["folds"], report["repeats"], report["resamples"]) == (32, 5, 2, 1000)
+    tau = report["targets"]["acc_1d"]["kendall_tau"]
+    assert 0.5 < tau["low"] < tau["value"] < tau["high"] < 1
+
+
+def test_predictions_are_quick(defaults, space):
+    architectures = space.sample(200, seed=3)
+    defaults.predict(architectures)
+    start = time.process_time()
+    defaults.predict(architectures)
+    assert time.process_time() - start < 0.1
+
+
+def test_out_of_fold_predictions_are_kept_beside_what_was_measured(defaults, space):
+    frame = defaults.out_of_fold_
+    results = synthetic_results(space.sample(32, seed=1))
+    assert list(frame["id"]) == list(results["id"])
+    for target in ("acc_1d", "avm", "acc_1d_std"):
+        assert frame[f"{target}_measured"].to_numpy() == pytest.approx(results[target].to_numpy())
+        # Not what the final models say of rows that they have seen.
+        assert (frame[target] - frame[f"{target}_measured"]).abs().mean() > 0
+
+
+def test_real_measurements_of_eight_networks_are_enough_to_tell_wide_from_narrow():
+    space = ConfigSpace("digits", ranges={"R": [1, 5]})
+    architectures, rows = [], []
+    for width, blocks, main_blocks, params, accuracy, std, loss in MEASURED_DIGITS:
+        genes = {"out_channel0": width, "kernel_size0": 3, "M": main_blocks}
+        for i in range(1, main_blocks + 1):
+            genes |= {f"R{i}": blocks, f"B{i}": 1, f"convblock{i}": "basic", f"widenfact{i}": 1 if i == 1 else 2}
+        architectures.append(space.architecture(genes))
+        assert architectures[-1].params == params
+        rows.append({"acc_1d": accuracy, "acc_1d_std": std, "avm": loss})
+    results = pd.DataFrame(rows)
+    evaluator = quick(folds=4).fit(architectures, results)
+    assert evaluator.score(architectures, results) > 0.7
+    wide = space.architecture(dict(architectures[5].genes) | {"out_channel0": 12})
+    narrow = space.architecture(dict(architectures[0].genes) | {"out_channel0": 5})
+    predicted = evaluator.predict([wide, narrow])
+    assert predicted["acc_1d"][0] > predicted["acc_1d"][1] + 20
+    assert predicted["avm"][0] < predicted["avm"][1]
+    assert predicted["acc_1d_std"][0] < predicted["acc_1d_std"][1]
+
+
+def test_several_measurements_of_one_architecture_stay_together(space):
+    architectures = space.sample(10, seed=4) * 3
+    results = pd.concat([synthetic_results(architectures[:10], seed=seed) for seed in range(3)])
+    report = quick().fit(architectures, results).report_
+    assert (report["rows"], report["architectures"]) == (30, 10)
+
+
+def test_eight_copies_of_one_architecture_are_not_eight_architectures(space):
+    architectures = space.sample(1) * 8
+    with pytest.raises(InputError, match=r"1 of 8 .* at least 8"):
+        quick().fit(architectures, synthetic_results(architectures[:1]).iloc[[0] * 8])
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"method": "forest"}, "method 'forest'"),
+        ({"folds": 1}, "folds is 1"),
+        ({"bootstrap": 0}, "bootstrap is 0"),
+        ({"rounds": 0}, "rounds"),
+        ({"max_depth": 0}, "max_depth"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+    ],
+)
+def test_bad_settings_are_named(space, settings, named):
+    architectures = space.sample(8)
+    with pytest.raises(InputError, match=named):
+        quick(**settings).fit(architectures, synthetic_results(architectures))
+
+
+def test_it_is_a_scikit_learn_estimator(space):
+    architectures = space.sample(8)
+    evaluator = quick(method="regressor", seed=7).fit(architectures, synthetic_results(architectures))
+    copy = clone(evaluator)
+    assert copy.get_params() == evaluator.get_params()
+    assert not hasattr(copy, "report_")
+    assert copy.set_params(folds=3).folds == 3
+
+
+def test_seeds_differ(space, tmp_path):
+    architectures = space.sample(10)
+    results = synthetic_results(architectures)
+    for seed in (0, 1):
+        quick(method="regressor", seed=seed).fit(architectures, results).save(tmp_path / str(seed))
+    assert file_digest(tmp_path / "0") != file_digest(tmp_path / "1")
+
+
+def test_an_unfitted_one_uses_the_packaged_surrogate_of_the_space(space, tmp_path, monkeypatch):
+    architectures = space.sample(8)
+    fitted = quick(method="regressor").fit(architectures, synthetic_results(architectures).assign(dataset="d"))
+    fitted.save(tmp_path / "packaged" / space.name)
+    monkeypatch.setattr(module.resources, "files", lambda _: tmp_path)
+    module._packaged.cache_clear()
+    try:
+        evaluator = XGBoostEvaluator()
+        pd.testing.assert_frame_equal(evaluator.predict(architectures), fitted.predict(architectures))
+        evaluator.check(space=space.name, dataset="d")
+        with pytest.raises(NotFittedError, match="none is packaged for the space 'resnet-cifar10'"):
+            evaluator.predict(ConfigSpace("CIFAR-10").sample(1))
+    finally:
+        module._packaged.cache_clear()
+
+
+def test_another_format_is_refused_with_the_remedy(space, tmp_path):
+    architectures = space.sample(8)
+    quick(method="regressor").fit(architectures, synthetic_results(architectures)).save(tmp_path)
+    schema = json.loads((tmp_path / SCHEMA).read_text())
+    for change, named in (
+        ({"format": 99}, "format 99"),
+        ({"kind": "other"}, "not the schema"),
+        ({"params": {}}, "digest"),
+    ):
+        (tmp_path / SCHEMA).write_text(json.dumps(schema | change))
+        with pytest.raises(CorruptFileError, match=named):
+            XGBoostEvaluator.load(tmp_path)
+
+
+def test_numpy_numbers_are_settings_too(space, tmp_path):
+    architectures = space.sample(8)
+    evaluator = quick(method="regressor", seed=np.int64(3)).fit(architectures, synthetic_results(architectures))
+    evaluator.save(tmp_path / "evaluator")
+    assert XGBoostEvaluator.load(tmp_path / "evaluator").seed == 3

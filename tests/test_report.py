@@ -1,0 +1,45 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from analognas import report
+
+ROW = {"params": 1234, "tiles": 7, "acc_digital": 98.0, "avm": 1.0, "avm_std": 0.5}
+ROW |= {f"acc_{label}{end}": 90.0 for label in ("1s", "1h", "1d", "30d") for end in ("", "_std")}
+
+
+def found(low: float, high: float, tau: float | None = 0.5) -> dict:
+    interval = {"value": (low + high) / 2, "low": low, "high": high}
+    return {
+        "dataset": "digits",
+        "winner": ROW | {"id": "abc", "genes": {"M": 2}},
+        "baseline": ROW,
+        "difference": {"acc_1d": interval},
+        "evaluator": {
+            "architectures": 28,
+            "targets": {"acc_1d": {"kendall_tau": {"value": tau, "low": tau, "high": tau}}},
+        },
+        "notes": ["A note."],
+    }
+
+
+def text(content: dict) -> str:
+    output = io.StringIO()
+    Console(width=200, file=output).print(report.render(content))
+    return output.getvalue()
+
+
+@pytest.mark.parametrize(("low", "high", "word"), [(-1, 2, True), (0.1, 2, False), (-3, -1, False)])
+def test_a_difference_whose_interval_holds_zero_is_called_inconclusive(low, high, word):
+    assert ("inconclusive" in text(found(low, high))) is word
+
+
+def test_everything_a_reader_needs_is_there():
+    shown = text(found(0, 1))
+    for part in ("1,234", "98.00", "90.00 ± 90.00", "M 2", "Kendall tau", "28 architectures", "A note."):
+        assert part in shown
+
+
+def test_a_tau_that_cannot_be_told_is_left_out():
+    assert "Kendall" not in text(found(0, 1, tau=None))
