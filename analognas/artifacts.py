@@ -1,18 +1,20 @@
 """What Prefect's interface shows of a run: the characterized architectures and what came of them.
 
-Artifacts are made from the files that the stages wrote. That one cannot be made is no reason to fail.
+Artifacts are made from the files that the stages wrote. That the server refuses one is no reason to fail.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+import io
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from analognas.workspace import Paths
 
 #: A longer table is no longer looked at, and Prefect keeps every version of it.
 _MOST_ROWS = 200
+_COLUMNS = ["id", "status", "params", "tiles", "acc_digital", "acc_1d", "acc_1d_std", "avm"]
 
 
 def results_table(paths: Paths) -> None:
@@ -22,47 +24,22 @@ def results_table(paths: Paths) -> None:
     from analognas.files import read_parquet
 
     frame = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
-    columns = ["id", "status", "params", "tiles", "acc_digital", "acc_1d", "acc_1d_std", "avm"]
-    best = frame.sort_values(["acc_1d", "id"], ascending=[False, True])[columns].head(_MOST_ROWS).round(2)
-    rows = [list(row) for row in best.astype(object).where(best.notna(), "").itertuples(index=False)]
+    best = frame.sort_values(["acc_1d", "id"], ascending=[False, True])[_COLUMNS].head(_MOST_ROWS).round(2)
+    cells = best.astype(object).where(best.notna(), "")
+    rows = [dict(zip(_COLUMNS, row, strict=True)) for row in cells.itertuples(index=False)]
     with contextlib.suppress(Exception):
-        create_table_artifact([columns, *rows], key="characterized", description=f"{len(frame)} characterized architectures")
+        create_table_artifact(rows, key="characterized", description=f"{len(frame)} characterized architectures")
 
 
 def summary(paths: Paths) -> None:
-    """Show what the pipeline found."""
+    """Show what the pipeline found: the same as ``analognas report``."""
     from prefect.artifacts import create_markdown_artifact
+    from rich.console import Console
 
-    from analognas.report import collect
+    from analognas.report import collect, render
 
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(render(collect(paths)))
+    text = f"```\n{console.export_text()}```\n"
     with contextlib.suppress(Exception):
-        create_markdown_artifact(markdown(collect(paths)), key="pipeline-summary", description="The winner")
-
-
-def markdown(found: dict[str, Any]) -> str:
-    """Return what ``analognas.report.collect`` found as markdown."""
-    winner, baseline = found["winner"], found["baseline"]
-    networks = [("winner", winner)] + ([("plain residual network", baseline)] if baseline else [])
-    labels = [key.removesuffix("_std") for key in winner if key.endswith("_std") and key.startswith("acc_")]
-    lines = [
-        f"# {found['dataset']}: {winner['id']}",
-        "",
-        ", ".join(f"{name} {value}" for name, value in winner["genes"].items()),
-        "",
-        "| | " + " | ".join(name for name, _ in networks) + " |",
-        "|---|" + "---:|" * len(networks),
-    ]
-
-    def row(name: str, values: list[str]) -> None:
-        lines.append(f"| {name} | " + " | ".join(values) + " |")
-
-    row("parameters", [f"{one['params']:,}" for _, one in networks])
-    row("digital accuracy, %", [f"{one['acc_digital']:.2f}" for _, one in networks])
-    for label in labels:
-        time = label.removeprefix("acc_")
-        row(f"after {time}, %", [f"{one[label]:.2f} ± {one[f'{label}_std']:.2f}" for _, one in networks])
-    row("AVM, points", [f"{one['avm']:.2f} ± {one['avm_std']:.2f}" for _, one in networks])
-    tau = found["evaluator"]["acc_1d"]["kendall_tau"]
-    if tau["value"] is not None:
-        lines += ["", f"Evaluator out of fold: Kendall tau {tau['value']:.2f} ({tau['low']:.2f} to {tau['high']:.2f})."]
-    return "\n".join([*lines, "", *found["notes"]])
+        create_markdown_artifact(text, key="pipeline-summary", description="What the pipeline found")

@@ -1,8 +1,11 @@
-"""The stage ``characterize`` for a flow: one Prefect task run per chunk, the work itself in other processes.
+"""Characterizations side by side in a flow: one Prefect task run per chunk, the work itself in other processes.
+
+They only fill the result store; the stage ``characterize`` then finds nothing left to measure.
 
 Prefect's own process runner was tried and is not used: every worker of it starts an ephemeral server of its own
-(28 s on two cores before the first result), and a worker that is killed leaves its future pending for ever. So
-task runs stay in threads of the driver, and only ``analognas.stages.characterize.measure`` leaves the process.
+(28 to 41 s before the first result, on two cores) that outlives a killed worker, and one killed worker ends all
+other task runs, because the pool is not renewed and its retries happen inside the worker. So task runs stay in
+threads of the driver, and only ``analognas.stages.characterize.measure`` leaves the process.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from analognas.errors import StageError
-from analognas.orchestration import cached, current
+from analognas.orchestration import current
 from analognas.workers import initialise, workers
 
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Report = Callable[[float, float, str], None]
 
 #: How often a chunk is tried whose worker process dies.
 ATTEMPTS = 3
@@ -37,21 +39,20 @@ _MOST_CHUNKS = 64
 _ARTIFACT_SECONDS = 2.0
 
 
-def characterize(chunk_task: Any) -> Any:
-    """Characterize what has no result yet, then assemble the table: the body of the Prefect task ``characterize``.
+def measure_pending(chunk_task: Any) -> None:
+    """Characterize what has no result yet, if the stage is not up to date; called by a flow before that stage.
 
     Args:
         chunk_task: the Prefect task that calls :func:`measure_chunk`; it is mapped over the chunks' numbers.
 
-    Returns:
-        The stage's summary, or Prefect's state ``Cached``.
-
     Raises:
         StageError: if workers keep dying; what was finished is kept.
+        MismatchError: if the data or the versions are not the recorded ones.
     """
     here = current()
-    summary = here.run("characterize", lambda report: _characterize(here, report, chunk_task))
-    return cached() if summary is None else summary
+    if here.reasons("characterize"):
+        with here.timed("characterize"):
+            _measure_pending(here, chunk_task)
 
 
 def measure_chunk(chunk: int) -> int:
@@ -62,7 +63,7 @@ def measure_chunk(chunk: int) -> int:
     """
     work = _work.get()
     if work is None:
-        raise StageError("No characterization is going on: only the task `characterize` maps over chunks.")
+        raise StageError("No characterization is going on: only `measure_pending` maps over chunks.")
     return work.measure(chunk)
 
 
@@ -123,15 +124,16 @@ class Pool:
 class _Work:
     """The characterizations that are going on."""
 
-    def __init__(self, here: Session, jobs: Sequence[Job], report: Report) -> None:
-        self._paths = here.paths
-        self._report = report
+    def __init__(self, here: Session, jobs: Sequence[Job]) -> None:
+        self._here = here
         self._lock = threading.Lock()
         self._total, self._done = len(jobs), 0
+        self._artifact = _ProgressArtifact(len(jobs))
         self.processes = 1 if here.params.run.runner == "serial" else workers(here.params.run.workers)
         # The largest first, so that no long one is left for the end.
         self.chunks = chunked(sorted(jobs, key=lambda job: -job.architecture.params), self.processes)
         self.pool = Pool(min(self.processes, len(jobs)))
+        here.progress("characterize", 0, len(jobs), f"{len(jobs)} architectures to characterize")
 
     def measure(self, number: int) -> int:
         from analognas.stages import characterize as stage
@@ -139,23 +141,33 @@ class _Work:
         todo = self.chunks[number]
         size = len(todo)
         futures = {self.pool.submit(stage.measure, job): job for job in todo}
-        try:
-            for future in as_completed(futures):
+        broken: BrokenProcessPool | None = None
+        for future in as_completed(futures):
+            try:
                 job, result = futures[future], future.result()
-                stage.store(job, result, self._paths)
-                todo.remove(job)  # another attempt leaves it out
-                with self._lock:
-                    self._done += 1
-                    self._report(self._done, self._total, stage.describe(result))
-        except CancelledError:
-            raise StageError("The characterization was ended because another one failed.") from None
+            except BrokenProcessPool as error:
+                broken = error  # what is finished is stored first
+                continue
+            except CancelledError:
+                raise StageError("The characterization was ended because another one failed.") from None
+            stage.store(job, result, self._here.paths)
+            todo.remove(job)  # another attempt leaves it out
+            self._tell(stage.describe(result))
+        if broken is not None:
+            raise broken
         return size
+
+    def _tell(self, text: str) -> None:
+        with self._lock:
+            self._done += 1
+            self._here.progress("characterize", self._done, self._total, text)
+            self._artifact.update(self._done)
 
 
 _work: ContextVar[_Work | None] = ContextVar("analognas_work", default=None)
 
 
-def _characterize(here: Session, report: Report, chunk_task: Any) -> dict[str, Any]:
+def _measure_pending(here: Session, chunk_task: Any) -> None:
     from prefect.futures import as_completed as prefect_as_completed
     from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -164,33 +176,26 @@ def _characterize(here: Session, report: Report, chunk_task: Any) -> dict[str, A
 
     check_environment(here.paths, "characterize")
     jobs = stage.pending(here.params, here.paths)
-    report(0, len(jobs), f"{len(jobs)} architectures to characterize")
-    if jobs:
-        shown = _ProgressArtifact(len(jobs))
-
-        def both(done: float, total: float, text: str) -> None:
-            report(done, total, text)
-            shown.update(done)
-
-        work = _Work(here, jobs, both)
-        token = _work.set(work)
-        try:
-            threads: ThreadPoolTaskRunner[int] = ThreadPoolTaskRunner(max_workers=work.processes)
-            with threads as runner:
-                try:
-                    futures = runner.map(chunk_task, {"chunk": list(range(len(work.chunks)))})
-                    for future in prefect_as_completed(futures):
-                        future.result()
-                finally:
-                    work.pool.close()
-        except BrokenProcessPool as error:
-            raise StageError(
-                f"Worker processes died {ATTEMPTS} times without a result; is there enough memory? "
-                "What was finished is kept: run again, with a smaller run.workers."
-            ) from error
-        finally:
-            _work.reset(token)
-    return stage.assemble(here.params, here.paths)
+    if not jobs:
+        return
+    work = _Work(here, jobs)
+    token = _work.set(work)
+    try:
+        threads: ThreadPoolTaskRunner[int] = ThreadPoolTaskRunner(max_workers=work.processes)
+        with threads as runner:
+            try:
+                futures = runner.map(chunk_task, {"chunk": list(range(len(work.chunks)))})
+                for future in prefect_as_completed(futures):
+                    future.result()
+            finally:
+                work.pool.close()
+    except BrokenProcessPool as error:
+        raise StageError(
+            f"Worker processes died {ATTEMPTS} times without a result; is there enough memory? "
+            "What was finished is kept: run again, with a smaller run.workers."
+        ) from error
+    finally:
+        _work.reset(token)
 
 
 class _ProgressArtifact:

@@ -70,15 +70,12 @@ def run(
 ) -> None:  # fmt: skip
     """Run the pipeline of this workspace: only what is not up to date."""
     from analognas.console import PipelineProgress, StageProgress
-    from analognas.environment import record
-    from analognas.params import override
+    from analognas.environment import prepare
     from analognas.workspace import Paths
 
     paths = Paths.find()
-    params = override(paths.params, _assignments(assignments, dataset, path, max_params))
-    paths.clean()
     with StageProgress("dataset", visible=not as_json) as reading:
-        record(params, paths, reading.update)
+        params = prepare(paths, _assignments(assignments, dataset, path, max_params), reading.update)
 
     from analognas.orchestration import Freshness, run_pipeline
 
@@ -144,12 +141,10 @@ def doctor(update: bool, as_json: bool) -> None:
     from analognas.doctor import diagnose
 
     if update:
-        from analognas.environment import record
-        from analognas.params import Params
+        from analognas.environment import prepare
         from analognas.workspace import Paths
 
-        paths = Paths.find()
-        record(Params.load(paths.params), paths)
+        prepare(Paths.find())
     findings = diagnose()
     if as_json:
         click.echo(json.dumps([vars(finding) for finding in findings]))

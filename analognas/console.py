@@ -146,7 +146,7 @@ class StageProgress:
             if self._task is None:
                 self._task = self._bar.add_task(self._stage, total=total, detail=detail)
             self._bar.update(self._task, completed=done, total=total, detail=detail[:70])
-        elif self._visible and detail != self._said:
+        elif self._visible and done and detail != self._said:
             self._said = detail
             print(f"{self._stage} {done:g}/{total:g}: {detail}", file=sys.stderr, flush=True)  # noqa: T201
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import MismatchError
-from analognas.files import read_json, write_json
+from analognas.files import json_bytes, read_json, write_json
 from analognas.stages import PROTOCOLS, Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from analognas.datasets import Dataset
     from analognas.params import Params
     from analognas.workspace import Paths
@@ -42,20 +44,33 @@ def dataset_arguments(params: Params, paths: Paths) -> dict[str, Any]:
     return params.dataset.model_dump() | {"path": place}
 
 
-def record(params: Params, paths: Paths, progress: Progress | None = None) -> None:
-    """Write ``data/environment.json`` and ``data/dataset.json`` where they do not say what is true.
+def prepare(paths: Paths, assignments: Sequence[str] = (), progress: Progress | None = None) -> Params:
+    """Make a workspace ready to run and return its parameters.
+
+    Writes the assignments (``section.key=value``) into ``params.yaml``, and ``data/environment.json`` and
+    ``data/dataset.json`` where they do not say what is true. Everything is looked at before anything is written.
 
     Raises:
-        DatasetError: if the dataset cannot be read; nothing is written then.
+        InputError: if parameters, dataset or space are not valid; nothing is written then.
     """
     from analognas.datasets import describe
+    from analognas.params import override
+    from analognas.search_algorithms.registry import optimizer_class
+    from analognas.stages._inputs import space_of
 
-    for path, truth in (
-        (paths.dataset, describe(load_dataset(params, paths, progress))),
-        (paths.environment, current_environment()),
-    ):
-        if not path.exists() or path.read_bytes() != _bytes(truth):
-            write_json(path, truth)
+    truth = {paths.environment: current_environment()}
+
+    def accept(params: Params) -> None:
+        truth[paths.dataset] = describe(load_dataset(params, paths, progress))
+        space_of(params, truth[paths.dataset])
+        optimizer_class(params.search.optimizer)
+
+    params = override(paths.params, assignments, accept)
+    paths.clean()
+    for path, content in truth.items():
+        if not path.exists() or path.read_bytes() != json_bytes(content):
+            write_json(path, content)
+    return params
 
 
 def check_environment(paths: Paths, stage: str) -> None:
@@ -93,9 +108,3 @@ def check_dataset(params: Params, paths: Paths) -> Dataset:
                 f"data/dataset.json records {key} {recorded.get(key)!r}, the dataset has {value!r}: {_REMEDY}."
             )
     return dataset
-
-
-def _bytes(data: Any) -> bytes:
-    import json
-
-    return (json.dumps(data, sort_keys=True, indent=2) + "\n").encode()

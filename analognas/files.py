@@ -58,9 +58,14 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def json_bytes(data: Any) -> bytes:
+    """Return ``data`` as a JSON file: indented, with sorted keys."""
+    return (json.dumps(data, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
+
+
 def write_json(path: Path, data: Any) -> None:
-    """Write ``data`` as indented JSON with sorted keys to ``path``, atomically."""
-    write_text(path, json.dumps(data, sort_keys=True, indent=2, allow_nan=False) + "\n")
+    """Write ``data`` as a JSON file to ``path``, atomically."""
+    write_bytes(path, json_bytes(data))
 
 
 def read_json(path: Path, *, remedy: str) -> Any:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib.util
+import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -103,13 +105,15 @@ class Session:
     versioning: Versioning | None = None
     ran: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
     logged: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    _answers: dict[tuple[str, int], list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.versioning = Versioning.find(self.paths.root)
         if self.freshness.unversioned:
-            self.notes.append(f"Nothing is versioned, so every stage ran. {self.freshness.unversioned}.")
+            self.notes.append(f"Nothing is versioned, so every stage runs. {self.freshness.unversioned}.")
 
     def reasons(self, stage: str) -> list[str]:
         """Return why a stage must run, empty if it is up to date now."""
@@ -117,25 +121,38 @@ class Session:
         if self.versioning is None or not self.ran or certainly_stale(known):
             return known
         # A stage before it ran since DVC was asked, so its inputs may be other ones now, or the same again.
-        return self.versioning.status([stage])[stage]
+        asked = (stage, len(self.ran))
+        if asked not in self._answers:
+            self._answers[asked] = self.versioning.status([stage])[stage]
+        return self._answers[asked]
 
-    def run(self, stage: str, function: Callable[[Callable[[float, float, str], None]], Any]) -> Any:
-        """Run ``function`` for a stage and record it, unless the stage is up to date.
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time of a block as the stage's."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - start
+
+    def run(self, stage: str) -> dict[str, Any] | None:
+        """Run a stage and record what it wrote, unless it is up to date.
 
         Returns:
-            What the function returns, or None if it was not called.
+            The stage's summary, or None if it is up to date.
         """
         if not self.reasons(stage):
             self.skipped.append(stage)
             self.progress(stage, 1, 1, "up to date")
             return None
-        start = time.monotonic()
-        summary = function(lambda done, total, text: self.progress(stage, done, total, text))
-        seconds = time.monotonic() - start
+        with self.timed(stage):
+            summary = run_stage(
+                stage, self.params, self.paths, lambda done, total, text: self.progress(stage, done, total, text)
+            )
         self.ran.append(stage)
         if self.versioning is not None:
             self.versioning.commit(stage)
-        tracking.note_duration(self.paths, stage, self.versioning, seconds)
+        tracking.note_duration(self.paths, stage, self.versioning, self.seconds[stage])
         return summary
 
     def sync(self) -> None:
@@ -166,7 +183,8 @@ def session(workspace: str | Path = ".") -> Iterator[Session]:
     paths = Paths.find(Path(workspace))
     with _alone(paths):
         here = _prepared.get()
-        if here is None or here.paths != paths:
+        by_itself = here is None or here.paths != paths
+        if here is None or by_itself:
             here = _prepare(paths)
         token = _session.set(here)
         try:
@@ -178,6 +196,8 @@ def session(workspace: str | Path = ".") -> Iterator[Session]:
             here.sync()
         finally:
             _session.reset(token)
+            for note in here.notes if by_itself else ():  # nobody else tells them
+                logging.getLogger(__name__).warning(note)
 
 
 def current() -> Session:
@@ -198,16 +218,17 @@ def stage(name: str) -> Any:
     Returns:
         The stage's summary, or Prefect's state ``Cached``.
     """
-    here = current()
-    summary = here.run(name, lambda report: run_stage(name, here.params, here.paths, report))
-    return cached() if summary is None else summary
-
-
-def cached() -> Any:
-    """Return the state of a task whose stage is up to date, as Prefect shows it."""
     from prefect.states import Completed
 
-    return Completed(name="Cached", message="DVC: up to date", data=None)
+    summary = current().run(name)
+    return Completed(name="Cached", message="DVC: up to date", data=None) if summary is None else summary
+
+
+def configure_prefect(*, verbose: bool = False) -> None:
+    """Set what Prefect reads when it is first imported; what the user has set stays."""
+    settings = _SETTINGS if verbose else _SETTINGS | _QUIET
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
 
 
 def run_pipeline(
@@ -233,13 +254,16 @@ def run_pipeline(
         StageError: if Prefect's server cannot be reached.
     """
     paths = workspace if isinstance(workspace, Paths) else Paths.find(Path(workspace))
-    settings = _SETTINGS if verbose else _SETTINGS | _QUIET
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)
     # Read when numerical libraries load: float sums depend on the number of threads.
     os.environ.setdefault("OMP_NUM_THREADS", str(params.base.threads))
-    flow = _load(paths.root / "flows" / "pipeline.py").pipeline
     here = Session(paths, params, freshness or Freshness.of(paths, params), progress)
+    if not any(here.freshness.stale.values()):  # `dvc repro` ran everything: there is only something to log
+        with _alone(paths):
+            here.skipped += STAGES
+            here.sync()
+        return here.report
+    configure_prefect(verbose=verbose)
+    flow = _load(paths.root / "flows" / "pipeline.py").pipeline
     token = _prepared.set(here)
     try:
         with _server():
@@ -251,11 +275,9 @@ def run_pipeline(
 
 def _prepare(paths: Paths) -> Session:
     """Do what ``analognas run`` does first, for a flow that Prefect started."""
-    from analognas.environment import record
+    from analognas.environment import prepare
 
-    params = Params.load(paths.params)
-    paths.clean()
-    record(params, paths)
+    params = prepare(paths)
     return Session(paths, params, Freshness.of(paths, params), lambda *_: None)
 
 
@@ -288,6 +310,9 @@ def _server() -> Iterator[None]:
         yield
         return
     server = SubprocessASGIServer()
+    # Ctrl-C goes to all processes of a terminal. The server inherits the mask and lives on, because without it
+    # Prefect would wait for minutes to report that the run was interrupted.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         server.start(settings.server.ephemeral.startup_timeout_seconds)
     except RuntimeError as error:
@@ -295,6 +320,8 @@ def _server() -> Iterator[None]:
             f"Prefect's server did not start ({str(error).splitlines()[0]}): run again, "
             "or start one with `prefect server start` and set PREFECT_API_URL."
         ) from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     assert server.server_process is not None
     # `read` ends when this process closes its end of the pipe, also when it is killed.
     guard = subprocess.Popen(
@@ -343,13 +370,12 @@ def _reachable(url: str) -> None:
 
 @contextlib.contextmanager
 def _alone(paths: Paths) -> Iterator[None]:
-    folder = paths.root / ".analognas"
+    path = tracking.private_folder(paths) / "run.lock"
     try:
-        folder.mkdir(exist_ok=True)
-        file = (folder / "run.lock").open("w")
+        file = path.open("w")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise WorkspaceError(f"Cannot write {folder}: {reason}; make the folder writable.") from error
+        raise WorkspaceError(f"Cannot write {path}: {reason}; make the folder writable.") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

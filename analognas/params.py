@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -235,10 +235,15 @@ class Params(_Section):
         return plain
 
 
-def override(path: Path, assignments: Sequence[str]) -> Params:
+def override(path: Path, assignments: Sequence[str], accept: Callable[[Params], None] | None = None) -> Params:
     """Write ``section.key=value`` assignments into a params file and return what it then holds.
 
     Everything is validated first; the file is replaced atomically, and its comments are kept.
+
+    Args:
+        path: the file.
+        assignments: may be empty: then it is only read.
+        accept: called with the new parameters before anything is written; what it raises leaves the file as it is.
 
     Raises:
         ParamsError: if an assignment or its result is not valid; the file is untouched then.
@@ -260,6 +265,8 @@ def override(path: Path, assignments: Sequence[str]) -> Params:
         document.setdefault(section, {})
         document[section][name] = parse_count(value) if name.startswith("max_") else value
     params = Params.validated(_plain(document), source=path.name)
+    if accept is not None:
+        accept(params)
     if assignments:
         text_buffer = StringIO()
         _yaml().dump(document, text_buffer)

@@ -6,7 +6,6 @@ A wheel carries the workspace files of the repository; an editable install finds
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,8 +52,7 @@ def create(target: Path, assignments: Sequence[str]) -> Paths:
         ParamsError: if an assignment is not valid.
         DatasetError: if the dataset cannot be read.
     """
-    from analognas.environment import record
-    from analognas.params import override
+    from analognas.environment import prepare
     from analognas.versioning import Versioning
 
     target = target.resolve()
@@ -72,7 +70,7 @@ def create(target: Path, assignments: Sequence[str]) -> Paths:
         for name in _FILES:
             (building / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(template / name, building / name)
-        record(override(building / "params.yaml", assignments), Paths(building))
+        prepare(Paths(building), assignments)
         if target.exists():
             target.rmdir()
         building.rename(target)
@@ -80,14 +78,3 @@ def create(target: Path, assignments: Sequence[str]) -> Paths:
         shutil.rmtree(building, ignore_errors=True)
     Versioning.init(target)
     return Paths(target)
-
-
-def git_root(folder: Path) -> Path | None:
-    """Return the git work tree that a folder is in, or None."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    found = subprocess.run(
-        [git, "rev-parse", "--show-toplevel"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    return Path(found.stdout.strip()) if found.returncode == 0 else None

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import AnalogNASError
-from analognas.files import digest, file_digest, read_json, write_json
+from analognas.files import digest, file_digest, read_json, write_json, write_text
 from analognas.stages import STAGES
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncRep
 
 
 def download(paths: Paths, name: str, alias: str, to: Path) -> Path:
-    """Fetch a registered model's folder, for ``XGBoostEvaluator.load`` or ``analognas.training.winner.load``.
+    """Fetch a registered model's folder, for ``XGBoostEvaluator.load`` or ``analognas.training.winner.load_winner``.
 
     Args:
         paths: the workspace, for its tracking server.
@@ -149,6 +149,15 @@ def stage_data(paths: Paths, stage: str) -> tuple[list[Path], list[Path]]:
 def timings_file(paths: Paths) -> Path:
     """Return the file (in git's ignore list) that holds how long each stage took."""
     return paths.data / "timings.json"
+
+
+def private_folder(paths: Paths) -> Path:
+    """Return the folder for what the drivers remember; git does not see it."""
+    folder = paths.root / ".analognas"
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        write_text(ignore, "*\n")
+    return folder
 
 
 def read_or_empty(path: Path) -> dict[str, Any]:
@@ -191,9 +200,7 @@ def _marker(paths: Paths) -> Path:
 @contextlib.contextmanager
 def _one_process(paths: Paths) -> Iterator[None]:
     """Let one process at a time in: several that open a new SQLite database at once break it for good."""
-    folder = paths.root / ".analognas"
-    folder.mkdir(exist_ok=True)
-    with (folder / "tracking.lock").open("w") as file:
+    with (private_folder(paths) / "tracking.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

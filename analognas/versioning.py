@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from analognas.errors import CorruptFileError, StageError, WorkspaceError
-from analognas.files import digest
+from analognas.files import digest, write_text
 
 #: Longer than any single call, shorter than for ever: a call may wait for the lock of another DVC command.
 _TIMEOUT = 600
+#: As the configuration of this package's own repository: nothing calls home, nothing touches git's index.
+_CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n"
 
 
 class Versioning:
@@ -69,8 +71,7 @@ class Versioning:
             here = cls(workspace)
             subdir = ["--subdir"] if inside is not None and inside != workspace else []
             here._dvc("init", "--quiet", *subdir, error=WorkspaceError)
-            for option in ("core.analytics", "core.check_update", "core.autostage"):
-                here._dvc("config", option, "false", error=WorkspaceError)
+            write_text(workspace / ".dvc" / "config", _CONFIG)
         return cls.find(workspace)
 
     def status(self, stages: Sequence[str]) -> dict[str, list[str]]:

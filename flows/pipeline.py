@@ -32,14 +32,14 @@ def sample() -> Any:
     retry_condition_fn=characterizing.worth_another_attempt,
 )
 def characterize_chunk(chunk: int) -> int:
-    """Train some architectures in worker processes and measure them under drift."""
+    """Train some architectures in worker processes, measure them under drift, keep each result at once."""
     return characterizing.measure_chunk(chunk)
 
 
 @task(cache_policy=NO_CACHE)
 def characterize() -> Any:
-    """Train every architecture and measure it under drift."""
-    return characterizing.characterize(characterize_chunk)
+    """Make the table of all results."""
+    return orchestration.stage("characterize")
 
 
 @task(cache_policy=NO_CACHE)
@@ -72,6 +72,7 @@ def pipeline(workspace: str = ".") -> dict[str, list[str]]:
     """
     with orchestration.session(workspace) as here:
         sample()
+        characterizing.measure_pending(characterize_chunk)
         characterize()
         artifacts.results_table(here.paths)
         fit()

@@ -11,8 +11,8 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from analognas.environment import record
-from analognas.params import Params, override
+from analognas.environment import prepare
+from analognas.params import Params
 from analognas.stages import STAGES, run_stage
 from analognas.template import source
 from analognas.workspace import Paths
@@ -54,7 +54,7 @@ def make_workspace() -> Callable[..., Paths]:
         for name in ("params.yaml", "dvc.yaml", "flows/pipeline.py", "data/rounds/000.json"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source() / name, folder / name)
-        record(override(folder / "params.yaml", assignments), Paths(folder))
+        prepare(Paths(folder), assignments)
         return Paths(folder)
 
     return make

@@ -40,10 +40,6 @@ def _mistype(paths: Paths) -> None:
     paths.params.write_text(paths.params.read_text().replace("population_size", "populaton_size"))
 
 
-def _block(paths: Paths) -> None:
-    (paths.data / "plots").write_text("no folder")
-
-
 @pytest.mark.parametrize(
     ("spoil", "arguments", "message"),
     [
@@ -53,9 +49,11 @@ def _block(paths: Paths) -> None:
         (None, ("run", "--dataset", "digitz"), "digits"),
         (None, ("run", "--dataset", "image-folder", "--path", "/nowhere"), "/nowhere"),
         (None, ("report",), "`analognas run` writes it"),
+        (None, ("run", "--max-params", "10"), "smallest"),
+        (None, ("run", "--set", "search.optimizer=ea_optimised"), "ea_optimized"),
         (_mistype, ("stage", "sample"), "did you mean search.population_size?"),
         (_damage_dataset, ("stage", "sample"), "dataset.json is damaged"),
-        (None, ("stage", "fit"), "run `analognas stage sample`"),
+        (None, ("stage", "fit"), "run `analognas stage characterize`"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(inside: Paths, spoil, arguments, message):

@@ -93,15 +93,17 @@ def load(path: Path) -> Stored:
         )
     if digest({name: value for name, value in schema.items() if name != "digest"}) != schema.get("digest"):
         raise CorruptFileError(f"{file} is damaged (its digest does not fit): {_REMEDY}.")
-    contents = {name: _checked(path / name, expected) for name, expected in schema["files"].items()}
-    features = FeatureSchema.from_dict(schema["features"])
-    anchors = np.load(io.BytesIO(contents[ANCHORS]), allow_pickle=False)
-    model = Model(
-        {target: _target(target, schema["targets"][target], contents) for target in TARGETS},
-        Novelty.from_dict(schema["novelty"], anchors),
-        features.structural,
-    )
-    return Stored(schema["params"], Context(**schema["context"]), features, model, schema["report"])
+    try:
+        contents = {name: _checked(path / name, expected) for name, expected in schema["files"].items()}
+        features = FeatureSchema.from_dict(schema["features"])
+        model = Model(
+            {target: _target(target, schema["targets"][target], contents) for target in TARGETS},
+            Novelty.from_dict(schema["novelty"], _array(path / ANCHORS, contents[ANCHORS])),
+            features.structural,
+        )
+        return Stored(schema["params"], Context(**schema["context"]), features, model, schema["report"])
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, xgb.core.XGBoostError) as error:
+        raise CorruptFileError(f"{file} does not describe an evaluator ({error!r}): {_REMEDY}.") from error
 
 
 def _member_file(target: str, number: int) -> str:
@@ -112,6 +114,13 @@ def _array_bytes(array: Any) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
     return buffer.getvalue()
+
+
+def _array(file: Path, content: bytes) -> Any:
+    try:
+        return np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError):
+        raise CorruptFileError(f"{file} is no array of numbers: {_REMEDY}.") from None
 
 
 def _checked(file: Path, expected: str) -> bytes:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import SearchError, SpaceError
-from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective
+from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective, whole
 from analognas.search_algorithms.records import Evaluated, SearchResult, history_table
 from analognas.seeds import derive_seed, numpy_generator
 
@@ -71,13 +71,9 @@ class Optimizer(ABC):
         k: float = 1.0,
         seed: int = 0,
     ) -> None:
-        if population_size < 2:
-            raise SearchError(f"population_size is {population_size}: it must be 2 or more.")
-        if nb_iter < 1:
-            raise SearchError(f"nb_iter is {nb_iter}: it must be 1 or more.")
         self.evaluator = evaluator
-        self.population_size = population_size
-        self.nb_iter = nb_iter
+        self.population_size = whole("population_size", population_size, 2)
+        self.nb_iter = whole("nb_iter", nb_iter, 1)
         self.constraints = Constraints(max_nb_param, T_AVM, min_acc_1d)
         self.objective = Objective(objective, k)
         self.seed = seed
@@ -135,9 +131,7 @@ class Optimizer(ABC):
             SearchError: if there is no space yet, or ``n`` is not positive.
         """
         _ = self.space  # refuses with the remedy if there is none
-        if n < 1:
-            raise SearchError(f"ask({n}): ask for one architecture or more.")
-        proposals = self.propose(n)
+        proposals = self.propose(whole("n", n, 1))
         for architecture, origin in proposals:
             self._register(architecture, origin)
         return [architecture for architecture, _ in proposals]
@@ -259,6 +253,8 @@ class Optimizer(ABC):
             if not sample:
                 break
             self._take(drawn, sample, n, taken)
+            if size >= certain:
+                break
             size = max(2 * size, _RARE)
         # New ones are rare, or the space holds fewer than ``certain``: halving finds what is left.
         missing = n - len(drawn)

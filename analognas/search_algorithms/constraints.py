@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,17 @@ OBJECTIVES = ("penalized", "ratio")
 
 #: Percentage points below which the published ratio does not reward a smaller standard deviation.
 STD_FLOOR = 0.1
+
+
+def whole(name: str, value: int, least: int) -> int:
+    """Return ``value`` as an int; SearchError if it is no whole number of at least ``least``."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise SearchError(f"{name} is {value!r}: it must be a whole number of at least {least}.")
+    return int(value)
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 class InfeasibleError(SearchError):
@@ -49,8 +61,8 @@ class Objective:
     def __post_init__(self) -> None:
         if self.kind not in OBJECTIVES:
             raise SearchError(f"unknown objective {self.kind!r}: use one of {', '.join(OBJECTIVES)}.")
-        if not (math.isfinite(self.k) and self.k >= 0):
-            raise SearchError(f"k is {self.k}: it must be 0 or more.")
+        if not (_finite(self.k) and self.k >= 0):
+            raise SearchError(f"k is {self.k!r}: it must be 0 or more.")
 
     def __call__(self, values: pd.DataFrame) -> NDArray[np.float64]:
         """Return the objective of every row, shape (n,), from its ``acc_1d`` and ``acc_1d_std``."""
@@ -81,12 +93,12 @@ class Constraints:
     min_acc_1d: float | None = None
 
     def __post_init__(self) -> None:
-        if self.max_nb_param is not None and self.max_nb_param < 1:
-            raise SearchError(f"max_nb_param is {self.max_nb_param}: it must be 1 or more.")
-        if self.T_AVM is not None and not math.isfinite(self.T_AVM):
-            raise SearchError(f"T_AVM is {self.T_AVM}: give percentage points, or None for no limit.")
-        if self.min_acc_1d is not None and not 0 <= self.min_acc_1d <= 100:
-            raise SearchError(f"min_acc_1d is {self.min_acc_1d}: it must be between 0 and 100 percent.")
+        if self.max_nb_param is not None:
+            whole("max_nb_param", self.max_nb_param, 1)
+        if self.T_AVM is not None and not _finite(self.T_AVM):
+            raise SearchError(f"T_AVM is {self.T_AVM!r}: give percentage points, or None for no limit.")
+        if self.min_acc_1d is not None and not (_finite(self.min_acc_1d) and 0 <= self.min_acc_1d <= 100):
+            raise SearchError(f"min_acc_1d is {self.min_acc_1d!r}: it must be between 0 and 100 percent.")
 
     def resolve(self, space: ConfigSpace) -> Constraints:
         """Return these constraints with the defaults that follow from ``space``.

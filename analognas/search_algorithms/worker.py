@@ -16,7 +16,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 
 from analognas.errors import SearchError
-from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective
+from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective, whole
 from analognas.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ class SearchSummary:
         return capture.get()
 
     def _found(self) -> Table:
-        table = Table(
-            title=f"Best architecture of {self.architecture.space.name}: {self.architecture.id}", box=SIMPLE_HEAD
-        )
+        title = f"Best architecture of {self.architecture.space.name}: {self.architecture.id}"
+        table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         for name in ("what", "predicted", "unit", "90 % interval", "uncertainty", "limit"):
             table.add_column(name, justify="left" if name in ("what", "unit") else "right", no_wrap=True)
         limits = {"acc_1d": (">=", self.limits.min_acc_1d), "avm": ("<=", self.limits.T_AVM)}
@@ -87,14 +86,14 @@ class SearchSummary:
                 label,
                 _number(self.prediction[name]),
                 unit,
-                "" if low is None or high is None else f"{_number(low)} to {_number(high)}",
+                "" if low is None or high is None else f"{low:.1f} to {high:.1f}",
                 _number(self.prediction.get(f"{name}_uncertainty")),
                 "" if limit is None else f"{sign} {limit:g}",
             )
         budget = "" if self.limits.max_nb_param is None else f"<= {self.limits.max_nb_param:,}"
         table.add_row("parameters", f"{self.architecture.params:,}", "", "exact", "", budget)
         ratio = self.objective.kind == "ratio"
-        formula = "accuracy / std" if ratio else f"accuracy - {self.objective.k:g} std"
+        formula = "acc / std" if ratio else f"acc - {self.objective.k:g} std"
         table.add_row(formula, _number(self.value), "" if ratio else "%")
         runs = ", ".join("nothing feasible" if isnan(value) else _number(value) for value in self.runs.values())
         table.caption = (
@@ -129,11 +128,9 @@ class Worker:
     """
 
     def __init__(self, space: ConfigSpace, optimizer: Optimizer, runs: int = 2) -> None:
-        if runs < 1:
-            raise SearchError(f"runs is {runs}: it must be 1 or more.")
         self.space = space
         self.optimizer = optimizer
-        self.runs = runs
+        self.runs = whole("runs", runs, 1)
         self._results: dict[int, SearchResult] = {}
         self._histories: dict[int, pd.DataFrame] = {}
 
@@ -266,15 +263,16 @@ class Worker:
         Raises:
             SearchError: before ``search`` if no architecture is given, or if the space names no dataset.
         """
-        from analognas.datasets import load
-        from analognas.params import HardwareParams, TrainParams
-        from analognas.training.protocol import characterize
-
         architecture = self.best_arch if architecture is None else architecture
         if dataset is None:
             dataset = self.space.dataset
         if dataset is None:
             raise SearchError(f"{self.space.name} was made for no dataset: give one, train(dataset=...).")
+
+        from analognas.datasets import load
+        from analognas.params import HardwareParams, TrainParams
+        from analognas.training.protocol import characterize  # loads torch and aihwkit
+
         return characterize(
             architecture,
             load(dataset) if isinstance(dataset, str) else dataset,
@@ -318,14 +316,16 @@ def non_dominated(costs: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[An
     """
     # In lexicographic order a row can only be dominated by an earlier one, so each round keeps the first
     # row that is left and drops all that it dominates.
-    order = np.lexsort(costs.T[::-1])
-    left, mask = order, np.zeros(len(costs), dtype=bool)
+    left = np.lexsort(costs.T[::-1])
+    columns, mask = np.ascontiguousarray(costs[left].T), np.zeros(len(costs), dtype=bool)
     while len(left):
-        first = costs[left[0]]
-        rows = costs[left]
-        equal = (rows == first).all(axis=1)
+        first = columns[:, 0]
+        better, equal = np.zeros(len(left), dtype=bool), np.ones(len(left), dtype=bool)
+        for column, value in zip(columns, first, strict=True):  # few and long: much faster than by rows
+            better |= column < value
+            equal &= column == value
         mask[left[equal]] = True
-        left = left[(rows < first).any(axis=1)]
+        left, columns = left[better], columns[:, better]
     return mask
 
 

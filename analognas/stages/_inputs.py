@@ -29,12 +29,20 @@ def space(params: Params, paths: Paths) -> ConfigSpace:
     Raises:
         SpaceError: if it is empty under the budget, or has a hyperparameter that no builder reads.
     """
-    data = recorded_dataset(paths)
-    channels, height, width = data["input_shape"]
+    return space_of(params, recorded_dataset(paths))
+
+
+def space_of(params: Params, dataset: dict[str, Any]) -> ConfigSpace:
+    """Return the configuration space of the parameters for a dataset described as in ``data/dataset.json``.
+
+    Raises:
+        SpaceError: if it is empty under the budget, or has a hyperparameter that no builder reads.
+    """
+    channels, height, width = dataset["input_shape"]
     built = ConfigSpace(
-        data["name"],
+        dataset["name"],
         input_shape=(channels, height, width),
-        classes=data["classes"],
+        classes=dataset["classes"],
         family=params.space.name,
         max_params=params.space.max_params,
         ranges=params.space.ranges,

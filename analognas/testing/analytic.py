@@ -109,19 +109,20 @@ class AnalyticEvaluator(Evaluator):
 
 
 def enumerate_space(space: ConfigSpace) -> Iterator[Architecture]:
-    """Yield every architecture of a space, each once; for small spaces only.
+    """Return every architecture of a space, each once; for small spaces only.
 
     A space with a parameter budget is enumerated with the architectures that exceed it.
     """
-    names = [gene.name for gene in space.hyperparameters]
-    seen: set[str] = set()
-    choices = [gene.values for gene in space.hyperparameters]  # noqa: PD011 - of a gene, not of a frame
-    for values in itertools.product(*choices):
-        genes = dict(zip(names, values, strict=True))
-        architecture = space.architecture(genes)
-        if architecture.id not in seen:
-            seen.add(architecture.id)
-            yield architecture
+    chosen: list[dict[str, Gene]] = [{}]
+    for gene in space.hyperparameters:
+        longer: list[dict[str, Gene]] = []
+        for genes in chosen:
+            if gene.active(genes):
+                longer += [{**genes, gene.name: value} for value in gene.values]  # noqa: PD011 - of a gene, not a frame
+            else:
+                longer.append(genes)
+        chosen = longer
+    return map(space.architecture, chosen)
 
 
 def _positions(values: Sequence[Gene]) -> dict[Gene, float]:

@@ -10,7 +10,6 @@ from analognas.errors import CorruptFileError, InputError, NotFittedError
 from analognas.evaluators import XGBoostEvaluator
 from analognas.evaluators import xgboost as module
 from analognas.evaluators.storage import SCHEMA
-from analognas.files import file_digest
 from analognas.search_spaces import ConfigSpace
 from analognas.testing import EvaluatorConformance, synthetic_results
 
@@ -29,7 +28,7 @@ MEASURED_DIGITS = [
 
 
 def quick(**settings):
-    return XGBoostEvaluator(**{"folds": 2, "rounds": 15, "bootstrap": 100} | settings)
+    return XGBoostEvaluator(**{"folds": 2, "rounds": 10, "bootstrap": 100} | settings)
 
 
 class TestXGBoost(EvaluatorConformance):
@@ -45,6 +44,14 @@ class TestRanker(EvaluatorConformance):
 @pytest.fixture(scope="module")
 def space():
     return ConfigSpace("digits", max_params=50_000)
+
+
+@pytest.fixture(scope="module")
+def small(space):
+    """One that was fitted on the fewest architectures; for reading only."""
+    architectures = space.sample(8)
+    results = synthetic_results(architectures).assign(dataset="d")
+    return quick(method="regressor", seed=np.int64(7)).fit(architectures, results)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +101,7 @@ def test_real_measurements_of_eight_networks_are_enough_to_tell_wide_from_narrow
         assert architectures[-1].params == params
         rows.append({"acc_1d": accuracy, "acc_1d_std": std, "avm": loss})
     results = pd.DataFrame(rows)
-    evaluator = quick(folds=4).fit(architectures, results)
+    evaluator = quick(folds=4, rounds=30).fit(architectures, results)
     assert evaluator.score(architectures, results) > 0.7
     wide = space.architecture(dict(architectures[5].genes) | {"out_channel0": 12})
     narrow = space.architecture(dict(architectures[0].genes) | {"out_channel0": 5})
@@ -102,6 +109,35 @@ def test_real_measurements_of_eight_networks_are_enough_to_tell_wide_from_narrow
     assert predicted["acc_1d"][0] > predicted["acc_1d"][1] + 20
     assert predicted["avm"][0] < predicted["avm"][1]
     assert predicted["acc_1d_std"][0] < predicted["acc_1d_std"][1]
+
+
+def test_noise_is_reported_as_noise(space):
+    """Methods are chosen, scores mapped and intervals fitted without the rows that are reported on."""
+    architectures = space.sample(60, seed=4)
+    results = synthetic_results(architectures)[["acc_1d", "avm", "acc_1d_std"]]
+    shuffled = results.sample(frac=1, random_state=0, ignore_index=True)
+    report = quick(folds=5, rounds=5).fit(architectures, shuffled).report_
+    for target in ("acc_1d", "avm", "acc_1d_std"):
+        assert report["targets"][target]["kendall_tau"]["value"] < 0.2
+        assert report["targets"][target]["coverage"]["value"] > 0.8
+
+
+def test_every_reported_row_was_held_out_of_everything(space, monkeypatch):
+    calls = []
+
+    def recorded(features, measured, groups, structural, settings):
+        calls.append(set(groups))
+        return fit_model(features, measured, groups, structural, settings)
+
+    fit_model = module.fit_model
+    monkeypatch.setattr(module, "fit_model", recorded)
+    architectures = space.sample(9)
+    quick(method="regressor", folds=3, rounds=2).fit(architectures, synthetic_results(architectures))
+    *folds, final = calls
+    assert final == set(range(9))
+    assert [len(seen) for seen in folds] == [6] * 6
+    for repetition in (folds[:3], folds[3:]):
+        assert sorted(row for seen in repetition for row in final - seen) == list(range(9))
 
 
 def test_several_measurements_of_one_architecture_stay_together(space):
@@ -134,32 +170,29 @@ def test_bad_settings_are_named(space, settings, named):
         quick(**settings).fit(architectures, synthetic_results(architectures))
 
 
-def test_it_is_a_scikit_learn_estimator(space):
-    architectures = space.sample(8)
-    evaluator = quick(method="regressor", seed=7).fit(architectures, synthetic_results(architectures))
-    copy = clone(evaluator)
-    assert copy.get_params() == evaluator.get_params()
+def test_it_is_a_scikit_learn_estimator(small):
+    copy = clone(small)
+    assert copy.get_params() == small.get_params()
     assert not hasattr(copy, "report_")
     assert copy.set_params(folds=3).folds == 3
 
 
-def test_seeds_differ(space, tmp_path):
-    architectures = space.sample(10)
-    results = synthetic_results(architectures)
-    for seed in (0, 1):
-        quick(method="regressor", seed=seed).fit(architectures, results).save(tmp_path / str(seed))
-    assert file_digest(tmp_path / "0") != file_digest(tmp_path / "1")
-
-
-def test_an_unfitted_one_uses_the_packaged_surrogate_of_the_space(space, tmp_path, monkeypatch):
+def test_seeds_differ(small, space, tmp_path):
     architectures = space.sample(8)
-    fitted = quick(method="regressor").fit(architectures, synthetic_results(architectures).assign(dataset="d"))
-    fitted.save(tmp_path / "packaged" / space.name)
+    small.save(tmp_path / "7")
+    clone(small).set_params(seed=8).fit(architectures, synthetic_results(architectures)).save(tmp_path / "8")
+    names = "acc_1d/00.ubj", "avm/03.ubj"
+    assert all((tmp_path / "7" / name).read_bytes() != (tmp_path / "8" / name).read_bytes() for name in names)
+
+
+def test_an_unfitted_one_uses_the_packaged_surrogate_of_the_space(small, space, tmp_path, monkeypatch):
+    architectures = space.sample(8)
+    small.save(tmp_path / "packaged" / space.name)
     monkeypatch.setattr(module.resources, "files", lambda _: tmp_path)
     module._packaged.cache_clear()
     try:
         evaluator = XGBoostEvaluator()
-        pd.testing.assert_frame_equal(evaluator.predict(architectures), fitted.predict(architectures))
+        pd.testing.assert_frame_equal(evaluator.predict(architectures), small.predict(architectures))
         evaluator.check(space=space.name, dataset="d")
         with pytest.raises(NotFittedError, match="none is packaged for the space 'resnet-cifar10'"):
             evaluator.predict(ConfigSpace("CIFAR-10").sample(1))
@@ -167,9 +200,8 @@ def test_an_unfitted_one_uses_the_packaged_surrogate_of_the_space(space, tmp_pat
         module._packaged.cache_clear()
 
 
-def test_another_format_is_refused_with_the_remedy(space, tmp_path):
-    architectures = space.sample(8)
-    quick(method="regressor").fit(architectures, synthetic_results(architectures)).save(tmp_path)
+def test_another_format_is_refused_with_the_remedy(small, tmp_path):
+    small.save(tmp_path)
     schema = json.loads((tmp_path / SCHEMA).read_text())
     for change, named in (
         ({"format": 99}, "format 99"),
@@ -181,8 +213,6 @@ def test_another_format_is_refused_with_the_remedy(space, tmp_path):
             XGBoostEvaluator.load(tmp_path)
 
 
-def test_numpy_numbers_are_settings_too(space, tmp_path):
-    architectures = space.sample(8)
-    evaluator = quick(method="regressor", seed=np.int64(3)).fit(architectures, synthetic_results(architectures))
-    evaluator.save(tmp_path / "evaluator")
-    assert XGBoostEvaluator.load(tmp_path / "evaluator").seed == 3
+def test_numpy_numbers_are_settings_too(small, tmp_path):
+    small.save(tmp_path)
+    assert XGBoostEvaluator.load(tmp_path).get_params() == small.get_params()

@@ -98,7 +98,7 @@ def test_the_published_objective_is_named_in_the_summary(capsys):
     worker = Worker(SPACE, RandomSearch(EVALUATOR, objective="ratio"), runs=1)
     worker.search()
     worker.result_summary()
-    assert "accuracy / std" in capsys.readouterr().out
+    assert "acc / std" in capsys.readouterr().out
 
 
 def test_the_same_seed_gives_the_same_search(worker):

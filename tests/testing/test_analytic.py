@@ -7,23 +7,26 @@ from analognas.testing.analytic import AnalyticEvaluator, enumerate_space
 from analognas.testing.optimizers import middle_space, small_space
 
 
-def test_enumeration_is_complete():
-    for space, size in ((small_space(), 128), (middle_space(), 2_176)):
-        architectures = list(enumerate_space(space))
-        assert len({one.id for one in architectures}) == len(architectures) == size == space.size()
-        assert all(one in space for one in architectures[::50])
+@pytest.fixture(scope="module")
+def architectures():
+    return list(enumerate_space(middle_space()))
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("k", [0.0, 1.0, 5.0])
-def test_the_target_is_the_only_optimum(seed, k):
-    space = middle_space()
-    evaluator = AnalyticEvaluator(space, seed)
-    architectures = list(enumerate_space(space))
-    assert evaluator.optimum(architectures, k) == evaluator.target
+def test_enumeration_is_complete(architectures):
+    for space, found in ((small_space(), list(enumerate_space(small_space()))), (middle_space(), architectures)):
+        assert len({one.id for one in found}) == len(found) == space.size()
+        assert all(one in space for one in found[::50])
+    assert (small_space().size(), middle_space().size()) == (128, 2_176)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_target_is_the_only_optimum(architectures, seed):
+    evaluator = AnalyticEvaluator(middle_space(), seed)
     distances = np.sort([evaluator.distance(one) for one in architectures])
     assert distances[0] == 0 < distances[1]
     assert distances[-1] <= 1
+    for k in (0.0, 5.0):
+        assert evaluator.optimum(architectures, k) == evaluator.target
 
 
 def test_values_at_the_target():

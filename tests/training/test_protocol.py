@@ -92,6 +92,26 @@ def test_the_same_call_gives_the_same_row_whatever_happened_before(
     assert torch.equal(torch.rand(1), after)  # the caller's generator is as it was
 
 
+def test_everything_is_computed_on_one_thread(
+    architecture: Architecture, dataset: Dataset, protocol: TrainingParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[int] = set()
+    forward = torch.nn.BatchNorm2d.forward
+
+    def watched(self: torch.nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
+        seen.add(torch.get_num_threads())
+        return forward(self, x)
+
+    monkeypatch.setattr(torch.nn.BatchNorm2d, "forward", watched)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        characterize(architecture, dataset, HARDWARE, protocol, seed=0)
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == {1}
+
+
 def test_another_seed_or_architecture_gives_another_training(
     done: Characterization, architecture: Architecture, dataset: Dataset, protocol: TrainingParams
 ) -> None:

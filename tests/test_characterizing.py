@@ -1,0 +1,119 @@
+import importlib
+import pickle
+import subprocess
+import sys
+import time
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from analognas import characterizing
+from analognas.characterizing import Pool, chunked, worth_another_attempt
+from analognas.errors import CorruptFileError, StageError
+from analognas.params import Params, RunParams
+from analognas.stages import characterize, run_stage
+from analognas.workspace import Paths
+
+_MODULE = """
+import os, signal, time
+
+def square(number):
+    if number < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+def sleep(seconds):
+    time.sleep(seconds)
+"""
+
+
+@pytest.fixture
+def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Functions that worker processes can import, as they import the installed package."""
+    name = f"functions_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(_MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    return importlib.import_module(name)
+
+
+def test_a_pool_starts_new_workers_when_one_was_killed_and_refuses_work_when_closed(functions: ModuleType):
+    pool = Pool(1)
+    try:
+        assert pool.submit(functions.square, 3).result() == 9
+        with pytest.raises(BrokenProcessPool):
+            pool.submit(functions.square, -1).result()
+        assert pool.submit(functions.square, 4).result() == 16
+        pool.submit(functions.sleep, 60)
+    finally:
+        start = time.monotonic()
+        pool.close()
+    assert time.monotonic() - start < 5  # nobody waits for what is in flight
+    with pytest.raises(StageError, match="have been ended"):
+        pool.submit(functions.square, 1)
+    pool.close()
+
+
+@pytest.mark.parametrize(
+    ("jobs", "processes", "count"), [(0, 2, 0), (3, 2, 3), (64, 2, 64), (1000, 2, 64), (300, 100, 100)]
+)
+def test_chunks_are_few_and_even_and_leave_nothing_out(jobs: int, processes: int, count: int):
+    made = chunked(list(range(jobs)), processes)
+    assert len(made) == count
+    assert sorted(job for chunk in made for job in chunk) == list(range(jobs))
+    assert not made or max(map(len, made)) - min(map(len, made)) <= 1
+
+
+@pytest.mark.parametrize(("runner", "processes"), [("processes", 3), ("serial", 1)])
+def test_the_largest_networks_come_first(monkeypatch: pytest.MonkeyPatch, runner: Any, processes: int):
+    monkeypatch.setattr(characterizing, "Pool", lambda processes: processes)
+    monkeypatch.setattr(characterizing, "_ProgressArtifact", lambda total: None)
+    jobs: Any = [SimpleNamespace(architecture=SimpleNamespace(params=params)) for params in (3, 1, 6, 5, 2, 4)]
+    params = Params(run=RunParams(workers=3, runner=runner))
+    here: Any = SimpleNamespace(params=params, progress=lambda *_: None)
+    work = characterizing._Work(here, jobs)
+    assert [job.architecture.params for chunk in work.chunks for job in chunk] == [6, 5, 4, 3, 2, 1]
+    assert (work.processes, work.pool) == (processes, processes)
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [(BrokenProcessPool(), True), (MemoryError(), True), (CorruptFileError("x"), False), (ValueError(), False)],
+)
+def test_only_what_the_machine_did_is_tried_again(error: Exception, again: bool):
+    state = SimpleNamespace(result=lambda raise_on_failure: error)
+    assert worth_another_attempt(None, None, state) is again
+
+
+def test_a_chunk_outside_of_a_run_is_refused():
+    with pytest.raises(StageError, match="measure_pending"):
+        characterizing.measure_chunk(0)
+
+
+def test_what_leaves_the_process_needs_only_the_installed_package(workspace: Paths, tmp_path: Path):
+    params = Params.load(workspace.params)
+    run_stage("sample", params, workspace)
+    job = characterize.pending(params, workspace)[0]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "sent").write_bytes(pickle.dumps((characterize.measure, job)))
+    code = "import pickle; function, job = pickle.load(open('sent', 'rb')); print(function.__module__, job.key)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=elsewhere, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["analognas.stages.characterize", job.key]
+
+
+def test_every_function_sent_to_workers_is_one_of_the_package(monkeypatch: pytest.MonkeyPatch):
+    sent: list[Any] = []
+
+    class Recorder:
+        def submit(self, function: Any, job: Any) -> Any:
+            sent.append(function)
+            raise StageError("not sent")
+
+    work: Any = characterizing._Work.__new__(characterizing._Work)
+    work.chunks, work.pool = [["job"]], Recorder()
+    with pytest.raises(StageError, match="not sent"):
+        work.measure(0)
+    assert [function.__module__ for function in sent] == ["analognas.stages.characterize"]
