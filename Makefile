@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick check format lock wheel clean
+.PHONY: help run test test-quick check format lock bench-env wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -41,6 +41,9 @@ format: $(STAMP)  ## format the code
 
 lock:  ## resolve the dependencies anew (needs uv); the file holds versions, no addresses
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-header --no-annotate --quiet --upgrade -o requirements.lock
+
+bench-env: $(STAMP)  ## install what the benchmarks compare with
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements.txt
 
 wheel: $(STAMP)  ## build the wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel

@@ -57,3 +57,7 @@ class SearchError(InputError):
 
 class StageError(AnalogNASError):
     """A stage failed for a reason that is not its input."""
+
+
+class AnalogNASWarning(UserWarning):
+    """Something works, but not as well as it could; the message names it and what it costs."""

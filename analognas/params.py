@@ -94,6 +94,8 @@ class HardwareParams(_Section):
     """Preset, or ``module:function`` that returns an aihwkit RPU configuration."""
     tile_size: Annotated[int, Field(ge=8, le=4096)] = 256
     """Rows and columns of one analog tile."""
+    layers: Literal["fast", "aihwkit"] = "fast"
+    """Who computes the analog layers: the fast ones, or aihwkit's own, about ten times as slowly."""
 
 
 class SampleParams(_Section):

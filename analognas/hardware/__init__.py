@@ -8,9 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analognas.hardware.analog import clean_state, convert, load_clean_state, number_of_tiles
+    from analognas.hardware.analog import (
+        clean_state,
+        convert,
+        from_aihwkit,
+        load_clean_state,
+        number_of_tiles,
+        to_aihwkit,
+    )
 
-__all__ = ["clean_state", "convert", "load_clean_state", "number_of_tiles"]
+__all__ = ["clean_state", "convert", "from_aihwkit", "load_clean_state", "number_of_tiles", "to_aihwkit"]
 
 
 def __getattr__(name: str) -> Any:

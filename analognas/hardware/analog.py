@@ -7,6 +7,7 @@ so a model that was programmed must neither be trained nor saved as it is; the f
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from analognas.errors import HardwareError
 _DIGITAL = (_BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
 
 
-def convert(model: nn.Module, rpu_config: Any) -> nn.Module:
+def convert(model: nn.Module, rpu_config: Any, layers: str = "fast") -> nn.Module:
     """Return an analog copy of a digital network: every ``Conv2d`` and ``Linear`` on analog tiles.
 
     Normalization, additions, pooling and activations stay digital. Draws from torch's global generator (aihwkit
@@ -30,17 +31,18 @@ def convert(model: nn.Module, rpu_config: Any) -> nn.Module:
     Args:
         model: digital network; it is not changed.
         rpu_config: aihwkit's ``TorchInferenceRPUConfig``.
+        layers: "fast" for the layers of ``analognas.hardware.layers``, "aihwkit" for aihwkit's own, which compute
+            the same about ten times as slowly. A setting that the fast ones do not compute leaves the layer to
+            aihwkit, with a warning.
 
     Raises:
         HardwareError: naming the layer, if one cannot be put on tiles, or the configuration asks for something
             that aihwkit's torch tiles do not simulate.
     """
     from aihwkit.exceptions import AihwkitException
-    from aihwkit.nn import AnalogLinear, AnalogSequential
+    from aihwkit.nn import AnalogConv2d, AnalogLinear, AnalogSequential
     from aihwkit.nn.conversion import convert_to_analog
     from aihwkit.nn.modules.container import AnalogWrapper
-
-    from analognas.hardware.layers import AnalogConvolution
 
     check_convertible(model)
     if rpu_config.forward.out_noise_std > 0 and any(type(layer) is nn.Conv2d for layer in model.modules()):
@@ -52,12 +54,47 @@ def convert(model: nn.Module, rpu_config: Any) -> nn.Module:
     known = AnalogWrapper.SUBCLASSES.get(f"AnalogWrapper{type(model).__name__}")
     if known is not None and type(model) not in known.__bases__:
         del AnalogWrapper.SUBCLASSES[f"AnalogWrapper{type(model).__name__}"]
-    layers = {nn.Conv2d: AnalogConvolution, nn.Linear: AnalogLinear, nn.Sequential: AnalogSequential}
+    classes = {nn.Conv2d: AnalogConv2d, nn.Linear: AnalogLinear, nn.Sequential: AnalogSequential}
     try:
-        analog: nn.Module = convert_to_analog(model, rpu_config, conversion_map=layers)
+        analog: nn.Module = convert_to_analog(model, rpu_config, conversion_map=classes)
     except (AihwkitException, ValueError, NotImplementedError) as error:
         raise HardwareError(f"aihwkit cannot put this network on the configured tiles: {error}") from error
-    return analog
+    return _make_fast(analog) if layers == "fast" else analog
+
+
+def from_aihwkit(model: nn.Module) -> nn.Module:
+    """Return a copy of a network of aihwkit's layers with the fast ones; weights, scales and ranges are the same."""
+    return _make_fast(_copy(model))
+
+
+def to_aihwkit(model: nn.Module) -> nn.Module:
+    """Return a copy of a network of fast layers with aihwkit's own; weights, scales and ranges are the same."""
+    from analognas.hardware.layers import FAST
+
+    slow = {fast: own for own, fast in FAST.items()}
+    return _with_classes(_copy(model), slow)
+
+
+def _make_fast(model: nn.Module) -> nn.Module:
+    from analognas.hardware.layers import FAST, warn_of_uncovered
+
+    model = _with_classes(model, FAST)
+    warn_of_uncovered((name, layer) for name, layer in model.named_modules() if type(layer) in FAST.values())
+    return model
+
+
+def _with_classes(model: nn.Module, classes: Mapping[type, type]) -> nn.Module:
+    for layer in model.modules():
+        if type(layer) in classes:
+            layer.__class__ = classes[type(layer)]
+    return model
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    copied = copy.deepcopy(model)
+    for _, tile in tiles(copied):
+        _set_scales_again(tile)  # a copy loses the hook on the weights' gradient
+    return copied
 
 
 def check_convertible(model: nn.Module) -> None:
@@ -162,14 +199,20 @@ def load_clean_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         tile.drift_readout_tensor = None
         # A drift replaces alpha by a scalar, which aihwkit's own checkpoints fail to load.
         tile.alpha = torch.ones(1, dtype=tile.get_dtype(), device=tile.device)
-        scales = tile.get_mapping_scales()
-        if scales is not None:
-            # The weights' gradients are divided by the scales that were set last, not by those in the buffer.
-            learned = tile.get_learned_out_scales()
-            kept = None if learned is None else learned.detach().clone()
-            tile.set_scales(scales.clone())
-            if kept is not None:
-                tile.set_learned_out_scales(kept)
+        _set_scales_again(tile)
+
+
+@torch.no_grad()
+def _set_scales_again(tile: Any) -> None:
+    """Let the weights' gradients be divided by the scales in the buffer, not by those that were set last."""
+    scales = tile.get_mapping_scales()
+    if scales is None:
+        return
+    learned = tile.get_learned_out_scales()
+    kept = None if learned is None else learned.detach().clone()
+    tile.set_scales(scales.clone())
+    if kept is not None:
+        tile.set_learned_out_scales(kept)
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -1,80 +1,252 @@
-"""aihwkit's analog convolution with a cheaper evaluation pass that gives the same bits.
+"""Analog layers at nearly digital speed: aihwkit's layers and tiles with another forward and backward pass.
 
-aihwkit unfolds the input (nine values per pixel for a 3x3 kernel) and then runs the digital-to-analog
-converter's steps on each of them. They work value by value and keep zero, so they may as well run before
-unfolding. Training is aihwkit's own: there the input range's gradient depends on the unfolded values.
+Weights, scales, input ranges, programming, drift, clipping and remapping are those of aihwkit's own tiles, which
+the layers keep; only the matrix product is computed without unfolding (:mod:`analognas.hardware.mvm`). What that
+cannot compute is left to aihwkit, with a warning that names it.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import torch
-from aihwkit.nn import AnalogConv2d
+from aihwkit.nn import AnalogConv2d, AnalogLinear
 from aihwkit.simulator.parameters.enums import AnalogMVType, BoundManagementType, NoiseManagementType
+from aihwkit.simulator.tiles.array import TileModuleArray
 from aihwkit.simulator.tiles.inference_torch import TorchInferenceTile
 from aihwkit.simulator.tiles.torch_tile import TorchSimulatorTile
 from torch import Tensor
-from torch.nn.functional import unfold
+
+from analognas.errors import AnalogNASWarning
+from analognas.hardware.converters import Converters, Window, output_size, uses
+from analognas.hardware.mvm import product
 
 
-class AnalogConvolution(AnalogConv2d):  # type: ignore[misc]
-    """``AnalogConv2d`` on one tile, evaluated without gradients; everything else is aihwkit's."""
+class FastConvolution(AnalogConv2d):  # type: ignore[misc]
+    """``AnalogConv2d`` without unfolding."""
 
     def forward(self, x_input: Tensor) -> Tensor:
         """Return the noisy convolution (N, out_channels, H', W') of ``x_input`` (N, in_channels, H, W)."""
-        tile = self.analog_module
-        if self.training or torch.is_grad_enabled() or x_input.dim() != 4 or not _is_plain(tile):
+        if x_input.dim() != 4 or uncovered(self.analog_module):
             return super().forward(x_input)  # type: ignore[no-any-return]
-        io = tile.rpu_config.forward
-        images, _, height, width = x_input.shape
-        value = x_input
-        if tile.input_range is not None:
-            bound = abs(tile.input_range.item())
-            value = value.clamp(-bound, bound).div_(tile.input_range)
-        value = _quantize(value, io.inp_res, io.inp_bound)
-        value = unfold(value, self.kernel_size, self.dilation, self.padding, self.stride).transpose(-1, -2)
-        out = value @ tile.tile.weight.T
-        if io.out_noise > 0:
-            out += io.out_noise * torch.randn_like(out)
-        out = _quantize(out, io.out_res, io.out_bound)
-        # The factors are joined in aihwkit's order: a product of floats depends on it.
-        scale = tile.input_range
-        if tile.mapping_scales is not None:
-            mapping = tile.mapping_scales.view(1, 1, -1)
-            scale = mapping if scale is None else scale * mapping
-        if scale is not None:
-            out *= scale
-        if tile.rpu_config.drift_compensation is not None:
-            out *= tile.alpha
-        if tile.digital_bias:
-            out += tile.bias
-        height, width = self.get_image_size(height, 0), self.get_image_size(width, 1)
-        return out.transpose(-1, -2).reshape(images, self.out_channels, height, width)
+        taps = self.kernel_size[0] * self.kernel_size[1]
+        total: Tensor | None = None
+        for (first, last), column in _grid(self.analog_module):
+            # The channels that this tile has rows of: a split may fall inside a channel.
+            begin, end = first // taps, -(-last // taps)
+            window = _window(
+                self.kernel_size, self.stride, self.padding, self.dilation, (first - begin * taps, last - begin * taps)
+            )
+            x = x_input if end - begin == self.in_channels else x_input[:, begin:end]
+            total = _add(total, [_tile_output(tile, x, window) for tile in column])
+        assert total is not None
+        return _with_bias(self.analog_module, total)
 
 
-def _quantize(value: Tensor, resolution: float, bound: float) -> Tensor:
-    """Return ``value`` rounded to steps of 2 * resolution * bound and clipped, as aihwkit's converters do."""
-    if resolution > 0:
-        step = (1 / resolution if resolution > 1 else resolution) * (2 * bound)
-        value = (value / step).round_().mul_(step)
-    return value.clamp(-bound, bound) if bound > 0 else value
+class FastLinear(AnalogLinear):  # type: ignore[misc]
+    """``AnalogLinear`` with fewer passes over its input and output."""
+
+    def forward(self, x_input: Tensor) -> Tensor:
+        """Return the noisy product (..., out_features) of ``x_input`` (..., in_features)."""
+        if x_input.dim() < 2 or uncovered(self.analog_module):
+            return super().forward(x_input)  # type: ignore[no-any-return]
+        x = x_input.reshape(-1, x_input.shape[-1])
+        total: Tensor | None = None
+        for (first, last), column in _grid(self.analog_module):
+            part = x if last - first == self.in_features else x[:, first:last]
+            total = _add(total, [_tile_output(tile, part, None) for tile in column])
+        assert total is not None
+        out = _with_bias(self.analog_module, total)
+        return out.view(*x_input.shape[:-1], out.shape[-1])
 
 
-def _is_plain(tile: Any) -> bool:
-    """Return whether the layer is one tile whose converters only clip, round and add output noise."""
+_converters = lru_cache(maxsize=256)(Converters.of)
+_window = lru_cache(maxsize=256)(Window)
+_uses = lru_cache(maxsize=256)(uses)
+
+#: What a layer becomes, and back again.
+FAST: dict[type, type] = {AnalogConv2d: FastConvolution, AnalogLinear: FastLinear}
+
+
+def uncovered(module: Any) -> str | None:
+    """Return which setting of a layer's tiles the fast layers do not compute, or None; the layer then is aihwkit's."""
+    for _, column in _grid(module):
+        for tile in column:
+            reason = uncovered_tile(tile)
+            if reason is not None:
+                return reason
+    return None
+
+
+def warn_of_uncovered(layers: Iterator[tuple[str, Any]]) -> None:
+    """Warn once of what is left to aihwkit in these layers (name, layer)."""
+    slow: dict[str, list[str]] = {}
+    for name, layer in layers:
+        reason = uncovered(layer.analog_module)
+        if reason is not None:
+            slow.setdefault(reason, []).append(name or type(layer).__name__)
+    for reason, names in slow.items():
+        warnings.warn(
+            f"{reason} is not computed by the fast analog layers: {len(names)} layers ({names[0]} ...) stay aihwkit's, "
+            "which take about ten times as long to train and to evaluate; the results are the same.",
+            AnalogNASWarning,
+            stacklevel=3,
+        )
+
+
+def uncovered_tile(tile: Any) -> str | None:
+    """Return which setting of a tile the fast layers do not compute, or None."""
     # Exactly these classes: what derives from them computes something else.
     if type(tile) is not TorchInferenceTile or type(tile.tile) is not TorchSimulatorTile:
-        return False
+        return f"a tile of the class {type(tile).__name__}"
     io = tile.rpu_config.forward
-    return bool(
-        not io.is_perfect
-        and io.mv_type == AnalogMVType.ONE_PASS
-        and io.noise_management == NoiseManagementType.NONE
-        and io.bound_management == BoundManagementType.NONE
-        and io.inp_noise == io.inp_asymmetry == io.out_asymmetry == 0
-        and not (io.inp_sto_round or io.out_sto_round)
-        and io.out_scale == 1
-        and tile.out_scaling_alpha is None
-        and tile.tile.out_noise_values is None
+    if tile.tile.out_noise_values is not None:
+        return "forward.out_noise_std"
+    if tile.rpu_config.modifier.per_batch_sample and tile.training:
+        return "modifier.per_batch_sample"
+    return _uncovered_io(
+        _is_ideal(io),
+        io.mv_type,
+        io.noise_management,
+        io.bound_management,
+        io.inp_noise,
+        io.inp_asymmetry,
+        io.out_asymmetry,
+        io.inp_sto_round,
+        io.out_sto_round,
+        tile.rpu_config.pre_post.input_range.manage_output_clipping and tile.input_range is not None,
     )
+
+
+@lru_cache(maxsize=256)
+def _uncovered_io(
+    ideal: bool, mv_type: Any, noise: Any, bound: Any, inp_noise: float, inp_asymmetry: float,
+    out_asymmetry: float, inp_sto_round: bool, out_sto_round: bool, output_clipping: bool,
+) -> str | None:  # fmt: skip
+    settings = {
+        f"forward.mv_type {mv_type.name}": mv_type != AnalogMVType.ONE_PASS,
+        # Scales per patch, rounded per patch: the same pixel has as many values as patches.
+        f"forward.noise_management {noise.name}": noise != NoiseManagementType.NONE,
+        f"forward.bound_management {bound.name}": bound != BoundManagementType.NONE,
+        # Drawn anew for each patch.
+        "forward.inp_noise": inp_noise > 0,
+        "forward.inp_asymmetry": inp_asymmetry != 0,
+        "forward.out_asymmetry": out_asymmetry != 0,
+        "forward.inp_sto_round": inp_sto_round,
+        "forward.out_sto_round": out_sto_round,
+    }
+    if ideal:  # none of these is looked at
+        settings = {}
+    settings["pre_post.input_range.manage_output_clipping"] = output_clipping
+    return next((name for name, is_set in settings.items() if is_set), None)
+
+
+def single_tile(module: Any) -> Any:
+    """Return the tile of a layer that has just one, if the fast layers compute it; None otherwise."""
+    return None if isinstance(module, TileModuleArray) or uncovered_tile(module) else module
+
+
+def whole_window(layer: FastConvolution) -> Window:
+    """Return the window of a layer on one tile."""
+    return _window(layer.kernel_size, layer.stride, layer.padding, layer.dilation, (0, layer.in_features))
+
+
+def tile_converters(io: Any) -> Converters:
+    """Return the converters of aihwkit's ``IOParameters``."""
+    if _is_ideal(io):
+        return _converters(0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    return _converters(io.inp_res, io.inp_bound, io.out_res, io.out_bound, io.out_noise, io.out_scale)
+
+
+def _is_ideal(io: Any) -> bool:
+    return bool(io.is_perfect or io.mv_type == AnalogMVType.IDEAL)
+
+
+def _grid(module: Any) -> Iterator[tuple[tuple[int, int], list[Any]]]:
+    """Yield the rows (first, one after the last) of a layer's matrix with the tiles side by side that hold them."""
+    if not isinstance(module, TileModuleArray):
+        yield (0, module.in_size), [module]
+        return
+    first = 0
+    for rows, column in zip(module.in_sizes, module.array, strict=True):
+        yield (first, first + rows), list(column)
+        first += rows
+
+
+def _add(total: Tensor | None, parts: list[Tensor]) -> Tensor:
+    out = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+    return out if total is None else total + out
+
+
+def _with_bias(module: Any, out: Tensor) -> Tensor:
+    bias = module.bias if isinstance(module, TileModuleArray) or module.digital_bias else None
+    return out if bias is None else out + _view(bias, out)
+
+
+def _tile_output(tile: Any, x: Tensor, window: Window | None) -> Tensor:
+    """Return the output of one tile: all of aihwkit's ``TorchInferenceTile.forward`` but the bias."""
+    config = tile.rpu_config
+    noisy = None
+    if tile.training:
+        _initialise_range(tile, x, window)
+        with torch.no_grad():
+            # All of its kinds are straight-through: the gradient is that of the weights themselves.
+            noisy = TorchSimulatorTile.modify_weight(tile.tile.weight, config.modifier, len(x))
+    mapping = tile.mapping_scales
+    joint = mapping is None or mapping.numel() == 1 or bool((mapping == mapping[0]).all())
+    compensated = not tile.training and config.drift_compensation is not None
+    out = product(
+        x,
+        tile.tile.weight,
+        tile.input_range,
+        converters=tile_converters(config.forward),
+        window=window,
+        noisy=noisy,
+        scale=None if not joint else 1.0 if mapping is None else mapping[0].item(),
+        alpha=float(tile.alpha) if compensated else 1.0,
+        range_parameters=config.pre_post.input_range,
+    )
+    if not joint:
+        scale = mapping if tile.input_range is None else tile.input_range * mapping
+        out = out * _view(scale, out)
+    if tile.out_scaling_alpha is not None:
+        out = out * _view(tile.out_scaling_alpha, out)
+    return out
+
+
+@torch.no_grad()
+def _initialise_range(tile: Any, x: Tensor, window: Window | None) -> None:
+    """Let the input range follow the data in its first batches, as aihwkit's ``apply_input_range`` does."""
+    if tile.input_range is None:
+        return
+    parameters, index = tile.rpu_config.pre_post.input_range, tile.input_range_update_idx
+    if index >= parameters.init_from_data:
+        return
+    std = _unfolded_std(x, window)
+    if std > 0:
+        tile.input_range.data = (tile.input_range.data * index + parameters.init_std_alpha * std) / (index + 1)
+        index.data += 1
+    tile.input_range.data = tile.input_range.data.abs()
+
+
+def _unfolded_std(x: Tensor, window: Window | None) -> Tensor:
+    """Return the standard deviation of the unfolded input, padding included."""
+    if window is None:
+        return x.std()
+    _, channels, height, width = x.shape
+    times = _uses(window, (channels, height, width)).to(x.device)
+    rows, columns = output_size(window, (height, width))
+    entries = len(x) * rows * columns * (window.rows[1] - window.rows[0])
+    values = x.double()
+    mean = (values.sum(0) * times).sum() / entries
+    zeros = entries - len(x) * times.sum()
+    squares = ((values - mean).square().sum(0) * times).sum() + zeros * mean.square()
+    return (squares / (entries - 1)).sqrt().to(x.dtype)
+
+
+def _view(values: Tensor, out: Tensor) -> Tensor:
+    """Return values per output, (O,) or (1,), in a shape that is multiplied with ``out`` (N, O, ...)."""
+    return values.view(1, -1, *(1,) * (out.dim() - 2))

@@ -58,16 +58,21 @@ ANALOGNAS_BENCH: Mapping[str, Any] = MappingProxyType(
 
 
 def analognas_bench() -> Any:
-    """Return AnalogNAS-Bench's configuration (arXiv 2506.18495): ``ANALOGNAS_BENCH`` and a PCM-like device.
+    """Return AnalogNAS-Bench's configuration (arXiv 2506.18495): ``ANALOGNAS_BENCH`` and a PCM-like device."""
+    from aihwkit.simulator.configs import TorchInferenceRPUConfig
+
+    return apply_bench(TorchInferenceRPUConfig())
+
+
+def apply_bench(config: Any) -> Any:
+    """Set the fields of ``ANALOGNAS_BENCH`` and its device in one of aihwkit's inference configurations, return it.
 
     The device is aihwkit's ``PCMLikeNoiseModel`` (Nandakumar et al., ICECS 2019: programming noise, drift, 1/f
     read noise) with a largest conductance of 25 microsiemens, read with global drift compensation (Joshi et
     al., Nature Communications 11, 2020).
     """
     from aihwkit.inference import GlobalDriftCompensation, PCMLikeNoiseModel
-    from aihwkit.simulator.configs import TorchInferenceRPUConfig
 
-    config = TorchInferenceRPUConfig()
     for path, value in ANALOGNAS_BENCH.items():
         *owners, name = path.split(".")
         owner: Any = config
@@ -204,6 +209,7 @@ def record(spec: HardwareParams) -> dict[str, Any]:
     return {
         "rpu_config": spec.rpu_config,
         "tile_size": spec.tile_size,
+        "layers": spec.layers,
         "digest": files.digest(description)[:16],
         "description": description,
     }
@@ -218,7 +224,7 @@ def from_record(recorded: Mapping[str, Any]) -> tuple[HardwareParams, Any]:
     """
     from analognas.params import HardwareParams
 
-    spec = HardwareParams(rpu_config=recorded["rpu_config"], tile_size=recorded["tile_size"])
+    spec = HardwareParams(**{name: recorded[name] for name in ("rpu_config", "tile_size", "layers")})
     config = rpu_config(spec)
     difference = _difference(recorded["description"], describe(config), "rpu_config")
     if difference:

@@ -65,7 +65,7 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
                 "within_budget": params.space.max_params is None or architecture.params <= params.space.max_params,
                 "seed": params.base.seed,
                 "protocol": PROTOCOLS["characterize"],
-                "layers": "aihwkit-torch",
+                "layers": params.hardware.layers,
                 "device": params.base.device,
                 "threads": params.base.threads,
                 "torch": version("torch"),

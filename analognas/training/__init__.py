@@ -13,16 +13,12 @@ if TYPE_CHECKING:
     from analognas.training.winner import Winner, load_winner, save_winner
 
 __all__ = [
-    "PROTOCOL_VERSION",
     "Characterization",
     "Winner",
     "characterize",
     "load_winner",
     "save_winner",
 ]
-
-#: Raised whenever the same inputs would give another row.
-PROTOCOL_VERSION = 1
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from analognas.errors import HardwareError
-from analognas.hardware.analog import clean_state, load_clean_state, require_clean, tiles
+from analognas.hardware.analog import clean_state, load_clean_state, require_clean
+from analognas.hardware.devices import Devices
+from analognas.hardware.evaluating import for_evaluation
 from analognas.seeds import seed_torch
 from analognas.training.digital import accuracy
 
@@ -52,16 +54,18 @@ def measure(
     cuda = [x.device.index or 0] if x.device.type == "cuda" else []
     result = np.empty((repeats, len(times)))
     model.eval()
+    devices = Devices(model)
+    evaluated = for_evaluation(model)
     try:
         with torch.random.fork_rng(devices=cuda):
             for repeat in range(repeats):
                 seed_torch(seed, "repeat", repeat, "program")
-                model.program_analog_weights()  # type: ignore[operator]
+                devices.program()
                 for column in np.argsort(times, kind="stable"):
                     time = float(times[column])
                     seed_torch(seed, "repeat", repeat, "drift", repr(time))
-                    _drift(model, time)
-                    result[repeat, column] = accuracy(model, x, y)
+                    _drift(devices, time)
+                    result[repeat, column] = accuracy(evaluated, x, y)
                 if progress:
                     progress((repeat + 1) / repeats)
     finally:
@@ -69,13 +73,13 @@ def measure(
     return result
 
 
-def _drift(model: nn.Module, seconds: float) -> None:
+def _drift(devices: Devices, seconds: float) -> None:
     from aihwkit.exceptions import AihwkitException
 
     try:
-        model.drift_analog_weights(seconds)  # type: ignore[operator]
+        devices.drift(seconds)
     except AihwkitException as error:
-        device = next(type(tile.rpu_config.noise_model).__name__ for _, tile in tiles(model))
+        device = next(type(tile.rpu_config.noise_model).__name__ for tile in devices.tiles)
         raise HardwareError(
             f"The noise model {device} cannot drift to {seconds:g} s ({error}): change the times of the protocol."
         ) from error

@@ -181,7 +181,7 @@ def train(
                 seed=derive_seed(own, "digital"),
                 progress=_phase("digital", progress),
             )
-        model = convert(network, rpu_config(hardware))
+        model = convert(network, rpu_config(hardware), hardware.layers)
         _check_network(architecture, network, model, hardware)
         with _named("hardware-aware training"):
             seed_torch(own, "hwa")

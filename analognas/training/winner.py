@@ -148,7 +148,7 @@ def load_winner(directory: Path | str) -> Winner:
     architecture = Architecture.from_dict(read_json(folder / "architecture.json", remedy=_REMEDY))
     hardware, config = from_record(read_json(folder / "hardware.json", remedy=_REMEDY))
     with reproducible("cpu"):  # building draws weights
-        model = convert(architecture.build(), config)
+        model = convert(architecture.build(), config, hardware.layers)
     _load_weights(model, folder / _MODEL)
     model.eval()
     return Winner(

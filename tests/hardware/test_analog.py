@@ -149,6 +149,7 @@ def test_what_the_torch_tiles_do_not_simulate_is_refused() -> None:
         convert(network(), bench(ir_drop))
 
 
+@pytest.mark.filterwarnings("ignore::analognas.errors.AnalogNASWarning")
 def test_noise_per_output_crashes_in_aihwkits_convolutions_and_is_refused() -> None:
     def per_output(config: Any) -> None:
         config.forward.out_noise_std = 0.3

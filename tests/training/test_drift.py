@@ -30,15 +30,15 @@ class Watched:
         self.references: list[list[Tensor]] = []
         self.scored: list[list[Tensor]] = []
         self.alphas: list[list[float]] = []
-        program, drift_to, score = model.program_analog_weights, model.drift_analog_weights, drift.accuracy
+        program, drift_to, score = drift.Devices.program, drift.Devices.drift, drift.accuracy
 
-        def programmed() -> None:
-            program()
+        def programmed(devices: drift.Devices) -> None:
+            program(devices)
             self.events.append("program")
             self.references.append([tile.reference_combined_weights.clone() for _, tile in tiles(model)])
 
-        def drifted(seconds: float) -> None:
-            drift_to(seconds)
+        def drifted(devices: drift.Devices, seconds: float) -> None:
+            drift_to(devices, seconds)
             self.events.append(f"drift {seconds:g}")
 
         def scored(*arguments: Any) -> float:
@@ -47,7 +47,8 @@ class Watched:
             self.alphas.append([float(tile.alpha) for _, tile in tiles(model)])
             return score(*arguments)
 
-        model.program_analog_weights, model.drift_analog_weights = programmed, drifted
+        monkeypatch.setattr(drift.Devices, "program", programmed)
+        monkeypatch.setattr(drift.Devices, "drift", drifted)
         monkeypatch.setattr(drift, "accuracy", scored)
 
 

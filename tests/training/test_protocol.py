@@ -16,7 +16,7 @@ from analognas.params import HardwareParams, TrainingParams
 from analognas.results import measured_columns
 from analognas.search_spaces.architecture import Architecture
 from analognas.search_spaces.config_space import ConfigSpace
-from analognas.training import PROTOCOL_VERSION, Characterization, characterize
+from analognas.training import Characterization, characterize
 from analognas.training.digital import DivergedError
 from analognas.training.protocol import statistics
 
@@ -236,12 +236,3 @@ def test_progress_names_the_phases(architecture: Architecture, dataset: Dataset,
     )
     assert [name for name, part in told if part == 1.0] == ["digital", "hardware-aware", "drift"]
     assert len(told) == 6
-
-
-def test_protocol_version_is_a_number_and_costs_no_torch() -> None:
-    import subprocess
-    import sys
-
-    assert isinstance(PROTOCOL_VERSION, int)
-    code = "import sys, analognas.training as t; t.PROTOCOL_VERSION; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

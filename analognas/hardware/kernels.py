@@ -1,0 +1,374 @@
+"""The element-wise steps of an analog layer in one pass each, for float32 on a CPU.
+
+A converter's steps (clip, divide, round, clip, multiply) as tensor operations read and write the tensor once per
+step, and torch draws normal numbers one after the other. Here each converter is one loop that the compiler
+vectorises, and the noise is made inside it. numba compiles the loops on first use and keeps them on disk; it is
+used because it needs no compiler on the user's machine.
+
+Arrays are flat views of dense memory; where a position matters, the layout is given as strides. The same steps
+as tensor operations, for other devices and types, are in ``analognas.hardware.tensor_ops``.
+
+The noise is counter-based: element i of a call is a function of i and three keys alone (two rounds of a 32-bit
+integer hash give two uniform numbers, Box and Muller's transform two normal ones), so elements are independent
+of each other, calls with keys drawn at random are too, and the order of computation does not matter.
+"""
+
+# numba ships no types
+# mypy: disable-error-code="untyped-decorator"
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+_f4, _i4, _u4 = np.float32, np.int32, np.uint32
+
+#: Elements whose noise is drawn together: the first half has the cosines, the second the sines.
+_BLOCK = 1024
+_HALF = _BLOCK // 2
+
+_PI = _f4(math.pi)
+_LN2 = _f4(math.log(2))
+# Divisions by zero give infinities as in torch. Sums may be reordered, products and sums joined: within float32
+# rounding, and the same on the same kind of processor.
+_SUMS = {"reassoc", "contract"}
+
+
+def _loop(fastmath: Any = False) -> Any:
+    """Return the decorator of the loops that are called from Python: compiled code is kept where that is possible."""
+
+    def decorate(function: Any) -> Any:
+        try:
+            return njit(error_model="numpy", fastmath=fastmath, nogil=True, cache=True)(function)
+        except RuntimeError:  # neither the package's folder nor the user's can be written
+            return njit(error_model="numpy", fastmath=fastmath, nogil=True)(function)
+
+    return decorate
+
+
+@njit(inline="always")
+def _hash(x: Any) -> Any:
+    """32-bit integer hash "lowbias32" (C. Wellons, hash-prospector): a bijection with little bias."""
+    x = _u4(x ^ _u4(x >> _u4(16)))
+    x = _u4(x * _u4(0x7FEB352D))
+    x = _u4(x ^ _u4(x >> _u4(15)))
+    x = _u4(x * _u4(0x846CA68B))
+    return _u4(x ^ _u4(x >> _u4(16)))
+
+
+@njit(inline="always")
+def _normal_pair(index: Any, key0: Any, key1: Any, key2: Any) -> Any:
+    """Two independent standard normal numbers (Box and Muller, Annals of Mathematical Statistics 29, 1958).
+
+    Logarithm and sine are polynomials (Cephes' logf; Taylor series on half the angle) with relative errors below
+    1e-6: library calls would not be vectorised.
+    """
+    first = _hash(_u4(_u4(_u4(index) * key0) + key1))
+    second = _hash(_u4(first + key2))
+    uniform = _f4((_f4(_i4(first >> _u4(8))) + _f4(1.0)) * _f4(2.0**-24))  # in (0, 1]
+    bits = uniform.view(np.int32)
+    exponent = _i4(_i4(bits - _i4(0x3F3504F3)) >> _i4(23))
+    y = _i4(bits - _i4(exponent << _i4(23))).view(np.float32) - _f4(1.0)
+    square = y * y
+    p = _f4(7.0376836292e-2)
+    p = p * y + _f4(-1.1514610310e-1)
+    p = p * y + _f4(1.1676998740e-1)
+    p = p * y + _f4(-1.2420140846e-1)
+    p = p * y + _f4(1.4249322787e-1)
+    p = p * y + _f4(-1.6668057665e-1)
+    p = p * y + _f4(2.0000714765e-1)
+    p = p * y + _f4(-2.4999993993e-1)
+    p = p * y + _f4(3.3333331174e-1)
+    logarithm = y + (p * y * square - _f4(0.5) * square) + _f4(exponent) * _LN2
+    radius = np.sqrt(_f4(-2.0) * logarithm)
+    half = _f4(_i4(second)) * _f4(2.0**-32) * _PI  # half the angle, in [-pi/2, pi/2)
+    h2 = half * half
+    s = _f4(-1.98412698e-4) + h2 * _f4(2.7557319e-6)
+    s = half * (_f4(1) + h2 * (_f4(-1.6666667e-1) + h2 * (_f4(8.3333333e-3) + h2 * s)))
+    c = _f4(-1.38888889e-3) + h2 * (_f4(2.48015873e-5) + h2 * _f4(-2.7557319e-7))
+    c = _f4(1) + h2 * (_f4(-0.5) + h2 * (_f4(4.1666667e-2) + h2 * c))
+    return radius * (c * c - s * s), radius * (_f4(2) * s * c)
+
+
+@_loop({"contract"})
+def normal(out: Array, key0: Any, key1: Any, key2: Any) -> None:
+    """Fill ``out`` (n,) with the noise that ``to_output`` adds for these keys."""
+    drawn = np.empty(_BLOCK, np.float32)
+    for block in range((out.size + _BLOCK - 1) // _BLOCK):
+        start = block * _BLOCK
+        for j in range(_HALF):
+            drawn[j], drawn[_HALF + j] = _normal_pair(block * _HALF + j, key0, key1, key2)
+        for j in range(min(_BLOCK, out.size - start)):
+            out[start + j] = drawn[j]
+
+
+@_loop()
+def to_input(x: Array, out: Array, input_range: Any, step: Any, bound: Any) -> None:
+    """Digital-to-analog converter: clip ``x`` (n,) at the range, divide by it, quantise, clip; into ``out`` (n,).
+
+    ``step`` 0 quantises nothing; without a range it is 1 and nothing is clipped there (pass infinities).
+    """
+    limit = abs(input_range)
+    unit = _f4(1.0) if math.isinf(input_range) else input_range
+    if step != 0:
+        for i in range(x.size):
+            value = min(max(x[i], -limit), limit) / unit
+            out[i] = min(max(np.rint(value / step) * step, -bound), bound)
+    else:
+        for i in range(x.size):
+            value = min(max(x[i], -limit), limit) / unit
+            out[i] = min(max(value, -bound), bound)
+
+
+@_loop({"contract"})
+def to_output(
+    z: Array, noise: Any, step: Any, bound: Any, limit: Any, factors: Any, keys: Any, inside: NDArray[np.uint8]
+) -> int:
+    """Analog-to-digital converter, in place on ``z`` (n,): add noise, quantise, clip, scale.
+
+    Args:
+        z: sums of products, replaced by the output.
+        noise: standard deviation of the noise; 0 draws none.
+        step: of the converter; 0 quantises nothing.
+        bound: of the converter.
+        limit: values up to it (``bound`` or just below) let gradients through.
+        factors: three numbers that the output is multiplied with, one after the other.
+        keys: three random 32-bit keys, the first odd.
+        inside: where values let gradients through, (n,) or (0,) if that is not needed.
+
+    Returns:
+        How many do not.
+    """
+    f0, f1, f2 = factors
+    key0, key1, key2 = keys
+    outside = 0
+    drawn = np.zeros(_BLOCK, np.float32)
+    for block in range((z.size + _BLOCK - 1) // _BLOCK):
+        start = block * _BLOCK
+        count = min(_BLOCK, z.size - start)
+        if noise > 0:
+            for j in range(_HALF):
+                drawn[j], drawn[_HALF + j] = _normal_pair(block * _HALF + j, key0, key1, key2)
+        for j in range(count):
+            value = z[start + j] + noise * drawn[j]
+            if step != 0:
+                value = np.rint(value / step) * step
+            outside += not (-limit <= value <= limit)
+            if inside.size:
+                inside[start + j] = -limit <= value <= limit
+            z[start + j] = min(max(value, -bound), bound) * f0 * f1 * f2
+    return outside
+
+
+@_loop({"contract"})
+def to_next(z: Array, noise: Any, step: Any, bound: Any, scale: Array, shift: Array, least: Any, keys: Any) -> None:
+    """Analog-to-digital converter and what follows it, in place on ``z`` (pixels, channels).
+
+    As ``to_output`` without gradients; then ``value * scale + shift`` per channel (n,), and at least ``least``.
+    """
+    pixels, channels = z.shape
+    flat = z.reshape(-1)
+    key0, key1, key2 = keys
+    block = channels * max(1, _BLOCK // channels)  # whole pixels
+    half = (block + 1) // 2
+    drawn = np.zeros(2 * half, np.float32)
+    scales, shifts = np.empty(block, np.float32), np.empty(block, np.float32)
+    for j in range(block):
+        scales[j], shifts[j] = scale[j % channels], shift[j % channels]
+    for number in range((flat.size + block - 1) // block):
+        start = number * block
+        if noise > 0:
+            for j in range(half):
+                drawn[j], drawn[half + j] = _normal_pair(number * half + j, key0, key1, key2)
+        part = flat[start : start + block]
+        for j in range(part.size):
+            value = part[j] + noise * drawn[j]
+            if step != 0:
+                value = np.rint(value / step) * step
+            part[j] = max(min(max(value, -bound), bound) * scales[j] + shifts[j], least)
+
+
+@_loop(_SUMS)
+def from_output(gradient: Array, output: Array, inside: NDArray[np.uint8], factor: Any, out: Array) -> float:
+    """Back through the analog-to-digital converter: ``gradient * factor`` where gradients pass, into ``out``.
+
+    Returns:
+        The sum of ``gradient * output``.
+    """
+    total = 0.0
+    for block in range((gradient.size + _BLOCK - 1) // _BLOCK):
+        part = slice(block * _BLOCK, (block + 1) * _BLOCK)
+        total += _from_output(gradient[part], output[part], factor, out[part])
+        if inside.size:
+            for i in range(part.start, min(part.stop, gradient.size)):
+                if not inside[i]:
+                    out[i] = _f4(0.0)
+    return total
+
+
+@njit(inline="never", error_model="numpy", fastmath=_SUMS)
+def _from_output(gradient: Array, output: Array, factor: Any, out: Array) -> float:
+    total = _f4(0.0)
+    for i in range(gradient.size):
+        total += gradient[i] * output[i]
+        out[i] = gradient[i] * factor
+    return float(total)
+
+
+@njit(inline="always")
+def _passes(x: Any, top: Any, unit: Any, step: Any, limit: Any) -> Any:
+    """Whether gradients pass the digital-to-analog converter's own clipping at ``x``."""
+    value = min(max(x, -top), top) / unit
+    if step != 0:
+        value = np.rint(value / step) * step
+    return abs(value) <= limit
+
+
+@_loop(_SUMS)
+def from_input(
+    d_input: Array, x: Array, input_range: Any, range_limit: Any, step: Any, limit: Any, dense: Any, out: Array
+) -> tuple[float, float, float, int]:
+    """Back through the digital-to-analog converter: the gradient of ``x``, into ``out`` (n,).
+
+    Args:
+        d_input: gradient of the converter's output, (n,).
+        x: its input, (n,).
+        input_range: as in ``to_input``.
+        range_limit: inputs up to it (the range or just below) let gradients through.
+        step: as in ``to_input``.
+        limit: as in ``to_output``, of the input converter.
+        dense: whether each input is used once, so that the clipped ones can be summed here.
+        out: gradient of ``x``.
+
+    Returns:
+        The sum of gradient times clipped input (for the range's gradient); and, if ``dense``, the sums of the
+        negative gradients at the upper and of the positive ones at the lower end of the range, and how many
+        inputs are clipped.
+    """
+    top = abs(input_range)
+    unit = _f4(1.0) if math.isinf(input_range) else input_range
+    total, upper, lower, clipped = 0.0, 0.0, 0.0, 0
+    for block in range((x.size + _BLOCK - 1) // _BLOCK):
+        part = slice(block * _BLOCK, (block + 1) * _BLOCK)
+        sums, beyond = _from_input(d_input[part], x[part], top, unit, input_range, range_limit, step, limit, out[part])
+        total += sums
+        if dense and beyond:
+            clipped += beyond
+            for i in range(part.start, min(part.stop, x.size)):
+                if _passes(x[i], top, unit, step, limit):
+                    value = min(max(x[i], -top), top)
+                    if value >= input_range:
+                        upper += min(float(d_input[i] / unit), 0.0)
+                    if value <= -input_range:
+                        lower += max(float(d_input[i] / unit), 0.0)
+    return total, upper, lower, clipped
+
+
+@njit(inline="never", error_model="numpy", fastmath=_SUMS)
+def _from_input(
+    d_input: Array, x: Array, top: Any, unit: Any, input_range: Any, range_limit: Any, step: Any, limit: Any, out: Array
+) -> tuple[float, int]:
+    total, beyond = _f4(0.0), _i4(0)
+    for i in range(x.size):
+        inner = d_input[i] / unit if _passes(x[i], top, unit, step, limit) else _f4(0.0)
+        total += inner * min(max(x[i], -top), top)
+        out[i] = inner if abs(x[i]) <= range_limit else _f4(0.0)
+        beyond += _i4(0) if abs(x[i]) < input_range else _i4(1)
+    return float(total), int(beyond)
+
+
+@njit(inline="never", error_model="numpy")
+def _any_beyond(x: Array, input_range: Any) -> Any:
+    beyond = _i4(0)
+    for i in range(x.size):
+        beyond |= _i4(0) if abs(x[i]) < input_range else _i4(1)
+    return beyond
+
+
+@_loop(_SUMS)
+def clipped_terms(
+    x: Array,
+    gradient: Array,
+    weight: Array,
+    taps: Any,
+    rows: Any,
+    input_range: Any,
+    step: Any,
+    limit: Any,
+) -> tuple[float, float, int]:
+    """What clipped inputs of a convolution add to the gradient of its input range.
+
+    aihwkit takes the negative (at the upper end, the positive at the lower) part of each gradient *before* they
+    are summed over the positions of the kernel, so the sum that a convolution's backward pass gives is not
+    enough. Only at the clipped inputs, which are few, the terms are computed one by one.
+
+    Args:
+        x: input (images, height, width, channels).
+        gradient: of the sums of products (images, height, width, outputs).
+        weight: (channels, kh, kw, outputs).
+        taps: stride, padding, dilation, each vertical and horizontal.
+        rows: first row of the matrix (channels * kh * kw) that is on this tile, and the one after the last.
+        input_range, step, limit: as in ``from_input``.
+
+    Returns:
+        The sums of the negative terms at the upper and of the positive ones at the lower end, and the number of
+        clipped entries of the unfolded input.
+    """
+    _, height, width, channels = x.shape
+    _, out_height, out_width, outputs = gradient.shape
+    _, kh, kw, _ = weight.shape
+    sy, sx, py, px, dy, dx = taps
+    first, last = rows
+    upper, lower, clipped = 0.0, 0.0, 0
+    top = abs(input_range)
+    flat, weights, gradients = x.reshape(-1), weight.reshape(-1), gradient.reshape(-1)
+    for block in range((flat.size + 255) // 256):
+        start = block * 256
+        if not _any_beyond(flat[start : start + 256], input_range):
+            continue
+        for i in range(start, min(start + 256, flat.size)):
+            if abs(flat[i]) < input_range:
+                continue
+            value = min(max(flat[i], -top), top)
+            rest, channel = divmod(i, channels)
+            rest, column = divmod(rest, width)
+            n, row = divmod(rest, height)
+            passes = _passes(value, top, input_range, step, limit)
+            for ky in range(kh):
+                oy = row + py - ky * dy
+                if sy > 1:
+                    oy, left = divmod(oy, sy)
+                    if left:
+                        continue
+                if oy < 0 or oy >= out_height:
+                    continue
+                for kx in range(kw):
+                    ox = column + px - kx * dx
+                    if sx > 1:
+                        ox, left = divmod(ox, sx)
+                        if left:
+                            continue
+                    if ox < 0 or ox >= out_width or not first <= (channel * kh + ky) * kw + kx < last:
+                        continue
+                    clipped += 1
+                    if passes:
+                        # Unsigned: no look at what a negative index would mean, so the sum is vectorised.
+                        a = np.uintp(((channel * kh + ky) * kw + kx) * outputs)
+                        b = np.uintp(((n * out_height + oy) * out_width + ox) * outputs)
+                        term = _f4(0.0)
+                        for o in range(np.uintp(outputs)):
+                            term += weights[a + o] * gradients[b + o]
+                        term /= input_range
+                        if value >= input_range:
+                            upper += min(float(term), 0.0)
+                        if value <= -input_range:
+                            lower += max(float(term), 0.0)
+    return upper, lower, clipped

@@ -1,0 +1,1 @@
+"""What the documentation claims, as commands: ``python -m benchmarks.NAME --json``."""
