@@ -14,15 +14,16 @@ help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 $(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "analognas needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 ...")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	# The lock is complete, so nothing is left to resolve; --no-deps keeps pip from trying.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "analognas needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned dependencies into $(VENV): 7 GB, a few minutes the first time ..."
+	@# The lock is complete, so nothing is left to resolve; --no-deps keeps pip from trying.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
 
 run: $(STAMP)  ## install, then run the whole pipeline on the embedded digits
-	$(BIN)/analognas run
+	@$(BIN)/analognas run
 
 test: $(STAMP)  ## install, then run all tests
 	$(BIN)/python -m pytest

@@ -127,13 +127,14 @@ class _Work:
     def __init__(self, here: Session, jobs: Sequence[Job]) -> None:
         self._here = here
         self._lock = threading.Lock()
-        self._total, self._done = len(jobs), 0
+        self._number, self._done, self._cost = len(jobs), 0, 0.0
+        self._total_cost = sum(job.cost for job in jobs)
         self._artifact = _ProgressArtifact(len(jobs))
         self.processes = 1 if here.params.run.runner == "serial" else workers(here.params.run.workers)
         # The largest first, so that no long one is left for the end.
-        self.chunks = chunked(sorted(jobs, key=lambda job: -job.architecture.params), self.processes)
+        self.chunks = chunked(sorted(jobs, key=lambda job: -job.cost), self.processes)
         self.pool = Pool(min(self.processes, len(jobs)))
-        here.progress("characterize", 0, len(jobs), f"{len(jobs)} architectures to characterize")
+        here.progress("characterize", 0, self._total_cost, f"{len(jobs)} architectures to characterize")
 
     def measure(self, number: int) -> int:
         from analognas.stages import characterize as stage
@@ -152,15 +153,17 @@ class _Work:
                 raise StageError("The characterization was ended because another one failed.") from None
             stage.store(job, result, self._here.paths)
             todo.remove(job)  # another attempt leaves it out
-            self._tell(stage.describe(result))
+            self._tell(job, stage.describe(result))
         if broken is not None:
             raise broken
         return size
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, job: Job, text: str) -> None:
         with self._lock:
             self._done += 1
-            self._here.progress("characterize", self._done, self._total, text)
+            self._cost += job.cost
+            text = f"{self._done} of {self._number}, {text}"
+            self._here.progress("characterize", self._cost, self._total_cost, text)
             self._artifact.update(self._done)
 
 

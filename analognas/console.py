@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 _LINE_EVERY = 15.0
 
 
-def _effort(training: TrainingParams) -> float:
+def _effort(training: TrainingParams, layers: str) -> float:
     """Return what one characterization costs, in digital epochs (measured ratios at the digits preset)."""
-    return training.epochs + 4 * training.hwa_epochs + 0.5 * training.repeats * len(training.times)
+    slower = 1 if layers == "fast" else 5
+    return training.epochs + slower * (2 * training.hwa_epochs + 0.1 * training.repeats * len(training.times))
 
 
 def efforts(params: Params) -> dict[str, float]:
     """Return what every stage costs in digital epochs: only their proportions are used, to tell the time left."""
-    one = _effort(params.characterize)
+    one = _effort(params.characterize, params.hardware.layers)
     side_by_side = 1 if params.run.runner == "serial" else workers(params.run.workers)
     return {
         "sample": 0.2 * one,
         "characterize": one * params.sample.size / side_by_side,
         "fit": one,
         "search": one,
-        "train": 2 * _effort(params.train) / min(2, side_by_side),
+        "train": 2 * _effort(params.train, params.hardware.layers) / min(2, side_by_side),
     }
 
 
@@ -51,8 +52,9 @@ class PipelineProgress:
         self._visible = visible
         self._console = Console(stderr=True)
         self._live = visible and self._console.is_terminal
-        self._start = self._said = time.monotonic()
-        self._base = 0.0
+        self._said = time.monotonic()
+        self._start: float | None = None
+        self._begun = 0.0
         self._finished: dict[str, float] = {}
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -60,7 +62,7 @@ class PipelineProgress:
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
-            TextColumn("[dim]{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=self._console,
             transient=True,
         )
@@ -81,15 +83,14 @@ class PipelineProgress:
         """Take notice of how far a stage is; ``detail`` is one line about it."""
         before = self._finished.get(stage, 0.0)
         fraction = done / total if total else 1.0
-        if stage not in self._finished and fraction >= 1.0 and stage in STAGES and not self._running(stage):
+        if stage not in self._finished and fraction >= 1.0 and stage in STAGES:
             self._efforts[stage] = 0.0  # it was up to date: nothing was left to do
         self._finished[stage] = max(before, fraction)
         if not self._visible:
             return
         whole = sum(self._efforts.values()) or 1.0
         finished = sum(self._efforts.get(name, 0.0) * part for name, part in self._finished.items()) / whole
-        elapsed = time.monotonic() - self._start
-        left = f"about {_duration(elapsed * (1 - finished) / finished)} left" if finished > 0.02 else ""
+        left = self._left(finished)
         if self._live:
             self._bar.update(self._task, description=stage, completed=finished, left=left, detail=detail[:70])
         if fraction >= 1.0 and before < 1.0:
@@ -97,8 +98,13 @@ class PipelineProgress:
         elif not self._live and time.monotonic() - self._said > _LINE_EVERY:
             self._say(f"{stage}: {detail} ({100 * finished:.0f} %{', ' + left if left else ''})")
 
-    def _running(self, stage: str) -> bool:
-        return stage in self._finished
+    def _left(self, finished: float) -> str:
+        """Return how long the rest will take at the pace so far, counted from the first progress that was made."""
+        now = time.monotonic()
+        if self._start is None:
+            self._start, self._begun = now, finished
+        gained = finished - self._begun
+        return f"about {_duration((now - self._start) * (1 - finished) / gained)} left" if gained > 0.05 else ""
 
     def _say(self, line: str) -> None:
         self._said = time.monotonic()
@@ -122,9 +128,9 @@ class StageProgress:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed:g}/{task.total:g}"),
+            TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=self._console,
         )
         self._task: TaskID | None = None
@@ -142,13 +148,18 @@ class StageProgress:
 
     def update(self, done: float, total: float, detail: str) -> None:
         """Take notice of how far the stage is; ``detail`` is one line about it."""
+        count = f"{_number(done)}/{_number(total)}"
         if self._live:
             if self._task is None:
-                self._task = self._bar.add_task(self._stage, total=total, detail=detail)
-            self._bar.update(self._task, completed=done, total=total, detail=detail[:70])
+                self._task = self._bar.add_task(self._stage, total=total, count=count, detail=detail)
+            self._bar.update(self._task, completed=done, total=total, count=count, detail=detail[:70])
         elif self._visible and done and detail != self._said:
             self._said = detail
-            print(f"{self._stage} {done:g}/{total:g}: {detail}", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"{self._stage} {count}: {detail}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
 def _duration(seconds: float) -> str:

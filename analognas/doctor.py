@@ -23,7 +23,7 @@ class Finding:
 
 def diagnose() -> list[Finding]:
     """Return one finding for everything that has to fit together."""
-    return [_python(), *map(_package, _TOOLS), _compiled_tiles(), _fastapi(), _git(), _cuda()]
+    return [_python(), *map(_package, _TOOLS), _torch_tiles(), _compiled_tiles(), _fastapi(), _git(), _cuda()]
 
 
 def _python() -> Finding:
@@ -39,19 +39,28 @@ def _package(name: str) -> Finding:
         return Finding(name, False, f"{name} is not installed: pip install analognas again in this environment")
 
 
-def _compiled_tiles() -> Finding:
-    # analognas computes with the pure-torch tiles, so this is worth knowing but nothing depends on it.
+def _torch_tiles() -> Finding:
     try:
-        from analognas.hardware.rpu_config import compiled_tiles_problem
+        import torch
+        from aihwkit.nn import AnalogLinear
+        from aihwkit.simulator.configs import TorchInferenceRPUConfig
 
-        problem = compiled_tiles_problem()
-    except ImportError as error:
-        return Finding(
-            "torch tiles", False, f"aihwkit cannot be loaded ({error}): see the versions in requirements.lock"
-        )
+        AnalogLinear(2, 2, rpu_config=TorchInferenceRPUConfig())(torch.zeros(1, 2))
+    except Exception as error:  # a mismatch shows in many ways, from a missing symbol to a refused tensor
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        remedy = "install the versions of aihwkit and torch in requirements.lock"
+        return Finding("torch tiles", False, f"aihwkit's torch tiles do not run ({reason}): {remedy}")
+    return Finding("torch tiles", True, "aihwkit's torch tiles run: analognas computes with these")
+
+
+def _compiled_tiles() -> Finding:
+    from analognas.hardware.rpu_config import compiled_tiles_problem
+
+    # Worth knowing, but nothing depends on it.
+    problem = compiled_tiles_problem()
     if problem is None:
         return Finding("compiled tiles", True, "aihwkit's compiled tiles match torch", needed=False)
-    return Finding("compiled tiles", False, f"{problem} (analognas uses the pure-torch tiles and works)", needed=False)
+    return Finding("compiled tiles", False, problem, needed=False)
 
 
 def _fastapi() -> Finding:

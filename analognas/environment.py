@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import MismatchError
-from analognas.files import json_bytes, read_json, write_json
+from analognas.files import json_bytes, read_object, write_json
 from analognas.stages import PROTOCOLS, Progress
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def prepare(paths: Paths, assignments: Sequence[str] = (), progress: Progress | 
         truth[paths.dataset] = describe(load_dataset(params, paths, progress))
         space_of(params, truth[paths.dataset])
         optimizer_class(params.search.optimizer)
+        paths.clean()  # the last look: whether the folder can be written
 
     params = override(paths.params, assignments, accept)
-    paths.clean()
     for path, content in truth.items():
         if not path.exists() or path.read_bytes() != json_bytes(content):
             write_json(path, content)
@@ -79,11 +79,12 @@ def check_environment(paths: Paths, stage: str) -> None:
     Raises:
         MismatchError: naming what differs.
     """
-    recorded = read_json(paths.environment, remedy=_REMEDY)
+    recorded = read_object(paths.environment, remedy=_REMEDY)
+    protocols = recorded.get("protocol")
     now = current_environment()
     names = [f"protocol of {stage}", *_PACKAGES]
     pairs = [
-        (recorded.get("protocol", {}).get(stage), now["protocol"][stage]),
+        (protocols.get(stage) if isinstance(protocols, dict) else None, now["protocol"][stage]),
         *((recorded.get(package), now[package]) for package in _PACKAGES),
     ]
     for name, (then, is_now) in zip(names, pairs, strict=True):
@@ -100,7 +101,7 @@ def check_dataset(params: Params, paths: Paths) -> Dataset:
     from analognas.datasets import describe
 
     dataset = load_dataset(params, paths)
-    recorded = read_json(paths.dataset, remedy=_REMEDY)
+    recorded = read_object(paths.dataset, remedy=_REMEDY)
     now = describe(dataset)
     for key, value in now.items():
         if recorded.get(key) != value:

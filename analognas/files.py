@@ -82,6 +82,18 @@ def read_json(path: Path, *, remedy: str) -> Any:
         raise CorruptFileError(f"{path} is damaged (no valid JSON): {remedy}.") from None
 
 
+def read_object(path: Path, *, remedy: str) -> dict[str, Any]:
+    """Return the JSON object that a file holds.
+
+    Raises:
+        CorruptFileError: if it is missing or holds anything else; the message ends in ``remedy``.
+    """
+    found = read_json(path, remedy=remedy)
+    if not isinstance(found, dict):
+        raise CorruptFileError(f"{path} is damaged (no JSON object): {remedy}.")
+    return found
+
+
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
     """Write a frame as parquet to ``path``, atomically; the same frame gives the same bytes."""
     with writing(path) as temporary:

@@ -45,7 +45,7 @@ def _drift_times(times: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Count = Annotated[int, BeforeValidator(parse_count), Field(ge=1)]
-Times = Annotated[tuple[Annotated[float, Field(ge=0)], ...], AfterValidator(_drift_times)]
+Times = Annotated[tuple[Annotated[float, Field(gt=0)], ...], AfterValidator(_drift_times)]
 
 
 class _Section(BaseModel):
@@ -81,7 +81,7 @@ class SpaceParams(_Section):
 
     name: str = "resnet"
     """Family of networks: ``resnet``, or ``module:Class``."""
-    max_params: Count | None = 20_000
+    max_params: Count | None = 10_000
     """Most trainable parameters of a network."""
     ranges: dict[str, list[int | str]] = Field(default_factory=dict)
     """Other ranges than the family's: ``M: [1, 2]`` (bounds, inclusive) or ``kernel_size0: [3, 5]`` (choices)."""
@@ -101,7 +101,7 @@ class HardwareParams(_Section):
 class SampleParams(_Section):
     """Which architectures are characterized first."""
 
-    size: Annotated[int, Field(ge=1, le=100_000)] = 28
+    size: Annotated[int, Field(ge=1, le=100_000)] = 64
     """How many."""
     method: Literal["latin_hypercube", "uniform"] = "latin_hypercube"
     """How they are spread over the space."""
@@ -110,9 +110,9 @@ class SampleParams(_Section):
 class TrainingParams(_Section):
     """How a network is trained and measured."""
 
-    epochs: Annotated[int, Field(ge=1)] = 12
+    epochs: Annotated[int, Field(ge=1)] = 15
     """Digital epochs."""
-    hwa_epochs: Annotated[int, Field(ge=1)] = 4
+    hwa_epochs: Annotated[int, Field(ge=1)] = 5
     """Hardware-aware epochs that follow, with injected noise."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Images in one step."""
@@ -122,7 +122,7 @@ class TrainingParams(_Section):
     """Highest learning rate of the hardware-aware training."""
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     """L2 penalty of the digital training."""
-    repeats: Annotated[int, Field(ge=2)] = 10
+    repeats: Annotated[int, Field(ge=2)] = 25
     """How often the trained weights are programmed anew."""
     times: Times = (1.0, 3_600.0, 86_400.0, 2_592_000.0)
     """Seconds after programming at which the same devices are measured."""
@@ -169,7 +169,7 @@ class TrainParams(TrainingParams):
 
     epochs: Annotated[int, Field(ge=1)] = 20
     hwa_epochs: Annotated[int, Field(ge=1)] = 6
-    repeats: Annotated[int, Field(ge=2)] = 20
+    repeats: Annotated[int, Field(ge=2)] = 25
     times: Times = (1.0, 60.0, 3_600.0, 86_400.0, 604_800.0, 2_592_000.0)
 
 

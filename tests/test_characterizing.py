@@ -67,14 +67,14 @@ def test_chunks_are_few_and_even_and_leave_nothing_out(jobs: int, processes: int
 
 
 @pytest.mark.parametrize(("runner", "processes"), [("processes", 3), ("serial", 1)])
-def test_the_largest_networks_come_first(monkeypatch: pytest.MonkeyPatch, runner: Any, processes: int):
+def test_the_longest_trainings_come_first(monkeypatch: pytest.MonkeyPatch, runner: Any, processes: int):
     monkeypatch.setattr(characterizing, "Pool", lambda processes: processes)
     monkeypatch.setattr(characterizing, "_ProgressArtifact", lambda total: None)
-    jobs: Any = [SimpleNamespace(architecture=SimpleNamespace(params=params)) for params in (3, 1, 6, 5, 2, 4)]
+    jobs: Any = [SimpleNamespace(cost=cost) for cost in (3, 1, 6, 5, 2, 4)]
     params = Params(run=RunParams(workers=3, runner=runner))
     here: Any = SimpleNamespace(params=params, progress=lambda *_: None)
     work = characterizing._Work(here, jobs)
-    assert [job.architecture.params for chunk in work.chunks for job in chunk] == [6, 5, 4, 3, 2, 1]
+    assert [job.cost for chunk in work.chunks for job in chunk] == [6, 5, 4, 3, 2, 1]
     assert (work.processes, work.pool) == (processes, processes)
 
 

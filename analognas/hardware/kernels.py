@@ -174,7 +174,7 @@ def to_next(z: Array, noise: Any, step: Any, bound: Any, scale: Array, shift: Ar
 
     As ``to_output`` without gradients; then ``value * scale + shift`` per channel (n,), and at least ``least``.
     """
-    pixels, channels = z.shape
+    channels = z.shape[1]
     flat = z.reshape(-1)
     key0, key1, key2 = keys
     block = channels * max(1, _BLOCK // channels)  # whole pixels

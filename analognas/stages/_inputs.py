@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError, MismatchError, SpaceError
-from analognas.files import digest, read_json, read_parquet
+from analognas.files import digest, read_json, read_object, read_parquet
 from analognas.search_spaces import ConfigSpace
 from analognas.stages import PROTOCOLS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     import pandas as pd
 
     from analognas.datasets import Dataset
@@ -58,18 +61,26 @@ def architectures(params: Params, paths: Paths) -> list[Architecture]:
         CorruptFileError: if a file is damaged.
     """
     here = space(params, paths)
-    frame = read_parquet(paths.architectures, remedy="run `analognas stage sample`")
-    genes = [json.loads(text) for text in frame["genes"]]
-    for path in sorted(paths.rounds.glob("[0-9][0-9][0-9].json")):
-        content = read_json(path, remedy="restore it from git")
-        try:
-            genes += [entry["genes"] for entry in content["architectures"]]
-        except (KeyError, TypeError):
-            raise CorruptFileError(f"{path} is no round (no architectures with genes): restore it from git.") from None
     found: dict[str, Architecture] = {}
-    for one in genes:
-        architecture = here.architecture(one)
-        found.setdefault(architecture.id, architecture)
+
+    def add(path: Path, genes: Iterable[Any], remedy: str) -> None:
+        try:
+            for one in genes:
+                architecture = here.architecture(one)
+                found.setdefault(architecture.id, architecture)
+        except (KeyError, TypeError, ValueError, AttributeError, SpaceError) as error:
+            what = f"{type(error).__name__}: {error}" if not isinstance(error, SpaceError) else str(error).rstrip(".")
+            raise CorruptFileError(f"{path} holds no architectures of this space ({what}): {remedy}.") from None
+
+    sampled = "run `analognas stage sample`"
+    frame = read_parquet(paths.architectures, remedy=sampled)
+    add(paths.architectures, (json.loads(text) for text in frame.get("genes", [""])), sampled)
+    for path in sorted(paths.rounds.glob("[0-9][0-9][0-9].json")):
+        remedy = "restore it from git"
+        listed = read_object(path, remedy=remedy).get("architectures")
+        if not isinstance(listed, list):
+            raise CorruptFileError(f"{path} is no round (no list of architectures): {remedy}.")
+        add(path, (entry["genes"] for entry in listed), remedy)
     return list(found.values())
 
 
@@ -83,7 +94,10 @@ def best_architectures(params: Params, paths: Paths) -> list[Architecture]:
     remedy = "run `analognas stage search`"
     best = read_json(paths.search / "best.json", remedy=remedy)
     try:
-        return [here.architecture(candidate["genes"]) for candidate in best["candidates"]]
+        candidates = [here.architecture(candidate["genes"]) for candidate in best["candidates"]]
+        if not candidates:
+            raise SpaceError("it has no candidates")
+        return candidates
     except (KeyError, TypeError, SpaceError) as error:
         raise CorruptFileError(
             f"{paths.search / 'best.json'} does not fit this workspace ({error}): {remedy}."
@@ -131,7 +145,10 @@ def _loaded(spec: DatasetSpec) -> Dataset:
 
 def recorded_dataset(paths: Paths) -> dict[str, Any]:
     """Return the recorded description of the dataset."""
-    description: dict[str, Any] = read_json(paths.dataset, remedy=_RECORDED)
+    description = read_object(paths.dataset, remedy=_RECORDED)
+    missing = [key for key in ("name", "input_shape", "classes", "digest", "split_digest") if key not in description]
+    if missing:
+        raise CorruptFileError(f"{paths.dataset} is damaged (no {missing[0]}): {_RECORDED}.")
     return description
 
 

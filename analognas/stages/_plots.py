@@ -63,7 +63,9 @@ def search_history(paths: Paths, history: pd.DataFrame) -> None:
     progress["evaluation"] = runs.cumcount() + 1
     progress["best"] = runs["objective"].cummax()
     progress["best"] = progress.groupby(["search", "run"])["best"].ffill()
-    mean = progress.groupby(["search", "evaluation"], sort=True)["best"].mean().reset_index()
+    best = progress.groupby(["search", "evaluation"], sort=True)["best"]
+    # Only where every run has found something: a run that joins later would pull the mean down.
+    mean = best.mean().where(best.count() == best.size()).reset_index()
     _table(paths, "search", mean)
     figure, axes = _figure("Search through the evaluator", "architectures asked for", "best objective so far, %")
     for (name, part), color in zip(mean.groupby("search"), (_BLUE, _GREY, _RED), strict=False):

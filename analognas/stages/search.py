@@ -42,18 +42,16 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     worker = Worker(space, _optimizer(params.search.optimizer, evaluator, params), params.search.runs)
     text = f"searching with {params.search.optimizer}"
     best = worker.search(lambda done, total: progress(done / total, 2, text))
-    baseline = Worker(space, _optimizer("random_search", evaluator, params), params.search.runs)
-    random = baseline.search(lambda done, total: progress(1 + done / total, 2, "random search beside it"))
+    histories = {params.search.optimizer: worker.history}
+    random = best
+    if params.search.optimizer != "random_search":
+        baseline = Worker(space, _optimizer("random_search", evaluator, params), params.search.runs)
+        random = baseline.search(lambda done, total: progress(1 + done / total, 2, "random search beside it"))
+        histories["random_search"] = baseline.history
 
     candidates = worker.candidates[: params.search.candidates]
     predictions = evaluator.predict(candidates).to_dict(orient="records")
-    history = pd.concat(
-        [
-            worker.history.assign(search=params.search.optimizer),
-            baseline.history.assign(search="random_search"),
-        ],
-        ignore_index=True,
-    )
+    history = pd.concat([table.assign(search=name) for name, table in histories.items()], ignore_index=True)
     with writing_directory(paths.search) as folder:
         write_json(
             folder / "best.json",

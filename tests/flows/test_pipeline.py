@@ -1,7 +1,6 @@
 import ast
 import inspect
 import textwrap
-import types
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -158,10 +157,10 @@ def test_the_flow_can_be_started_without_the_command_line(flow: Flow):
 
 
 class Job:
-    """Stands for a characterization that is worth ``params`` and fails as often as it is told."""
+    """Stands for a characterization whose result is what it costs."""
 
-    def __init__(self, params: int) -> None:
-        self.architecture = types.SimpleNamespace(params=params)
+    def __init__(self, cost: int) -> None:
+        self.cost = cost
 
 
 class FakePool:
@@ -178,12 +177,12 @@ class FakePool:
         from concurrent.futures.process import BrokenProcessPool
 
         future: Future[Any] = Future()
-        FakePool.submitted.append(job.architecture.params)
+        FakePool.submitted.append(job.cost)
         if FakePool.breaks:
             FakePool.breaks -= 1
             future.set_exception(BrokenProcessPool("a worker was killed"))
         else:
-            future.set_result(job.architecture.params)
+            future.set_result(job.cost)
         return future
 
     def close(self) -> None:
@@ -207,7 +206,8 @@ def test_characterizations_are_task_runs_whose_results_are_stored_one_by_one(flo
     flow.run()
     assert sorted(characterizations) == [1, 2, 3, 4, 5, 6]
     steps = [(done, total) for stage, done, total in flow.progress if stage == "characterize"]
-    assert steps[:7] == [(done, 6) for done in range(7)]
+    done = [sum(characterizations[:count]) for count in range(7)]
+    assert steps[:7] == [(cost, 21) for cost in done]
     assert [state for name, state in task_runs().items() if "chunk" in name] == ["Completed"]  # six of that name
 
 

@@ -64,3 +64,11 @@ def test_a_damaged_result_of_the_search_is_named(finished_copy: Paths, content: 
     (finished_copy.search / "best.json").write_text(content)
     with pytest.raises(CorruptFileError, match=r"best\.json .*analognas stage search"):
         _inputs.best_architectures(Params.load(finished_copy.params), finished_copy)
+
+
+def test_random_search_is_its_own_baseline(finished_copy: Paths):
+    summary = run_stage("search", override(finished_copy.params, ["search.optimizer=random_search"]), finished_copy)
+    assert summary["objective"] == summary["objective_random_search"]
+    history = pd.read_parquet(finished_copy.search / "history.parquet")
+    assert set(zip(history["search"], history["run"], strict=True)) == {("random_search", 0), ("random_search", 1)}
+    assert len(history) == summary["evaluations"]

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from analognas.errors import SpaceError
+from analognas.search_spaces import ConfigSpace
+from analognas.search_spaces.architecture import SpaceId
+from analognas.search_spaces.baseline import plain_resnet
+
+DIGITS = ConfigSpace("digits").id
+
+
+def size(blocks: int, channels: int) -> int:
+    """Count the parameters of a plain network for the digits by hand (9 weights per 3x3 filter, 2 per batch-norm)."""
+    stem = (9 + 2) * channels
+    total, before = stem, channels
+    for width in (channels, 2 * channels, 4 * channels):
+        total += 9 * before * width + (2 * blocks - 1) * 9 * width**2 + 2 * blocks * 2 * width
+        total += 0 if before == width else before * width + 2 * width
+        before = width
+    return total + 10 * (4 * channels + 1)
+
+
+def test_at_the_size_of_resnet_20_it_is_resnet_20():
+    plain = plain_resnet(ConfigSpace("CIFAR-10").id, 270_000)
+    layers = plain.structure.layers
+    assert plain.structure.widths == (16, 32, 64)
+    assert sum(layer.kernel_size == 3 for layer in layers) == 1 + 3 * 3 * 2
+    assert sum(layer.kernel_size == 1 for layer in layers) == 2 + 1  # two shortcuts and the linear layer
+    assert plain.params == plain.structure.params == 272_474
+
+
+@pytest.mark.parametrize(
+    ("wanted", "blocks", "channels"),
+    [
+        (size(3, 5), 3, 5),
+        (size(1, 13), 3, 7),  # one block a group would be closer, but three come within 10 %
+        (3_000, 2, 2),
+        (20_000, 1, 8),
+        (1, 1, 1),
+        (10**9, 3, 128),
+    ],
+)
+def test_it_is_as_deep_as_the_size_allows(wanted: int, blocks: int, channels: int):
+    plain = plain_resnet(DIGITS, wanted)
+    assert {plain.genes[f"R{i}"] for i in (1, 2, 3)} == {blocks}
+    assert plain.structure.widths == (channels, 2 * channels, 4 * channels)
+    assert plain.params == size(blocks, channels)
+
+
+def test_no_width_of_its_depth_is_closer():
+    for wanted in np.geomspace(100, 10**6, 30, dtype=int):
+        plain = plain_resnet(DIGITS, int(wanted))
+        others = [size(int(plain.genes["R1"]), channels) for channels in range(1, 129)]
+        assert abs(plain.params - wanted) == min(abs(other - wanted) for other in others)
+
+
+def test_it_is_a_network_of_the_space_that_can_be_built():
+    import torch
+
+    plain = plain_resnet(DIGITS, 3_000)
+    network = plain.build()
+    assert plain.space == DIGITS
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    assert sum(weights.numel() for weights in network.parameters()) == plain.params
+
+
+def test_a_space_of_other_networks_has_none():
+    with pytest.raises(SpaceError, match=r"no plain residual network in a space of my\.space:Mlp networks"):
+        plain_resnet(SpaceId("mlp-digits", "my.space:Mlp", (1, 8, 8), 10), 1_000)

@@ -1,0 +1,133 @@
+import json
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analognas.errors import CorruptFileError, MismatchError, SpaceError
+from analognas.files import write_parquet
+from analognas.params import HardwareParams, Params, TrainingParams, override
+from analognas.search_spaces import Architecture
+from analognas.stages import PROTOCOLS, _inputs
+from analognas.workspace import Paths
+
+MINE = {"name": "mine", "input_shape": [3, 16, 16], "classes": 4}
+
+
+def some(paths: Paths, n: int) -> list[Architecture]:
+    return _inputs.space(Params.load(paths.params), paths).sample(n)
+
+
+def write_sample(paths: Paths, architectures: list[Architecture]) -> None:
+    write_parquet(paths.architectures, pd.DataFrame({"genes": [one.genes.to_json() for one in architectures]}))
+
+
+def write_best(paths: Paths, architectures: list[Architecture]) -> None:
+    paths.search.mkdir()
+    best = {"candidates": [{"genes": dict(one.genes)} for one in architectures]}
+    (paths.search / "best.json").write_text(json.dumps(best))
+
+
+def test_the_space_is_that_of_the_parameters_for_the_dataset():
+    given = {"max_params": 5_000, "ranges": {"M": [1, 2]}}
+    built = _inputs.space_of(Params.validated({"space": given}), MINE)
+    assert (built.input_shape, built.classes, built.max_params) == ((3, 16, 16), 4, 5_000)
+    assert {one.genes["M"] for one in built.sample(20)} == {1, 2}
+    with pytest.raises(SpaceError, match="smallest"):
+        _inputs.space_of(Params.validated({"space": {"max_params": 10}}), MINE)
+
+
+def test_sample_and_rounds_come_in_order_and_without_repetition(workspace: Paths):
+    a, b, c, d, unfinished = some(workspace, 5)
+    write_sample(workspace, [b, a])
+    for name, added in {"002": [a, c], "001": [d, b], "draft": [unfinished]}.items():
+        content = {"architectures": [{"genes": dict(one.genes)} for one in added]}
+        (workspace.rounds / f"{name}.json").write_text(json.dumps(content))
+    assert _inputs.architectures(Params.load(workspace.params), workspace) == [b, a, d, c]
+
+
+def test_a_sample_that_is_missing_names_the_stage_that_writes_it(workspace: Paths):
+    with pytest.raises(CorruptFileError, match=r"architectures\.parquet is missing: run `analognas stage sample`"):
+        _inputs.architectures(Params.load(workspace.params), workspace)
+
+
+def test_candidates_keep_their_order_and_have_to_be_in_the_space(workspace: Paths):
+    candidates = sorted(some(workspace, 5), key=lambda one: one.id)
+    write_best(workspace, candidates)
+    assert _inputs.best_architectures(Params.load(workspace.params), workspace) == candidates
+    narrowed = override(workspace.params, ["space.ranges={M: [3, 3]}"])
+    with pytest.raises(CorruptFileError, match=r"best\.json does not fit this workspace .*analognas stage search"):
+        _inputs.best_architectures(narrowed, workspace)
+
+
+@pytest.mark.parametrize(("key", "same"), [("digest", False), ("split_digest", False), ("licence", True)])
+def test_the_id_of_a_dataset_is_its_content_and_its_split(workspace: Paths, key: str, same: bool):
+    before = _inputs.dataset_id(workspace)
+    recorded = json.loads(workspace.dataset.read_text())
+    workspace.dataset.write_text(json.dumps(recorded | {key: "other"}))
+    assert before.startswith("digits-")
+    assert (_inputs.dataset_id(workspace) == before) is same
+
+
+def test_ids_of_hardware_and_protocol_differ_where_results_do(monkeypatch: pytest.MonkeyPatch):
+    changes: list[dict[str, Any]] = [
+        *({name: 99} for name in ("epochs", "hwa_epochs", "batch_size", "repeats")),
+        *({name: 0.123} for name in ("learning_rate", "hwa_learning_rate", "weight_decay")),
+        {"times": (1, 86_400, 2_592_000)},
+    ]
+    protocols = [TrainingParams(), *(TrainingParams(**change) for change in changes)]
+    ids = [_inputs.protocol_id(protocol) for protocol in protocols]
+    assert ids[0] == _inputs.protocol_id(TrainingParams())
+    monkeypatch.setitem(PROTOCOLS, "characterize", 99)
+    assert len({*ids, _inputs.protocol_id(TrainingParams())}) == 1 + len(TrainingParams.model_fields) + 1
+    chips = [_inputs.hardware_id(HardwareParams(tile_size=size)) for size in (64, 64, 128)]
+    assert chips[0] == chips[1] != chips[2]
+
+
+def test_a_worker_gets_the_dataset_of_the_workspace_or_refuses(workspace: Paths):
+    spec = _inputs.DatasetSpec.of(Params.load(workspace.params), workspace)
+    dataset = pickle.loads(pickle.dumps(spec)).load()
+    assert dataset.digest == json.loads(workspace.dataset.read_text())["digest"]
+    assert spec.load() is dataset  # read once per process
+    for changed in (replace(spec, digest="0" * 64), replace(spec, split_digest="0" * 64)):
+        with pytest.raises(MismatchError, match="digits changed"):
+            changed.load()
+
+
+def test_only_measured_rows_are_usable():
+    results = pd.DataFrame({"id": ["a", "b", "c", "d"], "status": ["ok", "diverged", "too_large", "ok"]})
+    assert _inputs.usable(results)["id"].tolist() == ["a", "d"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "3", "{}", '{"architectures": 3}', '{"architectures": [{}]}', '{"architectures": [{"genes": null}]}',
+     '{"architectures": [{"genes": {"M": 99}}]}'],
+)  # fmt: skip
+def test_a_round_that_is_none_is_named(workspace: Paths, content: str):
+    write_sample(workspace, some(workspace, 1))
+    (workspace.rounds / "007.json").write_text(content)
+    with pytest.raises(CorruptFileError, match=r"007\.json .*: restore it from git\.$"):
+        _inputs.architectures(Params.load(workspace.params), workspace)
+
+
+@pytest.mark.parametrize("column", ["other", "genes"])
+def test_a_sample_that_is_none_is_named(workspace: Paths, column: str):
+    write_parquet(workspace.architectures, pd.DataFrame({column: ["no genes"]}))
+    with pytest.raises(CorruptFileError, match=r"architectures\.parquet holds no architectures .*stage sample"):
+        _inputs.architectures(Params.load(workspace.params), workspace)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "{}", '{"name": "digits"}'])
+def test_a_description_of_no_dataset_is_named(workspace: Paths, content: str):
+    workspace.dataset.write_text(content)
+    with pytest.raises(CorruptFileError, match=r"dataset\.json is damaged"):
+        _inputs.space(Params.load(workspace.params), workspace)
+
+
+def test_a_search_without_candidates_is_damaged(workspace: Paths):
+    write_best(workspace, [])
+    with pytest.raises(CorruptFileError, match="no candidates"):
+        _inputs.best_architectures(Params.load(workspace.params), workspace)
