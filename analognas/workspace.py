@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,11 +93,13 @@ class Paths:
         """Remove what killed writers left behind.
 
         Raises:
-            WorkspaceError: if the data folder cannot be written.
+            WorkspaceError: if a folder cannot be written.
         """
         try:
             self.data.mkdir(exist_ok=True)
             for folder in (self.root, self.data, self.data / "metrics", self.data / "plots"):
+                if folder.exists() and not os.access(folder, os.W_OK):
+                    raise WorkspaceError(f"Cannot write {folder}: make the folder writable.")
                 remove_leftovers(folder)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()

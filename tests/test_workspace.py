@@ -28,3 +28,15 @@ def test_an_unusable_data_folder_is_named(tmp_path: Path):
     (tmp_path / "data").write_text("no folder")
     with pytest.raises(WorkspaceError, match=r"Cannot write .*data"):
         Paths(tmp_path).clean()
+
+
+@pytest.mark.parametrize("folder", ["data", "data/metrics"])
+def test_a_read_only_folder_is_named_before_anything_is_written(
+    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+):
+    read_only = tmp_path / folder
+    read_only.mkdir(parents=True)
+    # Root may write wherever the file system lets her, so the file system is asked.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != read_only)
+    with pytest.raises(WorkspaceError, match=f"Cannot write {read_only}: make the folder writable"):
+        Paths(tmp_path).clean()

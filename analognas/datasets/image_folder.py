@@ -90,6 +90,8 @@ def load(options: Options) -> Dataset:
 
 def _scan(root: Path) -> _Tree:
     """Return the images under ``root``, sorted by part, class and path."""
+    if root.is_file():
+        raise DatasetError(f"{root} is a file; unpack it and give the folder with --path DIR.")
     if not root.is_dir():
         raise DatasetError(f"There is no folder {root}; give the folder of your images with --path DIR.")
     folders = _part_folders(root) or {"all": root}

@@ -244,3 +244,9 @@ def test_options_out_of_range(tmp_path, options, message):
 def test_more_than_fits_into_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(image_folder, "MAX_BYTES", 1000)
     fails(fill(tmp_path / "set"), "20 images of 8x8 pixels would take .* set a smaller dataset.image_size")
+
+
+def test_an_archive_is_to_be_unpacked_first(tmp_path):
+    (tmp_path / "images.tar.gz").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"images\.tar\.gz is a file; unpack it"):
+        load("image-folder", path=str(tmp_path / "images.tar.gz"))
