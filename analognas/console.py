@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from analognas.stages import STAGES
 from analognas.workers import workers
@@ -62,8 +63,9 @@ class PipelineProgress:
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
-            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+            _detail(),
             console=self._console,
+            expand=True,
             transient=True,
         )
         self._task: TaskID = self._bar.add_task("starting", total=1.0, left="", detail="")
@@ -130,8 +132,9 @@ class StageProgress:
             BarColumn(bar_width=24),
             TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+            _detail(),
             console=self._console,
+            expand=True,
         )
         self._task: TaskID | None = None
 
@@ -156,6 +159,16 @@ class StageProgress:
         elif self._visible and done and detail != self._said:
             self._said = detail
             print(f"{self._stage} {count}: {detail}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _detail() -> TextColumn:
+    """Return the column that gives way where the terminal is narrow."""
+    return TextColumn(
+        "{task.fields[detail]}",
+        style="dim",
+        markup=False,
+        table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+    )
 
 
 def _number(value: float) -> str:

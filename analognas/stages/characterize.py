@@ -135,7 +135,8 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     todo = pending(params, paths)
     processes = 1 if params.run.runner == "serial" else workers.workers(params.run.workers)
     todo.sort(key=lambda job: -job.cost)
-    progress(0, len(todo), f"{len(todo)} architectures to characterize")
+    if todo:
+        progress(0, len(todo), f"{len(todo)} architectures to characterize")
     for done, (index, result) in enumerate(workers.each(measure, todo, processes), start=1):
         store(todo[index], result, paths)
         progress(done, len(todo), describe(result))
