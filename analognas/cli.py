@@ -23,11 +23,15 @@ class _Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line."""
         try:
-            return super().main(*args, **kwargs)
+            # Not standalone: there click would say "Aborted!" and nothing more.
+            return super().main(*args, **kwargs | {"standalone_mode": False})
         except AnalogNASError as error:
             click.echo(f"analognas: {error}", err=True)
             sys.exit(error.exit_code)
-        except KeyboardInterrupt:
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except (KeyboardInterrupt, click.Abort):
             click.echo("analognas: interrupted; what was finished is kept, run again to go on.", err=True)
             sys.exit(1)
 

@@ -114,3 +114,21 @@ def test_the_report_shows_winner_and_baseline(finished: Paths, monkeypatch: pyte
     found = json.loads(call("report", "--json").stdout)
     assert found["winner"]["params"] <= 3_000
     assert found["baseline"]["acc_1d"] >= 0
+
+
+def test_an_interrupted_run_says_what_becomes_of_it(inside: Paths, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("analognas.stages.run_stage", interrupt)
+    result = call("stage", "sample")
+    assert result.exit_code == 1
+    assert result.stderr.strip() == "analognas: interrupted; what was finished is kept, run again to go on."
+
+
+@pytest.mark.parametrize("arguments", [("frobnicate",), ("run", "--nope"), ("stage",)])
+def test_what_is_no_command_is_bad_input(inside: Paths, arguments: tuple[str, ...]):
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+    assert "Traceback" not in result.stderr
