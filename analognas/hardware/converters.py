@@ -139,25 +139,31 @@ def to_output(z: Tensor, converters: Converters, factors: tuple[float, float], g
     return None if passes is None or bool(passes.all()) else passes
 
 
-def to_next(z: Tensor, converters: Converters, scale: Tensor, shift: Tensor, rectified: bool) -> None:
-    """Turn sums of products (N, C, H, W) into the input of the next layer, in place: output, scale, shift, ReLU.
+def to_next(
+    z: Tensor, converters: Converters, scale: Tensor, shift: Tensor, before: Tensor | None, rectified: bool
+) -> None:
+    """Turn sums of products (N, C, H, W) into the input of the next layer, in place: output, scale, shift, sum, ReLU.
 
     Args:
         z: the sums (dense).
         converters: of the tile.
         scale: what each output is multiplied with (C,), all factors of the tile included.
         shift: what is added then (C,).
+        before: what is added then, of the shape of ``z`` (dense).
         rectified: whether negative values become 0.
     """
     if fast(z):
         drawn = keys() if converters.noise > 0 else (np.uint32(1), np.uint32(0), np.uint32(0))
         numbers = _f4(converters.noise, converters.out_step, converters.out_bound)
         pixels = _last(z).reshape(-1, z.shape[1])
+        added = np.empty((0, 0), np.float32) if before is None else _last(before).reshape(-1, z.shape[1])
         least = np.float32(0.0 if rectified else -math.inf)
-        kernels.to_next(pixels, *numbers, scale.detach().numpy(), shift.detach().numpy(), least, drawn)
+        kernels.to_next(pixels, *numbers, scale.detach().numpy(), shift.detach().numpy(), added, least, drawn)
         return
     to_output(z, replace(converters, out_scale=1.0), (1.0, 1.0), gradients=False)
     z.mul_(scale.view(1, -1, 1, 1)).add_(shift.view(1, -1, 1, 1))
+    if before is not None:
+        z.add_(before)
     if rectified:
         z.relu_()
 

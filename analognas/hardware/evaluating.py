@@ -1,11 +1,13 @@
 """A converted network for many evaluation passes: what follows an analog convolution is done in the same pass.
 
-In evaluation batch-norm is a scale and a shift per channel, so it, and a ReLU after it, can be joined with the
-converter of the convolution before it. Which layers follow which is read off the network with ``torch.fx``.
+In evaluation batch-norm is a scale and a shift per channel, so it, the sum with a shortcut and a ReLU after it can be
+joined with the converter of the convolution before it. Which layers follow which is read off the network with
+``torch.fx``.
 """
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import torch
@@ -14,9 +16,11 @@ from torch import Tensor, fx, nn
 from torch.nn.functional import conv2d, relu
 
 from analognas.hardware import converters as conv
-from analognas.hardware.layers import FastConvolution, single_tile, tile_converters, whole_window
+from analognas.hardware.layers import FastConvolution, bias_of, tile_converters, uncovered
+from analognas.hardware.mvm import kernels_of
 
 _RELUS = (torch.relu, relu, torch.relu_)
+_SUMS = (operator.add, torch.add, operator.iadd)
 
 
 def for_evaluation(model: nn.Module) -> nn.Module:
@@ -38,22 +42,28 @@ def for_evaluation(model: nn.Module) -> nn.Module:
     joined: dict[str, nn.Module] = {}
     for node in list(graph.nodes):
         layer = modules.get(str(node.target)) if node.op == "call_module" else None
-        if type(layer) is not FastConvolution or single_tile(layer.analog_module) is None:
+        if type(layer) is not FastConvolution or uncovered(layer.analog_module) is not None:
             continue
         norm = _only_user(node)
         batch_norm = modules.get(str(norm.target)) if norm is not None and norm.op == "call_module" else None
         if norm is None or type(batch_norm) is not nn.BatchNorm2d or batch_norm.running_var is None:
             continue
-        last = norm
+        replaced, others = [node, norm], []
         after = _only_user(norm)
-        if after is not None and _is_relu(after, modules):
-            last = after
+        other = None if after is None else _summand(after, norm)
+        if after is not None and other is not None:
+            replaced.append(after)
+            others.append(other)
+            after = _only_user(after)
+        rectified = after is not None and _is_relu(after, modules)
+        if after is not None and rectified:
+            replaced.append(after)
         name = f"joined_{len(joined)}"
-        joined[name] = _Joined(layer, batch_norm, rectified=last is not norm)
-        with graph.inserting_before(node):
-            new = graph.call_module(name, args=node.args, kwargs=node.kwargs)
-        last.replace_all_uses_with(new)
-        for old in (last, norm, node) if last is not norm else (norm, node):
+        joined[name] = _Joined(layer, batch_norm, rectified)
+        with graph.inserting_before(replaced[-1]):
+            new = graph.call_module(name, args=(*node.args, *others), kwargs=node.kwargs)
+        replaced[-1].replace_all_uses_with(new)
+        for old in reversed(replaced):
             graph.erase_node(old)
     if not joined:
         return model
@@ -68,7 +78,7 @@ class _Tracer(fx.Tracer):
 
 
 class _Joined(nn.Module):
-    """An analog convolution with the batch-norm, and perhaps the ReLU, that follow it."""
+    """An analog convolution with the batch-norm, and perhaps the sum and the ReLU, that follow it."""
 
     def __init__(self, layer: FastConvolution, norm: nn.BatchNorm2d, rectified: bool) -> None:
         super().__init__()
@@ -76,44 +86,80 @@ class _Joined(nn.Module):
         self.parts = (layer, norm)
         self.rectified = rectified
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return what the layers would, one after the other."""
+    def forward(self, x_input: Tensor, other: Tensor | None = None) -> Tensor:
+        """Return what the layers would, one after the other; ``other`` is what is added to the batch-norm's output."""
         layer, norm = self.parts
-        tile = single_tile(layer.analog_module)
-        if tile is None or norm.training or torch.is_grad_enabled():
-            out: Tensor = norm(layer(x))
-            return relu(out) if self.rectified else out
-        window = whole_window(layer)
-        x = conv.dense(x)
-        converters = tile_converters(tile.rpu_config.forward)
-        lines = conv.to_input(x, tile.input_range, converters)
-        kernels = tile.tile.weight.view(-1, x.shape[1], *window.kernel)
-        out = conv.dense(conv2d(lines, kernels, None, window.stride, window.padding, window.dilation))
-        scale, shift = self._affine(tile, norm, converters.out_scale)
-        conv.to_next(out, converters, scale, shift, self.rectified)
-        return out
+        if norm.training or torch.is_grad_enabled() or x_input.dim() != 4 or uncovered(layer.analog_module):
+            return self._apart(x_input, other)
+        sums: list[Tensor] = []
+        columns = list(layer.columns())
+        factor, shift = self._affine()
+        for index, ((begin, end), window, column) in enumerate(columns):
+            last = index == len(columns) - 1
+            x = conv.dense(x_input if end - begin == layer.in_channels else x_input[:, begin:end])
+            start = 0
+            for place, tile in enumerate(column):
+                outputs = slice(start, start + len(tile.tile.weight))
+                start = outputs.stop
+                converters = tile_converters(tile.rpu_config.forward)
+                lines = conv.to_input(x, tile.input_range, converters)
+                kernels = kernels_of(tile.tile.weight, window, x.shape[1])
+                out = conv.dense(conv2d(lines, kernels, None, window.stride, window.padding, window.dilation))
+                # What this tile's output is added to: the tiles before it, or the other term of the sum.
+                before = sums[place] if index else None if other is None else other[:, outputs]
+                if before is not None and before.shape != out.shape:  # a term for all images or pixels alike
+                    return self._apart(x_input, other)
+                before = None if before is None else conv.dense(before)
+                offset = torch.zeros_like(shift[outputs]) if index else shift[outputs]
+                scale = self._scale(tile, converters.out_scale) * factor[outputs]
+                conv.to_next(out, converters, scale, offset, before, self.rectified and last)
+                sums[place : place + 1] = [out]
+        return sums[0] if len(sums) == 1 else torch.cat(sums, 1)
 
-    @staticmethod
-    def _affine(tile: Any, norm: nn.BatchNorm2d, scale: float) -> tuple[Tensor, Tensor]:
-        """Return all that is multiplied with the converter's output, and added to it, per channel."""
+    def _apart(self, x: Tensor, other: Tensor | None) -> Tensor:
+        layer, norm = self.parts
+        out: Tensor = norm(layer(x))
+        if other is not None:
+            out = out + other
+        return relu(out) if self.rectified else out
+
+    def _affine(self) -> tuple[Tensor, Tensor]:
+        """Return what batch-norm multiplies with and what bias and batch-norm add, per channel."""
+        layer, norm = self.parts
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        own = torch.full_like(norm.running_mean, scale)
+        bias = bias_of(layer.analog_module)
+        factor = torch.rsqrt(norm.running_var + norm.eps)
+        if norm.affine:
+            factor = factor * norm.weight
+        shift = (-norm.running_mean if bias is None else bias - norm.running_mean) * factor
+        return factor, shift + norm.bias if norm.affine else shift
+
+    @staticmethod
+    def _scale(tile: Any, scale: float) -> Tensor:
+        """Return all that is multiplied with the output of a tile's converter, per channel or (1,)."""
+        own = torch.full_like(tile.tile.weight[:, 0], scale)
         for factor in (tile.input_range, tile.mapping_scales, tile.out_scaling_alpha):
             if factor is not None:
                 own *= factor
         if tile.rpu_config.drift_compensation is not None:
             own *= tile.alpha
-        shift = torch.zeros_like(own) if not tile.digital_bias else tile.bias
-        factor = torch.rsqrt(norm.running_var + norm.eps)
-        if norm.affine:
-            factor = factor * norm.weight
-        offset = (shift - norm.running_mean) * factor
-        return own * factor, offset + norm.bias if norm.affine else offset
+        return own
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:
     return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _summand(node: fx.Node, norm: fx.Node) -> fx.Node | None:
+    """Return the other term if the node is a sum with ``norm``, None otherwise."""
+    is_sum = (node.op == "call_function" and node.target in _SUMS) or (
+        node.op == "call_method" and node.target in ("add", "add_")
+    )
+    if not is_sum or len(node.args) != 2 or node.kwargs:
+        return None
+    others = [term for term in node.args if term is not norm]
+    return others[0] if len(others) == 1 and isinstance(others[0], fx.Node) else None
 
 
 def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:

@@ -8,9 +8,9 @@ used because it needs no compiler on the user's machine.
 Arrays are flat views of dense memory; where a position matters, the layout is given as strides. The same steps
 as tensor operations, for other devices and types, are in ``analognas.hardware.tensor_ops``.
 
-The noise is counter-based: element i of a call is a function of i and three keys alone (two rounds of a 32-bit
-integer hash give two uniform numbers, Box and Muller's transform two normal ones), so elements are independent
-of each other, calls with keys drawn at random are too, and the order of computation does not matter.
+The noise is counter-based: element i of a call is a function of i and three keys alone (a 32-bit integer hash gives
+a radius and an angle, Box and Muller's transform makes two normal numbers of them), so elements are independent of each
+other, calls with keys drawn at random are too, and the order of computation does not matter.
 """
 
 # numba ships no types
@@ -35,8 +35,13 @@ _f4, _i4, _u4 = np.float32, np.int32, np.uint32
 _BLOCK = 1024
 _HALF = _BLOCK // 2
 
-_PI = _f4(math.pi)
 _LN2 = _f4(math.log(2))
+_HALF_ANGLE = _f4(math.pi * 2.0**-32)
+# log(1 + y) = y - y^2 / 2 + y^3 p(y) for 1 + y within [sqrt(1/2), sqrt(2)); sin(h) / h and cos(h) in h^2 for h within
+# [-pi/2, pi/2]: least squares on Chebyshev points of these intervals.
+_LOG = (_f4(0.33330885), _f4(-0.24957886), _f4(0.20221645), _f4(-0.18256676), _f4(0.12644587))
+_SIN = (_f4(0.99999923), _f4(-0.16665679), _f4(0.0083132247), _f4(-0.00018523449))
+_COS = (_f4(0.99999326), _f4(-0.49991211), _f4(0.041487381), _f4(-0.0012711104))
 # Divisions by zero give infinities as in torch. Sums may be reordered, products and sums joined: within float32
 # rounding, and the same on the same kind of processor.
 _SUMS = {"reassoc", "contract"}
@@ -55,10 +60,10 @@ def _loop(fastmath: Any = False) -> Any:
 
 
 @njit(inline="always")
-def _hash(x: Any) -> Any:
-    """32-bit integer hash "lowbias32" (C. Wellons, hash-prospector): a bijection with little bias."""
+def _hash(x: Any, key: Any) -> Any:
+    """32-bit integer hash "lowbias32" (C. Wellons, hash-prospector), a bijection with little bias; keyed half-way."""
     x = _u4(x ^ _u4(x >> _u4(16)))
-    x = _u4(x * _u4(0x7FEB352D))
+    x = _u4(_u4(x * _u4(0x7FEB352D)) + key)
     x = _u4(x ^ _u4(x >> _u4(15)))
     x = _u4(x * _u4(0x846CA68B))
     return _u4(x ^ _u4(x >> _u4(16)))
@@ -68,34 +73,25 @@ def _hash(x: Any) -> Any:
 def _normal_pair(index: Any, key0: Any, key1: Any, key2: Any) -> Any:
     """Two independent standard normal numbers (Box and Muller, Annals of Mathematical Statistics 29, 1958).
 
-    Logarithm and sine are polynomials (Cephes' logf; Taylor series on half the angle) with relative errors below
-    1e-6: library calls would not be vectorised.
+    Of the hash's 32 bits, 20 are the radius (up to 5.4) and 12 the angle, so a pair is one of 2^32 points.
+    Logarithm, sine and cosine (of half the angle) are polynomials through Chebyshev points with errors below 1e-5:
+    library calls would not be vectorised.
     """
-    first = _hash(_u4(_u4(_u4(index) * key0) + key1))
-    second = _hash(_u4(first + key2))
-    uniform = _f4((_f4(_i4(first >> _u4(8))) + _f4(1.0)) * _f4(2.0**-24))  # in (0, 1]
-    bits = uniform.view(np.int32)
-    exponent = _i4(_i4(bits - _i4(0x3F3504F3)) >> _i4(23))
-    y = _i4(bits - _i4(exponent << _i4(23))).view(np.float32) - _f4(1.0)
-    square = y * y
-    p = _f4(7.0376836292e-2)
-    p = p * y + _f4(-1.1514610310e-1)
-    p = p * y + _f4(1.1676998740e-1)
-    p = p * y + _f4(-1.2420140846e-1)
-    p = p * y + _f4(1.4249322787e-1)
-    p = p * y + _f4(-1.6668057665e-1)
-    p = p * y + _f4(2.0000714765e-1)
-    p = p * y + _f4(-2.4999993993e-1)
-    p = p * y + _f4(3.3333331174e-1)
-    logarithm = y + (p * y * square - _f4(0.5) * square) + _f4(exponent) * _LN2
+    bits = _hash(_u4(_u4(_u4(index) * key0) + key1), key2)
+    uniform = np.float32((_f4(_i4(bits >> _u4(12))) + _f4(0.5)) * _f4(2.0**-20))  # in (0, 1)
+    # 2^exponent * (1 + y) with 1 + y within [sqrt(1/2), sqrt(2))
+    float_bits = uniform.view(np.int32)
+    exponent = _i4(_i4(float_bits - _i4(0x3F3504F3)) >> _i4(23))
+    y = np.int32(float_bits - _i4(exponent << _i4(23))).view(np.float32) - _f4(1.0)
+    p = _LOG[0] + y * (_LOG[1] + y * (_LOG[2] + y * (_LOG[3] + y * _LOG[4])))
+    logarithm = y + y * y * (p * y - _f4(0.5)) + _f4(exponent) * _LN2
     radius = np.sqrt(_f4(-2.0) * logarithm)
-    half = _f4(_i4(second)) * _f4(2.0**-32) * _PI  # half the angle, in [-pi/2, pi/2)
+    half = _f4(_i4(_u4(bits << _u4(20)))) * _HALF_ANGLE  # in [-pi/2, pi/2)
     h2 = half * half
-    s = _f4(-1.98412698e-4) + h2 * _f4(2.7557319e-6)
-    s = half * (_f4(1) + h2 * (_f4(-1.6666667e-1) + h2 * (_f4(8.3333333e-3) + h2 * s)))
-    c = _f4(-1.38888889e-3) + h2 * (_f4(2.48015873e-5) + h2 * _f4(-2.7557319e-7))
-    c = _f4(1) + h2 * (_f4(-0.5) + h2 * (_f4(4.1666667e-2) + h2 * c))
-    return radius * (c * c - s * s), radius * (_f4(2) * s * c)
+    s = half * (_SIN[0] + h2 * (_SIN[1] + h2 * (_SIN[2] + h2 * _SIN[3])))
+    c = _COS[0] + h2 * (_COS[1] + h2 * (_COS[2] + h2 * _COS[3]))
+    doubled = _f4(2) * (radius * s)
+    return radius - doubled * s, doubled * c
 
 
 @_loop({"contract"})
@@ -169,31 +165,45 @@ def to_output(
 
 
 @_loop({"contract"})
-def to_next(z: Array, noise: Any, step: Any, bound: Any, scale: Array, shift: Array, least: Any, keys: Any) -> None:
+def to_next(
+    z: Array, noise: Any, step: Any, bound: Any, scale: Array, shift: Array, before: Array, least: Any, keys: Any
+) -> None:
     """Analog-to-digital converter and what follows it, in place on ``z`` (pixels, channels).
 
-    As ``to_output`` without gradients; then ``value * scale + shift`` per channel (n,), and at least ``least``.
+    As ``to_output`` without gradients; then ``value * scale + shift`` per channel (n,), plus ``before`` (as many
+    values as ``z``, or none), and at least ``least``.
     """
     channels = z.shape[1]
-    flat = z.reshape(-1)
+    flat, added = z.reshape(-1), before.reshape(-1)
     key0, key1, key2 = keys
     block = channels * max(1, _BLOCK // channels)  # whole pixels
     half = (block + 1) // 2
     drawn = np.zeros(2 * half, np.float32)
     scales, shifts = np.empty(block, np.float32), np.empty(block, np.float32)
-    for j in range(block):
-        scales[j], shifts[j] = scale[j % channels], shift[j % channels]
+    unit = step if step != 0 else _f4(1.0)
+    for j in range(block):  # the step's factor is joined with the scale
+        scales[j], shifts[j] = scale[j % channels] * unit, shift[j % channels]
+    per_unit, limit = _f4(1.0) / unit, bound / unit
     for number in range((flat.size + block - 1) // block):
         start = number * block
         if noise > 0:
             for j in range(half):
                 drawn[j], drawn[half + j] = _normal_pair(number * half + j, key0, key1, key2)
         part = flat[start : start + block]
-        for j in range(part.size):
-            value = part[j] + noise * drawn[j]
-            if step != 0:
-                value = np.rint(value / step) * step
-            part[j] = max(min(max(value, -bound), bound) * scales[j] + shifts[j], least)
+        if step != 0:
+            for j in range(part.size):
+                part[j] = np.rint((part[j] + noise * drawn[j]) * per_unit)
+        elif noise > 0:
+            for j in range(part.size):
+                part[j] += noise * drawn[j]
+        if added.size:
+            other = added[start : start + block]
+            for j in range(part.size):
+                value = min(max(part[j], -limit), limit) * scales[j] + shifts[j] + other[j]
+                part[j] = max(value, least)
+        else:
+            for j in range(part.size):
+                part[j] = max(min(max(part[j], -limit), limit) * scales[j] + shifts[j], least)
 
 
 @_loop(_SUMS)

@@ -32,18 +32,23 @@ class FastConvolution(AnalogConv2d):  # type: ignore[misc]
         """Return the noisy convolution (N, out_channels, H', W') of ``x_input`` (N, in_channels, H, W)."""
         if x_input.dim() != 4 or uncovered(self.analog_module):
             return super().forward(x_input)  # type: ignore[no-any-return]
-        taps = self.kernel_size[0] * self.kernel_size[1]
         total: Tensor | None = None
-        for (first, last), column in _grid(self.analog_module):
-            # The channels that this tile has rows of: a split may fall inside a channel.
-            begin, end = first // taps, -(-last // taps)
-            window = _window(
-                self.kernel_size, self.stride, self.padding, self.dilation, (first - begin * taps, last - begin * taps)
-            )
+        for (begin, end), window, column in self.columns():
             x = x_input if end - begin == self.in_channels else x_input[:, begin:end]
             total = _add(total, [_tile_output(tile, x, window) for tile in column])
         assert total is not None
         return _with_bias(self.analog_module, total)
+
+    def columns(self) -> Iterator[tuple[tuple[int, int], Window, list[Any]]]:
+        """Yield channels (first, one after the last) with the tiles side by side that have rows of them.
+
+        The windows are of these channels. A split may fall inside a channel, which then comes twice.
+        """
+        taps = self.kernel_size[0] * self.kernel_size[1]
+        for (first, last), column in _grid(self.analog_module):
+            begin, end = first // taps, -(-last // taps)
+            rows = (first - begin * taps, last - begin * taps)
+            yield (begin, end), _window(self.kernel_size, self.stride, self.padding, self.dilation, rows), column
 
 
 class FastLinear(AnalogLinear):  # type: ignore[misc]
@@ -144,16 +149,6 @@ def _uncovered_io(
     return next((name for name, is_set in settings.items() if is_set), None)
 
 
-def single_tile(module: Any) -> Any:
-    """Return the tile of a layer that has just one, if the fast layers compute it; None otherwise."""
-    return None if isinstance(module, TileModuleArray) or uncovered_tile(module) else module
-
-
-def whole_window(layer: FastConvolution) -> Window:
-    """Return the window of a layer on one tile."""
-    return _window(layer.kernel_size, layer.stride, layer.padding, layer.dilation, (0, layer.in_features))
-
-
 def tile_converters(io: Any) -> Converters:
     """Return the converters of aihwkit's ``IOParameters``."""
     if _is_ideal(io):
@@ -181,8 +176,13 @@ def _add(total: Tensor | None, parts: list[Tensor]) -> Tensor:
     return out if total is None else total + out
 
 
+def bias_of(module: Any) -> Any:
+    """Return the digital bias of a layer (out,), None if it has none."""
+    return module.bias if isinstance(module, TileModuleArray) or module.digital_bias else None
+
+
 def _with_bias(module: Any, out: Tensor) -> Tensor:
-    bias = module.bias if isinstance(module, TileModuleArray) or module.digital_bias else None
+    bias = bias_of(module)
     return out if bias is None else out + _view(bias, out)
 
 

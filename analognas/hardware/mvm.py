@@ -68,7 +68,7 @@ class _Product(torch.autograd.Function):
         if window is None:
             out = lines @ matrix.T
         else:
-            matrix = _kernels(matrix, window, x.shape[1])
+            matrix = kernels_of(matrix, window, x.shape[1])
             out = conv.dense(conv2d(lines, matrix, None, window.stride, window.padding, window.dilation))
         if scale is None:
             factors = (1.0, alpha)
@@ -115,7 +115,7 @@ class _Product(torch.autograd.Function):
         return d_x, d_weight, d_range, None, None, None, None, None, None
 
 
-def _kernels(weight: Tensor, window: Window, channels: int) -> Tensor:
+def kernels_of(weight: Tensor, window: Window, channels: int) -> Tensor:
     """Return the weights (O, rows) as kernels (O, C, kh, kw); rows that are not on the tile are zero."""
     first, last = window.rows
     whole = channels * window.kernel[0] * window.kernel[1]

@@ -44,7 +44,7 @@ def silent(config: Any) -> None:
 
 def no_bounds(config: Any) -> None:
     """Steps so fine that rounding on the other side of one is no difference."""
-    config.forward.out_res = 1e-6
+    config.forward.inp_res = config.forward.out_res = 1e-6
 
 
 def learned(config: Any) -> None:
@@ -102,6 +102,33 @@ def test_what_follows_is_joined_only_where_nothing_else_needs_it(network: Maker)
     called = [str(node.target) for node in form.graph.nodes if node.op == "call_module"]
     assert called == ["joined_0", "joined_1", "shared", "after", "alone", "head"]
     assert [form.joined_0.rectified, form.joined_1.rectified] == [True, True]
+
+
+def test_a_shortcut_is_added_in_the_same_pass(network: Maker) -> None:
+    """Also where both terms are convolutions, and where they are not of one shape."""
+
+    class Shortcuts(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.way, self.way_norm = nn.Conv2d(3, 7, 1), nn.BatchNorm2d(7)
+            self.line, self.line_norm = nn.Conv2d(7, 7, 1), nn.BatchNorm2d(7)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = torch.relu(self.norm(self.first(x)) + self.way_norm(self.way(x)))
+            x = (x + self.after(self.shared(x))).relu()
+            x = torch.relu(x.mean((2, 3), keepdim=True) + self.line_norm(self.line(x)))
+            out: Tensor = self.head(self.alone(x).flatten(1))
+            return out
+
+    for tile_size in (256, 20):
+        model = network(Shortcuts(), silent, no_bounds, tile_size=tile_size)
+        form = for_evaluation(model)
+        called = [str(node.target) for node in form.graph.nodes if node.op != "placeholder"]
+        assert called == ["joined_1", "joined_0", "joined_2", "mean", "joined_3", "alone", "flatten", "head", "output"]
+        x = torch.randn(5, 3, 8, 8)
+        with torch.no_grad():
+            expected, found = model(x), form(x)
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
 
 def test_the_noise_is_that_of_the_network(network: Maker) -> None:
