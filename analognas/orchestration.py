@@ -181,7 +181,7 @@ def session(workspace: str | Path = ".") -> Iterator[Session]:
         WorkspaceError: if another run works there.
     """
     paths = Paths.find(Path(workspace))
-    with _alone(paths):
+    with alone(paths):
         here = _prepared.get()
         by_itself = here is None or here.paths != paths
         if here is None or by_itself:
@@ -258,7 +258,7 @@ def run_pipeline(
     os.environ.setdefault("OMP_NUM_THREADS", str(params.base.threads))
     here = Session(paths, params, freshness or Freshness.of(paths, params), progress)
     if not any(here.freshness.stale.values()):  # `dvc repro` ran everything: there is only something to log
-        with _alone(paths):
+        with alone(paths):
             here.skipped += STAGES
             here.sync()
         return here.report
@@ -369,7 +369,12 @@ def _reachable(url: str) -> None:
 
 
 @contextlib.contextmanager
-def _alone(paths: Paths) -> Iterator[None]:
+def alone(paths: Paths) -> Iterator[None]:
+    """Hold the lock of a workspace.
+
+    Raises:
+        WorkspaceError: if another run holds it.
+    """
     path = tracking.private_folder(paths) / "run.lock"
     try:
         file = path.open("w")

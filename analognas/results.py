@@ -110,8 +110,8 @@ def table(rows: Iterable[Mapping[str, Any]], times: Iterable[float]) -> pd.DataF
     import pandas as pd
 
     measured = measured_columns(times)
-    text = ("id", "space", "dataset", "hardware", "protocol", "role", "genes", "status", "reason")
-    whole = ("params", "tiles", "repeats")
+    text = ("id", "space", "dataset", "hardware", "protocol", "role", "decision", "genes", "status", "reason")
+    whole = ("round", "params", "tiles", "repeats")
     frame = pd.DataFrame(list(rows), columns=[*text, *whole, *measured])
     types = dict.fromkeys(text, "str") | dict.fromkeys(whole, "int64")
     return frame.astype(types | dict.fromkeys(measured, "float64"))

@@ -77,8 +77,10 @@ def test_the_store_can_be_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_the_table_has_fixed_columns_and_keeps_failures():
     times = (1.0, 86400.0, 2592000.0)
-    row = dict.fromkeys(("id", "space", "dataset", "hardware", "protocol", "role", "genes", "status", "reason"), "x")
-    row |= {"params": 10, "tiles": 2, "repeats": 5, "accuracy": [[1, 2]]}
+    row = dict.fromkeys(
+        ("id", "space", "dataset", "hardware", "protocol", "role", "decision", "genes", "status", "reason"), "x"
+    )
+    row |= {"round": 0, "params": 10, "tiles": 2, "repeats": 5, "accuracy": [[1, 2]]}
     good = row | dict.fromkeys(measured_columns(times), 50)
     frame = table([good, row | {"status": "diverged"}], times)
     assert list(frame.columns[-3:]) == ["avm", "avm_std", "avm_sem"]

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError, MismatchError, SpaceError
 from analognas.files import digest, read_json, read_object, read_parquet
+from analognas.rounds import read_rounds, read_sentinel
 from analognas.search_spaces import ConfigSpace
 from analognas.stages import PROTOCOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     import pandas as pd
 
     from analognas.datasets import Dataset
@@ -54,34 +52,57 @@ def space_of(params: Params, dataset: dict[str, Any]) -> ConfigSpace:
     return built
 
 
-def architectures(params: Params, paths: Paths) -> list[Architecture]:
-    """Return the sampled architectures and those of all rounds, without repetition.
+@dataclass(frozen=True)
+class Listed:
+    """An architecture that is characterized, and what for.
+
+    ``role`` is ``sample``, ``round`` or ``sentinel``; ``round`` its number (0 for the others); ``decision`` that of
+    the round (``accepted`` for the sample).
+    """
+
+    architecture: Architecture
+    role: str = "sample"
+    round: int = 0
+    decision: str = "accepted"
+
+
+def listed(params: Params, paths: Paths) -> list[Listed]:
+    """Return the sampled architectures, those of all rounds and the sentinel set, without repetition.
+
+    What is in the sentinel set is nothing else; otherwise the sample comes first, then the rounds in order, an
+    accepted one before others.
 
     Raises:
         CorruptFileError: if a file is damaged.
     """
     here = space(params, paths)
-    found: dict[str, Architecture] = {}
-
-    def add(path: Path, genes: Iterable[Any], remedy: str) -> None:
-        try:
-            for one in genes:
-                architecture = here.architecture(one)
-                found.setdefault(architecture.id, architecture)
-        except (KeyError, TypeError, ValueError, AttributeError, SpaceError) as error:
-            what = f"{type(error).__name__}: {error}" if not isinstance(error, SpaceError) else str(error).rstrip(".")
-            raise CorruptFileError(f"{path} holds no architectures of this space ({what}): {remedy}.") from None
-
     sampled = "run `analognas stage sample`"
     frame = read_parquet(paths.architectures, remedy=sampled)
-    add(paths.architectures, (json.loads(text) for text in frame.get("genes", [""])), sampled)
-    for path in sorted(paths.rounds.glob("[0-9][0-9][0-9].json")):
-        remedy = "restore it from git"
-        listed = read_object(path, remedy=remedy).get("architectures")
-        if not isinstance(listed, list):
-            raise CorruptFileError(f"{path} is no round (no list of architectures): {remedy}.")
-        add(path, (entry["genes"] for entry in listed), remedy)
+    try:
+        sample = [here.architecture(json.loads(text)) for text in frame.get("genes", [""])]
+    except (KeyError, TypeError, ValueError, AttributeError, SpaceError) as error:
+        what = f"{type(error).__name__}: {error}" if not isinstance(error, SpaceError) else str(error).rstrip(".")
+        raise CorruptFileError(
+            f"{paths.architectures} holds no architectures of this space ({what}): {sampled}."
+        ) from None
+    found = {one.id: Listed(one) for one in sample}
+    for added in read_rounds(paths, here):
+        for entry in added.entries:
+            known = found.get(entry.architecture.id)
+            if known is None or (known.decision != "accepted" and added.decision == "accepted"):
+                found[entry.architecture.id] = Listed(entry.architecture, "round", added.number, added.decision)
+    for one in read_sentinel(paths, here):
+        found[one.id] = Listed(one, "sentinel")
     return list(found.values())
+
+
+def architectures(params: Params, paths: Paths) -> list[Architecture]:
+    """Return all architectures that are characterized; see ``listed``.
+
+    Raises:
+        CorruptFileError: if a file is damaged.
+    """
+    return [one.architecture for one in listed(params, paths)]
 
 
 def best_architectures(params: Params, paths: Paths) -> list[Architecture]:
@@ -174,3 +195,8 @@ def protocol_id(training: TrainingParams) -> str:
 def usable(results: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that were measured."""
     return results[results["status"] == "ok"]
+
+
+def learnable(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that an evaluator may learn from: sample and accepted rounds, not the sentinel set."""
+    return results[(results["role"] != "sentinel") & (results["decision"] == "accepted")].reset_index(drop=True)

@@ -161,9 +161,12 @@ def assemble(params: Params, paths: Paths) -> dict[str, Any]:
         "dataset": _inputs.dataset_id(paths),
         "hardware": _inputs.hardware_id(params.hardware),
         "protocol": _inputs.protocol_id(params.characterize),
-        "role": "sample",
     }
-    rows = [constant | results.get(job.key) for job in jobs(params, paths)]
+    roles = {
+        one.architecture.id: {"role": one.role, "round": one.round, "decision": one.decision}
+        for one in _inputs.listed(params, paths)
+    }
+    rows = [constant | roles[job.architecture.id] | results.get(job.key) for job in jobs(params, paths)]
     frame = table(rows, params.characterize.times)
     write_parquet(paths.surrogate, frame)
     good = _inputs.usable(frame)

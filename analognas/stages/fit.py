@@ -25,7 +25,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         InputError: if too few architectures were measured.
     """
     progress(0, 2, "fitting the evaluator")
-    results = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
+    results = _inputs.learnable(read_parquet(paths.surrogate, remedy="run `analognas stage characterize`"))
     by_id = {architecture.id: architecture for architecture in _inputs.architectures(params, paths)}
     try:
         architectures = [by_id[name] for name in results["id"]]
@@ -34,13 +34,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
             f"{paths.surrogate} holds architecture {error}, which is in neither the sample nor a round: "
             "run `analognas stage characterize`."
         ) from None
-    evaluator = XGBoostEvaluator(
-        method=params.fit.method,
-        folds=params.fit.folds,
-        bootstrap=params.fit.bootstrap,
-        tile_size=params.hardware.tile_size,
-        seed=derive_seed(params.base.seed, "fit"),
-    ).fit(architectures, results)
+    evaluator = unfitted(params, derive_seed(params.base.seed, "fit")).fit(architectures, results)
     progress(1, 2, "writing the evaluator")
     evaluator.save(paths.evaluator)
     report = dict(evaluator.report_)
@@ -48,3 +42,14 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     _plots.out_of_fold(paths, evaluator.out_of_fold_)
     progress(2, 2, "evaluator fitted")
     return report
+
+
+def unfitted(params: Params, seed: int) -> XGBoostEvaluator:
+    """Return the evaluator that the parameters describe, not fitted."""
+    return XGBoostEvaluator(
+        method=params.fit.method,
+        folds=params.fit.folds,
+        bootstrap=params.fit.bootstrap,
+        tile_size=params.hardware.tile_size,
+        seed=seed,
+    )

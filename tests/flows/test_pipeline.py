@@ -146,7 +146,7 @@ def test_an_error_of_a_stage_comes_through_and_what_ran_before_it_stays(flow: Fl
 
 
 def test_two_runs_of_one_workspace_do_not_mix(flow: Flow):
-    with orchestration._alone(flow.paths), pytest.raises(orchestration.WorkspaceError, match="Another run works in"):
+    with orchestration.alone(flow.paths), pytest.raises(orchestration.WorkspaceError, match="Another run works in"):
         flow.run()
     assert flow.called == []
 

@@ -1,0 +1,146 @@
+"""Rounds: architectures that were added to the sample, why, and what was decided about them.
+
+``data/rounds/NNN.json`` is small text in git, so every state of the surrogate data can be rebuilt from git and DVC
+alone. A round is *accepted*, *pending* or *rejected*: all are characterized, the evaluator learns from accepted ones
+only. ``data/rounds/sentinel.json`` is the sentinel set: drawn uniformly once, characterized, and never learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import CorruptFileError, SpaceError
+from analognas.files import read_object, write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from analognas.search_spaces import Architecture, ConfigSpace
+    from analognas.workspace import Paths
+
+DECISIONS = ("accepted", "pending", "rejected")
+_REMEDY = "restore it from git"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One architecture of a round: why it was picked, and what was predicted of it then (units as predictions)."""
+
+    architecture: Architecture
+    reason: str = ""
+    predicted: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round; ``purpose`` is what added it (``search`` or ``retrain``), ``record`` are the decision's figures."""
+
+    number: int
+    entries: tuple[Entry, ...]
+    reason: str
+    decision: str = "accepted"
+    purpose: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def decided(self, decision: str, reason: str, record: Mapping[str, Any]) -> Round:
+        """Return the round with a decision."""
+        return replace(self, decision=decision, reason=reason, record=record)
+
+
+def read_rounds(paths: Paths, space: ConfigSpace) -> list[Round]:
+    """Return all rounds in order.
+
+    Raises:
+        CorruptFileError: if a file is no round of this space.
+    """
+    return [_read(path, space) for path in sorted(paths.rounds.glob("[0-9][0-9][0-9].json"))]
+
+
+def next_number(paths: Paths) -> int:
+    """Return the number of the round that is added next."""
+    return max((int(path.stem) for path in paths.rounds.glob("[0-9][0-9][0-9].json")), default=0) + 1
+
+
+def write_round(paths: Paths, added: Round) -> Path:
+    """Write a round, whole or not at all, and return its file.
+
+    Raises:
+        WorkspaceError: if it cannot be written.
+    """
+    path = paths.rounds / f"{added.number:03d}.json"
+    content: dict[str, Any] = {
+        "round": added.number,
+        "purpose": added.purpose,
+        "decision": added.decision,
+        "reason": added.reason,
+        "record": dict(added.record),
+        "architectures": [
+            {
+                "id": entry.architecture.id,
+                "genes": dict(entry.architecture.genes),
+                "reason": entry.reason,
+                "predicted": dict(entry.predicted),
+            }
+            for entry in added.entries
+        ],
+    }
+    write_json(path, content)
+    return path
+
+
+def read_sentinel(paths: Paths, space: ConfigSpace) -> list[Architecture]:
+    """Return the sentinel set, empty if there is none yet.
+
+    Raises:
+        CorruptFileError: if the file is damaged or of another space.
+    """
+    path = _sentinel(paths)
+    if not path.exists():
+        return []
+    return [entry.architecture for entry in _entries(path, read_object(path, remedy=_REMEDY), space)]
+
+
+def write_sentinel(paths: Paths, architectures: Sequence[Architecture]) -> None:
+    """Write the sentinel set; it is drawn once and stays.
+
+    Raises:
+        WorkspaceError: if it cannot be written.
+    """
+    listed = [{"id": one.id, "genes": dict(one.genes)} for one in architectures]
+    write_json(_sentinel(paths), {"architectures": listed, "reason": "drawn uniformly, never learned from"})
+
+
+def _sentinel(paths: Paths) -> Path:
+    return paths.rounds / "sentinel.json"
+
+
+def _read(path: Path, space: ConfigSpace) -> Round:
+    content = read_object(path, remedy=_REMEDY)
+    entries = tuple(_entries(path, content, space))
+    decision = content.get("decision", "accepted")
+    if decision not in DECISIONS:
+        raise CorruptFileError(f"{path} has the decision {decision!r}, not {', '.join(DECISIONS)}: {_REMEDY}.")
+    return Round(
+        number=int(path.stem),
+        entries=entries,
+        reason=str(content.get("reason", "")),
+        decision=decision,
+        purpose=str(content.get("purpose", "")),
+        record=dict(content.get("record") or {}),
+    )
+
+
+def _entries(path: Path, content: Mapping[str, Any], space: ConfigSpace) -> Iterable[Entry]:
+    listed = content.get("architectures")
+    if not isinstance(listed, list):
+        raise CorruptFileError(f"{path} is no round (no list of architectures): {_REMEDY}.")
+    try:
+        return [
+            Entry(space.architecture(one["genes"]), str(one.get("reason", "")), dict(one.get("predicted") or {}))
+            for one in listed
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError, SpaceError) as error:
+        what = f"{type(error).__name__}: {error}" if not isinstance(error, SpaceError) else str(error).rstrip(".")
+        raise CorruptFileError(f"{path} holds no architectures of this space ({what}): {_REMEDY}.") from None
