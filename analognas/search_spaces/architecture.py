@@ -81,6 +81,17 @@ class Architecture:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @cached_property
+    def function_id(self) -> str:
+        """Return 16 hexadecimal digits that architectures share if their networks compute the same functions.
+
+        Where the family has no notion of that, it is the id.
+        """
+        function = self._family().function(self.genes)
+        if function is None:
+            return self.id
+        return hashlib.sha256(f"{self.space.name}\n{function}".encode()).hexdigest()[:16]
+
+    @cached_property
     def structure(self) -> Structure:
         """Return the layers of the network, their shapes and paths, without building it.
 

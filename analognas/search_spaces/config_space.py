@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,10 @@ class ConfigSpace:
             self._add(gene)
         if not isinstance(ranges, Mapping | None):
             raise SpaceError(f"ranges is {ranges!r}: give a mapping of hyperparameters to their ranges.")
+        optional = {gene.name: gene for gene in self.builder.optional()}
         for key, limits in (ranges or {}).items():
+            if key in optional and key not in self._hyperparameters:
+                self._add(optional[key])
             self._set_range(key, limits)
 
     @property
@@ -231,6 +234,18 @@ class ConfigSpace:
         hold ``n`` such architectures.
         """
         return sampling.sample(self, n, seed=seed, method=method, max_params=self.budget(max_params))
+
+    def enumerate(self, max_params: int | None = None) -> Iterator[Architecture]:
+        """Yield every architecture within the budget once, in the order of its genes; for small spaces."""
+        yield from sampling.everything(self, self.budget(max_params))
+
+    def neighbours(self, architecture: Architecture, max_params: int | None = None) -> list[Architecture]:
+        """Return all architectures within the budget that have one gene changed, to any other value.
+
+        Genes that become active take the values that give the fewest parameters. Raises SpaceError for an
+        architecture of another space.
+        """
+        return variation.neighbours(self, architecture, self.budget(max_params))
 
     def mutate(
         self,

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from analognas.search_spaces.structure import Structure
 
 # The families that ship with the library. Any other is named "module:Class".
-KNOWN = {"resnet": "analognas.search_spaces.resnet:ResNet"}
+KNOWN = {
+    "resnet": "analognas.search_spaces.resnet:ResNet",
+    "nasbench201": "analognas.search_spaces.nasbench201:NASBench201",
+}
 
 Shape = tuple[int, int, int]
 
@@ -40,6 +43,18 @@ class Family(ABC):
     @abstractmethod
     def hyperparameters(self, preset: str) -> tuple[Hyperparameter, ...]:
         """Return the genes and their default ranges; ``preset`` is "published" or "digits" (smaller)."""
+
+    def optional(self) -> tuple[Hyperparameter, ...]:
+        """Return genes that a space has only if it gives a range for them; none by default."""
+        return ()
+
+    def function(self, genes: Mapping[str, Gene]) -> str | None:
+        """Return a text that architectures share if their networks compute the same functions, None if unknown."""
+        return None
+
+    def descriptors(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> dict[str, float]:
+        """Return numbers that say more to an evaluator than the genes do; the same names for all architectures."""
+        return {}
 
     @abstractmethod
     def reads(self, name: str) -> bool:

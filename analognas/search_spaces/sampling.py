@@ -220,6 +220,25 @@ def _neighbours(space: ConfigSpace, architecture: Architecture) -> Iterator[Acti
             yield keep_active(space.hyperparameters, {**architecture.genes, gene.name: step})
 
 
+def everything(space: ConfigSpace, max_params: int | None) -> Iterator[Architecture]:
+    """Yield every architecture within the budget once, in the order of its genes."""
+    schema = space.hyperparameters
+
+    def extended(genes: ActiveGenes, place: int) -> Iterator[ActiveGenes]:
+        if place == len(schema):
+            yield genes
+        elif not schema[place].active(genes):
+            yield from extended(genes, place + 1)
+        else:
+            for value in schema[place].values:
+                yield from extended({**genes, schema[place].name: value}, place + 1)
+
+    for genes in extended({}, 0):
+        architecture = space.trusted(genes)
+        if max_params is None or architecture.params <= max_params:
+            yield architecture
+
+
 def size(space: ConfigSpace) -> int:
     """Return the number of architectures: the product over genes, summed where others depend on a gene."""
     schema = space.hyperparameters

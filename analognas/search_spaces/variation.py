@@ -107,6 +107,21 @@ def crossover(
     return min(a, b, key=lambda parent: parent.params)
 
 
+def neighbours(space: ConfigSpace, architecture: Architecture, max_params: int | None) -> list[Architecture]:
+    """Return all architectures that have one gene changed; see ``ConfigSpace.neighbours``."""
+    _refuse_stranger(space, architecture)
+    found: dict[str, Architecture] = {}
+    for gene in space.hyperparameters:
+        if gene.name not in architecture.genes:
+            continue
+        for value in _others(gene, architecture.genes[gene.name]):
+            genes = keep_active(space.hyperparameters, {**architecture.genes, gene.name: value})
+            changed = smallest(space, genes)
+            if max_params is None or changed.params <= max_params:
+                found.setdefault(changed.id, changed)
+    return list(found.values())
+
+
 def _others(gene: Hyperparameter, value: Gene) -> list[Gene]:
     return [other for other in gene.values if other != value]
 

@@ -1,0 +1,1 @@
+"""What a NAS-Bench-201 cell does, as numbers for an evaluator."""
