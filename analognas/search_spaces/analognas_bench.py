@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 import secrets
 from collections.abc import Sequence
@@ -202,7 +201,7 @@ def _keep(frame: pd.DataFrame, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         frame.to_parquet(temporary, index=False)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         import warnings
 

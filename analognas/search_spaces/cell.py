@@ -10,7 +10,6 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 #: The edges (from, to) in the order of the genes.
@@ -67,10 +66,10 @@ def canonical(cell: Cell) -> str:
         elif operation != NONE:
             sums[end] = [*sums[end], (OPERATIONS[operation], edge, tuple(terms))]
     output = sums[4]
-    shapes = {edge: shape for edge, shape in _shapes(output)}
-    alike = [[edge for edge in shapes if shapes[edge] == shape] for shape in sorted(set(shapes.values()))]
-    if prod(len(set(group)) for group in alike) == 1 or not _shared(output):
+    shapes = dict(_shapes(output))
+    if not _shared(output):  # names would say nothing
         return _text(output, dict.fromkeys(shapes, ""))
+    alike = [[edge for edge in shapes if shapes[edge] == shape] for shape in sorted(set(shapes.values()))]
     orders = itertools.product(*(itertools.permutations(group) for group in alike))
     return min(
         _text(output, {edge: str(number) for number, edge in enumerate(itertools.chain(*order))})

@@ -14,7 +14,6 @@ The network itself is in ``nasbench201_network``; the published table of results
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 

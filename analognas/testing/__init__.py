@@ -1,4 +1,4 @@
-"""Tests that come with the library: what a new evaluator or optimizer has to satisfy, and problems to try it on.
+"""Tests that come with the library: what a new space, evaluator or optimizer has to satisfy, and problems to try it on.
 
 Nothing is imported before it is used; the conformance classes need pytest.
 """
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from analognas.testing.analytic import AnalyticEvaluator
     from analognas.testing.evaluators import EvaluatorConformance, synthetic_results
     from analognas.testing.optimizers import OptimizerConformance
+    from analognas.testing.spaces import SpaceConformance
 
-__all__ = ["AnalyticEvaluator", "EvaluatorConformance", "OptimizerConformance", "synthetic_results"]
+__all__ = ["AnalyticEvaluator", "EvaluatorConformance", "OptimizerConformance", "SpaceConformance", "synthetic_results"]
 
 _MODULES = {
     "AnalyticEvaluator": "analytic",
     "EvaluatorConformance": "evaluators",
     "OptimizerConformance": "optimizers",
+    "SpaceConformance": "spaces",
     "synthetic_results": "evaluators",
 }
 

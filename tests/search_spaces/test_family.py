@@ -101,7 +101,7 @@ def test_a_space_of_a_family_from_elsewhere(module):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("transformer", "'transformer' is unknown: use 'resnet', or 'module:Class'"),
+        ("transformer", "'transformer' is unknown: use 'resnet', 'nasbench201', or 'module:Class'"),
         ("no.such.module:Thing", "cannot be imported"),
         ("analognas.errors:Thing", "cannot be imported"),
         ("analognas.errors:SpaceError", "is no subclass"),
