@@ -94,10 +94,12 @@ class Evaluator(ABC):
     Attributes:
         context_: what it was fitted for.
         report_: how well it predicts architectures that it has not seen (JSON-serializable).
+        out_of_fold_: the predictions behind it, with a column ``<target>_measured`` for each target.
     """
 
     context_: Context
     report_: dict[str, Any]
+    out_of_fold_: pd.DataFrame
 
     @abstractmethod
     def fit(self, architectures: Sequence[Architecture], results: pd.DataFrame) -> Self:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from analognas.search_spaces.architecture import Architecture, Gene
     from analognas.search_spaces.structure import Structure
 
+#: How the names of descriptors begin that only trees look at, and of those that count paths by kind.
+RARE, PROFILE = "sequence_", "profile_"
+
 #: Structural features in their order; ``structural_features`` says what they are.
 STRUCTURAL = (
     "log_params",
@@ -118,12 +121,13 @@ class FeatureSchema:
     """Which features, in which order, for the architectures of which space.
 
     Learn one from architectures with ``FeatureSchema.learn``. ``tile_size`` is the side of the hardware's
-    tiles.
+    tiles. ``descriptors`` are the family's own features, which stand in place of the structural ones.
     """
 
     space: str
     tile_size: int
     genes: tuple[GeneColumns, ...]
+    descriptors: tuple[str, ...] = ()
     _cache: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -143,23 +147,30 @@ class FeatureSchema:
             )
         (space,) = spaces.values()
         listed = _family_choices(space.family)
+        descriptors, described = _described(architectures[0])
         seen: dict[str, set[Gene]] = {}
         for architecture in architectures:
             for name, gene in architecture.genes.items():
-                seen.setdefault(name, set()).add(gene)
+                if name not in described:
+                    seen.setdefault(name, set()).add(gene)
         order = [name for name in listed if name in seen] + sorted(set(seen) - set(listed))
-        return cls(space.name, tile_size, tuple(_columns(name, listed.get(name), seen[name]) for name in order))
+        columns = tuple(_columns(name, listed.get(name), seen[name]) for name in order)
+        return cls(space.name, tile_size, columns, descriptors)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names of all features in order: genes, then ``STRUCTURAL``."""
-        return (*chain.from_iterable(columns.names for columns in self.genes), *STRUCTURAL)
+        """Return the names of all features in order: genes, then ``STRUCTURAL`` or the family's descriptors."""
+        return (*chain.from_iterable(columns.names for columns in self.genes), *(self.descriptors or STRUCTURAL))
 
     @property
     def structural(self) -> tuple[int, ...]:
-        """Return the indices of the features that are structural."""
-        count = len(self.names)
-        return tuple(range(count - len(STRUCTURAL), count))
+        """Return the indices of the features that are structural, rare indicators left out."""
+        first = len(self.names) - len(self.descriptors or STRUCTURAL)
+        return tuple(i for i, name in enumerate(self.names) if i >= first and not name.startswith(RARE))
+
+    def indices(self, prefix: str) -> tuple[int, ...]:
+        """Return the indices of the descriptors whose names begin so."""
+        return tuple(i for i, name in enumerate(self.names) if name in self.descriptors and name.startswith(prefix))
 
     def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.float32]:
         """Return the features, shape (n, len(names)).
@@ -187,8 +198,15 @@ class FeatureSchema:
                 f"{self.space!r}: use an evaluator that was fitted in that space."
             )
         genes = chain.from_iterable(columns.values(architecture.genes.get(columns.name)) for columns in self.genes)
-        structure = structural_features(architecture.structure, self.tile_size)
-        return np.array([*genes, *structure], dtype=np.float32)
+        if not self.descriptors:
+            return np.array([*genes, *structural_features(architecture.structure, self.tile_size)], dtype=np.float32)
+        found = architecture.descriptors
+        if tuple(found) != self.descriptors:
+            raise MismatchError(
+                f"The family {architecture.space.family!r} now has other descriptors than the evaluator was fitted "
+                "with: fit it again."
+            )
+        return np.array([*genes, *found.values()], dtype=np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable description."""
@@ -199,6 +217,7 @@ class FeatureSchema:
                 {"name": columns.name, "choices": None if columns.choices is None else list(columns.choices)}
                 for columns in self.genes
             ],
+            "descriptors": list(self.descriptors),
             "names": list(self.names),
         }
 
@@ -213,12 +232,23 @@ class FeatureSchema:
             GeneColumns(entry["name"], None if entry["choices"] is None else tuple(entry["choices"]))
             for entry in data["genes"]
         )
-        schema = cls(data["space"], data["tile_size"], genes)
+        schema = cls(data["space"], data["tile_size"], genes, tuple(data["descriptors"]))
         if list(schema.names) != data["names"]:
             raise MismatchError(
                 "The evaluator was fitted with other features than this version of analognas computes: fit it again."
             )
         return schema
+
+
+def _described(architecture: Architecture) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the names of the family's descriptors, and the genes about which they say everything."""
+    from analognas.search_spaces.family import family
+
+    try:
+        names = tuple(architecture.descriptors)
+    except SpaceError:  # as below
+        return (), frozenset()
+    return names, family(architecture.space.family).described() if names else frozenset()
 
 
 def _family_choices(name: str) -> dict[str, tuple[Gene, ...] | None]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,13 @@ import xgboost as xgb
 
 from analognas.errors import CorruptFileError
 from analognas.evaluators.base import TARGETS, Context
+from analognas.evaluators.boosting import Ensemble, Member, Trend
 from analognas.evaluators.calibration import Interval, Novelty, Scale, ScoreMap
-from analognas.evaluators.ensemble import Ensemble, Member, Trend
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, TargetModel
 from analognas.files import digest, read_json, write_json, writing_directory
 
-FORMAT = 1
+FORMAT = 2
 KIND = "analognas evaluator: xgboost"
 SCHEMA = "schema.json"
 ANCHORS = "anchors.npy"
@@ -45,78 +46,125 @@ class Stored:
 
 
 def save(path: Path, stored: Stored) -> None:
-    """Write an evaluator to ``path``, which is replaced whole. The same evaluator: the same bytes.
+    """Write an XGBoost evaluator to ``path``, which is replaced whole. The same evaluator: the same bytes.
 
     Raises:
         WorkspaceError: if it cannot be written.
     """
-    contents = {ANCHORS: _array_bytes(stored.model.novelty.anchors)}
+    contents = {ANCHORS: array_bytes(stored.model.novelty.anchors)}
     for target, model in stored.model.targets.items():
         for number, member in enumerate(model.ensemble.members):
             contents[_member_file(target, number)] = bytes(member.booster.save_raw("ubj"))
-    schema: dict[str, Any] = {
-        "format": FORMAT,
-        "kind": KIND,
-        "context": asdict(stored.context),
-        "params": {name: getattr(value, "item", lambda v=value: v)() for name, value in stored.params.items()},
-        "features": stored.schema.to_dict(),
-        "novelty": stored.model.novelty.to_dict(),
-        "targets": {target: _target_data(model) for target, model in stored.model.targets.items()},
-        "report": stored.report,
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
-    }
-    schema["digest"] = digest(schema)
-    with writing_directory(path) as folder:
-        for name, content in contents.items():
-            file = folder / name
-            file.parent.mkdir(exist_ok=True)
-            file.write_bytes(content)
-        write_json(folder / SCHEMA, schema)
+    write_folder(
+        path,
+        KIND,
+        {
+            "context": asdict(stored.context),
+            "params": plain(stored.params),
+            "features": stored.schema.to_dict(),
+            "novelty": stored.model.novelty.to_dict(),
+            "targets": {target: _target_data(model) for target, model in stored.model.targets.items()},
+            "report": stored.report,
+        },
+        contents,
+    )
 
 
 def load(path: Path) -> Stored:
-    """Return the evaluator that ``save`` wrote.
+    """Return the XGBoost evaluator that ``save`` wrote.
 
     Raises:
         CorruptFileError: if a file is missing, damaged or of something else.
         MismatchError: if it has other features than this version of analognas computes.
     """
+    schema, contents = read_folder(path, KIND)
+    with described(path):
+        features = FeatureSchema.from_dict(schema["features"])
+        model = Model(
+            {target: _target(target, schema["targets"][target], contents) for target in TARGETS},
+            Novelty.from_dict(schema["novelty"], array(path / ANCHORS, contents[ANCHORS])),
+            features.structural,
+        )
+        return Stored(schema["params"], Context(**schema["context"]), features, model, schema["report"])
+
+
+def write_folder(path: Path, kind: str, schema: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
+    """Write a schema and files beside it to a directory, which is replaced whole.
+
+    Raises:
+        WorkspaceError: if it cannot be written.
+    """
+    whole: dict[str, Any] = {
+        "format": FORMAT,
+        "kind": kind,
+        **schema,
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+    }
+    whole["digest"] = digest(whole)
+    with writing_directory(path) as folder:
+        for name, content in contents.items():
+            file = folder / name
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(content)
+        write_json(folder / SCHEMA, whole)
+
+
+def read_folder(path: Path, kind: str | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the schema and the files of a directory that ``write_folder`` wrote.
+
+    Raises:
+        CorruptFileError: if a file is missing, damaged or of something else than ``kind`` (None: any kind).
+    """
     if not path.is_dir():
         raise CorruptFileError(f"{path} holds no evaluator (no such folder): {_REMEDY}.")
     file = path / SCHEMA
     schema = read_json(file, remedy=_REMEDY)
-    if not isinstance(schema, dict) or schema.get("kind") != KIND:
-        raise CorruptFileError(f"{file} is not the schema of an XGBoost evaluator: {_REMEDY}.")
+    if not isinstance(schema, dict) or (schema.get("kind") != kind if kind else "kind" not in schema):
+        raise CorruptFileError(
+            f"{file} is not the schema of an {(kind or KIND).partition(': ')[2]} evaluator: {_REMEDY}."
+        )
     if schema.get("format") != FORMAT:
         raise CorruptFileError(
             f"{file} has the format {schema.get('format')!r}, this version of analognas reads {FORMAT}: {_REMEDY}."
         )
     if digest({name: value for name, value in schema.items() if name != "digest"}) != schema.get("digest"):
         raise CorruptFileError(f"{file} is damaged (its digest does not fit): {_REMEDY}.")
+    with described(path):
+        return schema, {name: _checked(path / name, expected) for name, expected in schema["files"].items()}
+
+
+@contextmanager
+def described(path: Path) -> Iterator[None]:
+    """Turn what a schema of something else raises into one sentence."""
     try:
-        contents = {name: _checked(path / name, expected) for name, expected in schema["files"].items()}
-        features = FeatureSchema.from_dict(schema["features"])
-        model = Model(
-            {target: _target(target, schema["targets"][target], contents) for target in TARGETS},
-            Novelty.from_dict(schema["novelty"], _array(path / ANCHORS, contents[ANCHORS])),
-            features.structural,
-        )
-        return Stored(schema["params"], Context(**schema["context"]), features, model, schema["report"])
+        yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, xgb.core.XGBoostError) as error:
+        file = path / SCHEMA
         raise CorruptFileError(f"{file} does not describe an evaluator ({error!r}): {_REMEDY}.") from error
+
+
+def plain(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments as JSON has them: no NumPy numbers."""
+    return {name: getattr(value, "item", lambda v=value: v)() for name, value in params.items()}
 
 
 def _member_file(target: str, number: int) -> str:
     return f"{target}/{number:02d}.ubj"
 
 
-def _array_bytes(array: Any) -> bytes:
+def array_bytes(array: Any) -> bytes:
+    """Return an array as a file in NumPy's format."""
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
     return buffer.getvalue()
 
 
-def _array(file: Path, content: bytes) -> Any:
+def array(file: Path, content: bytes) -> Any:
+    """Return the array of such a file.
+
+    Raises:
+        CorruptFileError: if it is none.
+    """
     try:
         return np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError):

@@ -15,11 +15,11 @@ from sklearn.base import BaseEstimator
 
 from analognas.errors import InputError, NotFittedError
 from analognas.evaluators import storage
-from analognas.evaluators.base import COLUMNS, COVERAGE, TARGETS, Context, Evaluator, usable_rows
-from analognas.evaluators.ensemble import Boosting, fold_numbers
+from analognas.evaluators.base import TARGETS, Context, Evaluator, usable_rows
+from analognas.evaluators.boosting import Boosting
 from analognas.evaluators.features import FeatureSchema
-from analognas.evaluators.metrics import CONFIDENCE, bootstrap_weights, summary
-from analognas.evaluators.model import Prediction, Settings, fit_model
+from analognas.evaluators.model import Model, Settings, fit_model
+from analognas.evaluators.reporting import frame, metrics_report, out_of_fold
 from analognas.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 #: Fewest architectures that can be learned from.
 LEAST_ROWS = 8
-
-# Rows up to which the reported cross-validation is done twice: there the luck of the folds is large.
-_REPEAT_BELOW = 50
 
 
 class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -56,6 +53,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         rounds: trees of a member; None: by the number of rows, see ``Boosting.for_rows``.
         max_depth: of the trees; None: likewise.
         learning_rate: of the boosting; None: likewise.
+        report: whether to cross-validate; without it ``report_`` is empty, and a fit takes a sixth of the time.
 
     Attributes:
         context_: what it was fitted for.
@@ -78,6 +76,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         rounds: int | None = None,
         max_depth: int | None = None,
         learning_rate: float | None = None,
+        report: bool = True,
     ) -> None:
         self.method = method
         self.folds = folds
@@ -87,6 +86,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         self.rounds = rounds
         self.max_depth = max_depth
         self.learning_rate = learning_rate
+        self.report = report
 
     def fit(self, architectures: Sequence[Architecture], results: pd.DataFrame) -> Self:
         """Learn from measured architectures and return self; see ``Evaluator.fit``. At least 8 are needed."""
@@ -100,23 +100,37 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         _, groups = np.unique(ids, return_inverse=True)
         structural = schema.structural
 
-        unseen = _out_of_fold(features, measured, groups, structural, settings)
+        def learn(rows: NDArray[np.bool_], seed: int) -> Model:
+            chosen_rows = {target: values[rows] for target, values in measured.items()}
+            return fit_model(features[rows], chosen_rows, groups[rows], structural, replace(settings, seed=seed))
+
         model = fit_model(features, measured, groups, structural, replace(settings, seed=derive_seed(self.seed, "fit")))
 
         self.schema_ = schema
         self.context_ = context
         self.model_ = model
-        self.out_of_fold_ = _frame(ids, unseen[0]).assign(
+        self.report_: dict[str, Any] = {}
+        if not self.report:
+            return self
+        unseen = out_of_fold(
+            lambda rows, held_out, seed: learn(rows, seed).predict(features[held_out]),
+            measured, groups, settings.folds, settings.seed,
+        )  # fmt: skip
+        self.out_of_fold_ = frame(ids, unseen[0]).assign(
             **{f"{target}_measured": measured[target] for target in TARGETS}
         )
-        self.report_ = self._report(ids, measured, unseen, left_out=len(results) - len(chosen))
+        methods = {target: model.targets[target].method for target in TARGETS}
+        self.report_ = metrics_report(
+            ids, measured, unseen, methods,
+            folds=self.folds, bootstrap=self.bootstrap, seed=self.seed, left_out=len(results) - len(chosen),
+        )  # fmt: skip
         return self
 
     def predict(self, architectures: Sequence[Architecture]) -> pd.DataFrame:
         """Return one row per architecture, in order, with the columns ``COLUMNS``; see ``Evaluator.predict``."""
         fitted = self._fitted(architectures[0].space.name if len(architectures) else "")
         features = fitted.schema_.transform(architectures)
-        return _frame([architecture.id for architecture in architectures], fitted.model_.predict(features))
+        return frame([architecture.id for architecture in architectures], fitted.model_.predict(features))
 
     def save(self, path: Path | str) -> None:
         """Write the evaluator to a directory: ``schema.json``, XGBoost's UBJ models, ``anchors.npy``."""
@@ -174,86 +188,6 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         given = {name: getattr(self, name) for name in ("rounds", "max_depth", "learning_rate")}
         boosting = replace(boosting, **{name: value for name, value in given.items() if value is not None})
         return Settings(self.method, self.folds, boosting, self.seed)
-
-    def _report(
-        self,
-        ids: list[str],
-        measured: dict[str, Array],
-        unseen: list[dict[str, Prediction]],
-        left_out: int,
-    ) -> dict[str, Any]:
-        weights, groups = bootstrap_weights(ids, self.bootstrap, self.seed)
-        targets = {}
-        for target in TARGETS:
-            predictions = [
-                {
-                    "score": one[target].score,
-                    "value": one[target].value,
-                    "low": one[target].low,
-                    "high": one[target].high,
-                }
-                for one in unseen
-            ]
-            metrics = summary(measured[target], predictions, weights, groups)
-            targets[target] = {"method": self.model_.targets[target].method, **metrics}
-        return {
-            "rows": len(ids),
-            "left_out": left_out,
-            "architectures": len(set(ids)),
-            "folds": min(self.folds, len(set(ids))),
-            "repeats": len(unseen),
-            "resamples": self.bootstrap,
-            "confidence": CONFIDENCE,
-            "nominal_coverage": COVERAGE,
-            "targets": targets,
-        }
-
-
-def _out_of_fold(
-    features: Features,
-    measured: dict[str, Array],
-    groups: NDArray[np.int64],
-    structural: Sequence[int],
-    settings: Settings,
-) -> list[dict[str, Prediction]]:
-    """Return predictions of every row by models that did not see it, once per repetition.
-
-    Every fold is a whole fit of its own: choices, mapping and intervals come from the other folds only.
-    """
-    folds = min(settings.folds, int(groups.max()) + 1)
-    repeats = 2 if len(groups) < _REPEAT_BELOW else 1
-    repetitions = []
-    for repeat in range(repeats):
-        seed = derive_seed(settings.seed, "report", repeat)
-        assigned = fold_numbers(measured["acc_1d"], groups, folds, seed)
-        parts: dict[str, dict[str, Array]] = {
-            target: {name: np.empty(len(groups)) for name in ("value", "uncertainty", "low", "high", "score")}
-            for target in TARGETS
-        }
-        for fold in range(folds):
-            seen, held_out = assigned != fold, assigned == fold
-            model = fit_model(
-                features[seen],
-                {target: values[seen] for target, values in measured.items()},
-                groups[seen],
-                structural,
-                replace(settings, seed=derive_seed(seed, "fold", fold)),
-            )
-            for target, prediction in model.predict(features[held_out]).items():
-                for name, values in parts[target].items():
-                    values[held_out] = getattr(prediction, name)
-        repetitions.append({target: Prediction(**parts[target]) for target in TARGETS})
-    return repetitions
-
-
-def _frame(ids: Sequence[str], predictions: dict[str, Prediction]) -> pd.DataFrame:
-    columns: dict[str, Any] = {"id": np.array(ids, dtype=object)}
-    for target, prediction in predictions.items():
-        columns[target] = prediction.value
-        for name in ("uncertainty", "low", "high"):
-            columns[f"{target}_{name}"] = getattr(prediction, name)
-    columns["acc_1d_score"] = predictions["acc_1d"].score
-    return pd.DataFrame({name: columns[name] for name in COLUMNS}).astype({"id": "str"})
 
 
 @cache

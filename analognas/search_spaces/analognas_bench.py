@@ -165,7 +165,8 @@ def _row(cell: Any, record: Any) -> dict[str, Any]:
 
 def _with_ids(frame: pd.DataFrame) -> pd.DataFrame:
     space = NASBench201Space()
-    cells = [space.architecture(genes) for genes in frame[list(EDGE_GENES)].to_dict("records")]
+    rows = frame[list(EDGE_GENES)].itertuples(index=False)
+    cells = [space.architecture(dict(zip(EDGE_GENES, row, strict=True))) for row in rows]
     ids = {"id": [cell.id for cell in cells], "function_id": [cell.function_id for cell in cells]}
     return pd.concat([pd.DataFrame(ids), frame], axis=1)
 

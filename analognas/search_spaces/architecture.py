@@ -100,6 +100,11 @@ class Architecture:
         """
         return self._family().structure(self.genes, self.space.input_shape, self.space.classes)
 
+    @property
+    def descriptors(self) -> dict[str, float]:
+        """Return the family's own features of the network, empty if it has none."""
+        return self._family().descriptors(self.genes, self.space.input_shape, self.space.classes)
+
     def build(self) -> nn.Module:
         """Return the digital network (torch), initialised from torch's global generator.
 

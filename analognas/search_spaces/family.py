@@ -53,8 +53,17 @@ class Family(ABC):
         return None
 
     def descriptors(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> dict[str, float]:
-        """Return numbers that say more to an evaluator than the genes do; the same names for all architectures."""
+        """Return numbers that say more to an evaluator than the genes do; the same names for all architectures.
+
+        They then stand in place of the structural features that evaluators compute, and of the genes ``described``.
+        Names that begin with ``sequence_`` are rare indicators, which only trees look at; a count of paths by kind
+        begins with ``profile_``.
+        """
         return {}
+
+    def described(self) -> frozenset[str]:
+        """Return the genes about which the descriptors say everything."""
+        return frozenset()
 
     @abstractmethod
     def reads(self, name: str) -> bool:

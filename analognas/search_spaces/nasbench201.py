@@ -114,14 +114,14 @@ class NASBench201(Family):
         operations = live(cell_of(genes))
         total = channels * (9 * input_shape[0] + 2)
         for stage in range(STAGES):
-            width = channels * 2**stage
+            width = channels << stage
             if stage:
                 # 3x3 with stride, 3x3, and the 1x1 of the shortcut
                 total += 9 * width * (width // 2) + 9 * width * width + 4 * width + width * (width // 2)
             for operation in operations:
                 if operation in _KERNEL:
                     total += cells * (_KERNEL[operation] ** 2 * width * width + 2 * width)
-        last = channels * 2 ** (STAGES - 1)
+        last = channels << (STAGES - 1)
         return total + 2 * last + classes * (last + 1)
 
     def structure(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> Structure:
@@ -141,6 +141,10 @@ class NASBench201(Family):
         from analognas.search_spaces.cell_features import cell_features
 
         return cell_features(cell_of(genes))
+
+    def described(self) -> frozenset[str]:
+        """Return the edges."""
+        return frozenset(EDGE_GENES)
 
 
 class NASBench201Space(ConfigSpace):
@@ -181,7 +185,7 @@ def _structure(cell: Cell, channels: int, cells: int, input_shape: Shape, classe
     skips = 0
     digital = 2 * channels
     for stage in range(STAGES):
-        width = channels * 2**stage
+        width = channels << stage
         if stage:
             half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
             name = f"stages.{stage}.reduction"
@@ -206,7 +210,7 @@ def _structure(cell: Cell, channels: int, cells: int, input_shape: Shape, classe
             longest += max(routes, default=0)
             shortest += min(routes, default=0)
             skips += sum(operation == SKIP for operation in cell)
-    last = channels * 2 ** (STAGES - 1)
+    last = channels << (STAGES - 1)
     digital += 2 * last
     layers.append(AnalogLayer("head.linear", "linear", last, classes, 1, 1, 1, 1, bias=True, depth=longest + 1))
     return Structure(
@@ -215,5 +219,5 @@ def _structure(cell: Cell, channels: int, cells: int, input_shape: Shape, classe
         longest_path=longest + 1,
         shortest_path=shortest + 1,
         skips=skips,
-        widths=tuple(channels * 2**stage for stage in range(STAGES)),
+        widths=tuple(channels << stage for stage in range(STAGES)),
     )

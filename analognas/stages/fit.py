@@ -5,15 +5,17 @@ Reads ``data/surrogate.parquet``; writes ``data/evaluator/`` and the out-of-fold
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import InputError
-from analognas.evaluators import XGBoostEvaluator
+from analognas.evaluators.registry import evaluator_class
 from analognas.files import read_parquet, write_json
 from analognas.seeds import derive_seed
 from analognas.stages import Progress, _inputs, _plots, silent
 
 if TYPE_CHECKING:
+    from analognas.evaluators.base import Evaluator
     from analognas.params import Params
     from analognas.workspace import Paths
 
@@ -44,12 +46,26 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     return report
 
 
-def unfitted(params: Params, seed: int) -> XGBoostEvaluator:
-    """Return the evaluator that the parameters describe, not fitted."""
-    return XGBoostEvaluator(
-        method=params.fit.method,
-        folds=params.fit.folds,
-        bootstrap=params.fit.bootstrap,
-        tile_size=params.hardware.tile_size,
-        seed=seed,
-    )
+def unfitted(params: Params, seed: int, *, report: bool = True) -> Evaluator:
+    """Return the evaluator that the parameters describe, not fitted.
+
+    Args:
+        params: of the workspace.
+        seed: of the evaluator.
+        report: whether a fit is to be cross-validated, where the evaluator leaves that open.
+
+    Raises:
+        InputError: if it is unknown.
+    """
+    cls = evaluator_class(params.fit.evaluator)
+    given = {
+        "method": params.fit.method,
+        "folds": params.fit.folds,
+        "bootstrap": params.fit.bootstrap,
+        "tile_size": params.hardware.tile_size,
+        "seed": seed,
+        "report": report,
+    }
+    known = inspect.signature(cls).parameters
+    made: Evaluator = cls(**{name: value for name, value in given.items() if name in known})
+    return made

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analognas.evaluators import XGBoostEvaluator
+from analognas.evaluators.registry import load_evaluator
 from analognas.files import write_json, write_parquet, writing_directory
 from analognas.search_algorithms import Worker
 from analognas.search_algorithms.registry import optimizer_class
@@ -32,7 +32,8 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         MismatchError: if the evaluator was fitted for something else.
     """
     space = _inputs.space(params, paths)
-    evaluator = XGBoostEvaluator.load(paths.evaluator)
+    own = params.fit.evaluator if ":" in params.fit.evaluator else None
+    evaluator = load_evaluator(paths.evaluator, own)
     evaluator.check(
         space=space.name,
         dataset=_inputs.dataset_id(paths),

@@ -1,115 +1,116 @@
+from __future__ import annotations
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from analognas.evaluators.ensemble import RANKER, Boosting, Ensemble, Trend, fit_ensemble, fold_numbers
+from analognas.errors import CorruptFileError, InputError
+from analognas.evaluators.ensemble import EnsembleEvaluator, GaussianProcessEvaluator
+from analognas.evaluators.metrics import kendall_tau
+from analognas.evaluators.registry import EVALUATORS, evaluator_class, load_evaluator
+from analognas.search_spaces import ConfigSpace
+from analognas.search_spaces.nasbench201 import NASBench201Space
+from analognas.testing import EvaluatorConformance, synthetic_results
 
-QUICK = Boosting(rounds=20, max_depth=2, learning_rate=0.3)
+
+class TestEnsemble(EvaluatorConformance):
+    def make(self) -> EnsembleEvaluator:
+        return EnsembleEvaluator(folds=2, bootstrap=100, components=3)
 
 
-@pytest.fixture
-def data():
+class TestGaussianProcess(EvaluatorConformance):
+    def make(self) -> GaussianProcessEvaluator:
+        return GaussianProcessEvaluator(folds=2, bootstrap=100, components=3)
+
+
+class TestOnCells(EvaluatorConformance):
+    @pytest.fixture
+    def space(self) -> ConfigSpace:
+        return NASBench201Space()
+
+    def make(self) -> EnsembleEvaluator:
+        return EnsembleEvaluator(("gaussian_process", "boosting"), folds=2, bootstrap=100, components=2)
+
+
+def test_further_accuracies_help() -> None:
+    """A column with less noise than the target itself, as other drift times are."""
+    space = ConfigSpace("digits", max_params=50_000)
+    given, unseen = space.sample(40, seed=1), space.sample(200, seed=2)
+    results = synthetic_results(given)
+    truth = synthetic_results(unseen, seed=5)["acc_1d"]
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(40, 6)).astype(np.float32)
-    values = features[:, 0] + 0.5 * features[:, 1] + 0.1 * rng.normal(size=40)
-    return features, (values - values.mean()) / values.std()
+    noisy = results.assign(acc_1d=np.clip(results["acc_1d"] + 8 * rng.normal(size=40), 0, 100))
+    alone = EnsembleEvaluator(report=False).fit(given, noisy).predict(unseen)
+    helped = EnsembleEvaluator(report=False).fit(given, noisy.assign(acc_1h=results["acc_1d"])).predict(unseen)
+    assert kendall_tau(truth, helped["acc_1d_score"]) > kendall_tau(truth, alone["acc_1d_score"])
 
 
-def fit(features, values, **settings):
-    return fit_ensemble(
-        features, values, np.arange(len(values)), **{"folds": 5, "boosting": QUICK, "seed": 0} | settings
-    )
+def test_uncertainty_grows_away_from_the_data() -> None:
+    space = ConfigSpace("CIFAR-10", max_params=3_000_000)
+    small = ConfigSpace("CIFAR-10", max_params=60_000)
+    given = small.sample(40, seed=1)
+    evaluator = GaussianProcessEvaluator(report=False).fit(given, synthetic_results(given))
+    near = evaluator.predict(small.sample(40, seed=2))["acc_1d_uncertainty"].median()
+    far = space.sample(60, seed=3)
+    far = sorted(far, key=lambda one: -one.params)[:20]
+    scores = evaluator.model_.predict(evaluator.schema_.transform(far).astype(float))
+    assert np.isfinite(scores["acc_1d"].value).all()
+    assert near >= 0
+    process = next(iter(evaluator.model_.processes.values()))
+    inputs = evaluator.model_.standard(evaluator.schema_.transform(given).astype(float), ard=False)
+    outer = evaluator.model_.standard(evaluator.schema_.transform(far).astype(float), ard=False)
+    assert process.predict(outer)[1].mean() > process.predict(inputs)[1].mean()
 
 
-def test_folds_are_even_and_alike():
-    values = np.arange(50.0)
-    folds = fold_numbers(values, np.arange(50), 5, seed=0)
-    assert list(np.bincount(folds)) == [10] * 5
-    # Each fold has one of every five neighbours in the order of the values.
-    assert all(sorted(folds[start : start + 5]) == [0, 1, 2, 3, 4] for start in range(0, 50, 5))
-    assert (folds != fold_numbers(values, np.arange(50), 5, seed=1)).any()
+def test_leave_one_out_is_what_leaving_out_gives() -> None:
+    """In closed form and by doing it, with the same hyperparameters."""
+    from analognas.evaluators.members import GaussianProcess
 
-
-def test_rows_of_one_architecture_are_in_one_fold():
-    groups = np.repeat(np.arange(10), 3)
-    folds = fold_numbers(np.random.default_rng(0).normal(size=30), groups, 4, seed=0)
-    assert all(len(set(folds[groups == group])) == 1 for group in range(10))
-    assert set(folds) == {0, 1, 2, 3}
-
-
-@pytest.mark.parametrize("objective", ["reg:squarederror", RANKER])
-def test_out_of_fold_predictions_are_of_the_members_that_did_not_see_the_row(data, objective):
-    features, values = data
-    result = fit(features, values, objective=objective)
-    members = result.ensemble.predict(features)
-    assert members.shape == (10, 40)
-    expected = np.mean([members[5 * r + fold, np.arange(40)] for r, fold in enumerate(result.assigned)], axis=0)
-    assert result.unseen == pytest.approx(expected, abs=1e-12)
-    # A label that changes changes nothing in the members that did not see it.
-    changed = values.copy()
-    row = 7
-    changed[row] += 1e-6  # too little to change the order, so the folds stay
-    again = fit(features, changed, objective=objective)
-    assert again.unseen[row] == result.unseen[row]
-
-
-@pytest.mark.parametrize(("folds", "members"), [(2, 10), (3, 9), (5, 10), (10, 10), (40, 40)])
-def test_there_are_about_ten_members(data, folds, members):
-    features, values = data
-    boosting = Boosting(rounds=1, max_depth=1, learning_rate=0.3)
-    assert len(fit(features, values, folds=folds, boosting=boosting).ensemble.members) == members
-
-
-def test_fewer_architectures_than_folds(data):
-    features, values = data
-    result = fit_ensemble(features[:12], values[:12], np.arange(12) // 4, folds=5, boosting=QUICK, seed=0)
-    assert result.ensemble.folds == 3
-
-
-def test_everything_follows_from_the_seed(data):
-    features, values = data
-    first, second = (fit(features, values, objective=RANKER, seed=5) for _ in range(2))
-    fit(features[::-1], values)  # another one in between
-    for one, two in zip(first.ensemble.members, second.ensemble.members, strict=True):
-        assert one.booster.save_raw("ubj") == two.booster.save_raw("ubj")
-    assert (first.unseen != fit(features, values, objective=RANKER, seed=6).unseen).any()
-
-
-def test_the_jackknife_knows_the_error_of_a_mean():
-    """Members that are means of the rows that they saw: the standard deviation of the mean is 1 / sqrt(n)."""
     rng = np.random.default_rng(0)
-    deviations = []
-    for _ in range(200):
-        values = rng.normal(size=50)
-        folds = rng.permutation(np.arange(50) % 5)
-        members = np.array([[values[folds != fold].mean()] for fold in range(5)])
-        mean, deviation = Ensemble((), 5).summarize(members)
-        assert mean[0] == pytest.approx(values.mean())
-        deviations.append(deviation[0])
-    assert np.sqrt(np.mean(np.square(deviations))) == pytest.approx(1 / np.sqrt(50), rel=0.1)
+    features = rng.normal(size=(25, 3))
+    values = np.column_stack([features[:, 0] + 0.3 * rng.normal(size=25), rng.normal(size=25)])
+    process = GaussianProcess.fit(features, values, True, rng)
+    mean, _ = process.leave_one_out()
+    for row in (0, 7):
+        rest = np.arange(25) != row
+        # The same prior: the components are divided by the spread of all rows.
+        spread = values.std(axis=0) / values[rest].std(axis=0)
+        thetas = [
+            theta + np.r_[2 * np.log(s), np.zeros(3), 2 * np.log(s)]
+            for theta, s in zip(process.thetas, spread, strict=True)
+        ]
+        without = GaussianProcess.of(features[rest], values[rest], True, thetas)
+        assert without.predict(features[[row]])[0][0] == pytest.approx(mean[row], abs=1e-4)
 
 
-def test_a_trend_finds_the_line_and_ends_with_the_data():
-    rng = np.random.default_rng(0)
-    features = np.column_stack([rng.uniform(0, 1, 60), np.full(60, 3.0), rng.normal(size=60)]).astype(np.float32)
-    trend = Trend.fit(features, 2 * features[:, 0] - 1.0, columns=(0, 1))
-    points = np.array([[0.25, 3, 9], [0.75, 3, -9], [1, 3, 0], [50, 3, 0]], dtype=np.float32)
-    predicted = trend.predict(points)
-    assert predicted[:3] == pytest.approx([-0.5, 0.5, 1.0], abs=0.05)
-    assert predicted[3] == pytest.approx(predicted[2], abs=0.05)
+@pytest.mark.parametrize(
+    "arguments",
+    [{"members": ("oracle",)}, {"members": ("boosting",)}, {"components": 0}, {"folds": 1}, {"bootstrap": 0}],
+)
+def test_bad_arguments_are_named(arguments: dict[str, object]) -> None:
+    given = ConfigSpace("digits").sample(10)
+    with pytest.raises(InputError):
+        EnsembleEvaluator(**arguments).fit(given, synthetic_results(given))  # type: ignore[arg-type]
 
 
-def test_trees_start_from_the_trend(data):
-    features, values = data
-    result = fit(features, values, trend=(0, 1))
-    without = fit(features, values)
-    assert np.mean((result.unseen - values) ** 2) < np.mean((without.unseen - values) ** 2)
+def test_a_stored_evaluator_is_loaded_as_what_it_is(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    given = ConfigSpace("digits").sample(12)
+    fitted = GaussianProcessEvaluator(report=False).fit(given, synthetic_results(given))
+    fitted.save(tmp_path / "evaluator")
+    loaded = load_evaluator(tmp_path / "evaluator")
+    assert type(loaded) is GaussianProcessEvaluator
+    pd.testing.assert_frame_equal(loaded.predict(given), fitted.predict(given), check_exact=True)
+    with pytest.raises(CorruptFileError, match="xgboost"):
+        evaluator_class("xgboost").load(tmp_path / "evaluator")
 
 
-def test_no_rows_give_no_predictions(data):
-    assert fit(*data).ensemble.predict(np.zeros((0, 6), dtype=np.float32)).shape == (10, 0)
-
-
-def test_hist_takes_over_where_there_are_many_rows():
-    assert QUICK.params("reg:squarederror", 500, 0)["tree_method"] == "exact"
-    assert QUICK.params("reg:squarederror", 501, 0)["tree_method"] == "hist"
-    assert Boosting.for_rows(60).max_depth < Boosting.for_rows(600).max_depth
+def test_evaluators_by_name() -> None:
+    assert {evaluator_class(name).__name__ for name in EVALUATORS} == {
+        "XGBoostEvaluator", "EnsembleEvaluator", "GaussianProcessEvaluator",
+    }  # fmt: skip
+    with pytest.raises(InputError, match="did you mean ensemble"):
+        evaluator_class("ensmble")
+    with pytest.raises(InputError, match="is no Evaluator"):
+        evaluator_class("analognas.errors:InputError")
+    with pytest.raises(InputError, match="cannot be imported"):
+        evaluator_class("no_such_module:Thing")

@@ -13,7 +13,7 @@ from analognas.evaluators.storage import SCHEMA
 from analognas.search_spaces import ConfigSpace
 from analognas.testing import EvaluatorConformance, synthetic_results
 
-# FACTS: 597 validation images of handwritten digits, hardware-aware training, five programmings. Width, residual
+# 597 validation images of handwritten digits, hardware-aware training, five programmings. Width, residual
 # blocks per main block, main blocks; accuracy after one day, its std, loss from 1 s to 30 days.
 MEASURED_DIGITS = [
     (4, 1, 1, 398, 39.0, 12.6, 22.7),
@@ -133,7 +133,7 @@ def test_every_reported_row_was_held_out_of_everything(space, monkeypatch):
     monkeypatch.setattr(module, "fit_model", recorded)
     architectures = space.sample(9)
     quick(method="regressor", folds=3, rounds=2).fit(architectures, synthetic_results(architectures))
-    *folds, final = calls
+    final, *folds = calls
     assert final == set(range(9))
     assert [len(seen) for seen in folds] == [6] * 6
     for repetition in (folds[:3], folds[3:]):
