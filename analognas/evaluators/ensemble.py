@@ -8,13 +8,12 @@ leave-one-out errors how wide an interval has to be.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from sklearn.base import BaseEstimator
 from xgboost import Booster
 
@@ -80,7 +79,7 @@ class Standard:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Everything that was learned; ``factors`` widen the intervals of the targets."""
+    """Everything that was learned; ``factors`` are the half widths of the targets' intervals, see ``_factors``."""
 
     components: Components
     standard: Standard
@@ -99,7 +98,7 @@ class Fitted:
         seed: int,
     ) -> Fitted:
         """Return the models for features (n, f) and ``measured_columns``."""
-        components, values = Components.fit(columns, count)
+        components, values, scores = Components.fit(columns, count)
         standard = Standard.fit(schema, features)
         processes: dict[str, GaussianProcess] = {}
         trees: dict[str, Trees] = {}
@@ -110,24 +109,32 @@ class Fitted:
                 ard = name.endswith("ard")
                 rng = numpy_generator(seed, name)
                 processes[name] = GaussianProcess.fit(standard(features, ard), values, ard, rng)
-        return cls(components, standard, processes, trees, _factors(components, values, processes))
+        made = cls(components, standard, processes, trees, np.ones(len(TARGETS)))
+        return replace(made, factors=_factors(components, scores, made.calibrated))
+
+    @property
+    def calibrated(self) -> GaussianProcess:
+        """Return the process that the intervals are of: that with the fewest hyperparameters.
+
+        With many, a process has seen too much of each row for its leave-one-out errors to be honest.
+        """
+        return min(self.processes.values(), key=lambda one: one.thetas[0].size)
 
     def predict(self, features: Array) -> dict[str, Prediction]:
         """Return the predictions by target for features (t, f)."""
         loadings = self.components.loadings
-        means, variances, noises = [], [], []
+        means, variances = [], []
         for name, process in self.processes.items():
             mean, variance = process.predict(self.standard(features, name.endswith("ard")))
             means.append(_weighted(mean, loadings))
             variances.append(_weighted(variance, loadings**2))
-            noises.append(_weighted(process.noise[None], loadings**2))
+            if process is self.calibrated:
+                spread = np.sqrt(variances[-1] + _weighted(process.noise[None], loadings**2) + self.components.rest)
         means += [_weighted(model.predict(features), loadings) for model in self.trees.values()]
         mean = np.mean(means, axis=0)
         known = np.mean(variances, axis=0)
         uncertainty = np.sqrt(known + np.var(means, axis=0))
-        rest = np.mean(noises, axis=0) + self.components.rest
-        half = stats.norm.ppf((1 + COVERAGE) / 2) * self.factors * np.sqrt(known + rest)
-        half = np.maximum(half, _LEAST_WIDTH)
+        half = np.maximum(self.factors * spread, _LEAST_WIDTH)
         return {
             target: _prediction(to_unit, mean[:, place], uncertainty[:, place], half[:, place])
             for place, (target, to_unit) in enumerate(zip(TARGETS, self.components.maps, strict=True))
@@ -352,22 +359,17 @@ def _weighted(values: Array, loadings: Array) -> Array:
     return np.asarray(sum(values[:, [place]] * row[None] for place, row in enumerate(loadings)))
 
 
-def _factors(components: Components, values: Array, processes: Mapping[str, GaussianProcess]) -> Array:
-    """Return by how much intervals must be wider than the processes say, from their leave-one-out errors.
+def _factors(components: Components, scores: Array, process: GaussianProcess) -> Array:
+    """Return how many standard deviations of a process the interval of each target has on each side.
 
-    The factor is that with which the nominal share of the measured rows lies in its interval.
+    So many that the nominal share of the measured rows, each predicted by the others, lies within (a quantile of
+    normalised scores: Lei et al., JASA 113, 2018; without the correction for few rows, because the ensemble errs less
+    than the process alone).
     """
-    loadings = components.loadings
-    errors, widths = [], []
-    for process in processes.values():
-        mean, variance = process.leave_one_out()
-        errors.append(_weighted(values - mean, loadings))
-        widths.append(_weighted(variance, loadings**2))
-    # What the components do not hold is in the error of a new measurement too.
-    spread = np.sqrt(np.mean(widths, axis=0) + components.rest)
-    error = np.sqrt(np.mean(errors, axis=0) ** 2 + components.rest)
-    ratio = np.quantile(error / np.maximum(spread, _LEAST_WIDTH), COVERAGE, axis=0)
-    return np.asarray(ratio / stats.norm.ppf((1 + COVERAGE) / 2))
+    mean, variance = process.leave_one_out()
+    error = np.abs(scores - _weighted(mean, components.loadings))
+    spread = np.sqrt(_weighted(variance, components.loadings**2) + components.rest)
+    return np.asarray(np.quantile(error / np.maximum(spread, _LEAST_WIDTH), COVERAGE, axis=0))
 
 
 def _table(standard: Standard) -> Array:

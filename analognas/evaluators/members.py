@@ -25,7 +25,7 @@ _ROWS = {False: 250, True: 150}
 # Iterations of that fit; few, for the many length scales of the second kind, which would overfit.
 _ITERATIONS = {False: 40, True: 15}
 # Predictions are made in blocks of this many rows, so that a row's does not depend on its company.
-_BLOCK = 64
+_BLOCK = 256
 # Smallest standard deviation of a component.
 _LEAST = 1e-9
 
@@ -90,15 +90,16 @@ class GaussianProcess:
         """Return mean and variance, without noise, of each component: (t, c) both."""
         mean = np.empty((len(features), len(self.models)))
         variance = np.empty_like(mean)
-        for start in range(0, len(features), _BLOCK):
-            part = features[start : start + _BLOCK]
-            block = np.concatenate([part, np.repeat(part[:1], _BLOCK - len(part), axis=0)])
-            for place, (process, component) in enumerate(zip(self.models, self.values.T, strict=True)):
-                with threadpool_limits(1):
+        pairs = list(zip(self.models, map(_spread, self.values.T), strict=True))
+        with threadpool_limits(1):
+            for start in range(0, len(features), _BLOCK):
+                part = features[start : start + _BLOCK]
+                rows = slice(start, start + len(part))
+                block = np.concatenate([part, np.repeat(part[:1], _BLOCK - len(part), axis=0)])
+                for place, (process, spread) in enumerate(pairs):
                     found, std = process.predict(block, return_std=True)
-                spread = _spread(component)
-                mean[start : start + len(part), place] = found[: len(part)] * spread
-                variance[start : start + len(part), place] = (std[: len(part)] * spread) ** 2
+                    mean[rows, place] = found[: len(part)] * spread
+                    variance[rows, place] = (std[: len(part)] * spread) ** 2
         return mean, np.maximum(variance - self.noise, 1e-9)
 
     def leave_one_out(self) -> tuple[Array, Array]:

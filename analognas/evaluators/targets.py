@@ -99,8 +99,8 @@ class Components:
     maps: tuple[QuantileMap, ...]
 
     @classmethod
-    def fit(cls, columns: Mapping[str, Array], count: int) -> tuple[Components, Array]:
-        """Return the components of ``measured_columns`` and their values (n, components)."""
+    def fit(cls, columns: Mapping[str, Array], count: int) -> tuple[Components, Array, Array]:
+        """Return the components of ``measured_columns``, their values (n, components), and the targets' (n, t)."""
         table = np.column_stack([normal_scores(values) for values in columns.values()])
         table -= table.mean(axis=0)
         left, sizes, right = np.linalg.svd(table, full_matrices=False)
@@ -112,4 +112,4 @@ class Components:
         places = [list(columns).index(target) for target in TARGETS]
         rest = ((table - values @ right) ** 2).mean(axis=0)[places]
         maps = tuple(QuantileMap.fit(target, columns[target]) for target in TARGETS)
-        return cls(right[:, places], rest, maps), values
+        return cls(right[:, places], rest, maps), values, table[:, places]
