@@ -92,10 +92,15 @@ class Dataset:
         """Return the images of a part, float32 (N, C, H, W), normalised per channel, and labels, int64 (N,).
 
         A fresh copy at each call; the images take four bytes per pixel and channel.
+        Raises ``DatasetError`` for a dataset that is only described.
         """
         import torch
 
         split = self.part(part)
+        if not len(split):
+            raise DatasetError(
+                f"Dataset {self.name} has no images, only published results: set dataset.name to train networks."
+            )
         images = split.x.astype(np.float32)
         for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
             images[:, channel] -= np.float32(mean * self.scale)

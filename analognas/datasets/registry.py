@@ -165,6 +165,26 @@ register(
         note="downloaded at first use (170 MB), or --path to its folder or archive",
     )
 )
+
+
+def _bench_available() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("analognasbench") is not None
+
+
+register(
+    Entry(
+        "analognas-bench",
+        "analognas.datasets.analognas_bench:load",
+        licence="none stated; cite arXiv 2506.18495",
+        source="https://pypi.org/project/analog-nasbench/: results on CIFAR-10, no images",
+        input_shape=(3, 32, 32),
+        classes=10,
+        available=_bench_available,
+        note="for characterize.source analognas-bench; pip install 'analognas[bench]'",
+    )
+)
 register(
     Entry(
         "image-folder",

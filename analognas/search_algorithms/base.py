@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ import pandas as pd
 
 from analognas.errors import SearchError, SpaceError
 from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective, whole
+from analognas.search_algorithms.pareto import TRADE_OFF
 from analognas.search_algorithms.records import Evaluated, SearchResult, history_table
 from analognas.seeds import derive_seed, numpy_generator
 
@@ -57,6 +58,9 @@ class Optimizer(ABC):
     Raises:
         SearchError: if an argument is out of range.
     """
+
+    #: Columns of the history by which one architecture may be better than another; True: more is better.
+    trade_off: Mapping[str, bool] = TRADE_OFF
 
     def __init__(
         self,

@@ -36,6 +36,11 @@ class Evaluated:
         return self.violation == 0
 
     @property
+    def alive(self) -> bool:
+        """Return whether it did not fail."""
+        return math.isfinite(self.violation)
+
+    @property
     def rank_key(self) -> tuple[float, float, int, str]:
         """Sort key, best first: feasible by objective, then infeasible by violation, then failed ones."""
         loss = math.inf if math.isnan(self.objective) else -self.objective

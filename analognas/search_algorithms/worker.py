@@ -9,7 +9,6 @@ from functools import cached_property
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from analognas.errors import SearchError
 from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective, whole
+from analognas.search_algorithms.pareto import TRADE_OFF, non_dominated, pareto_front
 from analognas.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from analognas.search_spaces.config_space import ConfigSpace
     from analognas.training.protocol import Characterization
 
-#: Columns by which one architecture may be better than another; True: more is better.
-TRADE_OFF = {"acc_1d": True, "avm": False, "acc_1d_std": False, "params": False}
+__all__ = ["TRADE_OFF", "SearchSummary", "Worker", "non_dominated"]
 
 _LABELS = (
     ("acc_1d", "1-day accuracy", "%"),
@@ -198,21 +197,14 @@ class Worker:
         return table[["run", *(name for name in table.columns if name != "run")]]
 
     def pareto(self) -> pd.DataFrame:
-        """Return the feasible architectures that no other one dominates, best ``acc_1d`` first.
+        """Return the feasible architectures that no other one dominates, best by the first respect first.
 
-        One dominates another if it is no worse in ``acc_1d`` (higher is better), ``avm``, ``acc_1d_std`` and
-        ``params`` (lower is better) and better in one. Columns as in ``history``.
+        One dominates another if it is no worse in every respect and better in one. The respects are the
+        optimizer's ``trade_off``: by default ``acc_1d`` (higher is better), ``avm``, ``acc_1d_std`` and
+        ``params`` (lower is better). Columns as in ``history``.
         """
         self._searched()
-        costs = np.stack(
-            [self._ranking[name].to_numpy(dtype=np.float64) * (-1 if more else 1) for name, more in TRADE_OFF.items()],
-            axis=1,
-        )
-        front = self._ranking[non_dominated(costs)]
-        order = list(TRADE_OFF)
-        return front.sort_values(
-            [*order, "id"], ascending=[not TRADE_OFF[name] for name in order] + [True]
-        ).reset_index(drop=True)
+        return pareto_front(self._ranking, self.optimizer.trade_off)
 
     def result_summary(self) -> SearchSummary:
         """Print what was found as a table, and return it.
@@ -303,30 +295,6 @@ class Worker:
         feasible = history[history["feasible"]]
         order = feasible.sort_values(["objective", "params", "id"], ascending=[False, True, True], kind="stable")
         return order.drop_duplicates("id").reset_index(drop=True)
-
-
-def non_dominated(costs: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return which rows no other row dominates.
-
-    Args:
-        costs: shape (n, m), lower is better.
-
-    Returns:
-        Mask of shape (n,). Of equal rows all stay.
-    """
-    # In lexicographic order a row can only be dominated by an earlier one, so each round keeps the first
-    # row that is left and drops all that it dominates.
-    left = np.lexsort(costs.T[::-1])
-    columns, mask = np.ascontiguousarray(costs[left].T), np.zeros(len(costs), dtype=bool)
-    while len(left):
-        first = columns[:, 0]
-        better, equal = np.zeros(len(left), dtype=bool), np.ones(len(left), dtype=bool)
-        for column, value in zip(columns, first, strict=True):  # few and long: much faster than by rows
-            better |= column < value
-            equal &= column == value
-        mask[left[equal]] = True
-        left, columns = left[better], columns[:, better]
-    return mask
 
 
 def _shifted(progress: Callable[[int, int], None] | None, run: int, runs: int) -> Callable[[int, int], None] | None:

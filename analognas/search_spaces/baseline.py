@@ -1,10 +1,25 @@
-"""The network that the winner is compared with: a plain residual network of about the same size."""
+"""The network that the winner is compared with: a plain residual network of the same space."""
 
 from __future__ import annotations
 
 from analognas.errors import SpaceError
 from analognas.search_spaces.architecture import Architecture, Gene, Genes, SpaceId
 from analognas.search_spaces.family import family
+
+
+def plain_network(space: SpaceId, params: int) -> Architecture | None:
+    """Return the plain residual network to compare with, None if the family has none.
+
+    Of the ResNet-like family ``plain_resnet``; of cells the one that NAS-Bench-201 calls ResNet (arXiv 2001.00326): two
+    3x3 convolutions beside an identity, in the winner's width and depth only if these are the published ones.
+    """
+    if space.family == "resnet":
+        return plain_resnet(space, params)
+    if space.family == "nasbench201":
+        genes: dict[str, Gene] = {"edge12": 2, "edge13": 1, "edge14": 0, "edge23": 2, "edge24": 1, "edge34": 0}
+        size = family("nasbench201").count_params(genes, space.input_shape, space.classes)
+        return Architecture(space=space, genes=Genes(genes), params=size)
+    return None
 
 
 def plain_resnet(space: SpaceId, params: int) -> Architecture:

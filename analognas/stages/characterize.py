@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from analognas import workers
 from analognas.files import write_json, write_parquet
 from analognas.results import ResultStore, result_key, table
-from analognas.stages import PROTOCOLS, Progress, _inputs, _plots, silent
+from analognas.stages import PROTOCOLS, Progress, _inputs, _plots, _table, silent
 from analognas.stages._inputs import DatasetSpec
 
 if TYPE_CHECKING:
-    from analognas.params import HardwareParams, Params, TrainingParams
+    from analognas.params import CharacterizeParams, HardwareParams, Params
     from analognas.search_spaces import Architecture
     from analognas.workspace import Paths
 
@@ -31,7 +31,7 @@ class Job:
     architecture: Architecture
     dataset: DatasetSpec
     hardware: HardwareParams
-    training: TrainingParams
+    training: CharacterizeParams
     max_params: int | None
     seed: int
     device: str
@@ -53,7 +53,12 @@ class Job:
 
 
 def jobs(params: Params, paths: Paths) -> list[Job]:
-    """Return one job per architecture of the sample and the rounds."""
+    """Return one job per architecture of the sample and the rounds.
+
+    Raises:
+        MismatchError: if the data are not the recorded ones, or the table holds something else.
+    """
+    _table.check(params)
     dataset = DatasetSpec.of(params, paths)
     hardware = _inputs.hardware_id(params.hardware)
     return [
@@ -65,7 +70,9 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
             max_params=params.space.max_params,
             seed=params.base.seed,
             device=params.base.device,
-            inputs={
+            inputs=_looked_up(architecture, params)
+            if _table.is_table(params)
+            else {
                 "architecture": architecture.to_dict(),
                 "dataset": {"digest": dataset.digest, "split": dataset.split_digest, "part": "validation"},
                 "hardware": hardware,
@@ -83,6 +90,17 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
         )
         for architecture in _inputs.architectures(params, paths)
     ]
+
+
+def _looked_up(architecture: Architecture, params: Params) -> dict[str, Any]:
+    """Return what decides a result that is looked up."""
+    return {
+        "architecture": architecture.to_dict(),
+        "source": params.characterize.source,
+        "digest": _table.table().digest,
+        "tile_size": params.hardware.tile_size,
+        "protocol": PROTOCOLS["characterize"],
+    }
 
 
 def pending(params: Params, paths: Paths) -> list[Job]:
@@ -108,6 +126,8 @@ def measure(job: Job) -> dict[str, Any]:
         The result row (see ``analognas.training.protocol``); a network that diverges or is too large is a
         result with a reason.
     """
+    if job.training.source in _table.TABLES:
+        return _table.row(job.architecture, job.hardware)
     from analognas.training.protocol import characterize
 
     return characterize(
@@ -137,7 +157,9 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     todo.sort(key=lambda job: -job.cost)
     if todo:
         progress(0, len(todo), f"{len(todo)} architectures to characterize")
-    for done, (index, result) in enumerate(workers.each(measure, todo, processes), start=1):
+    # What is looked up takes no worker's time.
+    results = enumerate(map(measure, todo)) if _table.is_table(params) else workers.each(measure, todo, processes)
+    for done, (index, result) in enumerate(results, start=1):
         store(todo[index], result, paths)
         progress(done, len(todo), describe(result))
     return assemble(params, paths)

@@ -18,8 +18,8 @@ from analognas import workers
 from analognas.errors import StageError
 from analognas.files import write_json, writing_directory
 from analognas.results import time_label
-from analognas.search_spaces.baseline import plain_resnet
-from analognas.stages import Progress, _inputs, _plots, silent
+from analognas.search_spaces.baseline import plain_network
+from analognas.stages import Progress, _inputs, _plots, _table, silent
 from analognas.stages._inputs import DatasetSpec
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         SpaceError, MismatchError, CorruptFileError: if an input does not fit.
     """
     candidates = _inputs.best_architectures(params, paths)
+    if _table.is_table(params) and not _inputs.recorded_dataset(paths)["sizes"]["train"]:
+        return _from_table(candidates, params, paths, progress)
     job = Job(
         architecture=candidates[0],
         dataset=DatasetSpec.of(params, paths),
@@ -109,6 +111,53 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     return summary
 
 
+def _from_table(candidates: list[Architecture], params: Params, paths: Paths, progress: Progress) -> dict[str, Any]:
+    """Look up the best candidate that keeps the AVM limit, and the plain network: there are no images to train on."""
+    rows = [_table.row(one, params.hardware) for one in candidates]
+    limit = params.search.T_AVM
+    kept = [place for place, row in enumerate(rows) if row["status"] == "ok" and (limit is None or row["avm"] <= limit)]
+    place = kept[0] if kept else 0
+    notes = ["Looked up in AnalogNAS-Bench: nothing was trained, AVM starts at 60 s, and there are no weights."]
+    notes += [_why_not(candidates[before], rows[before], limit) for before in range(place)]
+    architecture, row = candidates[place], rows[place]
+    if row["status"] != "ok":
+        raise StageError(f"The table has no value for any of {len(candidates)} candidates: search again.")
+    with writing_directory(paths.winner) as folder:
+        write_json(folder / "architecture.json", architecture.to_dict())
+        write_json(folder / "winner.json", {"row": row, "source": params.characterize.source})
+    plain = plain_network(architecture.space, architecture.params)
+    summary: dict[str, Any] = {"winner": _figures(row), "notes": notes}
+    curves = [_looked_up("winner", row)]
+    if plain is not None:
+        other = _table.row(plain, params.hardware)
+        spread = _table.twin_std()
+        summary["baseline"] = _figures(other)
+        # Both rows carry the luck of one training: how far twins are apart is the standard error of each.
+        halves = {name: 1.96 * math.sqrt(2) * std for name, std in spread.items()}
+        values = {name: row[name] - other[name] for name in _COMPARED}
+        summary["difference"] = {
+            name: {"value": value, "low": value - halves[name], "high": value + halves[name]}
+            for name, value in values.items()
+        }
+        curves.append(_looked_up("plain residual network", other))
+    write_json(paths.metrics("train"), summary)
+    _plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
+    progress(2, 2, f"{architecture.id}: {row['acc_1d']:.1f} % after 1 day, as published")
+    return summary
+
+
+def _looked_up(network: str, row: dict[str, Any]) -> pd.DataFrame:
+    seconds = {"1h": 3_600.0, "1d": 86_400.0, "30d": 2_592_000.0}
+    return pd.DataFrame(
+        {
+            "network": network,
+            "seconds": list(seconds.values()),
+            "accuracy": [row[f"acc_{label}"] for label in seconds],
+            "std": [row[f"acc_{label}_std"] for label in seconds],
+        }
+    )
+
+
 def train(job: Job) -> Outcome:
     """Train one network and measure it: a pure function of the job, for a worker process."""
     from analognas.training.protocol import characterize
@@ -131,8 +180,8 @@ def train(job: Job) -> Outcome:
 def _train(job: Job, params: Params, progress: Progress) -> tuple[Outcome, Outcome | None]:
     """Train a candidate and, beside it, the plain network of its size (None if the space has none)."""
     jobs = [job]
-    if job.architecture.space.family == "resnet":
-        plain = plain_resnet(job.architecture.space, job.architecture.params)
+    plain = plain_network(job.architecture.space, job.architecture.params)
+    if plain is not None:
         jobs.append(replace(job, architecture=plain, limit=None))
     processes = 1 if params.run.runner == "serial" else min(2, workers.workers(params.run.workers))
     results: dict[int, Outcome] = {}

@@ -1,0 +1,222 @@
+"""The closed loop: propose by what the evaluator promises and does not know, measure, fit again, repeat.
+
+A search through an evaluator that was fitted once is as good as that evaluator is at the top, where it has seen
+little. Here every measurement goes back into it, so that a budget of measurements is spent where it counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analognas.errors import InputError, SearchError
+from analognas.evaluators.base import TARGETS, Evaluator
+from analognas.search_algorithms.base import Evaluated, Optimizer
+from analognas.search_algorithms.constraints import whole
+from analognas.search_algorithms.ea_optimized import EAOptimizer
+from analognas.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from analognas.search_spaces.architecture import Architecture
+
+#: Spaces of at most so many architectures are looked at whole; larger ones are searched.
+WHOLE = 20_000
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What a closed loop found.
+
+    Args:
+        best: the measured architecture that the evaluator, fitted with all measurements, ranks first.
+        prediction: what it says of it. Of many noisy measurements the highest is mostly luck; the fitted value
+            takes that out.
+        measured: what was measured of it.
+        candidates: all measured architectures that hold the constraints, best first.
+    """
+
+    best: Architecture
+    prediction: dict[str, Any]
+    measured: dict[str, Any]
+    candidates: list[Architecture]
+
+
+class ClosedLoop(Optimizer):
+    """Asks for architectures to measure, by an evaluator that is fitted anew with everything that was told.
+
+    The first ``start`` are a Latin hypercube. Then each architecture of a batch is the best one by
+    ``objective + w * uncertainty``, with a weight w of its own, drawn from an exponential distribution of mean
+    ``explore``: some of a batch exploit, some explore (qUCB: Egelé et al., arXiv 2207.00479). Spaces of up to
+    20,000 architectures are looked at whole (one of each function), larger ones by the published evolutionary
+    search. Architectures that compute the same function as a measured one are left aside while there are others.
+
+    Tell it frames of measured values: an evaluator cannot be fitted with objective values alone, so those only
+    mark architectures as known.
+
+    Args:
+        surrogate: returns an evaluator that is not fitted, called for every fit with the seed.
+        evaluator: what ``run`` takes for the truth; None to ``ask`` and ``tell``.
+        population_size: architectures in a batch of ``run``.
+        nb_iter: batches of ``run``.
+        start: how many are spread over the space first.
+        explore: mean weight of the uncertainty of ``acc_1d``.
+        further: as in ``Optimizer``.
+    """
+
+    def __init__(
+        self,
+        surrogate: Callable[[int], Evaluator],
+        evaluator: Evaluator | None = None,
+        population_size: int = 8,
+        nb_iter: int = 10,
+        *,
+        start: int = 16,
+        explore: float = 1.0,
+        **further: Any,
+    ) -> None:
+        super().__init__(evaluator, population_size, nb_iter, **further)
+        self.surrogate = surrogate
+        self.start = whole("start", start, 1)
+        if not (math.isfinite(explore) and explore >= 0):
+            raise SearchError(f"explore is {explore!r}: it must be 0 or more.")
+        self.explore = explore
+
+    def reset(self) -> None:
+        """Forget the fitted evaluator."""
+        self._fitted: Evaluator | None = None
+        self._spread: list[Architecture] | None = None
+        self._everything: list[Architecture] | None = None
+        self._rounds = 0
+
+    def observe(self, evaluated: Sequence[Evaluated]) -> None:
+        """Fit anew when asked next."""
+        self._fitted = None
+
+    def propose(self, n: int) -> list[tuple[Architecture, str]]:
+        """Return members of the start while there are some, then what the evaluator promises."""
+        proposals = self._of_start(n)
+        if len(proposals) < n:
+            taken = {one.id for one, _ in proposals}
+            fitted = self.fitted()
+            if fitted is not None:
+                proposals += self._promising(fitted, n - len(proposals), taken)
+                taken |= {one.id for one, _ in proposals}
+            rest = self.draw(n - len(proposals), "uniform", taken) if len(proposals) < n else []
+            proposals += [(one, "sample") for one in rest]
+        return proposals
+
+    def exclude(self, architectures: Sequence[Architecture]) -> None:
+        """Never ask for these; nothing is learned from them."""
+        for architecture in architectures:
+            self._register(architecture, "excluded")
+
+    def fitted(self) -> Evaluator | None:
+        """Return the evaluator fitted with everything that was told, None if that is too little."""
+        if self._fitted is None:
+            known = [record for record in self.evaluated.values() if set(TARGETS) <= set(record.row)]
+            try:
+                self._fitted = self.surrogate(derive_seed(self.run_seed, "closed_loop")).fit(
+                    [record.architecture for record in known], pd.DataFrame([record.row for record in known])
+                )
+            except InputError:  # fewer than it can learn from
+                return None
+        return self._fitted
+
+    def recommend(self) -> Recommendation:
+        """Return the best measured architecture by the evaluator that was fitted with all measurements.
+
+        Raises:
+            SearchError: if nothing measured satisfies the constraints.
+        """
+        best = self.result()  # refuses with the reason if nothing is feasible
+        fitted = self.fitted()
+        candidates = list(best.candidates)
+        if fitted is None:
+            return Recommendation(best.best, {}, best.prediction, candidates)
+        predictions = fitted.predict(candidates)
+        objective = self.objective(predictions)
+        order = np.lexsort((np.arange(len(candidates)), -objective))
+        first = int(order[0])
+        prediction = {str(name): value for name, value in predictions.iloc[first].items()}
+        return Recommendation(
+            best=candidates[first],
+            prediction=prediction,
+            measured=self.evaluated[candidates[first].id].row,
+            candidates=[candidates[int(index)] for index in order],
+        )
+
+    def _of_start(self, n: int) -> list[tuple[Architecture, str]]:
+        missing = min(n, self.start - len(self.evaluated))
+        if missing <= 0:
+            return []
+        if self._spread is None:
+            self._spread = self.draw(self.start, "latin_hypercube")
+        chosen = [one for one in self._spread if self.is_new(one)][:missing]
+        return [(one, "start") for one in chosen]
+
+    def _promising(self, fitted: Evaluator, n: int, taken: set[str]) -> list[tuple[Architecture, str]]:
+        pool = [one for one in self._pool(fitted) if self.is_new(one) and one.id not in taken]
+        if not pool:
+            return []
+        predictions = fitted.predict(pool)
+        value = self.objective(predictions)
+        uncertainty = predictions["acc_1d_uncertainty"].to_numpy()
+        sizes = np.array([one.params for one in pool], dtype=np.float64)
+        # A limit is held by what is expected: what may break it by its uncertainty is worth a measurement.
+        excess = self.limits.violations(sizes, predictions.drop(columns="avm_high", errors="ignore")).sum(axis=1)
+        known = {record.architecture.function_id for record in self.evaluated.values()}
+        functions = [one.function_id for one in pool]
+        free = np.array([function not in known for function in functions])
+        chosen: list[tuple[Architecture, str]] = []
+        open_ = np.ones(len(pool), dtype=bool)
+        for weight in self.rng.exponential(self.explore, size=n) if self.explore else np.zeros(n):
+            score = np.where(excess > 0, -1e6 * (1 + excess), value + weight * uncertainty)
+            for candidates in (open_ & free, open_):
+                if candidates.any():
+                    index = int(np.argmax(np.where(candidates, score, -np.inf)))
+                    break
+            else:
+                break
+            open_[index] = False
+            free &= np.array([function != functions[index] for function in functions])
+            chosen.append((pool[index], "promise" if weight < self.explore else "uncertainty"))
+        return chosen
+
+    def _pool(self, fitted: Evaluator) -> list[Architecture]:
+        """Return what is looked at: the whole space where it is small, otherwise what a search comes across."""
+        if self._everything is None and math.prod(len(gene.values) for gene in self.space.hyperparameters) <= WHOLE:
+            functions: dict[str, Architecture] = {}
+            for one in self.space.enumerate():
+                functions.setdefault(one.function_id, one)
+            self._everything = list(functions.values())
+        if self._everything is not None and any(map(self.is_new, self._everything)):
+            return self._everything
+        if self._everything is not None:  # all functions are known: their twins are left
+            return list(self.space.enumerate())
+        self._rounds += 1
+        search = EAOptimizer(
+            population_size=50,
+            nb_iter=20,
+            max_nb_param=self.constraints.max_nb_param,
+            T_AVM=self.constraints.T_AVM,
+            min_acc_1d=self.constraints.min_acc_1d,
+            objective=self.objective.kind,
+            k=self.objective.k,
+        )
+        search.bind(self.space, derive_seed(self.run_seed, "closed_loop", self._rounds))
+        # Measured ones are its first parents, by what the evaluator makes of them.
+        measured = [record.architecture for record in self.ranked(self.evaluated.values())[: search.population_size]]
+        search.tell(measured, fitted.predict(measured))
+        for _ in range(search.nb_iter):
+            asked = search.ask(search.population_size)
+            if not asked:
+                break
+            predicted = fitted.predict(asked).drop(columns="avm_high")
+            predicted["acc_1d"] += self.explore * predicted["acc_1d_uncertainty"]
+            search.tell(asked, predicted)
+        return [record.architecture for record in search.evaluated.values()]

@@ -1,0 +1,110 @@
+"""NSGA-II: several objectives at once (Deb et al., IEEE Transactions on Evolutionary Computation 2002), by Optuna."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analognas.errors import SearchError
+from analognas.hardware.cost import tiles
+from analognas.search_algorithms._optuna import SampledByOptuna
+from analognas.search_algorithms.constraints import whole
+from analognas.search_algorithms.pareto import pareto_front
+from analognas.search_algorithms.records import Evaluated
+
+if TYPE_CHECKING:
+    import optuna
+
+    from analognas.evaluators.base import Evaluator
+    from analognas.search_spaces.architecture import Architecture
+
+#: What can be an objective; True: more is better.
+OBJECTIVES = {"acc_1d": True, "avm": False, "acc_1d_std": False, "params": False, "tiles": False}
+
+
+class NSGA2(SampledByOptuna):
+    """Looks for the architectures that nothing beats in all objectives: feasible first, by rank and crowding.
+
+    ``pareto`` has them; ``result`` and the ranking go by the scalar objective like those of every strategy.
+    ``Worker.pareto`` and the stage ``search`` take their trade-off from the objectives.
+
+    An objective that is told no value (where ``tell`` gets objective values alone) is the scalar objective.
+
+    Args:
+        evaluator: as in ``Optimizer``.
+        population_size: architectures of one iteration, which is a generation.
+        nb_iter: iterations.
+        objectives: at least two of ``acc_1d`` (maximised), ``avm``, ``acc_1d_std``, ``params``, and ``tiles``
+            (all minimised); ``tiles`` is how many the network occupies on the hardware.
+        tile_size: rows and columns of a tile.
+        further: as in ``Optimizer``.
+
+    Raises:
+        SearchError: if an argument is out of range or an objective is unknown.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator | None = None,
+        population_size: int = 20,
+        nb_iter: int = 10,
+        *,
+        objectives: Sequence[str] = ("acc_1d", "avm", "params"),
+        tile_size: int = 256,
+        **further: Any,
+    ) -> None:
+        super().__init__(evaluator, population_size, nb_iter, **further)
+        unknown = [name for name in objectives if name not in OBJECTIVES]
+        if isinstance(objectives, str) or unknown or not 2 <= len(set(objectives)) == len(objectives):
+            raise SearchError(f"objectives is {objectives!r}: give two or more of {', '.join(OBJECTIVES)}, each once.")
+        self.trade_off = {name: OBJECTIVES[name] for name in objectives}
+        self.n_costs = len(objectives)
+        self.tile_size = whole("tile_size", tile_size, 1)
+
+    def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        """Return the sampler, with Deb's feasibility rule."""
+        import optuna
+
+        return optuna.samplers.NSGAIISampler(population_size=self.population_size, seed=seed)
+
+    def costs(self, record: Evaluated) -> list[float]:
+        """Return the objectives, those that are maximised with their sign changed."""
+        costs: list[float] = []
+        for name, more in self.trade_off.items():
+            exact = self._exact(name, record.architecture)
+            value = float(record.row.get(name, math.nan)) if exact is None else exact
+            costs.append(-record.objective if math.isnan(value) else -value if more else value)
+        return costs
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Return one row for every architecture told since ``bind``; with ``tiles`` if that is an objective."""
+        table = super().history
+        if "tiles" in self.trade_off:
+            table["tiles"] = [tiles(one.architecture.structure, self.tile_size) for one in self.evaluated.values()]
+        return table
+
+    @property
+    def pareto(self) -> pd.DataFrame:
+        """Return the feasible architectures that no other one dominates, best by the first objective first.
+
+        Columns as in ``history``, of which ``id`` and ``genes`` say what they are.
+
+        Raises:
+            SearchError: if an objective was told no values.
+        """
+        table = self.history
+        if missing := [name for name in self.trade_off if name not in table]:
+            raise SearchError(f"there are no values of {missing[0]} yet: run the search, or tell frames with it.")
+        return pareto_front(table[table["feasible"]], self.trade_off)
+
+    def _exact(self, name: str, architecture: Architecture) -> float | None:
+        """Return what follows from the architecture alone, None if the objective is predicted."""
+        if name == "params":
+            return float(architecture.params)
+        if name == "tiles":
+            return float(tiles(architecture.structure, self.tile_size))
+        return None
