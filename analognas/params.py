@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from analognas._yaml import load_document, plain, round_trip, scalar
 from analognas.errors import ParamsError
 from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS
 
@@ -128,11 +129,27 @@ class TrainingParams(_Section):
     """Seconds after programming at which the same devices are measured."""
 
 
+class CharacterizeParams(TrainingParams):
+    """How every sampled architecture is trained and measured, or where its results are looked up."""
+
+    source: Literal["training", "analognas-bench"] = "training"
+    """``training``: train and measure here. ``analognas-bench``: the published table of NAS-Bench-201 cells."""
+    replicates: Annotated[int, Field(ge=0)] = 8
+    """Architectures of the sample that are characterized again with another seed: how much is luck."""
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What decides a single result, as plain JSON values."""
+        return self.model_dump(mode="json", exclude={"replicates"})
+
+
 class FitParams(_Section):
     """How the evaluator is fitted."""
 
+    evaluator: str = "xgboost"
+    """``xgboost`` (as published), ``gaussian_process``, ``ensemble`` (both and a forest), or ``module:Class``."""
     method: Literal["auto", "ranker", "regressor"] = "auto"
-    """Pairwise ranker (as published), regressor, or whichever cross-validation prefers."""
+    """Of ``xgboost``: pairwise ranker (as published), regressor, or whichever cross-validation prefers."""
     folds: Annotated[int, Field(ge=2)] = 5
     """Folds of the cross-validation."""
     bootstrap: Annotated[int, Field(ge=100)] = 1_000
@@ -143,7 +160,8 @@ class SearchParams(_Section):
     """How the evaluator is searched."""
 
     optimizer: str = "ea_optimized"
-    """``ea_optimized`` (the published evolutionary search) or ``random_search``."""
+    """``ea_optimized`` (the published evolutionary search), ``ea``, ``regularized_evolution``, ``local_search``,
+    ``bo``, ``tpe``, ``nsga2``, ``latin_hypercube``, ``random_search``, or ``module:Class`` of your own."""
     objective: Literal["penalized", "ratio"] = "penalized"
     """``acc_1d - k * acc_1d_std``, or the published ratio ``acc_1d / max(acc_1d_std, 0.1)``."""
     k: Annotated[float, Field(ge=0)] = 1.0
@@ -173,6 +191,31 @@ class TrainParams(TrainingParams):
     times: Times = (1.0, 60.0, 3_600.0, 86_400.0, 604_800.0, 2_592_000.0)
 
 
+class RetrainParams(_Section):
+    """When the evaluator is retrained, and when the new one takes the champion's place; no stage reads this."""
+
+    sentinel_size: Annotated[int, Field(ge=10, le=10_000)] = 48
+    """Architectures of the sentinel set: drawn uniformly once, never learned from; evaluators are compared on it."""
+    round_size: Annotated[int, Field(ge=1, le=10_000)] = 16
+    """New architectures of a round."""
+    new_rows: Annotated[int, Field(ge=1)] = 16
+    """Rows that the champion has not learned from which are reason enough to retrain it."""
+    newest: Annotated[int, Field(ge=10)] = 64
+    """Most rows, newest first, by which ``min_tau`` and ``min_coverage`` are judged before a round."""
+    min_tau: Annotated[float, Field(ge=-1, le=1)] = 0.4
+    """Kendall tau of ``acc_1d`` on the newest rows below which the champion is retrained."""
+    min_coverage: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """Least share of measurements within the 90 % interval: below it a champion is retrained, a challenger refused."""
+    max_age_days: Annotated[float, Field(gt=0)] | None = 30.0
+    """Days after which the champion is retrained; null: age is no reason."""
+    min_gain: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Least gain in the Kendall tau of ``acc_1d`` on the sentinel set; its 95 % bound must be above 0 besides."""
+    guard_avm: Annotated[float, Field(ge=0, le=2)] = 0.15
+    """By how much the Kendall tau of ``avm`` may become worse, held by its 95 % bound."""
+    bootstrap: Annotated[int, Field(ge=100)] = 2_000
+    """Resamples of the paired bootstrap."""
+
+
 class RunParams(_Section):
     """How the flow runs; nothing here changes a result."""
 
@@ -192,10 +235,11 @@ class Params(_Section):
     space: SpaceParams = SpaceParams()
     hardware: HardwareParams = HardwareParams()
     sample: SampleParams = SampleParams()
-    characterize: TrainingParams = TrainingParams()
+    characterize: CharacterizeParams = CharacterizeParams()
     fit: FitParams = FitParams()
     search: SearchParams = SearchParams()
     train: TrainParams = TrainParams()
+    retrain: RetrainParams = RetrainParams()
     run: RunParams = RunParams()
 
     @model_validator(mode="before")
@@ -229,7 +273,7 @@ class Params(_Section):
         Raises:
             ParamsError: if it cannot be read or holds something wrong.
         """
-        return cls.validated(_plain(_load_yaml(path)), source=path.name)
+        return cls.validated(plain(load_document(path)), source=path.name)
 
     def values(self, section: str) -> dict[str, Any]:
         """Return one section as plain JSON values."""
@@ -254,24 +298,24 @@ def override(path: Path, assignments: Sequence[str], accept: Callable[[Params], 
 
     from analognas.files import write_text
 
-    document = _load_yaml(path)
+    document = load_document(path)
     for assignment in assignments:
         key, found, text = assignment.partition("=")
         section, _, name = key.strip().partition(".")
         if not found or not name:
             raise ParamsError(f"--set {assignment}: write it as section.key=value, e.g. search.population_size=40.")
         _known(section, name, assignment)
-        value = _scalar(text)
+        value = scalar(text)
         if isinstance(document.get(section), str):
             document[section] = {"rpu_config": document[section]}
         document.setdefault(section, {})
         document[section][name] = parse_count(value) if name.startswith("max_") else value
-    params = Params.validated(_plain(document), source=path.name)
+    params = Params.validated(plain(document), source=path.name)
     if accept is not None:
         accept(params)
     if assignments:
         text_buffer = StringIO()
-        _yaml().dump(document, text_buffer)
+        round_trip().dump(document, text_buffer)
         write_text(path, text_buffer.getvalue())
     return params
 
@@ -315,57 +359,3 @@ def _sentence(error: ValidationError, data: Mapping[str, Any]) -> str:
     if len(first["loc"]) == 1:
         return f"section {key}: {message}; write its keys below it."
     return f"{key} is {first['input']!r}: {message}."
-
-
-def _yaml() -> Any:
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="rt")
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(
-        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    return yaml
-
-
-def _load_yaml(path: Path) -> Any:
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        raise ParamsError(f"{path} is missing: run this in a workspace, or make one with `analognas init`.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path} cannot be read: {error}.") from None
-    try:
-        document = _yaml().load(text)
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise ParamsError(f"{path.name} is no valid YAML{where}: {getattr(error, 'problem', error)}.") from None
-    return {} if document is None else document
-
-
-def _scalar(text: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe", pure=True).load(text) if text.strip() else None
-    except YAMLError:
-        return text
-
-
-def _plain(node: Any) -> Any:
-    if isinstance(node, Mapping):
-        return {str(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value) for value in node]
-    if isinstance(node, bool) or node is None:
-        return node
-    for kind in (int, float, str):  # ruamel's scalars are subclasses that remember their notation
-        if isinstance(node, kind):
-            return kind(node)
-    return node

@@ -83,6 +83,14 @@ def render(found: dict[str, Any]) -> RenderableType:
                 f"({interval}, {found['evaluator']['architectures']} architectures)"
             )
         )
+    ceiling = found["evaluator"].get("ceiling", {}).get("acc_1d", {"value": None})
+    if ceiling["value"] is not None:
+        lines.append(
+            Text(
+                f"The luck of a training allows a tau of {ceiling['value']:.2f} (95 % interval {ceiling['low']:.2f} to "
+                f"{ceiling['high']:.2f}, from {ceiling['pairs']} architectures that were characterized twice)"
+            )
+        )
     lines += [Text(note) for note in found["notes"]]
     return Group(table, *lines)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analognas.datasets import Dataset
-    from analognas.params import HardwareParams, Params, TrainingParams
+    from analognas.params import CharacterizeParams, HardwareParams, Params
     from analognas.search_spaces import Architecture
     from analognas.workspace import Paths
 
@@ -186,10 +186,10 @@ def hardware_id(hardware: HardwareParams) -> str:
     return f"{hardware.rpu_config}-{digest(describe(rpu_config(hardware)))[:12]}"
 
 
-def protocol_id(training: TrainingParams) -> str:
+def protocol_id(training: CharacterizeParams) -> str:
     """Return the id of the training and drift protocol."""
     version = PROTOCOLS["characterize"]
-    return f"v{version}-{digest([version, training.model_dump(mode='json')])[:12]}"
+    return f"v{version}-{digest([version, training.protocol])[:12]}"
 
 
 def usable(results: pd.DataFrame) -> pd.DataFrame:
@@ -198,5 +198,6 @@ def usable(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def learnable(results: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that an evaluator may learn from: sample and accepted rounds, not the sentinel set."""
-    return results[(results["role"] != "sentinel") & (results["decision"] == "accepted")].reset_index(drop=True)
+    """Return the rows that an evaluator may learn from: sample and accepted rounds, nothing else."""
+    learned = results["role"].isin(["sample", "round"]) & (results["decision"] == "accepted")
+    return results[learned].reset_index(drop=True)

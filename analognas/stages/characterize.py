@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from analognas import workers
 from analognas.files import write_json, write_parquet
 from analognas.results import ResultStore, result_key, table
+from analognas.seeds import derive_seed
 from analognas.stages import PROTOCOLS, Progress, _inputs, _plots, _table, silent
 from analognas.stages._inputs import DatasetSpec
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from analognas.params import CharacterizeParams, HardwareParams, Params
     from analognas.search_spaces import Architecture
     from analognas.workspace import Paths
+
+
+#: What marks the row of an architecture that was characterized again with another seed.
+AGAIN = {"role": "replicate", "round": 0, "decision": "accepted"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Job:
     seed: int
     device: str
     inputs: dict[str, Any]
+    replicate: bool = False
 
     @property
     def cost(self) -> float:
@@ -53,7 +59,7 @@ class Job:
 
 
 def jobs(params: Params, paths: Paths) -> list[Job]:
-    """Return one job per architecture of the sample and the rounds.
+    """Return one job per architecture of the sample and the rounds, then those that are characterized again.
 
     Raises:
         MismatchError: if the data are not the recorded ones, or the table holds something else.
@@ -61,6 +67,11 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
     _table.check(params)
     dataset = DatasetSpec.of(params, paths)
     hardware = _inputs.hardware_id(params.hardware)
+    listed = _inputs.listed(params, paths)
+    again = [one for one in listed if one.role == "sample"][: params.characterize.replicates]
+    plan = [(one.architecture, params.base.seed, False) for one in listed]
+    if not _table.is_table(params):  # the table has one row each
+        plan += [(one.architecture, derive_seed(params.base.seed, "replicate"), True) for one in again]
     return [
         Job(
             architecture=architecture,
@@ -68,7 +79,7 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
             hardware=params.hardware,
             training=params.characterize,
             max_params=params.space.max_params,
-            seed=params.base.seed,
+            seed=seed,
             device=params.base.device,
             inputs=_looked_up(architecture, params)
             if _table.is_table(params)
@@ -76,10 +87,10 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
                 "architecture": architecture.to_dict(),
                 "dataset": {"digest": dataset.digest, "split": dataset.split_digest, "part": "validation"},
                 "hardware": hardware,
-                "training": params.characterize.model_dump(mode="json"),
+                "training": params.characterize.protocol,
                 # The budget itself does not decide a result, only whether the network is within it.
                 "within_budget": params.space.max_params is None or architecture.params <= params.space.max_params,
-                "seed": params.base.seed,
+                "seed": seed,
                 "protocol": PROTOCOLS["characterize"],
                 "layers": params.hardware.layers,
                 "device": params.base.device,
@@ -87,8 +98,9 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
                 "torch": version("torch"),
                 "aihwkit": version("aihwkit"),
             },
+            replicate=replicate,
         )
-        for architecture in _inputs.architectures(params, paths)
+        for architecture, seed, replicate in plan
     ]
 
 
@@ -188,9 +200,13 @@ def assemble(params: Params, paths: Paths) -> dict[str, Any]:
         one.architecture.id: {"role": one.role, "round": one.round, "decision": one.decision}
         for one in _inputs.listed(params, paths)
     }
-    rows = [constant | roles[job.architecture.id] | results.get(job.key) for job in jobs(params, paths)]
+    rows = [
+        constant | (AGAIN if job.replicate else roles[job.architecture.id]) | results.get(job.key)
+        for job in jobs(params, paths)
+    ]
     frame = table(rows, params.characterize.times)
     write_parquet(paths.surrogate, frame)
+    frame = frame[frame["role"] != AGAIN["role"]]
     good = _inputs.usable(frame)
     summary: dict[str, Any] = {
         "architectures": len(frame),

@@ -9,6 +9,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import InputError
+from analognas.evaluators.ceiling import ceilings
 from analognas.evaluators.registry import evaluator_class
 from analognas.files import read_parquet, write_json
 from analognas.seeds import derive_seed
@@ -27,7 +28,8 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         InputError: if too few architectures were measured.
     """
     progress(0, 2, "fitting the evaluator")
-    results = _inputs.learnable(read_parquet(paths.surrogate, remedy="run `analognas stage characterize`"))
+    everything = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
+    results = _inputs.learnable(everything)
     by_id = {architecture.id: architecture for architecture in _inputs.architectures(params, paths)}
     try:
         architectures = [by_id[name] for name in results["id"]]
@@ -39,7 +41,9 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     evaluator = unfitted(params, derive_seed(params.base.seed, "fit")).fit(architectures, results)
     progress(1, 2, "writing the evaluator")
     evaluator.save(paths.evaluator)
-    report = dict(evaluator.report_)
+    again = _inputs.usable(everything[everything["role"] == "replicate"])
+    seed = derive_seed(params.base.seed, "fit")
+    report = {**evaluator.report_, "ceiling": ceilings(_inputs.usable(results), again, seed)}
     write_json(paths.metrics("fit"), report)
     _plots.out_of_fold(paths, evaluator.out_of_fold_)
     progress(2, 2, "evaluator fitted")

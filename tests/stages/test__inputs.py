@@ -8,7 +8,7 @@ import pytest
 
 from analognas.errors import CorruptFileError, MismatchError, SpaceError
 from analognas.files import write_parquet
-from analognas.params import HardwareParams, Params, TrainingParams, override
+from analognas.params import CharacterizeParams, HardwareParams, Params, override
 from analognas.search_spaces import Architecture
 from analognas.stages import PROTOCOLS, _inputs
 from analognas.workspace import Paths
@@ -76,12 +76,13 @@ def test_ids_of_hardware_and_protocol_differ_where_results_do(monkeypatch: pytes
         *({name: 99} for name in ("epochs", "hwa_epochs", "batch_size", "repeats")),
         *({name: 0.123} for name in ("learning_rate", "hwa_learning_rate", "weight_decay")),
         {"times": (1, 86_400, 2_592_000)},
+        {"source": "analognas-bench"},
     ]
-    protocols = [TrainingParams(), *(TrainingParams(**change) for change in changes)]
+    protocols = [CharacterizeParams(), *(CharacterizeParams(**change) for change in changes)]
     ids = [_inputs.protocol_id(protocol) for protocol in protocols]
-    assert ids[0] == _inputs.protocol_id(TrainingParams())
+    assert ids[0] == _inputs.protocol_id(CharacterizeParams()) == _inputs.protocol_id(CharacterizeParams(replicates=0))
     monkeypatch.setitem(PROTOCOLS, "characterize", 99)
-    assert len({*ids, _inputs.protocol_id(TrainingParams())}) == 1 + len(TrainingParams.model_fields) + 1
+    assert len({*ids, _inputs.protocol_id(CharacterizeParams())}) == len(CharacterizeParams.model_fields) + 1
     chips = [_inputs.hardware_id(HardwareParams(tile_size=size)) for size in (64, 64, 128)]
     assert chips[0] == chips[1] != chips[2]
 

@@ -124,3 +124,23 @@ def test_a_damaged_sample_is_named(finished_copy: Paths):
     shutil.copyfile(finished_copy.params, finished_copy.architectures)
     with pytest.raises(CorruptFileError, match=r"architectures\.parquet is damaged.*analognas stage sample"):
         characterize.jobs(Params.load(finished_copy.params), finished_copy)
+
+
+def test_some_are_characterized_again_with_another_seed(finished_copy: Paths):
+    params = override(finished_copy.params, ["characterize.replicates=2", "run.runner=serial"])
+    todo = characterize.pending(params, finished_copy)
+    sample = [job.architecture for job in characterize.jobs(params, finished_copy)][:2]
+    assert [job.architecture for job in todo] == sample
+    assert all(job.replicate and job.seed != params.base.seed for job in todo)
+    before = len(pd.read_parquet(finished_copy.surrogate))
+    summary = run_stage("characterize", params, finished_copy)
+    assert summary["architectures"] == before
+    frame = pd.read_parquet(finished_copy.surrogate)
+    again = frame[frame["role"] == "replicate"]
+    assert again["id"].tolist() == [one.id for one in sample]
+    first = frame[frame["role"] == "sample"].set_index("id").loc[again["id"]]
+    assert (again["acc_1d"].to_numpy() != first["acc_1d"].to_numpy()).all()
+    evaluator = (finished_copy.evaluator / "schema.json").read_bytes()
+    report = run_stage("fit", params, finished_copy)
+    assert report["ceiling"]["acc_1d"]["pairs"] <= 2
+    assert (finished_copy.evaluator / "schema.json").read_bytes() == evaluator  # nothing is learned from them
