@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,18 @@ from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
+from analognas import _registry
 from analognas.files import digest, file_digest
 from analognas.stages import STAGES
-from analognas.tracking import MODELS, experiment_name, read_or_empty, stage_data, timings_file
+from analognas.tracking import (
+    MODELS,
+    challenger_folder,
+    decisions,
+    experiment_name,
+    read_or_empty,
+    stage_data,
+    timings_file,
+)
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -72,6 +81,20 @@ class Synchroniser:
         self._close(parent, hashes)
         return parent, tuple(logged)
 
+    def decide(self, numbers: Sequence[int]) -> list[int]:
+        """Log decisions about rounds, in order, and return those that are logged now."""
+        decided = decisions(self._paths)
+        newest = max((one for one, content in decided.items() if content["decision"] == "accepted"), default=0)
+        done = []
+        for number in sorted(numbers):
+            files = [self._paths.rounds / f"{number:03d}{suffix}" for suffix in (".json", ".md")]
+            if _registry.log_decision(
+                self._client, self._experiment, number, decided[number], files, challenger_folder(self._paths),
+                newest=number >= newest,
+            ):  # fmt: skip
+                done.append(number)
+        return done
+
     def _get_experiment(self, *, local: bool) -> str:
         name = experiment_name(self._paths, self._params)
         found = self._client.get_experiment_by_name(name)
@@ -101,7 +124,7 @@ class Synchroniser:
         span = " ".join(hashes)
         if self._client.get_run(parent).data.tags.get(SPAN) != span:
             files = {name: read_or_empty(self._paths.metrics(name)) for name in hashes}
-            self._log(parent, [metric for name in hashes for metric in _flat_metrics(files[name], f"{name}.")], {})
+            self._log(parent, [metric for name in hashes for metric in flat_metrics(files[name], f"{name}.")], {})
             self._client.set_tag(parent, STATE, _state(hashes, list(hashes)))
             self._client.set_tag(parent, SPAN, span)
         self._client.set_terminated(parent, "FINISHED" if tuple(hashes) == STAGES else "FAILED")
@@ -109,7 +132,7 @@ class Synchroniser:
     def _log_stage(self, name: str, value: str, parent: str) -> Run:
         tags = {_PARENT: parent, STAGE: name, STAGE_HASH: value}
         run = self._client.create_run(self._experiment, run_name=name, tags=tags).info.run_id
-        metrics = _flat_metrics(read_or_empty(self._paths.metrics(name))) + _curves(self._paths, name)
+        metrics = flat_metrics(read_or_empty(self._paths.metrics(name))) + _curves(self._paths, name)
         timing = read_or_empty(timings_file(self._paths)).get(name, {})
         if timing.get("stage_hash") == value:
             metrics.append(_metric("seconds", timing["seconds"]))
@@ -166,9 +189,12 @@ class Synchroniser:
             model = self._client.get_registered_model(name)
         except MlflowException:
             model = self._client.create_registered_model(name, description=f"The folder data/{folder}; no pickle.")
-        if any(one.tags.get(STAGE_HASH) == value for one in self._client.search_model_versions(f"name = '{name}'")):
-            return
-        source, tags = f"runs:/{run.info.run_id}/{folder}", {STAGE_HASH: value}
+        # The same files are the same version, also where other inputs gave them.
+        found = file_digest(self._paths.data / folder)
+        for one in self._client.search_model_versions(f"name = '{name}'"):
+            if one.tags.get(STAGE_HASH) == value or one.tags.get(_registry.DIGEST) == found:
+                return
+        source, tags = f"runs:/{run.info.run_id}/{folder}", {STAGE_HASH: value, _registry.DIGEST: found}
         version = self._client.create_model_version(name, source=source, run_id=run.info.run_id, tags=tags)
         alias = "challenger" if "champion" in model.aliases else "champion"
         self._client.set_registered_model_alias(name, alias, version.version)
@@ -188,12 +214,12 @@ def _metric(key: str, value: float, step: int = 0) -> Metric:
     return Metric(key, float(value), int(time.time() * 1000), step)
 
 
-def _flat_metrics(values: Mapping[str, Any], prefix: str = "") -> list[Metric]:
+def flat_metrics(values: Mapping[str, Any], prefix: str = "") -> list[Metric]:
     """Return the numbers of a metrics file, nested names joined with dots."""
     found = []
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found += _flat_metrics(value, f"{prefix}{key}.")
+            found += flat_metrics(value, f"{prefix}{key}.")
         elif isinstance(value, int | float):
             found.append(_metric(prefix + key, value))
     return found

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analognas.workspace import Paths
@@ -43,3 +44,15 @@ def summary(paths: Paths) -> None:
     text = f"```\n{console.export_text()}```\n"
     with contextlib.suppress(Exception):
         create_markdown_artifact(text, key="pipeline-summary", description="What the pipeline found")
+
+
+def retraining(paths: Paths, summary: Mapping[str, Any]) -> None:
+    """Show what a retraining decided, or that none was needed: the note of its round."""
+    from prefect.artifacts import create_markdown_artifact
+
+    text = "The champion needs no retraining.\n"
+    if summary["retrained"]:
+        text = (paths.rounds / f"{summary['round']:03d}.md").read_text()
+    text += "".join(f"\n- {name}: {value}" for name, value in summary["figures"].items()) + "\n"
+    with contextlib.suppress(Exception):
+        create_markdown_artifact(text, key="retraining", description="What the retraining decided")

@@ -50,7 +50,8 @@ def measure_pending(chunk_task: Any) -> None:
         MismatchError: if the data or the versions are not the recorded ones.
     """
     here = current()
-    if here.reasons("characterize"):
+    looked_up = here.params.characterize.source != "training"  # the stage itself does that in no time
+    if not looked_up and here.reasons("characterize"):
         with here.timed("characterize"):
             _measure_pending(here, chunk_task)
 

@@ -93,6 +93,129 @@ def run(
 
 
 @main.command()
+@_overrides
+@_json
+@click.option(
+    "--true-evaluations",
+    "evaluations",
+    type=click.IntRange(min=1),
+    required=True,
+    metavar="N",
+    help="Architectures to characterize beyond the sample, those of earlier calls included.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Architectures that are proposed at once.",
+)
+@click.option("--no-run", is_flag=True, help="Do not fit, search and train afterwards.")
+@click.option("--verbose", is_flag=True, help="Show Prefect's log.")
+def search(
+    assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
+    as_json: bool, evaluations: int, batch: int, no_run: bool, verbose: bool,
+) -> None:  # fmt: skip
+    """Closed loop: propose what is promising or unknown, characterize it, learn from it, repeat.
+
+    Each batch becomes a round in data/rounds/. Then the pipeline runs as `analognas run` does.
+    """
+    from analognas.console import PipelineProgress, StageProgress
+    from analognas.environment import prepare
+    from analognas.orchestration import Freshness, alone, run_pipeline
+    from analognas.proposing import search as loop
+    from analognas.workspace import Paths
+
+    paths = Paths.find()
+    with StageProgress("dataset", visible=not as_json) as reading:
+        params = prepare(paths, _assignments(assignments, dataset, path, max_params), reading.update)
+    with alone(paths), StageProgress("search", visible=not as_json) as progress:
+        found = loop(params, paths, evaluations, batch, progress.update)
+    if not no_run:
+        freshness = Freshness.of(paths, params)
+        with PipelineProgress(params, visible=not as_json) as pipeline:
+            run_pipeline(paths, params, freshness=freshness, progress=pipeline.update, verbose=verbose)
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), sort_keys=True))
+        return
+    if not no_run:
+        _report(paths, as_json)
+    click.echo(str(found))
+
+
+@main.command()
+@_overrides
+@_json
+@click.option("--force", is_flag=True, help="Retrain without a reason.")
+@click.option("--verbose", is_flag=True, help="Show Prefect's log.")
+def retrain(
+    assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
+    as_json: bool, force: bool, verbose: bool,
+) -> None:  # fmt: skip
+    """Retrain the evaluator if it needs it; the new one takes its place only if it is better."""
+    from analognas.console import StageProgress
+    from analognas.environment import prepare
+    from analognas.retrain_session import ask, next_steps, pull, run_retraining
+    from analognas.workspace import Paths
+
+    paths = Paths.find()
+    with StageProgress("dataset", visible=not as_json) as reading:
+        params = prepare(paths, _assignments(assignments, dataset, path, max_params), reading.update)
+    note = pull(paths)
+    need = ask(params, paths)
+    with StageProgress("retrain", visible=not as_json) as progress:
+        done, notes = run_retraining(
+            paths, params, need, force=force, verbose=verbose,
+            progress=lambda step, part, whole, text: progress.update(round(100 * part / whole), 100, f"{step}: {text}"),
+        )  # fmt: skip
+    for line in [note, *notes] if note else notes:
+        click.echo(line, err=True)
+    click.echo(json.dumps(done, sort_keys=True) if as_json else next_steps(done))
+
+
+@main.command()
+@click.option("--cron", metavar="FIELDS", help="When, e.g. '0 3 * * 1': Mondays at three (UTC).")
+@click.option("--interval-hours", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Every N hours.")
+def serve(cron: str | None, interval_hours: float | None) -> None:
+    """Retrain by a schedule, until it is stopped; needs a Prefect server (PREFECT_API_URL)."""
+    from analognas.retrain_session import serve as serve_flow
+    from analognas.workspace import Paths
+
+    serve_flow(Paths.find(), cron=cron, interval_hours=interval_hours)
+
+
+@main.group(invoke_without_command=True)
+@_json
+@click.pass_context
+def champion(context: click.Context, as_json: bool) -> None:
+    """Show the registered evaluators: which is champion, which challenger, how good they are."""
+    if context.invoked_subcommand is not None:
+        return
+    from analognas.champions import describe, versions
+    from analognas.workspace import Paths
+
+    found = versions(Paths.find())
+    click.echo(json.dumps([one.to_dict() for one in found]) if as_json else describe(found))
+
+
+@champion.command()
+@_json
+def rollback(as_json: bool) -> None:
+    """Make the evaluator before the champion the champion again, here and in MLflow."""
+    from analognas.champions import roll_back
+    from analognas.console import StageProgress
+    from analognas.environment import prepare
+    from analognas.workspace import Paths
+
+    paths = Paths.find()
+    params = prepare(paths)
+    with StageProgress("rollback", visible=not as_json) as progress:
+        done = roll_back(params, paths, progress.update)
+    click.echo(json.dumps(done.to_dict(), sort_keys=True) if as_json else str(done))
+
+
+@main.command()
 @click.argument("name")
 @_json
 def stage(name: str, as_json: bool) -> None:

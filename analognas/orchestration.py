@@ -262,15 +262,20 @@ def run_pipeline(
             here.skipped += STAGES
             here.sync()
         return here.report
+    run_flow(here, "pipeline", verbose=verbose)
+    return here.report
+
+
+def run_flow(here: Session, name: str, *arguments: Any, verbose: bool = False) -> None:
+    """Run the flow ``name`` of ``flows/NAME.py`` for a session that was prepared; see :func:`run_pipeline`."""
     configure_prefect(verbose=verbose)
-    flow = _load(paths.root / "flows" / "pipeline.py").pipeline
+    flow = getattr(_load(here.paths.root / "flows" / f"{name}.py"), name)
     token = _prepared.set(here)
     try:
         with _server():
-            flow(str(paths.root))
+            flow(str(here.paths.root), *arguments)
     finally:
         _prepared.reset(token)
-    return here.report
 
 
 def _prepare(paths: Paths) -> Session:

@@ -81,7 +81,7 @@ def loop(params: Params, paths: Paths) -> ClosedLoop:
     search = params.search
 
     def surrogate(seed: int) -> Evaluator:
-        return fit.unfitted(params, seed)
+        return fit.unfitted(params, seed, report=False)
 
     made = ClosedLoop(
         surrogate,

@@ -18,6 +18,7 @@ _FILES = (
     "dvc.yaml",
     "prefect.yaml",
     "flows/pipeline.py",
+    "flows/retrain.py",
     "data/rounds/000.json",
     ".gitignore",
     ".dvcignore",

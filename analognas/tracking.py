@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 #: Stages that write a model: its folder in ``data/``, and the name it is registered under.
 MODELS = {"fit": ("evaluator", "analognas-evaluator"), "train": ("winner", "analognas-winner")}
 
+# What marks a round in the file that tells what is logged.
+_ROUND = "round-"
+
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -80,10 +83,30 @@ def stage_hashes(paths: Paths, versioning: Versioning | None) -> dict[str, str]:
 
 def untracked(paths: Paths, params: Params, versioning: Versioning | None) -> tuple[str, ...]:
     """Return the stages with results that are not known to be in MLflow; asks a small file, not MLflow."""
-    known: dict[str, str] = {}
-    if os.environ.get("MLFLOW_TRACKING_URI") or (paths.root / "mlflow.db").exists():
-        known = read_or_empty(_marker(paths)).get(_place(paths, params), {})
+    known = _known(paths, params)
     return tuple(name for name, value in stage_hashes(paths, versioning).items() if known.get(name) != value)
+
+
+def decisions(paths: Paths) -> dict[int, dict[str, Any]]:
+    """Return what the files of the decided rounds of ``analognas retrain`` hold, by number."""
+    found = {int(path.stem): read_or_empty(path) for path in sorted(paths.rounds.glob("[0-9][0-9][0-9].json"))}
+    return {
+        number: content
+        for number, content in found.items()
+        if content.get("purpose") == "retrain" and "comparison" in (content.get("record") or {})
+    }
+
+
+def undecided(paths: Paths, params: Params) -> dict[int, str]:
+    """Return the digest of each decision about a round that is not known to be in MLflow, by number."""
+    known = _known(paths, params)
+    found = {number: digest(content) for number, content in decisions(paths).items()}
+    return {number: value for number, value in found.items() if known.get(f"{_ROUND}{number:03d}") != value}
+
+
+def challenger_folder(paths: Paths) -> Path:
+    """Return where a challenger is fitted: in the ignored folder, never in ``data/evaluator/``."""
+    return private_folder(paths) / "challenger"
 
 
 def note_duration(paths: Paths, stage: str, versioning: Versioning | None, seconds: float) -> None:
@@ -96,14 +119,20 @@ def note_duration(paths: Paths, stage: str, versioning: Versioning | None, secon
 def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncReport:
     """Log what is not logged yet. A server that is away is no error: it is a warning in the report."""
     try:
-        if not untracked(paths, params, versioning):
+        rounds = undecided(paths, params)
+        if not untracked(paths, params, versioning) and not rounds:
             return SyncReport()
         hashes = stage_hashes(paths, versioning)
         # What MLflow and SQLAlchemy deprecate among themselves is nothing a user can mend.
         with warnings.catch_warnings(), _one_process(paths):
             warnings.simplefilter("ignore")
-            run_id, logged = _connected(paths, params, versioning).run(hashes)
-        marker = read_or_empty(_marker(paths)) | {_place(paths, params): hashes}
+            connected = _connected(paths, params, versioning)
+            run_id, logged = connected.run(hashes) if hashes else (None, ())
+            done = connected.decide(list(rounds)) if rounds else []
+        known = _known(paths, params)
+        kept = {name: value for name, value in known.items() if name.startswith(_ROUND)}
+        kept |= {f"{_ROUND}{number:03d}": rounds[number] for number in done}
+        marker = read_or_empty(_marker(paths)) | {_place(paths, params): {**hashes, **kept}}
         write_json(_marker(paths), marker)
     except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
         logging.getLogger(__name__).debug("sync failed", exc_info=True)
@@ -126,7 +155,7 @@ def download(paths: Paths, name: str, alias: str, to: Path) -> Path:
     Returns:
         The folder.
     """
-    _configure()
+    configure()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as in sync()
         from analognas._mlflow import download as fetch
@@ -170,13 +199,14 @@ def read_or_empty(path: Path) -> dict[str, Any]:
 
 
 def _connected(paths: Paths, params: Params, versioning: Versioning | None) -> Any:
-    _configure()
+    configure()
     from analognas._mlflow import Synchroniser
 
     return Synchroniser(paths, params, versioning, tracking_uri(paths))
 
 
-def _configure() -> None:
+def configure() -> None:
+    """Set what MLflow reads when it is first imported; what the user has set stays."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
 
@@ -187,6 +217,14 @@ def _content_hash(paths: Paths, stage: str) -> str | None:
     if not all(path.exists() for path in files):
         return None
     return digest([stage, [file_digest(path) for path in files]])
+
+
+def _known(paths: Paths, params: Params) -> dict[str, str]:
+    """Return the hashes that are known to be in MLflow; none if its database is gone."""
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (paths.root / "mlflow.db").exists():
+        return {}
+    known: dict[str, str] = read_or_empty(_marker(paths)).get(_place(paths, params), {})
+    return known
 
 
 def _place(paths: Paths, params: Params) -> str:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from analognas.environment import prepare
+from analognas.evaluators import XGBoostEvaluator
 from analognas.params import Params
-from analognas.stages import STAGES, run_stage
+from analognas.stages import STAGES, _inputs, run_stage
+from analognas.stages import characterize as characterize_stage
+from analognas.stages import fit as fit_stage
 from analognas.template import source
 from analognas.workspace import Paths
 
@@ -21,6 +27,7 @@ from analognas.workspace import Paths
 TINY = (
     "sample.size=10",
     "space.max_params=3k",
+    "characterize.replicates=0",
     "characterize.epochs=2",
     "characterize.hwa_epochs=1",
     "characterize.repeats=2",
@@ -38,6 +45,54 @@ TINY = (
     "run.workers=2",
 )
 
+#: A workspace that is retrained with measurements by formula.
+RETRAINED = (
+    "characterize.replicates=0",
+    "space.max_params=5k",
+    "sample.size=12",
+    "characterize.repeats=2",
+    "fit.folds=3",
+    "fit.bootstrap=100",
+    "fit.method=regressor",
+    "search.T_AVM=null",
+    "search.min_acc_1d=0",
+    "retrain.sentinel_size=24",
+    "retrain.round_size=30",
+    "retrain.guard_avm=2",
+    "retrain.min_coverage=0",
+    "retrain.bootstrap=200",
+)
+
+
+class Formula:
+    """Stands for ``characterize.measure``: larger is better, in the sample it is worse; or all is noise."""
+
+    def __init__(self) -> None:
+        self.sample: set[str] = set()
+        self.all_noise = False
+        self.asked: list[str] = []
+
+    def __call__(self, job: Any) -> dict[str, Any]:
+        """Return a row as a training would."""
+        one = job.architecture
+        self.asked.append(one.id)
+        draw = random.Random(one.id)
+        acc = 10 * math.log(one.params) + draw.uniform(-0.5, 0.5)
+        acc = draw.uniform(20, 90) if self.all_noise else 100 - acc if one.id in self.sample else acc
+        times = [f"acc_{label}" for label in ("1s", "1h", "1d", "30d")]
+        return {
+            "id": one.id, "space": one.space.name, "genes": one.genes.to_json(), "status": "ok", "reason": "",
+            "params": one.params, "tiles": 1, "repeats": 2, "acc_digital": acc, "acc_hwa": acc,
+            **{name + suffix: value for name in times for suffix, value in (("", acc), ("_std", 1.0), ("_sem", 0.5))},
+            "acc_1d_std": 1 + draw.uniform(0, 1), "avm": draw.uniform(0, 5), "avm_std": 0.1, "avm_sem": 0.1,
+        }  # fmt: skip
+
+    def all(self, paths: Paths) -> None:
+        """Characterize what the store lacks."""
+        params = Params.load(paths.params)
+        for job in characterize_stage.pending(params, paths):
+            characterize_stage.store(job, self(job), paths)
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +106,7 @@ def make_workspace() -> Callable[..., Paths]:
     """Return a function that makes a workspace (without git and DVC) in a folder."""
 
     def make(folder: Path, *assignments: str) -> Paths:
-        for name in ("params.yaml", "dvc.yaml", "flows/pipeline.py", "data/rounds/000.json"):
+        for name in ("params.yaml", "dvc.yaml", "flows/pipeline.py", "flows/retrain.py", "data/rounds/000.json"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source() / name, folder / name)
         prepare(Paths(folder), assignments)
@@ -79,3 +134,39 @@ def finished(tmp_path_factory: pytest.TempPathFactory, make_workspace: Callable[
 def finished_copy(finished: Paths, tmp_path: Path) -> Paths:
     """Return a copy of the finished workspace that may be changed."""
     return Paths(Path(shutil.copytree(finished.root, tmp_path / "copy")))
+
+
+@pytest.fixture(scope="session")
+def champion(tmp_path_factory: pytest.TempPathFactory, make_workspace: Callable[..., Paths]) -> Paths:
+    """Return a workspace whose evaluator takes small networks for the best; for reading only."""
+    paths = make_workspace(tmp_path_factory.mktemp("champion") / "workspace", *RETRAINED)
+    params = Params.load(paths.params)
+    formula = Formula()
+    run_stage("sample", params, paths)
+    formula.sample = {one.id for one in _inputs.architectures(params, paths)}
+    formula.all(paths)
+    with pytest.MonkeyPatch.context() as quick:
+        quick.setattr(fit_stage, "unfitted", _quick)
+        for stage in ("characterize", "fit"):
+            run_stage(stage, params, paths)
+    return paths
+
+
+def _quick(params: Params, seed: int, **_: Any) -> XGBoostEvaluator:
+    return XGBoostEvaluator(method="regressor", folds=2, bootstrap=100, rounds=12, seed=seed)
+
+
+@pytest.fixture
+def retrained(champion: Paths, tmp_path: Path) -> Paths:
+    """Return a copy of it that may be changed."""
+    return Paths(Path(shutil.copytree(champion.root, tmp_path / "retrained")))
+
+
+@pytest.fixture
+def formula(retrained: Paths, monkeypatch: pytest.MonkeyPatch) -> Formula:
+    """Let every characterization in this process be a formula, and every fit a quick one."""
+    made = Formula()
+    made.sample = {one.id for one in _inputs.architectures(Params.load(retrained.params), retrained)}
+    monkeypatch.setattr(characterize_stage, "measure", made)
+    monkeypatch.setattr(fit_stage, "unfitted", _quick)
+    return made

@@ -275,10 +275,13 @@ def _deploy(workspace: Paths, environment: dict[str, str]) -> None:
             [sys.executable, "-m", "prefect", *command], cwd=workspace.root, env=environment, check=False,
             capture_output=True, timeout=120,
         )  # fmt: skip
-    (deployment,) = _all(environment["PREFECT_API_URL"], "deployments")
-    assert deployment["entrypoint"] == "flows/pipeline.py:pipeline"
-    assert deployment["work_pool_name"] == "analognas"
-    assert not deployment["schedules"]
+    deployments = {one["name"]: one for one in _all(environment["PREFECT_API_URL"], "deployments")}
+    assert set(deployments) == {"pipeline", "retrain"}
+    for name, deployment in deployments.items():
+        assert deployment["entrypoint"] == f"flows/{name}.py:{name}"
+        assert deployment["work_pool_name"] == "analognas"
+        assert not deployment["schedules"]
+    assert deployments["retrain"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     assert file_digest(workspace.root / "prefect.yaml") == file_digest(source() / "prefect.yaml")
 
 

@@ -1,0 +1,223 @@
+"""The flow ``retrain`` with characterizations by formula, on a real Prefect server."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from analognas import characterizing, orchestration, retrain_session, tracking
+from analognas.cli import main
+from analognas.errors import InputError, StageError, WorkspaceError
+from analognas.files import file_digest
+from analognas.params import Params, override
+from analognas.retraining import Need
+from analognas.rounds import read_rounds
+from analognas.stages import _inputs
+from analognas.template import source
+from analognas.workspace import Paths
+
+
+class InlinePool:
+    """Computes in the same process; ends the run after ``dies_after`` characterizations, as a kill does."""
+
+    dies_after: int | None = None
+
+    def __init__(self, processes: int) -> None:
+        self.done = 0
+
+    def submit(self, function: Callable[[Any], Any], job: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if InlinePool.dies_after is not None and self.done >= InlinePool.dies_after:
+            future.set_exception(StageError("killed."))
+            return future
+        self.done += 1
+        future.set_result(function(job))
+        return future
+
+    def close(self) -> None:
+        pass
+
+
+class Retrain:
+    """The flow in a workspace."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.progress: list[tuple[str, str]] = []
+        self.artifacts: list[dict[str, Any]] = []
+
+    def run(self, *, force: bool = False) -> dict[str, Any]:
+        params = Params.load(self.paths.params)
+        need = retrain_session.ask(params, self.paths)
+        done, _ = retrain_session.run_retraining(
+            self.paths, params, need, force=force, progress=lambda step, _, __, text: self.progress.append((step, text))
+        )
+        return done
+
+    @property
+    def rounds(self) -> list[Any]:
+        return read_rounds(self.paths, _inputs.space(Params.load(self.paths.params), self.paths))
+
+
+@pytest.fixture
+def retrain(retrained: Paths, formula: Any, monkeypatch: pytest.MonkeyPatch, prefect_server: None) -> Iterator[Retrain]:
+    made = Retrain(retrained)
+    InlinePool.dies_after = None
+    monkeypatch.setattr(characterizing, "Pool", InlinePool)
+    monkeypatch.setattr(tracking, "sync", lambda *_: tracking.SyncReport())
+    monkeypatch.setattr(
+        "prefect.artifacts.create_markdown_artifact", lambda text, **how: made.artifacts.append({"text": text, **how})
+    )
+    yield made
+    InlinePool.dies_after = None
+
+
+def test_nothing_to_do_starts_no_prefect(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(orchestration, "_server", None)
+    params = Params.load(retrained.params)
+    done, notes = retrain_session.run_retraining(retrained, params, retrain_session.ask(params, retrained))
+    assert (done["retrained"], done["needed"], notes) == (False, [], ())
+    assert "needs no retraining (0 new rows, age unknown" in retrain_session.next_steps(done)
+
+
+def test_an_accepted_round_is_the_new_evaluator(retrain: Retrain, formula: Any):
+    before = file_digest(retrain.paths.evaluator)
+    done = retrain.run(force=True)
+    assert (done["retrained"], done["round"], done["decision"]) == (True, 1, "accepted")
+    assert file_digest(retrain.paths.evaluator) == done["record"]["challenger"]["digest"] != before
+    assert len(formula.asked) == 54  # the round and the sentinel set, once each
+    assert [step for step, text in retrain.progress if text.startswith("round 001")] == ["propose", "decide"]
+    (artifact,) = retrain.artifacts
+    assert artifact["key"] == "retraining"
+    assert artifact["text"].startswith("# Round 001: accepted")
+    text = retrain_session.next_steps(done)
+    assert "analognas run" in text
+    assert "analognas champion rollback" in text
+    assert "git add dvc.lock data/rounds data/metrics" in text
+    assert not retrain_session.ask(Params.load(retrain.paths.params), retrain.paths).anything
+
+
+def test_a_killed_retraining_goes_on_where_it_was(retrain: Retrain, formula: Any):
+    formula.all_noise = True
+    override(retrain.paths.params, ["retrain.round_size=4"])
+    before = file_digest(retrain.paths.evaluator)
+    InlinePool.dies_after = 20
+    with pytest.raises(StageError):
+        retrain.run(force=True)
+    assert [one.decision for one in retrain.rounds] == ["accepted", "pending"]
+    assert len(formula.asked) == 20
+    content = (retrain.paths.rounds / "001.json").read_bytes()
+    sentinel = (retrain.paths.rounds / "sentinel.json").read_bytes()
+
+    InlinePool.dies_after = None
+    done = retrain.run()  # without --force: the round waits
+    assert done["decision"] == "rejected"
+    assert len(formula.asked) == len(set(formula.asked)) == 28
+    assert (retrain.paths.rounds / "sentinel.json").read_bytes() == sentinel
+    after = json.loads((retrain.paths.rounds / "001.json").read_bytes())
+    assert json.loads(content)["architectures"] == after["architectures"]
+    assert file_digest(retrain.paths.evaluator) == before
+    assert [len(one.entries) for one in retrain.rounds] == [0, 4]
+
+
+def test_two_retrainings_do_not_mix(retrain: Retrain):
+    with orchestration.alone(retrain.paths), pytest.raises(WorkspaceError, match="Another run works in"):
+        retrain.run(force=True)
+    assert not (retrain.paths.rounds / "001.json").exists()
+
+
+def test_the_flow_can_be_started_by_a_schedule(retrain: Retrain):
+    override(retrain.paths.params, ["retrain.round_size=4"])
+    module = orchestration._load(retrain.paths.root / "flows" / "retrain.py")
+    done = module.retrain(str(retrain.paths.root))
+    assert (done["retrained"], done["needed"]) == (False, [])
+    assert retrain.artifacts[0]["text"].startswith("The champion needs no retraining.")
+
+
+def test_a_task_outside_of_a_retraining_is_refused():
+    with pytest.raises(StageError, match="retrain_session"):
+        retrain_session.look()
+
+
+def test_the_tasks_of_the_flow_are_called_in_order():
+    tree = ast.parse((source() / "flows" / "retrain.py").read_text())
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    body = functions.pop("retrain")
+    called = [node.func.id for node in ast.walk(body) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    used = [name for name in functions if name in called or name == "characterize_chunk"]
+    assert used == list(functions)
+    order = ["look", "sentinel", "propose", "challenge", "decide", "characterize", "fit"]
+    text = ast.unparse(body)
+    assert [text.index(f"{name}()") for name in order] == sorted(text.index(f"{name}()") for name in order)
+    for name, node in functions.items():  # thin: each calls one function of the installed package
+        assert len(node.body) == 2, name
+
+
+def test_the_deployment_leaves_out_a_run_that_would_overlap():
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig
+
+    text = (source() / "prefect.yaml").read_text()
+    deployment = next(one for one in YAML(typ="safe").load(text)["deployments"] if one["name"] == "retrain")
+    assert deployment["entrypoint"] == "flows/retrain.py:retrain"
+    limit = ConcurrencyLimitConfig.model_validate(deployment["concurrency_limit"])
+    assert (limit.limit, limit.collision_strategy.value) == (1, "CANCEL_NEW")
+
+
+def test_need_without_a_reason_is_nothing():
+    assert not Need(()).anything
+    assert Need((), pending=1).anything
+    assert Need((), unfinished=1).anything
+
+
+@pytest.mark.parametrize("schedule", [{}, {"cron": "0 3 * * 1", "interval_hours": 24.0}])
+def test_one_schedule_is_needed(retrained: Paths, schedule: dict[str, Any]):
+    with pytest.raises(InputError, match="Give a schedule"):
+        retrain_session.serve(retrained, **schedule)
+
+
+def test_a_schedule_needs_a_server_that_stays(retrained: Paths):
+    orchestration.configure_prefect()
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with (
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        pytest.raises(InputError, match="`prefect server start`"),
+    ):
+        retrain_session.serve(retrained, cron="0 3 * * 1")
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
+        pytest.raises(StageError, match="cannot be reached"),
+    ):
+        retrain_session.serve(retrained, cron="0 3 * * 1")
+
+
+def test_a_schedule_that_is_none_is_named(retrain: Retrain):
+    from prefect.settings import get_current_settings
+
+    assert get_current_settings().api.url
+    with pytest.raises(InputError, match="write five fields"):
+        retrain_session.serve(retrain.paths, cron="every monday")
+
+
+@pytest.mark.parametrize("command", [["retrain"], ["serve"], ["champion"], ["champion", "rollback"]])
+def test_every_command_explains_itself(command: list[str]):
+    result = CliRunner().invoke(main, [*command, "--help"])
+    assert result.exit_code == 0
+    assert ("--json" in result.output) == (command != ["serve"])
+
+
+def test_the_command_line_says_that_nothing_is_to_be_done(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(retrained.root)
+    monkeypatch.setattr(orchestration, "_server", None)
+    result = CliRunner().invoke(main, ["retrain", "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["retrained"] is False
+    assert "No evaluator is registered yet" in CliRunner().invoke(main, ["champion"]).stdout
+    assert CliRunner().invoke(main, ["champion", "rollback"]).exit_code == 2

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analognas.errors import SearchError
+from analognas.evaluators.ensemble import GaussianProcessEvaluator
+from analognas.search_algorithms import RandomSearch
+from analognas.search_algorithms.closed_loop import ClosedLoop
+from analognas.search_spaces import Architecture, ConfigSpace
+from analognas.search_spaces.nasbench201 import NASBench201Space
+from analognas.testing import AnalyticEvaluator
+from analognas.testing.optimizers import small_space
+
+
+def surrogate(seed: int) -> GaussianProcessEvaluator:
+    return GaussianProcessEvaluator(("gaussian_process",), components=2, report=False, seed=seed)
+
+
+def loop(space: ConfigSpace, **how: Any) -> ClosedLoop:
+    given: dict[str, Any] = {"start": 8, "min_acc_1d": 0.0, "seed": 1} | how
+    return ClosedLoop(surrogate, **given).bind(space)
+
+
+def spend(optimizer: Any, truth: AnalyticEvaluator, budget: int, batch: int = 4) -> None:
+    for _ in range(budget // batch):
+        asked = optimizer.ask(batch)
+        optimizer.tell(asked, truth.predict(asked))
+
+
+def test_it_finds_more_than_random_search_does_with_as_many_measurements() -> None:
+    space = ConfigSpace("digits", max_params=20_000)
+    gains = []
+    for seed in range(2):
+        truth = AnalyticEvaluator(space, seed=seed)
+        found = loop(space, seed=seed)
+        random = RandomSearch(min_acc_1d=0.0, seed=seed).bind(space)
+        spend(found, truth, 24)
+        spend(random, truth, 24)
+        gains.append(found.result().value - random.result().value)
+    assert np.mean(gains) > 1
+    assert min(gains) > -1
+
+
+def test_a_batch_has_architectures_of_different_functions_that_were_not_measured() -> None:
+    space = NASBench201Space()
+    found = loop(space)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        asked = found.ask(8)
+        functions = [one.function_id for one in asked]
+        assert len(set(functions)) == 8
+        assert not set(functions) & {record.architecture.function_id for record in found.evaluated.values()}
+        frame = pd.DataFrame({"acc_1d": rng.uniform(50, 90, 8), "acc_1d_std": rng.uniform(1, 3, 8), "avm": 2.0})
+        found.tell(asked, frame)
+    origins = found.history["origin"].tolist()
+    assert origins[:8] == ["start"] * 8
+    assert set(origins[8:]) <= {"promise", "uncertainty"}
+
+
+def test_the_seed_decides_what_is_asked() -> None:
+    space = small_space()
+    truth = AnalyticEvaluator(space)
+    runs = []
+    for seed in (1, 1, 2):
+        found = loop(space, seed=seed)
+        spend(found, truth, 16)
+        runs.append(found.history["id"].tolist())
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_limits_hold_for_what_is_asked_and_recommended() -> None:
+    space = ConfigSpace("digits")
+    truth = AnalyticEvaluator(space)
+    found = loop(space, max_nb_param=8_000, T_AVM=9.0)
+    spend(found, truth, 24)
+    assert found.history["params"].max() <= 8_000
+    best = found.recommend()
+    assert best.measured["avm"] <= 9.0
+    assert best.best in best.candidates
+
+
+def test_the_recommendation_is_by_the_fitted_evaluator_not_by_the_luckiest_label() -> None:
+    space = small_space()
+    truth = AnalyticEvaluator(space)
+    found = loop(space)
+    asked = space.sample(40, seed=4)
+    rows = truth.predict(asked)
+    worst = int(rows["acc_1d"].idxmin())
+    lucky = rows[["acc_1d", "acc_1d_std", "avm"]].copy()
+    lucky.loc[worst, "acc_1d"] = 99.0
+    found.tell(asked, lucky)
+    assert found.result().best == asked[worst]
+    assert found.recommend().best != asked[worst]
+
+
+def test_what_is_excluded_is_never_asked_nor_learned() -> None:
+    space = small_space()
+    everything = list(space.enumerate())
+    found = loop(space)
+    found.exclude(everything[:-10])
+    seen: list[Architecture] = []
+    while asked := found.ask(4):
+        seen += asked
+        found.tell(asked, AnalyticEvaluator(space).predict(asked))
+    assert {one.id for one in seen} == {one.id for one in everything[-10:]}
+
+
+def test_failed_architectures_do_not_stop_it() -> None:
+    space = small_space()
+    found = loop(space)
+    asked = found.ask(8)
+    rows = AnalyticEvaluator(space).predict(asked)[["acc_1d", "acc_1d_std", "avm"]]
+    rows.loc[:3, ["acc_1d", "acc_1d_std", "avm"]] = np.nan
+    found.tell(asked, rows)
+    assert len(found.ask(4)) == 4  # too few to fit: drawn
+    with pytest.raises(SearchError, match="explore"):
+        loop(space, explore=-1.0)
+
+
+def test_run_takes_an_evaluator_for_the_truth() -> None:
+    space = small_space()
+    truth = AnalyticEvaluator(space)
+    result = ClosedLoop(surrogate, truth, population_size=4, nb_iter=5, start=8, min_acc_1d=0.0).run(space)
+    assert len(result.history) == 20
