@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -63,13 +62,6 @@ _going_on: ContextVar[Retraining | None] = ContextVar("analognas_retraining", de
 _prepared: ContextVar[Retraining | None] = ContextVar("analognas_prepared_retraining", default=None)
 
 
-def pull(paths: Paths) -> str | None:
-    """Fetch results that others shared; return a sentence if that failed, which is no reason to stop."""
-    if importlib.util.find_spec("analognas.sharing") is None:
-        return None
-    return None
-
-
 def ask(params: Params, paths: Paths) -> Need:
     """Return whether the champion needs retraining; see ``retraining.look``."""
     os.environ.setdefault("OMP_NUM_THREADS", str(params.base.threads))
@@ -99,8 +91,6 @@ def look() -> bool:
     going = _current()
     here = going.here
     if going.need is None:
-        note = pull(here.paths)
-        here.notes += [note] if note else []
         going.need = ask(here.params, here.paths)
     need = going.need
     if need.unfinished is not None:

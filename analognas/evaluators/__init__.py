@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Any
 from analognas.evaluators.base import COLUMNS, TARGETS, Context, Evaluator
 
 if TYPE_CHECKING:
+    from analognas.evaluators.ensemble import EnsembleEvaluator, GaussianProcessEvaluator
     from analognas.evaluators.xgboost import XGBoostEvaluator
 
-__all__ = ["COLUMNS", "TARGETS", "Context", "Evaluator", "XGBoostEvaluator"]
+__all__ = [
+    "COLUMNS",
+    "TARGETS",
+    "Context",
+    "EnsembleEvaluator",
+    "Evaluator",
+    "GaussianProcessEvaluator",
+    "XGBoostEvaluator",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +29,8 @@ def __getattr__(name: str) -> Any:
         from analognas.evaluators.xgboost import XGBoostEvaluator
 
         return XGBoostEvaluator
+    if name in ("EnsembleEvaluator", "GaussianProcessEvaluator"):
+        from analognas.evaluators import ensemble
+
+        return getattr(ensemble, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
