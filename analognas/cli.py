@@ -50,6 +50,8 @@ def _overrides(command: Any) -> Any:
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
+_remote = click.option("--remote", metavar="NAME", help="DVC remote; left out: the default one.")
+
 
 def _assignments(given: Sequence[str], dataset: str | None, path: str | None, max_params: str | None) -> list[str]:
     if path is not None:
@@ -215,6 +217,26 @@ def rollback(as_json: bool) -> None:
 
 
 @main.command()
+@_remote
+@_json
+def push(remote: str | None, as_json: bool) -> None:
+    """Share what was measured here: results, and what DVC has recorded, to a DVC remote."""
+    from analognas.sharing import push as share
+
+    _exchange("push", share, remote, as_json)
+
+
+@main.command()
+@_remote
+@_json
+def pull(remote: str | None, as_json: bool) -> None:
+    """Fetch what others have shared: results, and what dvc.lock names, from a DVC remote."""
+    from analognas.sharing import pull as fetch
+
+    _exchange("pull", fetch, remote, as_json)
+
+
+@main.command()
 @click.argument("name")
 @_json
 def stage(name: str, as_json: bool) -> None:
@@ -321,6 +343,20 @@ def spaces(as_json: bool) -> None:
         click.echo(json.dumps([space.to_dict() for space in described]))
     else:
         click.echo("\n\n".join(str(space) for space in described))
+
+
+def _exchange(direction: str, share: Any, remote: str | None, as_json: bool) -> None:
+    from analognas.console import StageProgress
+    from analognas.workspace import Paths
+
+    paths = Paths.find()
+    with StageProgress(direction, visible=not as_json) as progress:
+        done = share(paths, remote, progress.update)
+    click.echo(json.dumps(done.to_dict(), sort_keys=True) if as_json else str(done))
+    for problem in done.problems:
+        click.echo(f"analognas: {problem}", err=True)
+    if done.problems:
+        sys.exit(1)
 
 
 def _report(paths: Paths, as_json: bool) -> None:

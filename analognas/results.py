@@ -4,11 +4,18 @@ The store is a memo of a pure function: the key of a result is the hash of every
 (architecture, dataset and split, hardware, training and drift protocol, seed, protocol version, layer
 implementation, device kind, torch and aihwkit versions). Each result is one small file, written atomically,
 so a killed run loses at most what was in flight and nobody measures the same thing twice.
+
+Floats differ between kinds of processors, so two people may measure two results of one key. The one whose digest
+is smaller is *the* result, wherever and in whatever order they meet; the other one is kept in ``replicates/``,
+which is never read as a result.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +50,30 @@ def result_key(inputs: Mapping[str, Any]) -> str:
     return digest(inputs)
 
 
+def checked_record(record: Any, where: str, remedy: str) -> dict[str, Any]:
+    """Return a stored record (``format``, ``inputs``, ``result`` and their ``digest``) if it is whole.
+
+    Args:
+        record: what a file of the store holds.
+        where: the file, for the message.
+        remedy: what to do if it is not whole, for the message.
+
+    Raises:
+        CorruptFileError: if the digest does not fit, or the format is another version's.
+    """
+    try:
+        whole = isinstance(record, dict) and record.get("digest") == digest(
+            [record.get("format"), record.get("inputs"), record.get("result")]
+        )
+    except (ValueError, RecursionError):  # not a number, nested without end: no digest was ever made of these
+        whole = False
+    if not whole:
+        raise CorruptFileError(f"{where} is damaged (its digest does not fit): {remedy}.")
+    if record["format"] != _FORMAT or not isinstance(record["inputs"], dict) or not isinstance(record["result"], dict):
+        raise CorruptFileError(f"{where} holds the result of something else: {remedy}.")
+    return {name: record[name] for name in ("format", "inputs", "result", "digest")}
+
+
 class ResultStore:
     """A folder of results by key, two hexadecimal digits a sub-folder.
 
@@ -75,17 +106,17 @@ class ResultStore:
         Raises:
             CorruptFileError: if the file is missing, damaged or belongs to another key.
         """
-        path = self.path(key)
-        remedy = "delete it and run again, only this architecture is measured anew"
-        record = read_json(path, remedy=remedy)
-        if not isinstance(record, dict) or record.get("digest") != digest(
-            [record.get("format"), record.get("inputs"), record.get("result")]
-        ):
-            raise CorruptFileError(f"{path} is damaged (its digest does not fit): {remedy}.")
-        if record["format"] != _FORMAT or result_key(record["inputs"]) != key:
-            raise CorruptFileError(f"{path} holds the result of something else: {remedy}.")
-        result: dict[str, Any] = record["result"]
+        result: dict[str, Any] = self.record(key)["result"]
         return result
+
+    def record(self, key: str) -> dict[str, Any]:
+        """Return the result of ``key`` with all that decided it and its digest, see :func:`checked_record`.
+
+        Raises:
+            CorruptFileError: if the file is missing, damaged or belongs to another key.
+        """
+        remedy = "delete it and run again, only this architecture is measured anew"
+        return self._read(self.path(key), key, remedy)
 
     def put(self, inputs: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         """Store the result of ``inputs`` at once and return its key; one that is there stays."""
@@ -95,6 +126,98 @@ class ResultStore:
             record["digest"] = digest([_FORMAT, record["inputs"], record["result"]])
             write_json(self.path(key), record)
         return key
+
+    def replicate_path(self, key: str, digest: str) -> Path:
+        """Return where a result of ``key`` that is not *the* result is or would be."""
+        return self.root / "replicates" / key[:2] / f"{key}-{digest}.json"
+
+    def replicates(self) -> Iterator[tuple[str, str]]:
+        """Yield key and digest of all replicates, sorted."""
+        for path in sorted(self.root.glob("replicates/[0-9a-f][0-9a-f]/*-*.json")):
+            key, _, found = path.stem.partition("-")
+            yield key, found
+
+    def replicate(self, key: str, digest: str) -> dict[str, Any]:
+        """Return the record of a replicate.
+
+        Raises:
+            CorruptFileError: if the file is missing, damaged or belongs to another key.
+        """
+        return self._read(self.replicate_path(key, digest), key, "delete it")
+
+    def take(self, record: Mapping[str, Any]) -> str:
+        """Take in a record from somewhere else; nothing that is whole is lost, whatever happens meanwhile.
+
+        Returns:
+            ``new``; ``known`` if it was there; ``replaced`` if it took the place of another result, which became a
+            replicate; ``replicate`` if it became one itself; ``restored`` if it took the place of a damaged file,
+            which is now called ``KEY.json.damaged``.
+
+        Raises:
+            WorkspaceError: if the folder cannot be written.
+        """
+        key = result_key(record["inputs"])
+        path = self.path(key)
+        if not path.exists() and self._create(path, record):
+            self.replicate_path(key, record["digest"]).unlink(missing_ok=True)
+            return "new"
+        with self._alone():
+            try:
+                mine = self.record(key)
+            except CorruptFileError:
+                if path.exists():
+                    path.replace(path.with_name(f"{path.name}.damaged"))
+                write_json(path, dict(record))
+                return "restored"
+            if mine["digest"] == record["digest"]:
+                return "known"
+            first, other = sorted((mine, dict(record)), key=lambda one: str(one["digest"]))
+            beside = self.replicate_path(key, other["digest"])
+            known = beside.exists()
+            if not known:
+                write_json(beside, other)
+            if first is mine:
+                return "known" if known else "replicate"
+            write_json(path, first)
+            self.replicate_path(key, first["digest"]).unlink(missing_ok=True)
+            return "replaced"
+
+    def settle(self) -> None:
+        """Let the smallest digest be the result of each key that has replicates; damaged replicates stay.
+
+        Raises:
+            WorkspaceError: if the folder cannot be written.
+        """
+        for key, found in self.replicates():
+            with contextlib.suppress(CorruptFileError):
+                self.take(self.replicate(key, found))
+
+    def _read(self, path: Path, key: str, remedy: str) -> dict[str, Any]:
+        record = checked_record(read_json(path, remedy=remedy), str(path), remedy)
+        if result_key(record["inputs"]) != key or not path.stem.endswith((key, record["digest"])):
+            raise CorruptFileError(f"{path} holds the result of something else: {remedy}.")
+        return record
+
+    def _create(self, path: Path, record: Mapping[str, Any]) -> bool:
+        """Write a file unless it is there, also if another process writes it meanwhile; return whether it was."""
+        staged = path.with_name(f".tmp-{secrets.token_hex(8)}")
+        write_json(staged, dict(record))
+        try:
+            path.hardlink_to(staged)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            staged.replace(path)
+        finally:
+            staged.unlink(missing_ok=True)
+        return True
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one process and one thread at a time compare and replace."""
+        with (self.root / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
 
 def measured_columns(times: Iterable[float]) -> tuple[str, ...]:
