@@ -25,7 +25,7 @@ def own(monkeypatch):
 
 
 def test_names():
-    assert names() == ["digits", "cifar10", "image-folder"]
+    assert names() == ["digits", "cifar10", "analognas-bench", "image-folder"]
 
 
 @pytest.mark.parametrize("name", ["digits", "Digits", "DIGITS", "di-gits"])
@@ -42,7 +42,9 @@ def test_unknown_name_says_the_nearest(name, nearest):
 
 
 def test_unknown_name_far_from_all_lists_them():
-    with pytest.raises(DatasetError, match="no dataset 'KWS'; there are digits, cifar10, image-folder"):
+    with pytest.raises(
+        DatasetError, match="no dataset 'KWS'; there are digits, cifar10, analognas-bench, image-folder"
+    ):
         load("KWS")
 
 
