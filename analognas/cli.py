@@ -158,19 +158,20 @@ def retrain(
     """Retrain the evaluator if it needs it; the new one takes its place only if it is better."""
     from analognas.console import StageProgress
     from analognas.environment import prepare
-    from analognas.retrain_session import ask, next_steps, run_retraining
+    from analognas.retrain_session import ask, next_steps, pull, run_retraining
     from analognas.workspace import Paths
 
     paths = Paths.find()
     with StageProgress("dataset", visible=not as_json) as reading:
         params = prepare(paths, _assignments(assignments, dataset, path, max_params), reading.update)
+    note = pull(paths)
     need = ask(params, paths)
     with StageProgress("retrain", visible=not as_json) as progress:
         done, notes = run_retraining(
             paths, params, need, force=force, verbose=verbose,
             progress=lambda step, part, whole, text: progress.update(round(100 * part / whole), 100, f"{step}: {text}"),
         )  # fmt: skip
-    for line in notes:
+    for line in [note, *notes] if note else notes:
         click.echo(line, err=True)
     click.echo(json.dumps(done, sort_keys=True) if as_json else next_steps(done))
 

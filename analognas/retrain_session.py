@@ -62,6 +62,13 @@ _going_on: ContextVar[Retraining | None] = ContextVar("analognas_retraining", de
 _prepared: ContextVar[Retraining | None] = ContextVar("analognas_prepared_retraining", default=None)
 
 
+def pull(paths: Paths) -> str | None:
+    """Fetch results that others shared; return a sentence if that failed, which is no reason to stop."""
+    from analognas.sharing import refresh
+
+    return refresh(paths)
+
+
 def ask(params: Params, paths: Paths) -> Need:
     """Return whether the champion needs retraining; see ``retraining.look``."""
     os.environ.setdefault("OMP_NUM_THREADS", str(params.base.threads))
@@ -91,6 +98,8 @@ def look() -> bool:
     going = _current()
     here = going.here
     if going.need is None:
+        note = pull(here.paths)
+        here.notes += [note] if note else []
         going.need = ask(here.params, here.paths)
     need = going.need
     if need.unfinished is not None:

@@ -241,7 +241,9 @@ def _share_data(there: Remote, paths: Paths, done: Exchange, progress: Progress)
         done.problems.append(f"DVC failed to {done.direction} the data: {reason_of(error.removeprefix('ERROR: '))}.")
     else:
         lines = [line.strip() for line in ended.stdout.splitlines() if line.strip()]
-        done.data = f"Data: {lines[-1].rstrip('.').lower() if lines else 'up to date'}."
+        if done.direction == "pull":  # one line for each output that is another one now
+            lines = [f"{len(lines)} output{'' if len(lines) == 1 else 's'} taken"] if lines else []
+        done.data = f"Data: {lines[-1].rstrip('.').lower() if lines else 'everything is up to date'}."
     progress(1, 1, done.data)
 
 

@@ -20,7 +20,7 @@ from analognas import artifacts, characterizing, orchestration, retrain_session
 
 @task(cache_policy=NO_CACHE)
 def look() -> bool:
-    """See whether the champion needs retraining."""
+    """Fetch what others shared, and see whether the champion needs retraining."""
     return retrain_session.look()
 
 

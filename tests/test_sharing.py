@@ -228,6 +228,24 @@ def test_a_damaged_file_on_the_remote_is_named_and_left_out(
     assert len(list(ResultStore.of(ben.root).keys())) == 2
 
 
+def test_an_object_store_is_written_to_without_renaming(
+    team: tuple[Paths, Paths], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    anna, ben = team
+    put(anna, 0)
+    made = Remote.__init__
+
+    def objects(self: Remote, root: Path, remote: str | None) -> None:
+        made(self, root, remote)
+        self._whole = True
+        monkeypatch.delattr(type(self.fs.fs), "mv")
+
+    with monkeypatch.context() as context:
+        context.setattr(Remote, "__init__", objects)
+        assert (sharing.push(anna).copied, len(remote_files(tmp_path))) == (1, 1)
+    assert sharing.pull(ben).copied == 1
+
+
 def test_a_file_that_was_cut_short_on_the_remote_is_mended_by_who_has_the_whole(
     team: tuple[Paths, Paths], tmp_path: Path
 ):
@@ -416,7 +434,7 @@ def test_what_dvc_has_recorded_travels_and_nothing_unsaved_is_overwritten(
     assert (ben.root / "data" / "architectures").read_text() == "mine"
     (ben.root / "data" / "architectures").unlink()
     result = call(ben, monkeypatch, "pull", "--json")
-    assert result.exit_code == 0
+    assert (result.exit_code, json.loads(result.stdout)["data"]) == (0, "Data: 1 output taken.")
     assert (ben.root / "data" / "architectures").read_text() == "abc"
     write(anna.root, "data/architectures", "abcd")
     versioning.commit("sample")
