@@ -40,7 +40,7 @@ class Found:
         measured: its row.
         predicted: what the evaluator says of it.
         evaluations: architectures measured for this search, all calls together.
-        history: best objective, measured, after each of them (percent).
+        history: best measured objective after each feasible architecture, those of the sample first (percent).
     """
 
     architecture: Architecture
@@ -98,19 +98,18 @@ def loop(params: Params, paths: Paths) -> ClosedLoop:
     learnable = _inputs.learnable(results)
     known = [by_id[name].architecture for name in learnable["id"]]
     made.tell(known, learnable)
-    made.exclude([one.architecture for one in by_id.values() if one.architecture.id not in set(learnable["id"])])
+    learned = set(learnable["id"])
+    made.exclude([one.architecture for name, one in by_id.items() if name not in learned])
     return made
 
 
-def propose(
-    params: Params, paths: Paths, n: int, *, purpose: str, decision: str, reason: str, made: ClosedLoop | None = None
-) -> Round | None:
+def propose(params: Params, paths: Paths, n: int, *, purpose: str, decision: str, reason: str) -> Round | None:
     """Write a round of up to ``n`` new architectures and return it; None if the space has no more.
 
     Raises:
         CorruptFileError: if a file is missing or damaged.
     """
-    made = made or loop(params, paths)
+    made = loop(params, paths)
     asked = made.propose(n)
     if not asked:
         return None

@@ -178,7 +178,7 @@ register(
         "analognas-bench",
         "analognas.datasets.analognas_bench:load",
         licence="none stated; cite arXiv 2506.18495",
-        source="https://pypi.org/project/analog-nasbench/: results on CIFAR-10, no images",
+        source="the package analog-nasbench: published results on CIFAR-10, no images",
         input_shape=(3, 32, 32),
         classes=10,
         available=_bench_available,

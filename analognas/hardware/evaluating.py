@@ -20,7 +20,7 @@ from analognas.hardware.layers import FastConvolution, bias_of, tile_converters,
 from analognas.hardware.mvm import kernels_of
 
 _RELUS = (torch.relu, relu, torch.relu_)
-_SUMS = (operator.add, torch.add, operator.iadd)
+_SUMS = (operator.add, torch.add)
 
 
 def for_evaluation(model: nn.Module) -> nn.Module:
@@ -152,9 +152,12 @@ def _only_user(node: fx.Node) -> fx.Node | None:
 
 
 def _summand(node: fx.Node, norm: fx.Node) -> fx.Node | None:
-    """Return the other term if the node is a sum with ``norm``, None otherwise."""
+    """Return the other term if the node is a sum with ``norm``, None otherwise.
+
+    Sums in place are left as they are: what they change may be used elsewhere.
+    """
     is_sum = (node.op == "call_function" and node.target in _SUMS) or (
-        node.op == "call_method" and node.target in ("add", "add_")
+        node.op == "call_method" and node.target == "add"
     )
     if not is_sum or len(node.args) != 2 or node.kwargs:
         return None

@@ -189,7 +189,7 @@ class ClosedLoop(Optimizer):
 
     def _pool(self, fitted: Evaluator) -> list[Architecture]:
         """Return what is looked at: the whole space where it is small, otherwise what a search comes across."""
-        if self._everything is None and math.prod(len(gene.values) for gene in self.space.hyperparameters) <= WHOLE:
+        if self._everything is None and self.space.size() <= WHOLE:
             functions: dict[str, Architecture] = {}
             for one in self.space.enumerate():
                 functions.setdefault(one.function_id, one)
