@@ -27,14 +27,17 @@ from benchmarks._cells import Cells, interval, latent_values
 
 METHODS = ("ours", "random", "evolution", "regularized_evolution", "bananas", "tpe")
 BATCH = 5
+# Besides every 50: what the published example needs 1,150 measurements for, the aim is to reach with 60.
+ALSO = 60
 
 
 class Problem:
     """The table as a search sees it: it may look up so many cells."""
 
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, cells: Cells, population: int) -> None:
         from analognas.search_spaces.nasbench201 import NASBench201Space
 
+        self.population = population
         self.space = NASBench201Space()
         self.cells = cells
         self.place = {one.id: index for index, one in enumerate(cells.architectures)}
@@ -47,7 +50,7 @@ class Problem:
 
 
 def ours(problem: Problem, budget: int, seed: int) -> list[tuple[int, Any]]:
-    """Return what the closed loop recommends after 50, 100, ... measurements."""
+    """Return what the closed loop recommends after 50, 60, 100, ... measurements."""
     from analognas.evaluators.ensemble import EnsembleEvaluator
     from analognas.search_algorithms.closed_loop import ClosedLoop
 
@@ -61,7 +64,7 @@ def _optimizer(name: str) -> Callable[[Problem, int, int], list[tuple[int, Any]]
     def search(problem: Problem, budget: int, seed: int) -> list[tuple[int, Any]]:
         from analognas.search_algorithms import optimizer_class
 
-        how: dict[str, Any] = {"population_size": 20, "min_acc_1d": 0.0, "k": 0.0, "seed": seed}
+        how: dict[str, Any] = {"population_size": problem.population, "min_acc_1d": 0.0, "k": 0.0, "seed": seed}
         optimizer = optimizer_class(name)(**how).bind(problem.space)
         return _run(optimizer, problem, budget, lambda: optimizer.result().best)
 
@@ -96,7 +99,7 @@ def bananas(problem: Problem, budget: int, seed: int) -> list[tuple[int, Any]]:
         mean, std = np.mean(predicted, axis=0), np.std(predicted, axis=0)
         chosen = np.argsort(-rng.normal(mean, std))[: min(10, budget - len(known))]
         known += [int(pool[i]) for i in chosen]
-        if len(known) % 50 == 0:
+        if _reported(len(known)):
             found.append((len(known), known[int(np.argmax(problem.labels[known]))]))
     return found
 
@@ -111,6 +114,10 @@ def _path_encoding(problem: Problem) -> Any:
     return np.array([[name in one for name in names] for one in found], dtype=float)
 
 
+def _reported(measured: int) -> bool:
+    return measured % 50 == 0 or measured == ALSO
+
+
 def _run(optimizer: Any, problem: Problem, budget: int, recommend: Callable[[], Any]) -> list[tuple[int, Any]]:
     found = []
     measured = 0
@@ -118,7 +125,7 @@ def _run(optimizer: Any, problem: Problem, budget: int, recommend: Callable[[], 
         asked = optimizer.ask(min(BATCH, budget - measured))
         optimizer.tell(asked, problem.measure(asked))
         measured += len(asked)
-        if measured % 50 == 0:
+        if _reported(measured):
             found.append((measured, problem.place[recommend().id]))
     return found
 
@@ -133,9 +140,9 @@ SEARCHES: dict[str, Callable[[Problem, int, int], list[tuple[int, Any]]]] = {
 }
 
 
-def measure(budget: int, seeds: list[int], methods: list[str]) -> dict[str, Any]:
-    """Return latent value and label of what each method recommends, after 50, 100, ... measurements."""
-    problem = Problem(Cells.load())
+def measure(budget: int, seeds: list[int], methods: list[str], population: int = 20) -> dict[str, Any]:
+    """Return latent value and label of what each method recommends, after 50, 60, 100, ... measurements."""
+    problem = Problem(Cells.load(), population)
     results: dict[str, dict[int, list[int]]] = {name: {} for name in methods}
     for seed in seeds:
         for name in methods:
@@ -149,6 +156,7 @@ def measure(budget: int, seeds: list[int], methods: list[str]) -> dict[str, Any]
     return {
         "budget": budget,
         "seeds": len(seeds),
+        "population": population,
         "best_latent": round(float(problem.latent.max()), 3),
         "latent_of_best_label": round(float(problem.latent[problem.labels.argmax()]), 3),
         "latent": means(problem.latent),
@@ -165,13 +173,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", type=int, default=100, help="cells that may be measured, a multiple of 50")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(20)), help="one search of each method each")
+    parser.add_argument("--population", type=int, default=20, help="of the evolutionary searches")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="some of them only")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     if arguments.budget < 50 or arguments.budget % 50:
         parser.error("--budget must be a multiple of 50")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = measure(arguments.budget, arguments.seeds, arguments.methods)
+    found = measure(arguments.budget, arguments.seeds, arguments.methods, arguments.population)
     if arguments.json:
         print(json.dumps(found))
         return

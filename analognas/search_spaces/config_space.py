@@ -56,6 +56,7 @@ class ConfigSpace:
         self.max_params: int | None = max_params
         preset = "digits" if self.dataset == "digits" else "published"
         self._hyperparameters: dict[str, Hyperparameter] = {}
+        self._members: set[str] = set()  # ids of architectures that were found to be within the ranges
         for gene in self.builder.hyperparameters(preset):
             self._add(gene)
         if not isinstance(ranges, Mapping | None):
@@ -121,6 +122,7 @@ class ConfigSpace:
                     "hyperparameter of the space: add that one first."
                 )
         self._hyperparameters[gene.name] = gene
+        self._members.clear()
 
     def set_hyperparameter(
         self,
@@ -148,6 +150,7 @@ class ConfigSpace:
                 within = tuple(choice for choice in gene.choices if choice in changed.values)  # noqa: PD011 - no frame
                 changed = replace(gene, choices=within)
         self._hyperparameters[name] = changed
+        self._members.clear()
 
     def _set_range(self, name: str, limits: Any) -> None:
         """Apply one entry of ``ranges``: [min, max], {min_value, max_value}, choices, or one value."""
@@ -206,6 +209,12 @@ class ConfigSpace:
                     raise SpaceError(f"Gene {gene.name!r} is missing: give it a value, allowed are {gene.describe()}.")
                 active[gene.name] = gene.check(genes[gene.name])
         return self.trusted(active)
+
+    def check_member(self, architecture: Architecture) -> None:
+        """Raise SpaceError if genes are outside of the ranges, which may have been narrowed; its id is not checked."""
+        if architecture.id not in self._members:
+            self.architecture(architecture.genes)
+            self._members.add(architecture.id)
 
     def trusted(self, genes: Mapping[str, Gene]) -> Architecture:
         """Return the architecture with genes that are known to be valid, all active and plain values."""

@@ -133,7 +133,7 @@ def _refuse_stranger(space: ConfigSpace, architecture: Architecture) -> None:
             f"Architecture {architecture.id} belongs to space {architecture.space.name!r}, not to "
             f"{space.name!r}: use the space that made it."
         )
-    space.architecture(architecture.genes)  # its genes may be outside of ranges that were narrowed
+    space.check_member(architecture)
 
 
 def _within(max_params: int | None) -> str:
