@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick check format lock bench-env wheel clean
+.PHONY: help run test test-quick test-faults check format lock bench-env wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,6 +30,9 @@ test: $(STAMP)  ## install, then run all tests
 
 test-quick: $(STAMP)  ## only the tests that take milliseconds
 	$(BIN)/python -m pytest -m "not slow"
+
+test-faults: $(STAMP)  ## end processes, fill the disk, damage files: about half an hour
+	$(BIN)/python -m pytest -m faults tests/faults
 
 check: $(STAMP)  ## lint, formatting, types
 	$(BIN)/ruff check .

@@ -15,12 +15,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from analognas._dvc_cache import CachedObject
 from analognas.errors import AnalogNASError, CorruptFileError, WorkspaceError
+from analognas.redaction import first_line
 from analognas.results import checked_record, result_key
-from analognas.versioning import Versioning
+from analognas.versioning import Versioning, site_cache
 
 #: A result on a remote or in a store: its key and the digest of its content.
 Entry = tuple[str, str]
+
+#: Bytes: a result has a few thousand.
+LARGEST = 1 << 20
 
 _FOLDER = ("analognas", "results")
 _NAME = re.compile(r"([0-9a-f]{64})-([0-9a-f]{64})\.json")
@@ -42,6 +47,7 @@ class Remote:
         name: the remote.
         fs: DVC's file system for it.
         targets: what DVC has recorded in the workspace, as arguments for its commands that run there.
+        objects: where its cache holds each of that, or would.
 
     Args:
         root: the workspace.
@@ -64,10 +70,13 @@ class Remote:
         from dvc_objects.fs.errors import RemoteMissingDepsError
 
         try:
-            with Repo(str(root)) as repo:
+            site = site_cache(root)
+            with Repo(str(root), config=None if site is None else {"core": {"site_cache_dir": site}}) as repo:
                 known = ", ".join(sorted(repo.config["remote"]))
                 found = repo.cloud.get_remote(name)
-                self.targets = sorted(_targets(repo.index.stages, root.resolve()))
+                stages = [stage for stage in repo.index.stages if _is_target(stage, root.resolve())]
+                self.targets = sorted(_target(stage, root.resolve()) for stage in stages)
+                self.objects = [_cached(out) for stage in stages for out in stage.outs if out.use_cache]
         except NoDvcRemoteError:
             remedy = f"name one with --remote ({known})" if known else "`dvc remote add -d team ssh://HOST/FOLDER`"
             remedy += " or `dvc remote default NAME`" if known else " (or a local folder, or s3://BUCKET/FOLDER)"
@@ -111,7 +120,8 @@ class Remote:
         found: dict[Entry, int | None] = {}
         for info in listed:
             match = _NAME.fullmatch(self.fs.name(info["name"]))
-            if match:
+            # A link there may lead anywhere here, also to what never ends.
+            if match and info.get("type", "file") == "file" and not info.get("islink"):
                 found[match[1], match[2]] = info.get("size")
         return found
 
@@ -132,7 +142,7 @@ class Remote:
         Raises:
             CorruptFileError: if it is damaged, or not what its name says.
         """
-        path = self._path(entry)
+        path = self.path(entry)
         remedy = "it was left out; delete it there, and whoever has this result pushes it again"
         try:
             record = json.loads(self.fs.cat_file(path))
@@ -145,7 +155,7 @@ class Remote:
 
     def write(self, entry: Entry, content: bytes) -> None:
         """Put a result there; it appears whole or not at all."""
-        path = self._path(entry)
+        path = self.path(entry)
         if self._whole:
             self.fs.pipe_file(path, content)
             return
@@ -183,23 +193,29 @@ class Remote:
             f"The DVC remote '{self.name}' cannot be written: {reason}; ask its owner for write access, or free space."
         )
 
-    def _path(self, entry: Entry) -> str:
+    def path(self, entry: Entry) -> str:
+        """Return where a result is there, or would be."""
         return str(self.fs.join(self._folder, f"{entry[0]}-{entry[1]}.json"))
 
 
-def _targets(stages: Iterable[Any], root: Path) -> Iterator[str]:
-    """Yield what DVC has recorded in a workspace, as arguments for its commands that run there."""
-    for stage in stages:
-        outs = [out for out in stage.outs if out.use_cache]
-        path = Path(stage.path)
-        if outs and all(out.hash_info for out in outs) and path.is_relative_to(root):
-            name = getattr(stage, "name", None)
-            yield str(path.relative_to(root)) + (f":{name}" if name else "")
+def _is_target(stage: Any, root: Path) -> bool:
+    """Return whether DVC has recorded all that a stage of a workspace wrote."""
+    outs = [out for out in stage.outs if out.use_cache]
+    return bool(outs) and all(out.hash_info for out in outs) and Path(stage.path).is_relative_to(root)
+
+
+def _target(stage: Any, root: Path) -> str:
+    name = getattr(stage, "name", None)
+    return str(Path(stage.path).relative_to(root)) + (f":{name}" if name else "")
+
+
+def _cached(out: Any) -> CachedObject:
+    value = str(out.hash_info.value)
+    return CachedObject(value, Path(out.cache.oid_to_path(value)), lines=out.hash_info.name == "md5-dos2unix")
 
 
 def reason_of(error: BaseException | str) -> str:
-    """Return the first line of an error, without what stands before an @ in an address (a password may)."""
+    """Return the first line of an error, without secrets."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    text = str(error).strip() or type(error).__name__
-    return re.sub(r"//[^/@\s]*@", "//", text.splitlines()[0])[:200].rstrip(".")
+    return first_line(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
 from analognas import _registry
+from analognas._registry import Registry
+from analognas.errors import CorruptFileError
 from analognas.files import digest, file_digest
 from analognas.stages import STAGES
 from analognas.tracking import (
@@ -24,6 +27,7 @@ from analognas.tracking import (
     decisions,
     experiment_name,
     read_or_empty,
+    registered_name,
     stage_data,
     timings_file,
 )
@@ -89,8 +93,8 @@ class Synchroniser:
         for number in sorted(numbers):
             files = [self._paths.rounds / f"{number:03d}{suffix}" for suffix in (".json", ".md")]
             if _registry.log_decision(
-                self._client, self._experiment, number, decided[number], files, challenger_folder(self._paths),
-                newest=number >= newest,
+                self._registry("evaluator"), self._experiment, number, decided[number], files,
+                challenger_folder(self._paths), newest=number >= newest,
             ):  # fmt: skip
                 done.append(number)
         return done
@@ -103,8 +107,11 @@ class Synchroniser:
                 self._client.restore_experiment(found.experiment_id)
             return str(found.experiment_id)
         # A server has its own place for artifacts; beside a local database it is the workspace.
-        folder = self._paths.root / "mlartifacts" / name.replace("/", "_")
-        return str(self._client.create_experiment(name, artifact_location=folder.as_uri() if local else None))
+        place = artifact_folder(self._paths, name).as_uri() if local else None
+        return str(self._client.create_experiment(name, artifact_location=place))
+
+    def _registry(self, model: str) -> Registry:
+        return Registry(self._client, registered_name(self._paths, self._params, model))
 
     def _first(self, condition: str) -> Run | None:
         found = self._client.search_runs([self._experiment], condition, max_results=1)
@@ -144,7 +151,7 @@ class Synchroniser:
             if plot.is_file():
                 self._client.log_artifact(run, str(plot), "plots")
         if name in MODELS:
-            folder, _ = MODELS[name]
+            folder = MODELS[name]
             self._client.log_artifacts(run, str(self._paths.data / folder), folder)
         self._client.set_terminated(run)
         return self._client.get_run(run)
@@ -184,7 +191,8 @@ class Synchroniser:
 
     def _register(self, stage: str, value: str, run: Run) -> None:
         """Register the folder that a stage logged as a version of a model, once."""
-        folder, name = MODELS[stage]
+        folder = MODELS[stage]
+        name = self._registry(folder).name
         try:
             model = self._client.get_registered_model(name)
         except MlflowException:
@@ -200,9 +208,22 @@ class Synchroniser:
         self._client.set_registered_model_alias(name, alias, version.version)
 
 
+def artifact_folder(paths: Paths, experiment: str) -> Path:
+    """Return the folder of an experiment's artifacts beside a local database."""
+    return paths.root / "mlartifacts" / (experiment.replace("/", "_").lstrip(".") or "_")
+
+
 def download(uri: str, name: str, alias: str, to: Path) -> Path:
-    """Fetch the folder of a registered model below ``to`` and return it."""
+    """Fetch the folder of a registered model below ``to`` and return it.
+
+    Raises:
+        CorruptFileError: if the version is not the folder of a run: it could be any address or file.
+    """
     version = MlflowClient(tracking_uri=uri, registry_uri=uri).get_model_version_by_alias(name, alias)
+    if not re.fullmatch(r"runs:/[0-9a-f]{32}/[a-z]+", str(version.source)):
+        raise CorruptFileError(
+            f"Version {version.version} of {name} was not registered by analognas: give the alias {alias} to another."
+        )
     return Path(download_artifacts(version.source, dst_path=str(to), tracking_uri=uri))
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
-NAME = "analognas-evaluator"
 CHAMPION, CHALLENGER = "champion", "challenger"
 #: Tags of versions: the digest of the folder's files, the version that was champion before, whether it was taken back,
 #: Kendall tau of ``acc_1d`` on the sentinel set.
@@ -62,56 +61,78 @@ class Version:
         }
 
 
-def versions(client: MlflowClient) -> list[Version]:
-    """Return all versions, newest first."""
-    try:
-        aliases = client.get_registered_model(NAME).aliases
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return []
-        raise
-    found = []
-    for one in client.search_model_versions(f"name = '{NAME}'"):
-        number, tags = int(one.version), one.tags
-        metrics = _metrics(client, one.run_id)
-        found.append(
-            Version(
-                number=number,
-                aliases=tuple(sorted(name for name, version in aliases.items() if int(version) == number)),
-                created=datetime.fromtimestamp(one.creation_timestamp / 1000, UTC),
-                digest=tags.get(DIGEST, ""),
-                before=int(tags[BEFORE]) if BEFORE in tags else None,
-                rolled_back=ROLLED_BACK in tags,
-                tau=metrics.get("targets.acc_1d.kendall_tau.value"),
-                coverage=metrics.get("targets.acc_1d.coverage.value"),
-                sentinel_tau=float(tags[SENTINEL]) if SENTINEL in tags else None,
+class Registry:
+    """The versions of one registered evaluator.
+
+    Args:
+        client: of MLflow.
+        name: that it is registered under, see ``tracking.registered_name``.
+    """
+
+    def __init__(self, client: MlflowClient, name: str) -> None:
+        self.client, self.name = client, name
+
+    def versions(self) -> list[Version]:
+        """Return all versions, newest first."""
+        try:
+            aliases = self.client.get_registered_model(self.name).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return []
+            raise
+        found = []
+        for one in self.client.search_model_versions(f"name = '{self.name}'"):
+            number, tags = int(one.version), one.tags
+            metrics = _metrics(self.client, one.run_id)
+            found.append(
+                Version(
+                    number=number,
+                    aliases=tuple(sorted(name for name, version in aliases.items() if int(version) == number)),
+                    created=datetime.fromtimestamp(one.creation_timestamp / 1000, UTC),
+                    digest=tags.get(DIGEST, ""),
+                    before=int(tags[BEFORE]) if BEFORE in tags else None,
+                    rolled_back=ROLLED_BACK in tags,
+                    tau=metrics.get("targets.acc_1d.kendall_tau.value"),
+                    coverage=metrics.get("targets.acc_1d.coverage.value"),
+                    sentinel_tau=float(tags[SENTINEL]) if SENTINEL in tags else None,
+                )
             )
-        )
-    return sorted(found, key=lambda one: -one.number)
+        return sorted(found, key=lambda one: -one.number)
 
+    def with_alias(self, alias: str) -> Version | None:
+        """Return the version that has an alias."""
+        return next((one for one in self.versions() if alias in one.aliases), None)
 
-def with_alias(found: list[Version], alias: str) -> Version | None:
-    """Return the version that has an alias."""
-    return next((one for one in found if alias in one.aliases), None)
+    def with_digest(self, digest: str) -> Version | None:
+        """Return the newest version whose files have a digest."""
+        return next((one for one in self.versions() if one.digest == digest), None)
 
+    def tag(self, version: int, name: str, value: str) -> None:
+        """Set a tag of a version."""
+        self.client.set_model_version_tag(self.name, str(version), name, value)
 
-def promote(client: MlflowClient, version: int, *, before: int | None) -> None:
-    """Make a version the champion; ``before`` is the one it follows, None when it comes back."""
-    if before is not None and before != version:
-        client.set_model_version_tag(NAME, str(version), BEFORE, str(before))
-    client.set_registered_model_alias(NAME, CHAMPION, str(version))
-    if int(client.get_registered_model(NAME).aliases.get(CHALLENGER, -1)) == version:
-        client.delete_registered_model_alias(NAME, CHALLENGER)
+    def promote(self, version: int, *, before: int | None) -> None:
+        """Make a version the champion; ``before`` is the one it follows, None when it comes back."""
+        if before is not None and before != version:
+            self.tag(version, BEFORE, str(before))
+        self.client.set_registered_model_alias(self.name, CHAMPION, str(version))
+        if int(self.client.get_registered_model(self.name).aliases.get(CHALLENGER, -1)) == version:
+            self.client.delete_registered_model_alias(self.name, CHALLENGER)
+
+    def take_back(self, version: int, *, instead: int) -> None:
+        """Make ``instead`` the champion again in the place of ``version``."""
+        self.tag(version, ROLLED_BACK, "true")
+        self.promote(instead, before=None)
 
 
 def log_decision(
-    client: MlflowClient, experiment: str, number: int, content: Mapping[str, Any], files: list[Path], challenger: Path,
+    registry: Registry, experiment: str, number: int, content: Mapping[str, Any], files: list[Path], challenger: Path,
     *, newest: bool,
 ) -> bool:  # fmt: skip
     """Log the decision about a round as one run, once, and give the evaluators their aliases.
 
     Args:
-        client: of MLflow.
+        registry: the evaluator's.
         experiment: its id.
         number: of the round.
         content: of its file.
@@ -122,6 +143,7 @@ def log_decision(
     Returns:
         Whether it is done; False while an accepted evaluator is not registered yet.
     """
+    client = registry.client
     record, decision = content["record"], str(content["decision"])
     identity = digest([number, [one["id"] for one in content["architectures"]]])
     found = client.search_runs([experiment], f"tags.`{ROUND}` = '{identity}'", max_results=1)
@@ -129,7 +151,7 @@ def log_decision(
         return True
     promoted = None
     if decision == "accepted" and newest:
-        promoted = next((one for one in versions(client) if one.digest == record["challenger"]["digest"]), None)
+        promoted = registry.with_digest(record["challenger"]["digest"])
         if promoted is None:
             return False
     run = found[0].info.run_id if found else _log_round(client, experiment, number, identity, record)
@@ -137,11 +159,11 @@ def log_decision(
         if path.is_file():
             client.log_artifact(run, str(path))
     if promoted is not None:
-        before = with_alias(versions(client), CHAMPION)
-        promote(client, promoted.number, before=before.number if before else None)
+        before = registry.with_alias(CHAMPION)
+        registry.promote(promoted.number, before=before.number if before else None)
     elif decision == "rejected" and not record.get("rolled_back"):
-        _register_challenger(client, run, record, challenger)
-    _tag(client, record)
+        _register_challenger(registry, run, record, challenger)
+    _tag(registry, record)
     client.set_tag(run, "mlflow.note.content", content["reason"])
     client.set_tag(run, DECISION, decision)
     client.set_terminated(run)
@@ -165,25 +187,26 @@ def _log_round(
     return run
 
 
-def _tag(client: MlflowClient, record: Mapping[str, Any]) -> None:
+def _tag(registry: Registry, record: Mapping[str, Any]) -> None:
     """Keep with both evaluators how they did on the sentinel set."""
     taus = record["comparison"].get("acc_1d", {})
     for name in (CHAMPION, CHALLENGER):
-        for one in versions(client):
+        for one in registry.versions():
             if one.digest == record[name]["digest"] and taus.get(name) is not None:
-                client.set_model_version_tag(NAME, str(one.number), SENTINEL, f"{taus[name]:.4f}")
+                registry.tag(one.number, SENTINEL, f"{taus[name]:.4f}")
 
 
-def _register_challenger(client: MlflowClient, run: str, record: Mapping[str, Any], folder: Path) -> None:
+def _register_challenger(registry: Registry, run: str, record: Mapping[str, Any], folder: Path) -> None:
     """Keep a challenger that was refused, if it is still there."""
     expected = record["challenger"]["digest"]
     if not folder.is_dir() or file_digest(folder) != expected:
         return
-    if any(one.digest == expected for one in versions(client)):
+    if registry.with_digest(expected) is not None:
         return
+    client, name = registry.client, registry.name
     client.log_artifacts(run, str(folder), "evaluator")
-    made = client.create_model_version(NAME, source=f"runs:/{run}/evaluator", run_id=run, tags={DIGEST: expected})
-    client.set_registered_model_alias(NAME, CHALLENGER, made.version)
+    made = client.create_model_version(name, source=f"runs:/{run}/evaluator", run_id=run, tags={DIGEST: expected})
+    client.set_registered_model_alias(name, CHALLENGER, made.version)
 
 
 def _metrics(client: MlflowClient, run_id: str | None) -> dict[str, float]:

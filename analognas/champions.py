@@ -19,15 +19,14 @@ from analognas import tracking
 from analognas.errors import InputError, StageError
 from analognas.files import file_digest
 from analognas.orchestration import alone
+from analognas.params import Params
+from analognas.redaction import first_line, redact
 from analognas.rounds import read_rounds
 from analognas.stages import Progress, _inputs, run_stage, silent
 from analognas.versioning import Versioning
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-    from analognas._registry import Version
-    from analognas.params import Params
+    from analognas._registry import Registry, Version
     from analognas.workspace import Paths
 
 
@@ -72,10 +71,8 @@ def versions(paths: Paths) -> list[Version]:
     """
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (paths.root / "mlflow.db").exists():
         return []  # asking would make the database
-    with _client(paths) as client:
-        from analognas._registry import versions as registered
-
-        return registered(client)
+    with _registry(paths, Params.load(paths.params)) as registry:
+        return registry.versions()
 
 
 def age_days(paths: Paths) -> float | None:
@@ -124,11 +121,8 @@ def roll_back(params: Params, paths: Paths, progress: Progress = silent) -> Roll
         if before is None:
             raise InputError(f"Version {champion.number} is the first champion: there is none to go back to.")
         withdrawn = _follow(params, paths, champion.digest, progress)
-        with _client(paths) as client:
-            from analognas._registry import NAME, ROLLED_BACK, promote
-
-            client.set_model_version_tag(NAME, str(champion.number), ROLLED_BACK, "true")
-            promote(client, before.number, before=None)
+        with _registry(paths, params) as registry:
+            registry.take_back(champion.number, instead=before.number)
         tracking.sync(paths, params, Versioning.find(paths.root))
         return RolledBack(before.number, champion.number, withdrawn, file_digest(paths.evaluator) == before.digest)
 
@@ -160,8 +154,8 @@ def _champion(found: list[Version]) -> Version | None:
 
 
 @contextmanager
-def _client(paths: Paths) -> Iterator[MlflowClient]:
-    """Yield MLflow's client; what it raises becomes one sentence."""
+def _registry(paths: Paths, params: Params) -> Iterator[Registry]:
+    """Yield the evaluator's versions; what MLflow raises becomes one sentence."""
     uri = tracking.tracking_uri(paths)
     try:
         with warnings.catch_warnings():
@@ -169,11 +163,13 @@ def _client(paths: Paths) -> Iterator[MlflowClient]:
             tracking.configure()
             from mlflow import MlflowClient
 
-            yield MlflowClient(tracking_uri=uri, registry_uri=uri)
+            from analognas._registry import Registry
+
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            yield Registry(client, tracking.registered_name(paths, params, "evaluator"))
     except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
         logging.getLogger(__name__).debug("MLflow failed", exc_info=True)
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
         raise StageError(
-            f"MLflow at {uri} cannot be reached ({reason}): start it, or unset MLFLOW_TRACKING_URI for the database "
-            "of the workspace."
+            f"MLflow at {redact(uri)} cannot be reached ({first_line(error)}): start it, or unset "
+            "MLFLOW_TRACKING_URI for the database of the workspace."
         ) from error

@@ -5,23 +5,24 @@ They only fill the result store; the stage ``characterize`` then finds nothing l
 Prefect's own process runner was tried and is not used: every worker of it starts an ephemeral server of its own
 (28 to 41 s before the first result, on two cores) that outlives a killed worker, and one killed worker ends all
 other task runs, because the pool is not renewed and its retries happen inside the worker. So task runs stay in
-threads of the driver, and only ``analognas.stages.characterize.measure`` leaves the process.
+threads of the driver, and only ``analognas.stages.characterize.measure`` leaves the process. Dask and Ray
+(:mod:`analognas.clusters`) take the place of the pool, nothing else.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from analognas.errors import StageError
+from analognas import clusters
+from analognas.artifacts import Characterizing
+from analognas.errors import AnalogNASError, StageError
 from analognas.orchestration import current
 from analognas.workers import initialise, workers
 
@@ -36,7 +37,8 @@ Result = TypeVar("Result")
 ATTEMPTS = 3
 #: More task runs than this tell nobody more.
 _MOST_CHUNKS = 64
-_ARTIFACT_SECONDS = 2.0
+#: How long nothing may come back before a cluster is asked whether anything can.
+_SILENT_SECONDS = 30.0
 
 
 def measure_pending(chunk_task: Any) -> None:
@@ -46,7 +48,7 @@ def measure_pending(chunk_task: Any) -> None:
         chunk_task: the Prefect task that calls :func:`measure_chunk`; it is mapped over the chunks' numbers.
 
     Raises:
-        StageError: if workers keep dying; what was finished is kept.
+        StageError: if workers keep dying, or the cluster cannot be reached; what was finished is kept.
         MismatchError: if the data or the versions are not the recorded ones.
     """
     here = current()
@@ -108,6 +110,13 @@ class Pool:
                 self._executor = self._start()
                 return self._executor.submit(function, item)
 
+    def check(self) -> None:
+        """Do nothing: a worker that died is told by its future."""
+
+    def explain(self, error: BaseException) -> BaseException:
+        """Return what to raise for an error of a future."""
+        return StageError(clusters.ANOTHER_FAILED) if isinstance(error, CancelledError) else error
+
     def close(self) -> None:
         """End the workers, also in the middle of their work: it is cheap to lose, and long to wait for."""
         with self._lock:
@@ -122,6 +131,9 @@ class Pool:
         return ProcessPoolExecutor(self._processes, context, initializer=initialise, initargs=(os.getpid(),))
 
 
+Workers = Pool | clusters.Cluster
+
+
 class _Work:
     """The characterizations that are going on."""
 
@@ -130,12 +142,20 @@ class _Work:
         self._lock = threading.Lock()
         self._number, self._done, self._cost = len(jobs), 0, 0.0
         self._total_cost = sum(job.cost for job in jobs)
-        self._artifact = _ProgressArtifact(len(jobs))
-        self.processes = 1 if here.params.run.runner == "serial" else workers(here.params.run.workers)
+        self._artifact = Characterizing(len(jobs))
+        run, place = here.params.run, ""
+        self.pool: Workers
+        if run.runner in clusters.RUNNERS:
+            self.pool = clusters.connect(here.params, jobs)
+            self.processes, place = self.pool.workers, f" by {self.pool.workers} workers of {run.runner.capitalize()}"
+        else:
+            self.processes = 1 if run.runner == "serial" else workers(run.workers)
+            self.pool = Pool(min(self.processes, len(jobs)))
         # The largest first, so that no long one is left for the end.
         self.chunks = chunked(sorted(jobs, key=lambda job: -job.cost), self.processes)
-        self.pool = Pool(min(self.processes, len(jobs)))
-        here.progress("characterize", 0, self._total_cost, f"{len(jobs)} architectures to characterize")
+        # A cluster is given all at once: it has a scheduler, and workers that come later find something to do.
+        self.side_by_side = len(self.chunks) if place else self.processes
+        here.progress("characterize", 0, self._total_cost, f"{len(jobs)} architectures to characterize{place}")
 
     def measure(self, number: int) -> int:
         from analognas.stages import characterize as stage
@@ -144,28 +164,39 @@ class _Work:
         size = len(todo)
         futures = {self.pool.submit(stage.measure, job): job for job in todo}
         broken: BrokenProcessPool | None = None
-        for future in as_completed(futures):
+        for future in self._finished(futures):
             try:
                 job, result = futures[future], future.result()
             except BrokenProcessPool as error:
                 broken = error  # what is finished is stored first
                 continue
-            except CancelledError:
-                raise StageError("The characterization was ended because another one failed.") from None
+            except AnalogNASError:
+                raise
+            except (Exception, CancelledError) as error:
+                raise self.pool.explain(error) from error
             stage.store(job, result, self._here.paths)
             todo.remove(job)  # another attempt leaves it out
-            self._tell(job, stage.describe(result))
+            self._tell(job, result, stage.describe(result))
         if broken is not None:
             raise broken
         return size
 
-    def _tell(self, job: Job, text: str) -> None:
+    def _finished(self, futures: Iterable[Future[Any]]) -> Iterator[Future[Any]]:
+        """Yield futures as they are finished, and look after the cluster while none is."""
+        waiting = set(futures)
+        while waiting:
+            finished, waiting = wait(waiting, timeout=_SILENT_SECONDS, return_when=FIRST_COMPLETED)
+            if not finished:
+                self.pool.check()
+            yield from finished
+
+    def _tell(self, job: Job, result: Mapping[str, Any], text: str) -> None:
         with self._lock:
             self._done += 1
             self._cost += job.cost
             text = f"{self._done} of {self._number}, {text}"
             self._here.progress("characterize", self._cost, self._total_cost, text)
-            self._artifact.update(self._done)
+            self._artifact.add(result)
 
 
 _work: ContextVar[_Work | None] = ContextVar("analognas_work", default=None)
@@ -185,7 +216,7 @@ def _measure_pending(here: Session, chunk_task: Any) -> None:
     work = _Work(here, jobs)
     token = _work.set(work)
     try:
-        threads: ThreadPoolTaskRunner[int] = ThreadPoolTaskRunner(max_workers=work.processes)
+        threads: ThreadPoolTaskRunner[int] = ThreadPoolTaskRunner(max_workers=work.side_by_side)
         with threads as runner:
             try:
                 futures = runner.map(chunk_task, {"chunk": list(range(len(work.chunks)))})
@@ -200,29 +231,3 @@ def _measure_pending(here: Session, chunk_task: Any) -> None:
         ) from error
     finally:
         _work.reset(token)
-
-
-class _ProgressArtifact:
-    """How far the stage is, in Prefect; that it cannot be shown is no reason to fail."""
-
-    def __init__(self, total: int) -> None:
-        from prefect.artifacts import create_progress_artifact
-
-        self._total = total
-        self._identity: Any = None
-        self._last = time.monotonic()
-        with contextlib.suppress(Exception):
-            self._identity = create_progress_artifact(
-                0.0, key="characterize-progress", description=f"{total} architectures to characterize"
-            )
-
-    def update(self, done: float) -> None:
-        """Show how many are done, at most every two seconds."""
-        from prefect.artifacts import update_progress_artifact
-
-        now = time.monotonic()
-        if self._identity is None or (now - self._last < _ARTIFACT_SECONDS and done < self._total):
-            return
-        self._last = now
-        with contextlib.suppress(Exception):
-            update_progress_artifact(self._identity, 100.0 * done / self._total)

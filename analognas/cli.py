@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analognas import __version__
-from analognas.errors import AnalogNASError
+from analognas.dataset_commands import datasets
+from analognas.errors import AnalogNASError, AnalogNASWarning
+from analognas.listing_commands import hardware, spaces
 
 if TYPE_CHECKING:
     from analognas.workspace import Paths
+
+
+_show_warning = warnings.showwarning
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Tell a warning of the library as its errors are told."""
+    if issubclass(category, AnalogNASWarning):
+        click.echo(f"analognas: {message}", err=True)
+    else:
+        _show_warning(message, category, *where, **more)
 
 
 class _Group(click.Group):
@@ -22,6 +36,7 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line."""
+        warnings.showwarning = _warn
         try:
             # Not standalone: there click would say "Aborted!" and nothing more.
             return super().main(*args, **kwargs | {"standalone_mode": False})
@@ -50,6 +65,11 @@ def _overrides(command: Any) -> Any:
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
+_hours = click.option(
+    "--hours", type=click.FloatRange(min=0, min_open=True), metavar="N",
+    help="Fit the protocol to the data and this machine, so that a run takes about so long.",
+)  # fmt: skip
+
 _remote = click.option("--remote", metavar="NAME", help="DVC remote; left out: the default one.")
 
 
@@ -68,20 +88,25 @@ def main() -> None:
 
 @main.command()
 @_overrides
+@_hours
 @_json
 @click.option("--verbose", is_flag=True, help="Show Prefect's log.")
 def run(
     assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
-    as_json: bool, verbose: bool,
+    hours: float | None, as_json: bool, verbose: bool,
 ) -> None:  # fmt: skip
-    """Run the pipeline of this workspace: only what is not up to date."""
+    """Run the pipeline of this workspace: only what is not up to date.
+
+    Outside of a workspace, --dataset makes one for it, fitted to the data and this machine.
+    """
     from analognas.console import PipelineProgress, StageProgress
     from analognas.environment import prepare
-    from analognas.workspace import Paths
+    from analognas.new_workspace import find_or_make
 
-    paths = Paths.find()
+    given = _assignments(assignments, dataset, path, max_params)
+    paths = find_or_make(dataset, path, given, hours, as_json)
     with StageProgress("dataset", visible=not as_json) as reading:
-        params = prepare(paths, _assignments(assignments, dataset, path, max_params), reading.update)
+        params = prepare(paths, given, reading.update)
 
     from analognas.orchestration import Freshness, run_pipeline
 
@@ -90,7 +115,8 @@ def run(
         click.echo("Every stage is up to date and tracked: nothing to do.", err=True)
     else:
         with PipelineProgress(params, visible=not as_json) as progress:
-            run_pipeline(paths, params, freshness=freshness, progress=progress.update, verbose=verbose)
+            done = run_pipeline(paths, params, freshness=freshness, progress=progress.update, verbose=verbose)
+        _tell(done.notes)
     _report(paths, as_json)
 
 
@@ -137,7 +163,8 @@ def search(
     if not no_run:
         freshness = Freshness.of(paths, params)
         with PipelineProgress(params, visible=not as_json) as pipeline:
-            run_pipeline(paths, params, freshness=freshness, progress=pipeline.update, verbose=verbose)
+            done = run_pipeline(paths, params, freshness=freshness, progress=pipeline.update, verbose=verbose)
+        _tell(done.notes)
     if as_json:
         click.echo(json.dumps(found.to_dict(), sort_keys=True))
         return
@@ -171,8 +198,7 @@ def retrain(
             paths, params, need, force=force, verbose=verbose,
             progress=lambda step, part, whole, text: progress.update(round(100 * part / whole), 100, f"{step}: {text}"),
         )  # fmt: skip
-    for line in [note, *notes] if note else notes:
-        click.echo(line, err=True)
+    _tell([note, *notes] if note else notes)
     click.echo(json.dumps(done, sort_keys=True) if as_json else next_steps(done))
 
 
@@ -243,13 +269,14 @@ def pull(remote: str | None, as_json: bool) -> None:
 def stage(name: str, as_json: bool) -> None:
     """Run one stage as `dvc repro` does: sample, characterize, fit, search or train."""
     from analognas.console import StageProgress
+    from analognas.orchestration import alone
     from analognas.params import Params
     from analognas.stages import run_stage
     from analognas.workspace import Paths
 
     paths = Paths.find()
     params = Params.load(paths.params)
-    with StageProgress(name, visible=not as_json) as progress:
+    with alone(paths), StageProgress(name, visible=not as_json) as progress:
         summary = run_stage(name, params, paths, progress.update)
     if as_json:
         click.echo(json.dumps(summary, sort_keys=True))
@@ -267,19 +294,19 @@ def report(as_json: bool) -> None:
 @main.command()
 @click.argument("target", type=click.Path(path_type=Path))
 @_overrides
+@_hours
 @_json
 def init(
     target: Path, assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
-    as_json: bool,
+    hours: float | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make a workspace in TARGET: parameters, stages, flow, git and DVC."""
-    from analognas.template import create
+    """Make a workspace in TARGET: parameters, stages, flow, git and DVC.
 
-    paths = create(target, _assignments(assignments, dataset, path, max_params))
-    if as_json:
-        click.echo(json.dumps({"workspace": str(paths.root)}))
-    else:
-        click.echo(f"Made {paths.root}. Go on with: cd {target} && analognas run")
+    With --dataset or --hours the protocol is fitted to the data and this machine, and params.yaml says why.
+    """
+    from analognas.new_workspace import make
+
+    make(target, _assignments(assignments, dataset, path, max_params), hours, as_json)
 
 
 @main.command()
@@ -304,46 +331,10 @@ def doctor(update: bool, as_json: bool) -> None:
         sys.exit(1)
 
 
-@main.command()
-@_json
-def datasets(as_json: bool) -> None:
-    """List the datasets that can be named in params.yaml."""
-    from analognas.datasets import catalogue
-
-    entries = catalogue()
-    if as_json:
-        click.echo(json.dumps([entry.to_dict() for entry in entries]))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "input", "classes", "licence", "source")
-    for entry in entries:
-        shape = "x".join(map(str, entry.input_shape)) if entry.input_shape else "any"
-        table.add_row(entry.name, shape, str(entry.classes or "any"), entry.licence, entry.source)
-    Console().print(table)
-
-
-@main.command()
-@_json
-def spaces(as_json: bool) -> None:
-    """Show the configuration space: that of this workspace, or those of the datasets known by name."""
-    from analognas.errors import WorkspaceError
-    from analognas.params import Params
-    from analognas.search_spaces import ConfigSpace
-    from analognas.search_spaces.config_space import DATASETS
-    from analognas.stages import _inputs
-    from analognas.workspace import Paths
-
-    try:
-        paths = Paths.find()
-        described = [_inputs.space(Params.load(paths.params), paths)]
-    except WorkspaceError:
-        described = [ConfigSpace(name) for name in DATASETS]
-    if as_json:
-        click.echo(json.dumps([space.to_dict() for space in described]))
-    else:
-        click.echo("\n\n".join(str(space) for space in described))
+def _tell(notes: Sequence[str]) -> None:
+    """Tell what the user should know of a run that came to its end."""
+    for note in notes:
+        click.echo(f"analognas: {note}", err=True)
 
 
 def _exchange(direction: str, share: Any, remote: str | None, as_json: bool) -> None:
@@ -374,6 +365,10 @@ def _report(paths: Paths, as_json: bool) -> None:
     for line in where_to_look(paths):
         console.print(line, soft_wrap=True, highlight=False)
 
+
+main.add_command(datasets)
+main.add_command(hardware)
+main.add_command(spaces)
 
 if __name__ == "__main__":
     main()

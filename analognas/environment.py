@@ -6,6 +6,7 @@ stage refuses to run against other data or versions than the ones recorded.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,32 +45,53 @@ def dataset_arguments(params: Params, paths: Paths) -> dict[str, Any]:
     return params.dataset.model_dump() | {"path": place}
 
 
-def prepare(paths: Paths, assignments: Sequence[str] = (), progress: Progress | None = None) -> Params:
+def prepare(
+    paths: Paths, assignments: Sequence[str] = (), progress: Progress | None = None, *, held: bool = False
+) -> Params:
     """Make a workspace ready to run and return its parameters.
 
     Writes the assignments (``section.key=value``) into ``params.yaml``, and ``data/environment.json`` and
     ``data/dataset.json`` where they do not say what is true. Everything is looked at before anything is written.
 
+    Args:
+        paths: the workspace.
+        assignments: may be empty.
+        progress: called while the dataset is read.
+        held: whether the caller holds the lock of the workspace, or nobody else knows the folder.
+
     Raises:
         InputError: if parameters, dataset or space are not valid; nothing is written then.
+        WorkspaceError: if another run works in the workspace, or it cannot be written.
     """
     from analognas.datasets import describe
+    from analognas.evaluators.registry import EVALUATORS, evaluator_class
+    from analognas.hardware.presets import PRESETS
+    from analognas.hardware.rpu_config import overrides, rpu_config
+    from analognas.orchestration import alone
     from analognas.params import override
     from analognas.search_algorithms.registry import optimizer_class
     from analognas.stages._inputs import space_of
 
     truth = {paths.environment: current_environment()}
+    lock = ExitStack()
 
     def accept(params: Params) -> None:
         truth[paths.dataset] = describe(load_dataset(params, paths, progress))
         space_of(params, truth[paths.dataset])
         optimizer_class(params.search.optimizer)
+        if params.fit.evaluator not in EVALUATORS:  # those that ship need no look, and take long to load
+            evaluator_class(params.fit.evaluator)
+        if params.hardware.rpu_config not in PRESETS or overrides(params.hardware):
+            rpu_config(params.hardware)
+        if not held:  # a run that goes on keeps its parameters, and the files that it is about to finish
+            lock.enter_context(alone(paths))
         paths.clean()  # the last look: whether the folder can be written
 
-    params = override(paths.params, assignments, accept)
-    for path, content in truth.items():
-        if not path.exists() or path.read_bytes() != json_bytes(content):
-            write_json(path, content)
+    with lock:
+        params = override(paths.params, assignments, accept)
+        for path, content in truth.items():
+            if not path.exists() or path.read_bytes() != json_bytes(content):
+                write_json(path, content)
     return params
 
 

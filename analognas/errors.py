@@ -43,12 +43,16 @@ class MismatchError(InputError):
     """An evaluator or a winner is used for another space, dataset, hardware or protocol than its own."""
 
 
+class TrustError(InputError):
+    """A file that may come from elsewhere names code to import, and nobody has said that it may."""
+
+
 class NotFittedError(InputError):
     """An evaluator is asked before it was fitted."""
 
 
 class WorkspaceError(InputError):
-    """The folder is not a workspace, or cannot be written."""
+    """The folder is not a workspace, or cannot be written or read."""
 
 
 class SearchError(InputError):

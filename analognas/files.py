@@ -6,13 +6,15 @@ So a killed run or a power cut leaves the old file or the new one, never half of
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TEMPORARY = ".tmp-"
+_OLD = "-old"
+# What a file system answers that cannot sync a folder: then the rename is all there is.
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
 def canonical_json(data: Any) -> str:
@@ -73,6 +78,7 @@ def read_json(path: Path, *, remedy: str) -> Any:
 
     Raises:
         CorruptFileError: if it is missing or no JSON; the message ends in ``remedy``.
+        WorkspaceError: if it cannot be read.
     """
     try:
         return json.loads(path.read_text())
@@ -80,6 +86,8 @@ def read_json(path: Path, *, remedy: str) -> Any:
         raise CorruptFileError(f"{path} is missing: {remedy}.") from None
     except (ValueError, UnicodeDecodeError):
         raise CorruptFileError(f"{path} is damaged (no valid JSON): {remedy}.") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def read_object(path: Path, *, remedy: str) -> dict[str, Any]:
@@ -87,11 +95,24 @@ def read_object(path: Path, *, remedy: str) -> dict[str, Any]:
 
     Raises:
         CorruptFileError: if it is missing or holds anything else; the message ends in ``remedy``.
+        WorkspaceError: if it cannot be read.
     """
     found = read_json(path, remedy=remedy)
     if not isinstance(found, dict):
         raise CorruptFileError(f"{path} is damaged (no JSON object): {remedy}.")
     return found
+
+
+def inside(folder: Path, name: str, *, remedy: str) -> Path:
+    """Return the path of a file in a folder that another file names.
+
+    Raises:
+        CorruptFileError: if it would lie outside of the folder; the message ends in ``remedy``.
+    """
+    parts = Path(name).parts
+    if not parts or ".." in parts or Path(name).is_absolute():
+        raise CorruptFileError(f"{folder} names a file outside of it ({name!r}): {remedy}.")
+    return folder / name
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
@@ -105,6 +126,7 @@ def read_parquet(path: Path, *, remedy: str) -> pd.DataFrame:
 
     Raises:
         CorruptFileError: if it is missing or damaged; the message ends in ``remedy``.
+        WorkspaceError: if it cannot be read.
     """
     import pandas as pd
     import pyarrow as pa
@@ -113,8 +135,23 @@ def read_parquet(path: Path, *, remedy: str) -> pd.DataFrame:
         return pd.read_parquet(path, engine="pyarrow")
     except FileNotFoundError:
         raise CorruptFileError(f"{path} is missing: {remedy}.") from None
+    except PermissionError as error:
+        raise _unreadable(path, error) from None
     except (pa.ArrowException, OSError, ValueError):
         raise CorruptFileError(f"{path} is damaged (no valid parquet): {remedy}.") from None
+
+
+def is_damaged_database(path: Path) -> bool:
+    """Return whether a file is a damaged SQLite database; one that is missing, empty, locked or unreadable is not."""
+    if not path.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
+    except sqlite3.OperationalError:
+        return False
+    except sqlite3.DatabaseError:
+        return True
 
 
 @contextmanager
@@ -125,7 +162,7 @@ def writing(path: Path) -> Iterator[Path]:
         WorkspaceError: if the folder cannot be written.
     """
     with _errors_named(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         handle, name = tempfile.mkstemp(prefix=f"{_TEMPORARY}{path.name}-", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -133,9 +170,9 @@ def writing(path: Path) -> Iterator[Path]:
         with _errors_named(path):
             yield temporary
             temporary.chmod(0o644)
-            _flush(temporary)
+            flush(temporary)
             temporary.replace(path)
-            _flush(path.parent)
+            flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -148,20 +185,20 @@ def writing_directory(path: Path) -> Iterator[Path]:
         WorkspaceError: if the folder cannot be written.
     """
     with _errors_named(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         temporary = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{path.name}-", dir=path.parent))
-    old = temporary.with_name(temporary.name + "-old")
+    old = temporary.with_name(temporary.name + _OLD)
     try:
         with _errors_named(path):
             yield temporary
             temporary.chmod(0o755)
             for file in sorted(temporary.rglob("*")):
-                _flush(file)
-            _flush(temporary)
+                flush(file)
+            flush(temporary)
             if path.exists():
                 path.rename(old)
             temporary.rename(path)
-            _flush(path.parent)
+            flush(path.parent)
     finally:
         if old.exists() and not path.exists():
             old.rename(path)
@@ -170,7 +207,11 @@ def writing_directory(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what a killed writer left in ``directory``."""
+    """Remove what a killed writer left in ``directory``; a folder that it had only moved aside comes back."""
+    for old in directory.glob(f"{_TEMPORARY}*{_OLD}"):
+        place = directory / old.name.removeprefix(_TEMPORARY).removesuffix(_OLD).rpartition("-")[0]
+        if not place.exists():
+            old.rename(place)
     for leftover in directory.glob(f"{_TEMPORARY}*"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -189,11 +230,30 @@ def _errors_named(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Force a file, or the names in a folder, to the disk.
+
+    Raises:
+        OSError: if it did not get there, for instance because the disk is full.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
-        # Some file systems refuse to sync a directory: then the rename is all there is.
-        with suppress(OSError):
-            os.fsync(handle)
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
     finally:
         os.close(handle)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder, durably: after a power cut a file is only there if every folder above it is."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in reversed(missing):
+        flush(one.parent)
+
+
+def _unreadable(path: Path, error: OSError) -> WorkspaceError:
+    reason = (error.strerror or str(error)).lower()
+    return WorkspaceError(f"{path} cannot be read ({reason}): see to it that it is a file you may read.")

@@ -1,4 +1,4 @@
-"""What a flow needs besides Prefect: what is up to date, worker processes, records, Prefect's settings.
+"""What a flow needs besides Prefect: what is up to date, the run that is going on, records.
 
 ``flows/pipeline.py`` of a workspace is the user's; what must live in the installed package is here. Prefect is
 loaded when a flow runs, not before: ``analognas run`` asks :class:`Freshness` first.
@@ -11,8 +11,6 @@ import fcntl
 import importlib.util
 import logging
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,24 +20,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from analognas import tracking
-from analognas.errors import StageError, WorkspaceError
+from analognas import clusters, tracking
+from analognas.errors import AnalogNASError, StageError, WorkspaceError
 from analognas.params import Params
+from analognas.prefect_server import configure_prefect, server
+from analognas.redaction import first_line
 from analognas.stages import STAGES, run_stage
 from analognas.versioning import Versioning, certainly_stale
 from analognas.workspace import Paths
 
 #: Called with the stage, what was done, what there is to do, and one line about it.
 Progress = Callable[[str, float, float, str], None]
-
-_SETTINGS = {
-    # The first start on a machine makes Prefect's database: half a minute where the default is 20 s.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-}
-# Only the terminal is silenced: the command line tells progress and errors itself; the log is with the flow run.
-_QUIET = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL"}
 
 
 @dataclass(frozen=True)
@@ -49,11 +40,13 @@ class Freshness:
     Attributes:
         stale: why each stage must run; a stage that is up to date has no reasons.
         untracked: stages that are up to date but not in MLflow yet.
+        undecided: rounds whose decision is not in MLflow yet.
         unversioned: why DVC can tell nothing, so that every stage runs; None if it can.
     """
 
     stale: dict[str, list[str]]
     untracked: tuple[str, ...] = ()
+    undecided: tuple[int, ...] = ()
     unversioned: str | None = None
 
     @classmethod
@@ -68,13 +61,15 @@ class Freshness:
             return cls({stage: ["nothing is versioned"] for stage in STAGES}, unversioned=problem)
         versioning = Versioning(paths.root)
         stale = versioning.status(STAGES)
-        untracked = tracking.untracked(paths, params or Params.load(paths.params), versioning)
-        return cls(stale, tuple(stage for stage in untracked if not stale[stage]))
+        params = params or Params.load(paths.params)
+        untracked = tracking.untracked(paths, params, versioning)
+        undecided = tracking.unlogged_decisions(paths, params)
+        return cls(stale, tuple(stage for stage in untracked if not stale[stage]), undecided)
 
     @property
     def done(self) -> bool:
         """Whether there is nothing to run and nothing to log."""
-        return not self.untracked and not any(self.stale.values())
+        return not self.untracked and not self.undecided and not any(self.stale.values())
 
 
 @dataclass(frozen=True)
@@ -151,9 +146,21 @@ class Session:
             )
         self.ran.append(stage)
         if self.versioning is not None:
+            self._unchanged(stage)
             self.versioning.commit(stage)
         tracking.note_duration(self.paths, stage, self.versioning, self.seconds[stage])
         return summary
+
+    def _unchanged(self, stage: str) -> None:
+        """Refuse to record a stage with parameters that it did not have: DVC takes down what the file says now."""
+        now, then = (
+            params.model_dump(exclude={"run", "retrain"}) for params in (Params.load(self.paths.params), self.params)
+        )
+        if now != then:
+            raise StageError(
+                f"{self.paths.params} was changed while {stage} ran with what it said before: run again. "
+                "What was characterized is kept."
+            )
 
     def sync(self) -> None:
         """Log to MLflow what is not logged yet."""
@@ -224,13 +231,6 @@ def stage(name: str) -> Any:
     return Completed(name="Cached", message="DVC: up to date", data=None) if summary is None else summary
 
 
-def configure_prefect(*, verbose: bool = False) -> None:
-    """Set what Prefect reads when it is first imported; what the user has set stays."""
-    settings = _SETTINGS if verbose else _SETTINGS | _QUIET
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)
-
-
 def run_pipeline(
     workspace: Paths | Path | str,
     params: Params,
@@ -268,26 +268,60 @@ def run_pipeline(
 
 def run_flow(here: Session, name: str, *arguments: Any, verbose: bool = False) -> None:
     """Run the flow ``name`` of ``flows/NAME.py`` for a session that was prepared; see :func:`run_pipeline`."""
+    if name != "pipeline" or here.freshness.stale["sample"] or here.freshness.stale["characterize"]:
+        clusters.check(here.params)  # refused before the seconds that a server takes
     configure_prefect(verbose=verbose)
-    flow = getattr(_load(here.paths.root / "flows" / f"{name}.py"), name)
+    flow = getattr(load_flow(here.paths.root / "flows" / f"{name}.py"), name)
     token = _prepared.set(here)
     try:
-        with _server():
+        with server():
             flow(str(here.paths.root), *arguments)
+    except Exception as error:
+        _without_server(error, here, name)
     finally:
         _prepared.reset(token)
+
+
+def _without_server(error: Exception, here: Session, name: str) -> None:
+    """Say that Prefect's server went away, if that is what an error is about; it costs no result.
+
+    Raises:
+        StageError: if the flow did not come to its end without the server.
+        Exception: ``error``, if it is about something else.
+    """
+    import httpx  # Prefect has loaded it
+
+    if not isinstance(error, httpx.TransportError):
+        raise error
+    failed: BaseException | None = error
+    while failed is not None and not isinstance(failed, AnalogNASError):  # Prefect could not be told of this one
+        failed = failed.__cause__ or failed.__context__
+    if failed is not None:
+        raise failed
+    gone = f"Prefect's server went away while the flow {name} ran ({first_line(error)})"
+    if name == "pipeline" and len(here.ran) + len(here.skipped) == len(STAGES):
+        here.notes.append(f"{gone}. Everything was done and is kept; Prefect will not show the end of the run.")
+        return
+    raise StageError(
+        f"{gone}: what was finished is kept. Start it (`prefect server start`), or unset PREFECT_API_URL to run "
+        "without one; then run again."
+    ) from error
 
 
 def _prepare(paths: Paths) -> Session:
     """Do what ``analognas run`` does first, for a flow that Prefect started."""
     from analognas.environment import prepare
 
-    params = prepare(paths)
+    params = prepare(paths, held=True)
     return Session(paths, params, Freshness.of(paths, params), lambda *_: None)
 
 
-def _load(path: Path) -> ModuleType:
-    """Load a workspace's own module; it is no part of the package and of no import path."""
+def load_flow(path: Path) -> ModuleType:
+    """Return the module of a flow in a workspace; it is no part of the package and of no import path.
+
+    Raises:
+        WorkspaceError: if the file is missing, cannot be loaded, or defines no flow of its name.
+    """
     name = f"analognas_workspace_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
@@ -301,76 +335,6 @@ def _load(path: Path) -> ModuleType:
     if not hasattr(module, path.stem):
         raise WorkspaceError(f"{path} defines no flow named {path.stem}: mend it, or restore it from git.")
     return module
-
-
-@contextlib.contextmanager
-def _server() -> Iterator[None]:
-    """Make sure of a Prefect server, and that an ephemeral one ends with this process, however that ends."""
-    from prefect.server.api.server import SubprocessASGIServer
-    from prefect.settings import get_current_settings
-
-    settings = get_current_settings()
-    if settings.api.url:
-        _reachable(settings.api.url)
-        yield
-        return
-    server = SubprocessASGIServer()
-    # Ctrl-C goes to all processes of a terminal. The server inherits the mask and lives on, because without it
-    # Prefect would wait for minutes to report that the run was interrupted.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        server.start(settings.server.ephemeral.startup_timeout_seconds)
-    except RuntimeError as error:
-        raise StageError(
-            f"Prefect's server did not start ({str(error).splitlines()[0]}): run again, "
-            "or start one with `prefect server start` and set PREFECT_API_URL."
-        ) from error
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    assert server.server_process is not None
-    # `read` ends when this process closes its end of the pipe, also when it is killed.
-    guard = subprocess.Popen(
-        ["/bin/sh", "-c", f"read _; kill {server.server_process.pid}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for this process to handle
-    )
-    try:
-        yield
-    finally:
-        _drain()
-        guard.kill()
-        guard.wait()
-        assert guard.stdin is not None
-        guard.stdin.close()
-        server.stop()
-
-
-def _drain() -> None:
-    """Let Prefect hand over its last log lines and events, which it does in threads of its own."""
-    import asyncio
-
-    from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogWorker
-
-    for drain in (lambda: APILogWorker.instance().drain(), EventsWorker.drain_all):
-        with contextlib.suppress(RuntimeError):  # it was never started
-            waiting = drain()
-            if asyncio.iscoroutine(waiting):
-                asyncio.run(waiting)
-
-
-def _reachable(url: str) -> None:
-    import httpx
-
-    try:
-        httpx.get(f"{url.rstrip('/')}/health", timeout=10).raise_for_status()
-    except httpx.HTTPError as error:
-        raise StageError(
-            f"The Prefect server at {url} cannot be reached ({error}): start it (`prefect server start`), "
-            "or unset PREFECT_API_URL to run without one."
-        ) from error
 
 
 @contextlib.contextmanager

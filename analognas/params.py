@@ -11,17 +11,19 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
 )
 
+from analognas._hardware_params import HardwareParams as HardwareParams
+from analognas._hardware_params import Section as _Section
 from analognas._yaml import load_document, plain, round_trip, scalar
 from analognas.errors import ParamsError
 from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS
@@ -45,12 +47,37 @@ def _drift_times(times: tuple[float, ...]) -> tuple[float, ...]:
     return times
 
 
+def _no_threads(runner: Any) -> Any:
+    if runner == "threads":
+        raise ValueError(
+            "aihwkit draws from one generator of the process, so threads would spoil each other's results; "
+            "set processes, serial, dask or ray"
+        )
+    return runner
+
+
+def _host_and_port(address: str | None) -> str | None:
+    if address is None or address == "auto":  # Ray's word for the instance of this machine
+        return address
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    try:
+        whole = bool(parts.hostname and parts.port) and not (parts.path or parts.username)
+    except ValueError:  # of the port
+        whole = False
+    if not whole:
+        raise ValueError("must name host and port, e.g. tcp://10.0.0.5:8786")
+    return address
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError("must name each augmentation once")
+    return names
+
+
+Augmentation = Literal["crop", "flip", "cutout", "shift", "noise"]
 Count = Annotated[int, BeforeValidator(parse_count), Field(ge=1)]
 Times = Annotated[tuple[Annotated[float, Field(gt=0)], ...], AfterValidator(_drift_times)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class BaseParams(_Section):
@@ -72,9 +99,17 @@ class DatasetParams(_Section):
     path: str | None = None
     """Folder or archive with the data, for datasets that are not embedded; relative to the workspace."""
     image_size: Annotated[int, Field(ge=4, le=512)] | None = None
-    """Edge length in pixels that the images of an image folder are resized to; null: as they are."""
+    """Edge length in pixels that images (image-folder, vww) are resized to; of recordings: frames and bands."""
     channels: Literal[1, 3] | None = None
-    """1 grey, 3 colour, null: as they are (image folders)."""
+    """1 grey, 3 colour, null: as they are (image-folder, vww)."""
+    features: Literal["mfcc", "log-mel"] | None = None
+    """What recordings become (kws); null: mfcc."""
+    seconds: Annotated[float, Field(ge=0.1, le=60)] | None = None
+    """Length of a recording that is looked at (kws); null: 1."""
+    classes: Literal[12, 35] | None = None
+    """Of Speech Commands: 12 (ten words, silence, unknown) or all 35 words; null: 12."""
+    augment: Annotated[tuple[Augmentation, ...], AfterValidator(_once)] | None = None
+    """What happens to training images: ``crop``, ``flip``, ``cutout``, ``shift``, ``noise``; null: what is usual."""
 
 
 class SpaceParams(_Section):
@@ -86,17 +121,6 @@ class SpaceParams(_Section):
     """Most trainable parameters of a network."""
     ranges: dict[str, list[int | str]] = Field(default_factory=dict)
     """Other ranges than the family's: ``M: [1, 2]`` (bounds, inclusive) or ``kernel_size0: [3, 5]`` (choices)."""
-
-
-class HardwareParams(_Section):
-    """The chip that is simulated."""
-
-    rpu_config: str = "analognas-bench"
-    """Preset, or ``module:function`` that returns an aihwkit RPU configuration."""
-    tile_size: Annotated[int, Field(ge=8, le=4096)] = 256
-    """Rows and columns of one analog tile."""
-    layers: Literal["fast", "aihwkit"] = "fast"
-    """Who computes the analog layers: the fast ones, or aihwkit's own, about ten times as slowly."""
 
 
 class SampleParams(_Section):
@@ -221,8 +245,11 @@ class RunParams(_Section):
 
     workers: Annotated[int, Field(ge=1)] | None = None
     """Processes that characterize side by side; null: one per CPU."""
-    runner: Literal["processes", "serial"] = "processes"
-    """Where characterizations run."""
+    runner: Annotated[Literal["processes", "serial", "dask", "ray"], BeforeValidator(_no_threads)] = "processes"
+    """What characterizes: processes of this machine, one after the other, or a Dask or Ray cluster."""
+    address: Annotated[str | None, AfterValidator(_host_and_port)] = None
+    """Where the Dask scheduler or the Ray head is, ``tcp://host:8786``; null: a cluster of this machine. Only these
+    two read it."""
     experiment: str | None = None
     """MLflow experiment; null: the name of the workspace's folder."""
 

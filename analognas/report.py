@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analognas.files import read_json
+from analognas.redaction import redact
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -107,8 +108,8 @@ def where_to_look(paths: Paths) -> list[str]:
 
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     interface = os.environ.get("PREFECT_API_URL")
-    mlflow = tracking or "mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000"
-    prefect = interface or "prefect server start   then http://127.0.0.1:4200"
+    mlflow = redact(tracking or "") or "mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000"
+    prefect = redact(interface or "") or "prefect server start   then http://127.0.0.1:4200"
     return [
         f"Plots     {paths.plot('train.png').parent}",
         f"MLflow    {mlflow}",

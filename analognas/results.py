@@ -16,12 +16,13 @@ import contextlib
 import fcntl
 import os
 import secrets
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analognas.errors import CorruptFileError
-from analognas.files import digest, read_json, write_json
+from analognas.errors import AnalogNASWarning, CorruptFileError, WorkspaceError
+from analognas.files import digest, flush, read_json, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +97,33 @@ class ResultStore:
     def __contains__(self, key: str) -> bool:
         return self.path(key).exists()
 
+    def holds(self, key: str) -> bool:
+        """Return whether there is a whole result of ``key``; a damaged file is set aside, with a warning.
+
+        Raises:
+            WorkspaceError: if the damaged file cannot be moved.
+        """
+        path = self.path(key)
+        if not path.exists():
+            return False
+        try:
+            self.record(key)
+        except CorruptFileError as error:
+            try:
+                path.replace(_aside(path))
+            except FileNotFoundError:  # another process was quicker
+                return False
+            except OSError as refused:
+                raise WorkspaceError(f"{str(error).rstrip('.')}. It cannot be moved: {refused.strerror}.") from error
+            what = str(error).partition(":")[0]
+            warnings.warn(
+                f"{what}: it is kept as {_aside(path).name}, and this architecture is measured anew.",
+                AnalogNASWarning,
+                stacklevel=2,
+            )
+            return False
+        return True
+
     def keys(self) -> Iterator[str]:
         """Yield all keys, sorted."""
         yield from sorted(path.stem for path in self.root.glob("[0-9a-f][0-9a-f]/*.json"))
@@ -166,7 +194,7 @@ class ResultStore:
                 mine = self.record(key)
             except CorruptFileError:
                 if path.exists():
-                    path.replace(path.with_name(f"{path.name}.damaged"))
+                    path.replace(_aside(path))
                 write_json(path, dict(record))
                 return "restored"
             if mine["digest"] == record["digest"]:
@@ -204,6 +232,7 @@ class ResultStore:
         write_json(staged, dict(record))
         try:
             path.hardlink_to(staged)
+            flush(path.parent)
         except FileExistsError:
             return False
         except OSError:  # a file system without links
@@ -218,6 +247,11 @@ class ResultStore:
         with (self.root / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _aside(path: Path) -> Path:
+    """Return where a damaged result is kept: its name is no result's."""
+    return path.with_name(f"{path.name}.damaged")
 
 
 def measured_columns(times: Iterable[float]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from analognas import champions, orchestration, retraining
 from analognas.errors import InputError, StageError
 from analognas.orchestration import Freshness, Progress, Session
 from analognas.params import Params
+from analognas.prefect_server import configure_prefect, reachable
 from analognas.retraining import Need
 from analognas.rounds import Round, read_rounds
 from analognas.stages import _inputs
@@ -228,7 +229,7 @@ def serve(paths: Paths, *, cron: str | None = None, interval_hours: float | None
     """
     if (cron is None) == (interval_hours is None):
         raise InputError("Give a schedule: either --cron '0 3 * * 1' or --interval-hours 24.")
-    orchestration.configure_prefect(verbose=True)
+    configure_prefect(verbose=True)
     from prefect.settings import get_current_settings
 
     url = get_current_settings().api.url
@@ -237,7 +238,7 @@ def serve(paths: Paths, *, cron: str | None = None, interval_hours: float | None
             "A schedule needs a Prefect server that stays: start one with `prefect server start`, then set "
             "PREFECT_API_URL=http://127.0.0.1:4200/api and serve again."
         )
-    orchestration._reachable(url)
+    reachable(url)
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.client.schemas.schedules import CronSchedule
 
@@ -247,7 +248,7 @@ def serve(paths: Paths, *, cron: str | None = None, interval_hours: float | None
         except ValueError as error:
             raise InputError(f"--cron {cron!r} is no schedule: write five fields, e.g. '0 3 * * 1'.") from error
     os.chdir(paths.root)  # the entrypoint of a deployment is relative to where it was made
-    flow = orchestration._load(paths.root / "flows" / "retrain.py").retrain
+    flow = orchestration.load_flow(paths.root / "flows" / "retrain.py").retrain
     flow.serve(
         name="retrain",
         cron=cron,

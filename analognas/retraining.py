@@ -80,7 +80,7 @@ class Workbench:
         if not paths.evaluator.is_dir() or not paths.plot("fit.csv").is_file():
             raise WorkspaceError(f"{paths.evaluator} is missing: there is no champion to retrain, run `analognas run`.")
         self.space: ConfigSpace = _inputs.space(params, paths)
-        self.champion = load_evaluator(paths.evaluator, _own(params))
+        self.champion = load_evaluator(paths.evaluator, params.fit.evaluator)
         self.champion.check(
             space=self.space.name,
             dataset=_inputs.dataset_id(paths),
@@ -268,7 +268,7 @@ def conclude(params: Params, paths: Paths, number: int) -> Round:
         CorruptFileError: if the challenger is missing or damaged.
     """
     bench = Workbench(params, paths)
-    challenger = load_evaluator(challenger_folder(paths), _own(params))
+    challenger = load_evaluator(challenger_folder(paths), params.fit.evaluator)
     rows = _inputs.usable(bench.measured)
     rows = rows[rows["role"] == "sentinel"].reset_index(drop=True)
     architectures = [bench.by_id[name].architecture for name in rows["id"]]
@@ -355,11 +355,6 @@ def _identity(folder: Path, evaluator: Evaluator) -> dict[str, Any]:
     return {"digest": file_digest(folder), "rows": evaluator.report_["rows"], "kendall_tau_out_of_fold": tau}
 
 
-def _own(params: Params) -> str | None:
-    """Return the name of an evaluator of the user's own, None for those that ship with the library."""
-    return params.fit.evaluator if ":" in params.fit.evaluator else None
-
-
 def _unfinished(last: Round, paths: Paths) -> bool:
     """Return whether a run was killed between an acceptance and the end of the fit."""
     return last.decision == "accepted" and file_digest(paths.evaluator) == last.record["champion"]["digest"]
@@ -382,8 +377,9 @@ def _unlisted(bench: Workbench) -> Iterator[tuple[Architecture, dict[str, Any]]]
         try:
             row = store.get(key)
             architecture = bench.space.architecture(json.loads(row["genes"]))
-        except (CorruptFileError, SpaceError, KeyError, TypeError, ValueError):
-            continue  # of another space
+            float(row["acc_1d"] if row["status"] == "ok" else 0)
+        except (CorruptFileError, SpaceError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
+            continue  # of another space, or not what a characterization gives
         inputs = {**template, "architecture": architecture.to_dict()}
         if "within_budget" in inputs:
             inputs["within_budget"] = limit is None or architecture.params <= limit

@@ -10,21 +10,23 @@ results of one key is used follows from their digests (``ResultStore.take``).
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analognas._dvc_remote import Entry, NoRemoteError, Remote, reason_of
+from analognas._dvc_cache import spoiled
+from analognas._dvc_remote import LARGEST, Entry, NoRemoteError, Remote, reason_of
 from analognas.errors import AnalogNASError, CorruptFileError
 from analognas.files import json_bytes
 from analognas.results import ResultStore
 from analognas.stages import Progress, silent
-from analognas.versioning import Versioning
+from analognas.tracking import private_folder
+from analognas.versioning import Versioning, dvc_environment
 from analognas.workspace import Paths
 
 # So many failures without one success are enough to tell that the rest would fail too.
@@ -125,6 +127,9 @@ def pull(paths: Paths, remote: str | None = None, progress: Progress = silent, *
     here, damaged = _inventory(store)
     missing = sorted(entry for entry in listed if entry not in here)
     done.known = len(listed) - len(missing)
+    for entry in [entry for entry in missing if (listed[entry] or 0) > LARGEST]:
+        missing.remove(entry)
+        done.problems.append(f"{there.path(entry)} is too large for a result: it was left out; delete it there.")
 
     def receive(entry: Entry) -> str:
         outcome = store.take(there.read(entry))
@@ -211,16 +216,29 @@ def _share_data(there: Remote, paths: Paths, done: Exchange, progress: Progress)
     progress(0, 1, f"data, {there.name}")
     # A plain `dvc pull` removes the old output before it finds that the new one is missing.
     steps = [["fetch", "--remote", there.name], ["checkout"]] if done.direction == "pull" else []
+    wrong: list[str] = []
     for step in steps or [["push", "--remote", there.name]]:
-        ended = subprocess.run(
-            [sys.executable, "-m", "dvc", "--wait-for-lock", *step, *there.targets],
-            cwd=paths.root, env=os.environ | {"DVC_NO_ANALYTICS": "true", "PYTHONWARNINGS": "ignore"},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        # DVC remembers a listing that it fetched, whatever it is: not before it was looked at.
+        with tempfile.TemporaryDirectory() as folder:
+            site = {"DVC_SITE_CACHE_DIR": folder} if step[0] == "fetch" else {}
+            ended = subprocess.run(
+                [sys.executable, "-m", "dvc", "--wait-for-lock", *step, *there.targets],
+                cwd=paths.root, env=dvc_environment(paths.root) | site,
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            )  # fmt: skip
         said = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
-        if ended.returncode or any(_MISSING in line for line in said):
+        if step[0] == "fetch":
+            wrong = spoiled(there.objects, private_folder(paths) / "fetched.json")
+        if wrong or ended.returncode or any(_MISSING in line for line in said):
             break
-    if any(_UNSAVED in line for line in said):
+    if wrong:
+        names = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        done.data = "No data was taken."
+        done.problems.append(
+            f"No data was taken, because files on '{there.name}' are not what was recorded ({names}): delete them "
+            "there, and whoever has them pushes them again."
+        )
+    elif any(_UNSAVED in line for line in said):
         unsaved = [Path(line) for line in said if line.startswith(str(paths.root.resolve()))]
         names = ", ".join(str(path.relative_to(paths.root.resolve())) for path in unsaved[:3])
         names += f" and {len(unsaved) - 3} more" if len(unsaved) > 3 else ""

@@ -5,13 +5,17 @@ A wheel carries the workspace files of the repository; an editable install finds
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from analognas.errors import WorkspaceError
 from analognas.workspace import Paths
+
+Preparing = Callable[[Paths, Sequence[str]], Any]
 
 _FILES = (
     "params.yaml",
@@ -38,7 +42,13 @@ def source() -> Path:
     raise WorkspaceError(f"{package} carries no workspace template: install analognas anew.")
 
 
-def create(target: Path, assignments: Sequence[str]) -> Paths:
+def home(dataset: str, path: str | None) -> Path:
+    """Return the folder, in the current one, of the workspace that is made for data without being asked for."""
+    name = dataset if path is None else Path(path).expanduser().resolve().name
+    return Path.cwd() / f"analognas-{re.sub(r'[^A-Za-z0-9_.-]+', '-', name).strip('-.') or 'workspace'}"
+
+
+def create(target: Path, assignments: Sequence[str], prepare: Preparing | None = None) -> Paths:
     """Make a workspace and return where everything in it is.
 
     The folder appears whole or not at all. Outside a git work tree it becomes a git repository; DVC is set up
@@ -47,13 +57,14 @@ def create(target: Path, assignments: Sequence[str]) -> Paths:
     Args:
         target: a folder that does not exist yet, or is empty.
         assignments: ``section.key=value`` that the new ``params.yaml`` starts with.
+        prepare: makes the workspace ready instead of ``environment.prepare``, whose first arguments it takes.
 
     Raises:
         WorkspaceError: if the folder is not empty or cannot be written.
         ParamsError: if an assignment is not valid.
         DatasetError: if the dataset cannot be read.
     """
-    from analognas.environment import prepare
+    from analognas import environment
     from analognas.versioning import Versioning
 
     target = target.resolve()
@@ -71,7 +82,10 @@ def create(target: Path, assignments: Sequence[str]) -> Paths:
         for name in _FILES:
             (building / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(template / name, building / name)
-        prepare(Paths(building), assignments)
+        if prepare is None:
+            environment.prepare(Paths(building), assignments, held=True)
+        else:
+            prepare(Paths(building), assignments)
         if target.exists():
             target.rmdir()
         building.rename(target)

@@ -14,14 +14,16 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analognas.errors import AnalogNASError
-from analognas.files import digest, file_digest, read_json, write_json, write_text
+from analognas.errors import AnalogNASError, CorruptFileError
+from analognas.files import digest, file_digest, is_damaged_database, read_json, write_json, write_text
+from analognas.redaction import first_line, redact
 from analognas.stages import STAGES
 
 if TYPE_CHECKING:
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from analognas.versioning import Versioning
     from analognas.workspace import Paths
 
-#: Stages that write a model: its folder in ``data/``, and the name it is registered under.
-MODELS = {"fit": ("evaluator", "analognas-evaluator"), "train": ("winner", "analognas-winner")}
+#: Stages that write a model, and its folder in ``data/``; :func:`registered_name` is what it is registered under.
+MODELS = {"fit": "evaluator", "train": "winner"}
 
 # What marks a round in the file that tells what is logged.
 _ROUND = "round-"
@@ -39,6 +41,7 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is the command's own
     # A server that is away is noticed in seconds: the results are safe, and the next sync logs them.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -68,6 +71,18 @@ def tracking_uri(paths: Paths) -> str:
 def experiment_name(paths: Paths, params: Params) -> str:
     """Return the MLflow experiment: ``run.experiment``, or the name of the workspace's folder."""
     return params.run.experiment or paths.root.name
+
+
+def registered_name(paths: Paths, params: Params, model: str) -> str:
+    """Return the name in MLflow's registry of this workspace's ``evaluator`` or ``winner``.
+
+    Names there are the server's, not the experiment's. So on a server that others may use (``MLFLOW_TRACKING_URI``)
+    the name ends in that of the experiment: workspaces of one experiment share a champion, others never touch it.
+    """
+    name = f"analognas-{model}"
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return name
+    return f"{name}-{re.sub(r'[/:]', '_', experiment_name(paths, params))}"  # MLflow allows neither in a name
 
 
 def stage_hashes(paths: Paths, versioning: Versioning | None) -> dict[str, str]:
@@ -104,6 +119,23 @@ def undecided(paths: Paths, params: Params) -> dict[int, str]:
     return {number: value for number, value in found.items() if known.get(f"{_ROUND}{number:03d}") != value}
 
 
+def unlogged_decisions(paths: Paths, params: Params) -> tuple[int, ...]:
+    """Return the rounds whose decision is not known to be in MLflow and can be logged now.
+
+    The newest accepted one can as soon as ``data/evaluator/`` is the evaluator that it brought.
+    """
+    found = undecided(paths, params)
+    if not found:
+        return ()
+    decided = decisions(paths)
+    newest = max((one for one, content in decided.items() if content.get("decision") == "accepted"), default=0)
+    if newest in found:
+        brought = decided[newest]["record"].get("challenger", {}).get("digest")
+        if not paths.evaluator.is_dir() or file_digest(paths.evaluator) != brought:
+            del found[newest]
+    return tuple(found)
+
+
 def challenger_folder(paths: Paths) -> Path:
     """Return where a challenger is fitted: in the ignored folder, never in ``data/evaluator/``."""
     return private_folder(paths) / "challenger"
@@ -137,7 +169,7 @@ def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncRep
     except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
         logging.getLogger(__name__).debug("sync failed", exc_info=True)
         return SyncReport(
-            warning=f"MLflow at {tracking_uri(paths)} could not be reached or written ({_first_line(error)}): "
+            warning=f"MLflow at {redact(tracking_uri(paths))} could not be reached or written ({first_line(error)}): "
             "the results are kept, and the next `analognas run` logs them."
         )
     return SyncReport(run_id, logged)
@@ -148,12 +180,15 @@ def download(paths: Paths, name: str, alias: str, to: Path) -> Path:
 
     Args:
         paths: the workspace, for its tracking server.
-        name: ``analognas-evaluator`` or ``analognas-winner``.
+        name: as MLflow shows it, see :func:`registered_name`.
         alias: ``champion`` or ``challenger``.
         to: an existing folder to write below.
 
     Returns:
         The folder.
+
+    Raises:
+        CorruptFileError: if the version is not the folder of a run.
     """
     configure()
     with warnings.catch_warnings():
@@ -200,9 +235,22 @@ def read_or_empty(path: Path) -> dict[str, Any]:
 
 def _connected(paths: Paths, params: Params, versioning: Versioning | None) -> Any:
     configure()
+    uri = tracking_uri(paths)
+    _check_database(uri)
     from analognas._mlflow import Synchroniser
 
-    return Synchroniser(paths, params, versioning, tracking_uri(paths))
+    return Synchroniser(paths, params, versioning, uri)
+
+
+def _check_database(uri: str) -> None:
+    """Look whether a local database is whole: MLflow would try a damaged one for minutes.
+
+    Raises:
+        CorruptFileError: if it is damaged.
+    """
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and is_damaged_database(path):
+        raise CorruptFileError(f"it is damaged: move {path} away")
 
 
 def configure() -> None:
@@ -228,7 +276,8 @@ def _known(paths: Paths, params: Params) -> dict[str, str]:
 
 
 def _place(paths: Paths, params: Params) -> str:
-    return f"{tracking_uri(paths)} {experiment_name(paths, params)}"
+    # A password in the address is not written to the disk.
+    return f"{redact(tracking_uri(paths))} {experiment_name(paths, params)}"
 
 
 def _marker(paths: Paths) -> Path:
@@ -241,7 +290,3 @@ def _one_process(paths: Paths) -> Iterator[None]:
     with (private_folder(paths) / "tracking.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")

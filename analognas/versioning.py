@@ -7,6 +7,7 @@ call. Its stage scheduler is never used here, and git is touched by :meth:`Versi
 from __future__ import annotations
 
 import configparser
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -20,10 +21,14 @@ from typing import Any
 
 from analognas.errors import CorruptFileError, StageError, WorkspaceError
 from analognas.files import digest, write_text
+from analognas.redaction import redact
 
 #: Longer than any single call, shorter than for ever: a call may wait for the lock of another DVC command.
 _TIMEOUT = 600
+#: What SQLite says of a database that is damaged; DVC adds neither which one nor a remedy.
+_DAMAGED = ("database disk image is malformed", "file is not a database")
 #: As the configuration of this package's own repository: nothing calls home, nothing touches git's index.
+_SITE_CACHE = ("core", "site_cache_dir")
 _CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n"
 
 
@@ -79,7 +84,9 @@ class Versioning:
 
         Raises:
             StageError: if DVC fails.
+            CorruptFileError: if ``dvc.lock`` is damaged.
         """
+        self._lock()  # a damaged one is named here: DVC only says that it cannot be parsed
         output = self._dvc("status", "--json", *stages)
         found: dict[str, Any] = {}
         for line in output.splitlines():  # anything else that DVC says is not JSON
@@ -155,6 +162,26 @@ class Versioning:
         return _checked(command, self.root, error)
 
 
+def dvc_environment(workspace: Path) -> dict[str, str]:
+    """Return the environment for DVC's commands in a workspace."""
+    return os.environ | {
+        "DVC_NO_ANALYTICS": "true",
+        "PYTHONWARNINGS": "ignore",
+        **({} if (site := site_cache(workspace)) is None else {"DVC_SITE_CACHE_DIR": site}),
+    }
+
+
+def site_cache(workspace: Path) -> str | None:
+    """Return where DVC is to keep its index of a workspace; None where the user has said so, or there is no DVC.
+
+    By itself it keeps it in ``/var/tmp/dvc``, as pickles, in a folder that everybody on the machine can write.
+    """
+    repository = _above(workspace, ".dvc")
+    if repository is None or os.environ.get("DVC_SITE_CACHE_DIR") or _config(repository).has_option(*_SITE_CACHE):
+        return None
+    return str(repository / ".dvc" / "tmp" / "site")
+
+
 def certainly_stale(reasons: Sequence[str]) -> bool:
     """Return whether a stage must run whatever the stages before it write."""
     return any(not reason.startswith("input ") for reason in reasons)
@@ -195,10 +222,9 @@ def _reasons(entries: Sequence[Any]) -> list[str]:
 def _checked(command: Sequence[str], folder: Path, error: type[StageError | WorkspaceError]) -> str:
     program = "git" if "dvc" not in command else "DVC"
     what = " ".join(part for part in command[1:] if part not in ("-m", "dvc", "--wait-for-lock", "--quiet"))
-    environment = os.environ | {"DVC_NO_ANALYTICS": "true", "PYTHONWARNINGS": "ignore"}
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            command, cwd=folder, env=dvc_environment(folder), stdin=subprocess.DEVNULL, capture_output=True, text=True,
             check=False, timeout=_TIMEOUT,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -207,14 +233,26 @@ def _checked(command: Sequence[str], folder: Path, error: type[StageError | Work
             "end the other DVC command that works in this repository, then run again."
         ) from None
     if done.returncode:
+        if any(sign in done.stderr for sign in _DAMAGED):
+            raise error(
+                f"DVC failed at `{what}`, because its memo of file hashes is damaged: delete {_memo()}, "
+                "which DVC makes anew, then run again."
+            )
         raise error(f"{program} failed at `{what}`: {_complaint(done.stderr or done.stdout)}")
     return done.stdout
+
+
+def _memo() -> Path:
+    """Return the folder in which DVC remembers the hashes of files; no result is in it."""
+    from dvc.dirs import site_cache_dir
+
+    return Path(site_cache_dir()) / "repo"
 
 
 def _complaint(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     named = [line.removeprefix("ERROR: ") for line in lines if line.startswith(("ERROR: ", "fatal: "))]
-    return (named or lines or ["it gave no reason"])[0].rstrip(".") + "."
+    return redact((named or lines or ["it gave no reason"])[0]).rstrip(".") + "."
 
 
 def _above(folder: Path, name: str) -> Path | None:
@@ -222,9 +260,14 @@ def _above(folder: Path, name: str) -> Path | None:
 
 
 def _without_git(repository: Path) -> bool:
-    config = configparser.ConfigParser()
     try:
-        config.read([repository / ".dvc" / "config", repository / ".dvc" / "config.local"])
-        return config.getboolean("core", "no_scm", fallback=False)
+        return _config(repository).getboolean("core", "no_scm", fallback=False)
     except (configparser.Error, ValueError):
         return False
+
+
+def _config(repository: Path) -> configparser.ConfigParser:
+    config = configparser.ConfigParser(interpolation=None)
+    with contextlib.suppress(configparser.Error, UnicodeDecodeError):  # DVC says what is wrong with it
+        config.read([repository / ".dvc" / "config", repository / ".dvc" / "config.local"])
+    return config

@@ -85,7 +85,8 @@ def _pooled(
         waiting: dict[Future[Any], int] = {pool.submit(function, items[index]): index for index in todo}
         while waiting:
             finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
+            # Results first: when a worker dies, what others had finished at that moment is not done again.
+            for future in sorted(finished, key=lambda one: one.exception() is not None):
                 yield waiting.pop(future), future.result()
     finally:
         # On Ctrl-C or an error nobody waits for what is in flight: it is cheap to lose, and long to end.

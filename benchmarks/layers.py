@@ -102,7 +102,7 @@ def _compiled(network: Any, tile_size: int) -> tuple[Any, Any]:
     from aihwkit.optim import AnalogSGD
     from aihwkit.simulator.configs import InferenceRPUConfig
 
-    from analognas.hardware.rpu_config import apply_bench
+    from analognas.hardware.presets import apply_bench
 
     config = apply_bench(InferenceRPUConfig())
     config.mapping.max_input_size = config.mapping.max_output_size = tile_size

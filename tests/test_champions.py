@@ -115,6 +115,7 @@ def test_a_decision_waits_for_mlflow(tracked: Paths, formula: Any, monkeypatch: 
     assert retraining.conclude(params, tracked, 1).decision == "accepted"
     sync(tracked)  # killed before the fit: the new evaluator is not registered yet
     assert aliases(tracked) == {"champion": 1}
+    assert tracking.unlogged_decisions(tracked, params) == ()  # it cannot be logged yet
     for stage in ("characterize", "fit"):
         run_stage(stage, params, tracked)
     with monkeypatch.context() as away:
@@ -124,5 +125,7 @@ def test_a_decision_waits_for_mlflow(tracked: Paths, formula: Any, monkeypatch: 
         assert champions.age_days(tracked) is None
         with pytest.raises(StageError, match=r"MLflow at http://127\.0\.0\.1:9 cannot be reached"):
             champions.versions(tracked)
+    assert tracking.unlogged_decisions(tracked, params) == (1,)
     sync(tracked)
     assert aliases(tracked) == {"champion": 2}
+    assert tracking.unlogged_decisions(tracked, params) == ()

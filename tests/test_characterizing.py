@@ -3,6 +3,7 @@ import pickle
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -69,13 +70,52 @@ def test_chunks_are_few_and_even_and_leave_nothing_out(jobs: int, processes: int
 @pytest.mark.parametrize(("runner", "processes"), [("processes", 3), ("serial", 1)])
 def test_the_longest_trainings_come_first(monkeypatch: pytest.MonkeyPatch, runner: Any, processes: int):
     monkeypatch.setattr(characterizing, "Pool", lambda processes: processes)
-    monkeypatch.setattr(characterizing, "_ProgressArtifact", lambda total: None)
+    monkeypatch.setattr(characterizing, "Characterizing", lambda total: None)
     jobs: Any = [SimpleNamespace(cost=cost) for cost in (3, 1, 6, 5, 2, 4)]
     params = Params(run=RunParams(workers=3, runner=runner))
     here: Any = SimpleNamespace(params=params, progress=lambda *_: None)
     work = characterizing._Work(here, jobs)
     assert [job.cost for chunk in work.chunks for job in chunk] == [6, 5, 4, 3, 2, 1]
     assert (work.processes, work.pool) == (processes, processes)
+
+
+def test_a_cluster_is_given_everything_at_once(monkeypatch: pytest.MonkeyPatch):
+    told: list[str] = []
+    pool = SimpleNamespace(workers=2)
+    monkeypatch.setattr(characterizing.clusters, "connect", lambda params, jobs: pool)
+    monkeypatch.setattr(characterizing, "Characterizing", lambda total: None)
+    jobs: Any = [SimpleNamespace(cost=1)] * 5
+    here: Any = SimpleNamespace(params=Params(run=RunParams(runner="dask")), progress=lambda *now: told.append(now[-1]))
+    work = characterizing._Work(here, jobs)
+    assert (work.pool, work.processes, len(work.chunks), work.side_by_side) == (pool, 2, 5, 5)
+    assert told == ["5 architectures to characterize by 2 workers of Dask"]
+
+
+class Told:
+    """A cluster that says nothing, then what it means by an error."""
+
+    def __init__(self, future: Future[Any]) -> None:
+        self.future, self.checks = future, 0
+
+    def submit(self, function: Any, job: Any) -> Future[Any]:
+        return self.future
+
+    def check(self) -> None:
+        self.checks += 1
+        if self.checks == 2:
+            self.future.set_exception(OSError("something of the engine"))
+
+    def explain(self, error: BaseException) -> BaseException:
+        return StageError(f"explained: {error}")
+
+
+def test_a_silent_cluster_is_looked_after_and_its_errors_are_explained(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(characterizing, "_SILENT_SECONDS", 0.01)
+    work: Any = characterizing._Work.__new__(characterizing._Work)
+    work.chunks, work.pool = [["job"]], Told(Future())
+    with pytest.raises(StageError, match="explained: something of the engine"):
+        work.measure(0)
+    assert work.pool.checks == 2
 
 
 @pytest.mark.parametrize(

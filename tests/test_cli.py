@@ -1,10 +1,14 @@
 import json
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from analognas import cli, orchestration
 from analognas.cli import main
+from analognas.errors import AnalogNASWarning
 from analognas.workspace import Paths
 
 
@@ -18,7 +22,7 @@ def inside(workspace: Paths, monkeypatch: pytest.MonkeyPatch) -> Paths:
     return workspace
 
 
-@pytest.mark.parametrize("command", ["run", "stage", "report", "init", "doctor", "datasets", "spaces"])
+@pytest.mark.parametrize("command", ["run", "stage", "report", "init", "doctor", "datasets", "spaces", "hardware"])
 def test_every_command_explains_itself(command: str):
     result = call(command, "--help")
     assert result.exit_code == 0
@@ -84,6 +88,15 @@ def test_datasets_and_spaces_are_listed(tmp_path: Path, monkeypatch: pytest.Monk
     assert "resnet-digits" in {space["name"] for space in spaces}
 
 
+def test_chips_are_listed_with_their_source_and_who_computes_them():
+    rows = {row["name"]: row for row in json.loads(call("hardware", "--json").stdout)}
+    assert rows["analognas-bench"]["layers"] == "fast"
+    assert rows["analognas-512"]["tile_size"] == 512
+    assert rows["analognas-512"]["slow"] == "forward.noise_management ABS_MAX"
+    assert all(row["source"] and row["note"] for row in rows.values())
+    assert "reram-cmo" in call("hardware").output
+
+
 def test_the_space_of_a_workspace_is_shown_with_its_ranges(inside: Paths):
     assert call("stage", "sample", "--json").exit_code == 0
     (space,) = json.loads(call("spaces", "--json").stdout)
@@ -132,3 +145,34 @@ def test_what_is_no_command_is_bad_input(inside: Paths, arguments: tuple[str, ..
     assert result.exit_code == 2
     assert "Error: " in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_stage_is_refused_while_a_run_works_in_the_workspace(inside: Paths):
+    with orchestration.alone(inside):
+        result = call("stage", "sample")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("analognas: Another run works in")
+    assert not inside.architectures.exists()
+
+
+def test_what_the_user_should_know_of_a_run_is_told(inside: Paths, monkeypatch: pytest.MonkeyPatch):
+    def run(*_: object, **__: object) -> orchestration.RunReport:
+        return orchestration.RunReport(ran=(), skipped=(), logged=(), notes=("MLflow is away.", "Another note."))
+
+    monkeypatch.setattr(orchestration, "run_pipeline", run)
+    monkeypatch.setattr(cli, "_report", lambda *_: None)
+    result = call("run", "--json")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[-2:] == ["analognas: MLflow is away.", "analognas: Another note."]
+
+
+def test_a_warning_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    others: list[str] = []
+    monkeypatch.setattr(cli, "_show_warning", lambda message, *_: others.append(str(message)))
+    monkeypatch.setattr(warnings, "showwarning", None)
+    call("doctor", "--help")
+    shown: Any = warnings.showwarning  # what a command says from then on
+    shown(AnalogNASWarning("data/x is damaged."), AnalogNASWarning, "file.py", 1)
+    shown(UserWarning("some library's"), UserWarning, "file.py", 1)
+    assert capsys.readouterr().err == "analognas: data/x is damaged.\n"
+    assert others == ["some library's"]

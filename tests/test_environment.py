@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from analognas import orchestration
 from analognas.datasets import describe, load
 from analognas.environment import (
     check_dataset,
@@ -93,8 +94,9 @@ def test_missing_records_name_the_remedy(workspace: Paths):
 def test_the_path_of_a_dataset_is_relative_to_the_workspace(given, place, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", "/home/me")
     params = Params.validated({"dataset": {"name": "image-folder", "path": given, "channels": 1}})
-    arguments = {"name": "image-folder", "path": place, "image_size": None, "channels": 1}
-    assert dataset_arguments(params, Paths(Path("/ws"))) == arguments
+    expected = params.dataset.model_dump() | {"path": place}
+    assert {"name", "image_size", "channels", "features", "seconds", "classes", "augment"} < set(expected)
+    assert dataset_arguments(params, Paths(Path("/ws"))) == expected
 
 
 @pytest.mark.parametrize("content", ["[]", "3", '{"protocol": null}', '{"protocol": 3}'])
@@ -111,3 +113,16 @@ def test_nothing_is_written_where_the_data_folder_cannot_be(workspace: Paths):
     with pytest.raises(WorkspaceError):
         prepare(workspace, ["search.k=2.5"])
     assert workspace.params.read_bytes() == before
+
+
+def test_a_workspace_in_which_a_run_works_is_left_as_it_is(workspace: Paths):
+    workspace.environment.unlink()
+    (workspace.data / ".tmp-about-to-be-finished").write_text("half")
+    before = {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()}
+    with orchestration.alone(workspace):
+        with pytest.raises(WorkspaceError, match="Another run works in"):
+            prepare(workspace, ["search.k=2.5"])
+        assert {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()} == before
+        assert prepare(workspace, ["search.k=2.5"], held=True).search.k == 2.5
+    prepare(workspace, ["search.k=3"])  # and it lets go of the lock
+    prepare(workspace, ["search.k=2"])

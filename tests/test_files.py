@@ -1,3 +1,8 @@
+import contextlib
+import errno
+import os
+import sqlite3
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -59,6 +64,57 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path):
     assert names(tmp_path) == ["x.json"]
 
 
+def test_a_folder_that_a_killed_writer_had_only_moved_aside_comes_back(tmp_path: Path):
+    for name in (".tmp-model-ab_1cd2e", ".tmp-model-ab_1cd2e-old", ".tmp-other-x-ab_1cd2e-old", "other-x"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "name").write_text(name)
+    files.remove_leftovers(tmp_path)
+    assert names(tmp_path) == ["model", "other-x"]
+    assert (tmp_path / "model" / "name").read_text() == ".tmp-model-ab_1cd2e-old"
+    assert (tmp_path / "other-x" / "name").read_text() == "other-x"  # the new one had taken its place
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What is forced to the disk, in order."""
+    done: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append(Path(f"/proc/self/fd/{handle}").readlink()))
+    return done
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names open files as Linux does")
+def test_new_folders_are_forced_to_the_disk_with_the_file(tmp_path: Path, synced: list[Path]):
+    files.write_text(tmp_path / "a" / "b" / "x.txt", "x")
+    assert synced[:2] == [tmp_path, tmp_path / "a"]
+    assert synced[2].name.startswith(".tmp-x.txt-")
+    assert synced[3:] == [tmp_path / "a" / "b"]
+
+
+def test_what_did_not_reach_the_disk_does_not_get_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    target = tmp_path / "x.txt"
+    files.write_text(target, "old")
+
+    def fail(number: int) -> None:
+        def fsync(handle: int) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "fsync", fsync)
+
+    fail(errno.ENOSPC)
+    with pytest.raises(WorkspaceError, match=r"Cannot write .*x\.txt: no space left on device; .*free some space"):
+        files.write_text(target, "new")
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["x.txt"]
+    fail(errno.EINVAL)  # a file system that cannot sync: nothing can be done about it
+    files.write_text(target, "new")
+    assert target.read_text() == "new"
+
+
+def test_what_cannot_be_read_is_not_called_damaged(tmp_path: Path):
+    with pytest.raises(WorkspaceError, match=r"cannot be read \(is a directory\)"):
+        files.read_json(tmp_path, remedy="do this")
+
+
 def test_an_unwritable_place_is_named_with_the_remedy(tmp_path: Path):
     (tmp_path / "data").write_text("a file where a folder is wanted")
     with pytest.raises(WorkspaceError, match=r"Cannot write .*x\.json.*make the folder writable"):
@@ -91,6 +147,24 @@ def test_parquet_round_trips_gives_the_same_bytes_and_is_refused_when_truncated(
     path.write_bytes(first[:-20])
     with pytest.raises(CorruptFileError, match="is damaged"):
         files.read_parquet(path, remedy="")
+
+
+def test_a_cut_off_database_is_damaged_and_a_missing_or_empty_or_locked_one_is_not(tmp_path: Path):
+    path = tmp_path / "x.db"
+    assert not files.is_damaged_database(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table one (text)")
+        connection.executemany("insert into one values (?)", [("x" * 1000,)] * 100)
+        connection.commit()
+        assert not files.is_damaged_database(path)
+        connection.execute("begin exclusive")
+        assert not files.is_damaged_database(path)
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:100], b"no database " * 1000):
+        path.write_bytes(damaged)
+        assert files.is_damaged_database(path)
+    path.write_bytes(b"")
+    assert not files.is_damaged_database(path)
 
 
 def test_the_digest_of_a_directory_sees_names_and_contents(tmp_path: Path):

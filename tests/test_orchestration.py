@@ -1,15 +1,12 @@
-import contextlib
 import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,12 +16,15 @@ from analognas.errors import StageError, WorkspaceError
 from analognas.evaluators import XGBoostEvaluator
 from analognas.files import file_digest
 from analognas.orchestration import Freshness, Session
-from analognas.params import Params
+from analognas.params import Params, override
 from analognas.stages import STAGES
 from analognas.template import source
 from analognas.training.winner import load_winner
 from analognas.versioning import Versioning
 from analognas.workspace import Paths
+
+#: Starts a Prefect server with an environment; gives the address of its API.
+Serving = Callable[[dict[str, str]], AbstractContextManager[str]]
 
 FRESH: dict[str, list[str]] = {stage: [] for stage in STAGES}
 STALE = {stage: ["it has not run yet"] for stage in STAGES}
@@ -42,6 +42,7 @@ def test_freshness_needs_neither_prefect_nor_mlflow_nor_torch():
 def test_a_run_is_done_when_nothing_is_stale_and_nothing_unlogged():
     assert Freshness(FRESH).done
     assert not Freshness(FRESH, untracked=("fit",)).done
+    assert not Freshness(FRESH, undecided=(1,)).done
     assert not Freshness(FRESH | {"fit": ["changed command"]}).done
 
 
@@ -103,18 +104,43 @@ def test_a_server_that_is_away_is_named_before_anything_runs(workspace: Paths):
     assert "unset PREFECT_API_URL" in str(caught.value)
 
 
-def test_settings_are_made_before_prefect_is_loaded_and_respect_the_users(monkeypatch: pytest.MonkeyPatch):
-    for name in (*orchestration._SETTINGS, *orchestration._QUIET):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "7")
-    orchestration.configure_prefect(verbose=True)
-    assert os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] == "7"
-    assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
-    assert "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL" not in os.environ
-    orchestration.configure_prefect()
-    assert os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] == "CRITICAL"
-    for name in (*orchestration._SETTINGS, *orchestration._QUIET):
-        monkeypatch.delenv(name, raising=False)
+@pytest.mark.parametrize(("ran", "ends"), [(STAGES[:2], False), (STAGES, True)])
+def test_a_server_that_goes_away_is_named_and_costs_nothing(
+    workspace: Paths, monkeypatch: pytest.MonkeyPatch, ran: tuple[str, ...], ends: bool
+):  # fmt: skip
+    import httpx
+
+    def flow(_: str) -> None:
+        here.ran += ran
+        raise httpx.ConnectError("All connection attempts failed")
+
+    here = Session(workspace, Params.load(workspace.params), Freshness.of(workspace), lambda *_: None)
+    monkeypatch.setattr(orchestration, "load_flow", lambda _: SimpleNamespace(pipeline=flow))
+    monkeypatch.setattr(orchestration, "server", nullcontext)
+    gone = "Prefect's server went away while the flow pipeline ran (All connection attempts failed)"
+    if ends:
+        orchestration.run_flow(here, "pipeline")
+        assert here.report.notes[-1].startswith(f"{gone}. Everything was done and is kept")
+    else:
+        with pytest.raises(StageError) as caught:
+            orchestration.run_flow(here, "pipeline")
+        assert str(caught.value).startswith(f"{gone}: what was finished is kept. Start it")
+
+
+def test_the_error_of_a_stage_is_not_lost_with_the_server(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
+    import httpx
+
+    def flow(_: str) -> None:
+        try:
+            raise StageError("no memory.")
+        except StageError:
+            raise httpx.ReadError("Prefect cannot be told")  # noqa: B904  # as Prefect raises it
+
+    here = Session(workspace, Params.load(workspace.params), Freshness.of(workspace), lambda *_: None)
+    monkeypatch.setattr(orchestration, "load_flow", lambda _: SimpleNamespace(pipeline=flow))
+    monkeypatch.setattr(orchestration, "server", nullcontext)
+    with pytest.raises(StageError, match=r"^no memory\.$"):
+        orchestration.run_flow(here, "pipeline")
 
 
 def test_the_run_time_of_a_stage_is_kept_apart_from_its_results(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
@@ -128,60 +154,45 @@ def test_the_run_time_of_a_stage_is_kept_apart_from_its_results(workspace: Paths
     assert session.report.ran == ("sample",)
 
 
+def test_a_stage_is_not_recorded_with_parameters_that_it_did_not_have(
+    workspace: Paths, monkeypatch: pytest.MonkeyPatch
+):  # fmt: skip
+    committed: list[str] = []
+    monkeypatch.setattr(Versioning, "commit", lambda _, stage: committed.append(stage))
+    monkeypatch.setattr(tracking, "note_duration", lambda *_: None)
+    params = Params.load(workspace.params)
+    session = Session(workspace, params, Freshness.of(workspace), lambda *_: None)
+    session.versioning = Versioning(workspace.root)
+    said = ["run.workers=7", "search.k=0.125"]  # the first decides nothing
+    monkeypatch.setattr(orchestration, "run_stage", lambda *_: override(workspace.params, [said.pop(0)]))
+    session.run("sample")
+    assert committed == ["sample"]
+    with pytest.raises(StageError, match=r"params\.yaml was changed while search ran.*run again"):
+        session.run("search")
+    assert committed == ["sample"]
+
+
 def test_what_dvc_ran_is_logged_without_prefect(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tracking, "sync", lambda *_: tracking.SyncReport(logged=("fit",), warning="A note."))
-    monkeypatch.setattr(orchestration, "_server", None)
+    monkeypatch.setattr(orchestration, "server", None)
     params = Params.load(workspace.params)
     report = orchestration.run_pipeline(workspace, params, freshness=Freshness(FRESH, untracked=("fit",)))
     assert report == orchestration.RunReport(ran=(), skipped=STAGES, logged=("fit",), notes=("A note.",))
 
 
-@pytest.fixture(scope="module")
-def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of somebody who runs Prefect for the first time."""
-    return os.environ | {"PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")), "OMP_NUM_THREADS": "1"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_the_ephemeral_server_outlives_ctrl_c_but_not_its_run(end: signal.Signals, prefect_home: dict[str, str]):
-    code = (
-        "import time; from analognas import orchestration; orchestration.configure_prefect()\n"
-        "with orchestration._server():\n"
-        "    from prefect.server.api.server import SubprocessASGIServer as Server\n"
-        "    print(Server().server_process.pid, flush=True)\n"
-        "    try:\n"
-        "        time.sleep(300)\n"
-        "    finally:\n"
-        "        print(Server().server_process.poll(), flush=True)\n"
-    )
-    run = subprocess.Popen(
-        [sys.executable, "-c", code], env=prefect_home, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert run.stdout is not None
-    with run.stdout:
-        server = int(run.stdout.readline())
-        if end == signal.SIGINT:
-            os.killpg(run.pid, end)  # as a terminal does it: to everybody
-        else:
-            run.kill()
-        left = run.stdout.read().split()
-    run.wait()
-    assert left == (["None"] if end == signal.SIGINT else [])  # it was still there to be told of the end
-    assert _ends(server, within=5)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_whole_pipeline(finished: Paths, workspace: Paths, tmp_path: Path, prefect_home: dict[str, str]):
+def test_the_whole_pipeline(
+    finished: Paths, workspace: Paths, tmp_path: Path, prefect_home: dict[str, str], serving_prefect: Serving
+):
     """On a real server: the bytes of the bare stages; then nothing to do; then what one parameter changes."""
     versioning = Versioning.init(workspace.root)
     assert versioning is not None
-    with _prefect_server(prefect_home) as url:
+    with serving_prefect(prefect_home) as url:
         first = _run(workspace, prefect_home | {"PREFECT_API_URL": url})
         assert "up to date" not in first
         assert _flow_runs(url) == [("pipeline", "COMPLETED")]
+        _shown(url)
         _deploy(workspace, prefect_home | {"PREFECT_API_URL": url})
     assert _digests(workspace) == _digests(finished)
     assert versioning.status(STAGES) == FRESH
@@ -223,38 +234,6 @@ def _digests(paths: Paths) -> dict[str, str]:
     return {path.relative_to(paths.root).as_posix(): file_digest(path) for path in files if path.is_file()}
 
 
-@contextlib.contextmanager
-def _prefect_server(environment: dict[str, str]) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-        env=environment | {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while not _answers(f"http://127.0.0.1:{port}/api/health"):
-            assert server.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.3)
-        yield f"http://127.0.0.1:{port}/api"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(60)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except OSError:
-        return False
-
-
 def _all(url: str, kind: str) -> list[dict[str, Any]]:
     request = urllib.request.Request(f"{url}/{kind}/filter", b"{}", {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
@@ -265,6 +244,19 @@ def _all(url: str, kind: str) -> list[dict[str, Any]]:
 def _flow_runs(url: str) -> list[tuple[str, str]]:
     names = {flow["id"]: flow["name"] for flow in _all(url, "flows")}
     return [(names[run["flow_id"]], run["state_type"]) for run in _all(url, "flow_runs")]
+
+
+def _shown(url: str) -> None:
+    """See that the interface has what there is to show: the newest of each artifact."""
+    shown = {one["key"]: one for one in _all(url, "artifacts/latest")}
+    assert set(shown) == {"characterize-progress", "characterized", "drift", "drift-plot", "pipeline-summary"}
+    assert shown["characterize-progress"]["data"] == 100.0
+    assert shown["characterize-progress"]["description"] == "10 of 10 architectures characterized"
+    tables = [one for one in _all(url, "artifacts") if one["key"] == "characterized"]  # while it ran, and after it
+    assert [len(json.loads(one["data"])) for one in tables] == [10, 10]
+    assert shown["drift-plot"]["type"] == "image"
+    assert shown["drift-plot"]["data"].startswith("data:image/png;base64,")
+    assert "| after programming | winner |" in shown["drift"]["data"]
 
 
 def _deploy(workspace: Paths, environment: dict[str, str]) -> None:
@@ -283,10 +275,3 @@ def _deploy(workspace: Paths, environment: dict[str, str]) -> None:
         assert not deployment["schedules"]
     assert deployments["retrain"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     assert file_digest(workspace.root / "prefect.yaml") == file_digest(source() / "prefect.yaml")
-
-
-def _ends(pid: int, within: float) -> bool:
-    deadline = time.monotonic() + within
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not Path(f"/proc/{pid}").exists()

@@ -57,6 +57,10 @@ def test_counts_may_be_written_short(given, count):
         ("characterize: {times: [1, 2]}", "needs 86400, 2592000 (seconds)"),
         ("characterize: {times: [1, 86400, 2592000, 60]}", "must be in increasing order"),
         ("space: {max_params: lots}", "space.max_params is 'lots': "),
+        ("run: {runner: threads}", "run.runner is 'threads': aihwkit draws from one generator of the process"),
+        ("run: {address: somewhere}", "run.address is 'somewhere': must name host and port"),
+        ("run: {address: 'tcp://host:none'}", "run.address is 'tcp://host:none': must name host and port"),
+        ("run: {address: 'tcp://me:secret@host:1'}", "must name host and port"),
     ],
 )
 def test_bad_params_are_refused_in_one_sentence(tmp_path: Path, text: str, message: str):
@@ -77,6 +81,13 @@ def test_hardware_may_be_given_by_name(tmp_path: Path):
     path.write_text("hardware: mychip:config")
     assert Params.load(path).hardware.rpu_config == "mychip:config"
     assert override(path, ["hardware.tile_size=64"]).hardware.rpu_config == "mychip:config"
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://10.0.0.5:8786", "host:8786", "ray://host:10001", "tls://[::1]:8786", "auto"]
+)
+def test_an_address_names_host_and_port(address: str):
+    assert Params.validated({"run": {"runner": "dask", "address": address}}).run.address == address
 
 
 def test_overrides_are_written_and_comments_kept(params_file: Path):

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from analognas.errors import CorruptFileError
+from analognas.errors import AnalogNASWarning, CorruptFileError
 from analognas.results import ResultStore, measured_columns, result_key, table, time_label
 
 INPUTS = {"architecture": "a", "seed": 0}
@@ -57,6 +57,15 @@ def test_a_damaged_result_is_refused_by_name(tmp_path: Path, spoil):
     store.path(key).write_text(spoil(store.path(key).read_text()))
     with pytest.raises(CorruptFileError, match=rf"{key}\.json .*delete it and run again"):
         store.get(key)
+    found = store.path(key).read_bytes()
+    with pytest.warns(AnalogNASWarning, match=rf"{key}\.json .*kept as {key}\.json\.damaged.*measured anew"):
+        assert not store.holds(key)
+    assert store.path(key).with_name(f"{key}.json.damaged").read_bytes() == found
+    assert list(store.keys()) == []
+    assert not store.holds(key)
+    store.put(INPUTS, RESULT)
+    assert store.holds(key)
+    assert store.get(key) == RESULT
 
 
 def test_a_result_under_another_key_is_refused(tmp_path: Path):

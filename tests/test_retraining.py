@@ -224,3 +224,18 @@ def test_a_space_that_is_used_up_is_named(retrained: Paths, monkeypatch: pytest.
     monkeypatch.setattr(proposing, "propose", lambda *_, **__: None)
     with pytest.raises(StageError, match="nothing is left to learn from"):
         retraining.open_round(Params.load(retrained.params), retrained, ASKED)
+
+
+def test_what_others_shared_and_makes_no_sense_is_left_out(retrained: Paths):
+    params = Params.load(retrained.params)
+    bench = Workbench(params, retrained)
+    other = next(one for one in bench.space.sample(40, seed=9) if one.id not in bench.by_id)
+    inputs = {**bench.jobs[0].inputs, "architecture": other.to_dict()}
+    store, genes = ResultStore.of(retrained.root), other.genes.to_json()
+    whole = {"genes": genes, "status": "ok", "acc_1d": 90.0}
+    wrong = [{"genes": genes}, whole | {"acc_1d": None}, whole | {"genes": "[" * 100_000}, whole | {"genes": 7}, {}]
+    for result in (*wrong, whole):
+        key = store.put(inputs, result)
+        found = Workbench(params, retrained).shared
+        assert [architecture.id for architecture, _ in found] == ([other.id] if result is whole else [])
+        store.path(key).unlink()

@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import os
 import shutil
@@ -9,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from analognas import tracking
+from analognas.errors import CorruptFileError
 from analognas.files import digest, file_digest, write_json, write_parquet
 from analognas.params import Params
 from analognas.stages import STAGES
@@ -248,6 +251,26 @@ def test_models_are_registered_once_and_can_be_fetched(workspace: Workspace, tmp
     assert (fetched / "architecture.json").read_bytes() == (workspace.paths.winner / "architecture.json").read_bytes()
 
 
+def test_names_on_a_shared_server_end_in_the_experiments(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    assert tracking.registered_name(workspace.paths, PARAMS, "winner") == "analognas-winner"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert tracking.registered_name(workspace.paths, PARAMS, "winner") == "analognas-winner-space"
+    named = Params.model_validate({"run": {"experiment": "team/digits: first"}})
+    assert tracking.registered_name(workspace.paths, named, "winner") == "analognas-winner-team_digits_ first"
+
+
+def test_only_the_folder_of_a_run_is_fetched(workspace: Workspace, tmp_path: Path):
+    (tmp_path / "anything").mkdir()
+    client = workspace.client()
+    client.create_registered_model("analognas-winner")
+    for number, source in enumerate(("http://127.0.0.1:9/x", f"{tmp_path}/anything", "runs:/../x"), start=1):
+        with contextlib.suppress(Exception):  # MLflow refuses some of these itself
+            client.create_model_version("analognas-winner", source=source)
+            client.set_registered_model_alias("analognas-winner", "champion", str(number))
+            with pytest.raises(CorruptFileError, match="was not registered by analognas"):
+                tracking.download(workspace.paths, "analognas-winner", "champion", tmp_path)
+
+
 def test_how_long_a_stage_took_goes_to_mlflow_only_with_its_own_result(workspace: Workspace):
     tracking.note_duration(workspace.paths, "fit", workspace.versioning, 12.34)
     workspace.sync()
@@ -270,6 +293,16 @@ def test_a_server_that_is_away_is_one_sentence_and_logged_later(
     assert workspace.untracked() == STAGES
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert workspace.sync().logged == STAGES
+
+
+@pytest.mark.parametrize("spoil", [lambda content: content[: len(content) // 2], lambda content: b"text" * 4096])
+def test_a_damaged_database_is_told_with_the_remedy(workspace: Workspace, spoil: Callable[[bytes], bytes]):
+    database = workspace.paths.root / "mlflow.db"
+    database.write_bytes(spoil(database.read_bytes()))
+    report = workspace.sync()
+    assert report.logged == ()
+    assert f"could not be reached or written (it is damaged: move {database} away)" in str(report.warning)
+    assert workspace.untracked() == STAGES
 
 
 def test_a_deleted_database_is_noticed(workspace: Workspace):
@@ -301,7 +334,9 @@ def test_a_damaged_lock_is_told_and_not_raised(workspace: Workspace):
 
 
 @pytest.mark.slow
-def test_a_real_server(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_real_server(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -317,14 +352,27 @@ def test_a_real_server(workspace: Workspace, tmp_path: Path, monkeypatch: pytest
     )
     try:
         _wait_for(f"{url}/health", server)
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url.replace("//", "//anna:not-written@"))
         assert workspace.sync().logged == STAGES
         assert workspace.untracked() == ()
-        fetched = tracking.download(workspace.paths, "analognas-winner", "champion", tmp_path)
+        fetched = tracking.download(workspace.paths, "analognas-winner-space", "champion", tmp_path)
         assert file_digest(fetched) == file_digest(workspace.paths.winner)
+        # Another workspace on the same server has a champion of its own.
+        other = Workspace(tmp_path / "other")
+        other.write(fit=1)
+        assert other.sync().logged == STAGES
+        client = workspace.client()
+        for name in ("space", "other"):
+            aliases = client.get_registered_model(f"analognas-evaluator-{name}").aliases
+            assert {alias: int(version) for alias, version in aliases.items()} == {"champion": 1}
+        fetched = tracking.download(other.paths, "analognas-evaluator-other", "champion", tmp_path / "other")
+        assert file_digest(fetched) == file_digest(other.paths.evaluator)
+        written = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert not [path for path in written if b"not-written" in path.read_bytes()]
+        assert capfd.readouterr().out == ""  # `--json` writes there
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+        server.wait(60)
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:

@@ -143,10 +143,25 @@ def test_what_dvc_complains_of_comes_through_as_one_sentence(repository: Version
         repository.commit("unknown")
 
 
+def test_a_damaged_memo_of_dvc_is_named(repository: Versioning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "memo"))
+    before = repository.status(STAGES)
+    databases = [path for path in (tmp_path / "memo").rglob("*.db") if path.stat().st_size]
+    assert databases
+    for path in databases:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(StageError, match=rf"memo of file hashes is damaged: delete {tmp_path}/memo/repo, .* run again"):
+        repository.status(STAGES)
+    shutil.rmtree(tmp_path / "memo" / "repo")
+    assert repository.status(STAGES) == before
+
+
 def test_a_damaged_lock_is_named(repository: Versioning):
     for text in ("stages: [", "[]", ""):
         write(repository.root, "dvc.lock", text)
         with pytest.raises(CorruptFileError, match=r"dvc\.lock is damaged"):
             repository.stage_hash("sample")
+        with pytest.raises(CorruptFileError, match=r"dvc\.lock is damaged: restore it from git, or delete it"):
+            repository.status(STAGES)
     (repository.root / "dvc.lock").unlink()
     assert repository.stage_hash("sample") is None

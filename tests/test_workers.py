@@ -2,6 +2,7 @@ import importlib
 import subprocess
 import sys
 import time
+from concurrent.futures import wait
 from pathlib import Path
 from types import ModuleType
 
@@ -22,6 +23,16 @@ def die_once(marker):
         path.write_text("")
         os.kill(os.getpid(), signal.SIGKILL)
     return 1
+
+def note_or_die_once(item):
+    path, number = pathlib.Path(item[0]), item[1]
+    if number == 7 and not path.with_name("died").exists():
+        path.with_name("died").write_text("")
+        time.sleep(0.5)  # the others' results are on their way
+        os.kill(os.getpid(), signal.SIGKILL)
+    with path.open("a") as file:
+        file.write(str(number))
+    return number
 
 def die(_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -51,6 +62,15 @@ def test_every_item_comes_back_once(tasks: ModuleType):
 
 def test_an_ended_worker_is_replaced(tasks: ModuleType, tmp_path: Path):
     assert list(workers.each(tasks.die_once, [str(tmp_path / "marker")], 1)) == [(0, 1)]
+
+
+def test_what_was_finished_when_a_worker_ended_is_not_done_again(
+    tasks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):  # fmt: skip
+    monkeypatch.setattr(workers, "wait", lambda waiting, return_when: wait(waiting))  # all of them at one moment
+    items = [(str(tmp_path / "done"), number) for number in range(8)]
+    assert dict(workers.each(tasks.note_or_die_once, items, 1)) == {number: number for number in range(8)}
+    assert (tmp_path / "done").read_text() == "01234567"
 
 
 def test_a_worker_that_keeps_ending_is_reported(tasks: ModuleType):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
 PARTS = ("train", "validation", "test")
+AUGMENTATIONS = ("crop", "flip", "cutout", "shift", "noise")
+"""What may happen to training images, see ``analognas.training.augmentation``."""
 SPLIT_SEED = 0
 """Seed of every split that analognas makes itself; ``base.seed`` never moves an image to another part."""
 
@@ -31,13 +33,17 @@ Progress = Callable[[float, float, str], None]
 class Options:
     """What a loader is given: the ``dataset`` section of ``params.yaml``, a split seed, a progress callback.
 
-    ``image_size`` is the side of the square images in pixels, ``channels`` 1 (grey) or 3 (RGB); ``None``
-    leaves the choice to the dataset.
+    ``image_size`` is the side of the square images in pixels, ``channels`` 1 (grey) or 3 (RGB); ``features``
+    (``mfcc`` or ``log-mel``) and ``seconds`` say what becomes of a recording, ``classes`` which task is meant where a
+    dataset has several. ``None`` leaves the choice to the dataset.
     """
 
     path: str | None = None
     image_size: int | None = None
     channels: int | None = None
+    features: str | None = None
+    seconds: float | None = None
+    classes: int | None = None
     split_seed: int = SPLIT_SEED
     progress: Progress | None = None
 
@@ -64,7 +70,8 @@ class Dataset:
     ``input_shape`` is (channels, height, width). ``scale`` is the largest raw value that the format allows
     (255, or 16 for the digits); ``mean`` and ``std`` (population) are per channel, of ``x / scale`` over the
     training part; the std of a constant channel is 1. ``digest`` identifies images and labels, whatever files
-    they came from; ``split_digest`` says which of them are in which part. Make one with ``assemble``.
+    they came from; ``split_digest`` says which of them are in which part. ``augment`` names what happens to the
+    images of the training part while a network is trained. Make one with ``assemble``.
     """
 
     name: str
@@ -80,6 +87,7 @@ class Dataset:
     licence: str
     digest: str
     split_digest: str
+    augment: tuple[str, ...] = ()
 
     def part(self, name: str) -> Split:
         """Return the part ``train``, ``validation`` or ``test``; ``DatasetError`` for any other name."""
@@ -117,11 +125,13 @@ def assemble(
     class_names: Sequence[str],
     scale: float = 255.0,
     licence: str = "unknown",
+    augment: Sequence[str] = (),
 ) -> Dataset:
     """Return the dataset of all images ``x``, uint8 (N, C, H, W), and labels ``y`` (N,), split by index.
 
     The order of ``x`` has to be canonical (the same whatever files the images came from), because ``digest``
-    depends on it. ``split`` maps each of train, validation and test to indices into ``x``.
+    depends on it. ``split`` maps each of train, validation and test to indices into ``x``. ``augment`` is what
+    happens to training images unless the user says otherwise.
     Raises ``DatasetError`` for wrong types or shapes, labels out of range, an empty or overlapping part, or a
     class that has no training image.
     """
@@ -161,7 +171,18 @@ def assemble(
         licence=licence,
         digest=_digest(("x", x), ("y", labels)),
         split_digest=_digest(*indices.items()),
+        augment=checked_augmentations(augment),
     )
+
+
+def checked_augmentations(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of augmentations; ``DatasetError`` for one that is unknown or named twice."""
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise DatasetError(f"There is no augmentation {name!r}; there are {', '.join(AUGMENTATIONS)}.")
+    if len(set(names)) != len(names):
+        raise DatasetError(f"dataset.augment is {list(names)}; name each augmentation once.")
+    return tuple(names)
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -174,6 +195,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "split_digest": dataset.split_digest,
         "sizes": {part: len(dataset.part(part)) for part in PARTS},
         "licence": dataset.licence,
+        "augment": list(dataset.augment),
     }
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from analognas.datasets import cache
 from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, assemble
 from analognas.datasets.images import EXTENSIONS, decode, inspect
-from analognas.datasets.splits import stratified_order
+from analognas.datasets.splits import split_off, stratified_order
 from analognas.errors import DatasetError
 
 LICENCE = "that of the images"
@@ -27,8 +27,6 @@ DEFAULT_SIZE = 32
 MAX_BYTES = 8 << 30
 """Images that would take more memory than this are refused, with the advice to set ``image_size``."""
 
-_SHARES = {"validation": 0.2, "test": 0.2}
-_VALIDATION_SHARE = 0.1
 _FOLDER_NAMES = {
     "train": ("train", "training"),
     "validation": ("validation", "val", "valid"),
@@ -183,7 +181,6 @@ def _split(tree: _Tree, labels: Integers, seed: int) -> dict[str, Integers]:
         order = stratified_order(labels[start:stop], seed=seed, purpose=f"image-folder {part}")
         given["train" if part == "all" else part] = order + start
         start = stop
-    rest = given["train"]
     if set(given) == {"train"}:
         label, count = min(Counter(labels.tolist()).items(), key=lambda item: item[1])
         if count < _MIN_PER_CLASS:
@@ -191,17 +188,7 @@ def _split(tree: _Tree, labels: Integers, seed: int) -> dict[str, Integers]:
                 f"Class {tree.class_names[label]!r} has {count} images; at least {_MIN_PER_CLASS} are needed "
                 "to split them into train, validation and test."
             )
-        shares = _SHARES
-    elif "test" in given:
-        shares = {"validation": _VALIDATION_SHARE}
-    else:
-        shares = {"test": _SHARES["test"]}
-    total = len(rest)
-    for part, share in shares.items():
-        if part not in given:
-            cut = len(rest) - max(1, round(share * total))
-            given[part], rest = rest[cut:], rest[:cut]
-    return {**given, "train": rest}
+    return split_off(given)
 
 
 def _decoded(root: Path, images: list[_Image], options: Options) -> Bytes:

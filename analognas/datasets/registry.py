@@ -8,20 +8,27 @@ too.
 from __future__ import annotations
 
 import difflib
-import importlib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from analognas.datasets.base import SPLIT_SEED, Dataset, Options, Progress
+from analognas.datasets import published
+from analognas.datasets.base import SPLIT_SEED, Dataset, Options, Progress, checked_augmentations
+from analognas.datasets.published import Published
 from analognas.errors import DatasetError
+from analognas.plugins import imported, plugins
 
 Loader = Callable[[Options], Dataset]
+_OPTIONS = frozenset({"path", "image_size", "channels", "features", "seconds", "classes"})
 
 
 def _always() -> bool:
     return True
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,9 @@ class Entry:
 
     ``loader`` may be given as ``module:function``, imported when it is first needed. ``input_shape`` is
     (channels, height, width); it and ``classes`` are ``None`` where the data decide. ``accepts`` names the
-    fields of ``Options`` that the dataset reads; ``available`` tells, without reading the data, whether it
-    can be loaded without a download; ``note`` is one line on how to get it.
+    fields of ``Options`` that the dataset reads; ``files`` are what ``analognas datasets fetch`` downloads;
+    ``available`` tells, without reading the data, whether it can be loaded without a download; ``note`` is one line
+    on how to get it.
     """
 
     name: str
@@ -41,18 +49,20 @@ class Entry:
     input_shape: tuple[int, int, int] | None = None
     classes: int | None = None
     accepts: frozenset[str] = frozenset()
+    files: tuple[Published, ...] = ()
     available: Callable[[], bool] = _always
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-serializable description; ``available`` as it is now."""
+        """Return a JSON-serializable description; ``available`` and the files in the cache as they are now."""
         return {
             "name": self.name,
             "input_shape": None if self.input_shape is None else list(self.input_shape),
             "classes": self.classes,
             "licence": self.licence,
             "source": self.source,
-            "available": self.available(),
+            "available": self.available() and all(file.path.is_file() for file in self.files),
+            "download_bytes": sum(file.size for file in self.files),
             "note": self.note,
         }
 
@@ -69,13 +79,13 @@ def register(entry: Entry) -> None:
 
 
 def names() -> list[str]:
-    """Return the names of all datasets, in the order of registration."""
-    return [entry.name for entry in _entries.values()]
+    """Return the names of all datasets, in the order of registration, then those of installed packages."""
+    return [entry.name for entry in catalogue()]
 
 
 def catalogue() -> list[Entry]:
-    """Return what is known of all datasets, in the order of registration."""
-    return list(_entries.values())
+    """Return what is known of all datasets, in the order of registration, then those of installed packages."""
+    return [*_entries.values(), *_added()]
 
 
 def load(
@@ -84,24 +94,48 @@ def load(
     path: str | None = None,
     image_size: int | None = None,
     channels: int | None = None,
+    features: str | None = None,
+    seconds: float | None = None,
+    classes: int | None = None,
+    augment: Sequence[str] | None = None,
     split_seed: int = SPLIT_SEED,
     progress: Progress | None = None,
 ) -> Dataset:
     """Return a dataset by name (case and ``-``, ``_`` are ignored) or by ``module:function``.
 
-    ``path`` is the folder of its files, ``image_size`` the side of the images in pixels, ``channels`` 1 or 3;
-    a dataset that does not read one of these refuses it. Raises ``DatasetError`` with the remedy for an
-    unknown name, missing or damaged files and options that do not fit.
+    ``path`` is the folder of its files, ``image_size`` the side of the images in pixels, ``channels`` 1 or 3,
+    ``features``, ``seconds`` and ``classes`` are those of ``kws``; a dataset that does not read one of these
+    refuses it. ``augment`` names what happens to training images (``None``: the dataset's own choice). Raises
+    ``DatasetError`` with the remedy for an unknown name, missing or damaged files and options that do not fit.
     """
-    options = Options(path, image_size, channels, split_seed, progress)
-    if ":" in name:
-        return _call(_imported(name), options, name)
+    options = Options(path, image_size, channels, features, seconds, classes, split_seed, progress)
+    chosen = None if augment is None else checked_augmentations(augment)
+    dataset = _loaded(name, options)
+    return dataset if chosen is None else replace(dataset, augment=chosen)
+
+
+def find(name: str) -> Entry:
+    """Return what is known of a dataset (case and ``-``, ``_`` are ignored); ``DatasetError`` if there is none."""
     entry = _entries.get(_key(name))
     if entry is None:
-        nearest = difflib.get_close_matches(_key(name), _entries, n=1, cutoff=0.5)
-        hint = f"did you mean {_entries[nearest[0]].name!r}? " if nearest else ""
+        added = [one for one in _added() if _key(one.name) == _key(name)]
+        if len(added) > 1:
+            packages = " and ".join(one.source for one in added)
+            raise DatasetError(f"{packages} both add the dataset {name!r}: uninstall one, or write module:function.")
+        entry = next(iter(added), None)
+    if entry is None:
+        known = {_key(one): one for one in names()}
+        nearest = difflib.get_close_matches(_key(name), known, n=1, cutoff=0.5)
+        hint = f"did you mean {known[nearest[0]]!r}? " if nearest else ""
         raise DatasetError(f"There is no dataset {name!r}; {hint}there are {', '.join(names())}.")
-    for option in ("path", "image_size", "channels"):
+    return entry
+
+
+def _loaded(name: str, options: Options) -> Dataset:
+    if ":" in name:
+        return _call(_imported(name), options, name)
+    entry = find(name)
+    for option in ("path", "image_size", "channels", "features", "seconds", "classes"):
         value = getattr(options, option)
         if value is not None and option not in entry.accepts:
             raise DatasetError(
@@ -112,18 +146,26 @@ def load(
     return _call(loader, options, entry.name)
 
 
+def _added() -> list[Entry]:
+    """Return the datasets that installed packages add: a package's own name for a loader of its own."""
+    return [
+        Entry(one.name, one.target, f"see {one.package}", one.package, accepts=_OPTIONS, note=f"from {one.package}")
+        for one in plugins("dataset")
+    ]
+
+
 def _key(name: str) -> str:
     return re.sub(r"[-_\s]", "", name).casefold()
 
 
 def _imported(target: str) -> Loader:
     """Return the function that ``module:function`` names."""
-    module, _, function = target.partition(":")
     try:
-        loader: Loader = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+        loader: Loader = imported(target)
+    except Exception as error:  # a module of the user's own may fail in any way
         raise DatasetError(
-            f"Dataset {target!r} cannot be imported ({error}); give module:function of an installed module."
+            f"Dataset {target!r} cannot be imported ({error}); give module:function of a module that is installed "
+            "or lies in the workspace."
         ) from error
     return loader
 
@@ -133,12 +175,6 @@ def _call(loader: Loader, options: Options, name: str) -> Dataset:
     if not isinstance(dataset, Dataset):
         raise DatasetError(f"The loader of dataset {name!r} returned {type(dataset).__name__}, not a Dataset.")
     return dataset
-
-
-def _cifar10_available() -> bool:
-    from analognas.datasets import cifar10
-
-    return cifar10.available()
 
 
 register(
@@ -161,8 +197,60 @@ register(
         input_shape=(3, 32, 32),
         classes=10,
         accepts=frozenset({"path"}),
-        available=_cifar10_available,
+        files=published.CIFAR10,
         note="downloaded at first use (170 MB), or --path to its folder or archive",
+    )
+)
+register(
+    Entry(
+        "cifar100",
+        "analognas.datasets.cifar100:load",
+        licence="none stated; cite Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
+        source="https://www.cs.toronto.edu/~kriz/cifar.html",
+        input_shape=(3, 32, 32),
+        classes=100,
+        accepts=frozenset({"path"}),
+        files=published.CIFAR100,
+        note="downloaded at first use (169 MB), or --path to its folder or archive",
+    )
+)
+register(
+    Entry(
+        "fashion-mnist",
+        "analognas.datasets.fashion_mnist:load",
+        licence="MIT",
+        source="https://github.com/zalandoresearch/fashion-mnist",
+        input_shape=(1, 28, 28),
+        classes=10,
+        accepts=frozenset({"path"}),
+        files=published.FASHION_MNIST,
+        note="downloaded at first use (31 MB), or --path to the folder of its four IDX files",
+    )
+)
+register(
+    Entry(
+        "kws",
+        "analognas.datasets.kws:load",
+        licence="CC BY 4.0 (Speech Commands v2), or that of your recordings",
+        source="https://arxiv.org/abs/1804.03209, or your own folder of WAV files",
+        input_shape=(1, 49, 10),
+        classes=12,
+        accepts=frozenset({"path", "image_size", "features", "seconds", "classes"}),
+        files=published.SPEECH_COMMANDS,
+        note="downloaded at first use (2.4 GB), or --path to its folder or archive, or to recordings of your own",
+    )
+)
+register(
+    Entry(
+        "vww",
+        "analognas.datasets.vww:load",
+        licence="annotations CC BY 4.0; photographs by the terms of Flickr",
+        source="https://cocodataset.org, labelled as in https://arxiv.org/abs/1906.05721",
+        input_shape=(3, 96, 96),
+        classes=2,
+        accepts=frozenset({"path", "image_size", "channels"}),
+        available=_never,
+        note="needs --path DIR, the folder of COCO 2017 or 2014",
     )
 )
 
@@ -193,5 +281,15 @@ register(
         source="your own folder: CLASS/*.jpg, or train/, validation/, test/ with CLASS/*.jpg each",
         accepts=frozenset({"path", "image_size", "channels"}),
         note="needs --path DIR",
+    )
+)
+register(
+    Entry(
+        "arrays",
+        "analognas.datasets.arrays:load",
+        licence="that of your arrays",
+        source="your own .npz file: x and y, or x_train, y_train, x_test, ...",
+        accepts=frozenset({"path"}),
+        note="needs --path FILE",
     )
 )

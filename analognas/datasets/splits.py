@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from analognas.datasets.base import Integers
@@ -22,3 +24,61 @@ def stratified_order(labels: Integers, *, seed: int, purpose: str) -> Integers:
         members = members[np.argsort(draws[members], kind="stable")]
         position[members] = (np.arange(len(members)) + 0.5) / len(members)
     return np.lexsort((draws, position)).astype(np.int64)
+
+
+def shares(given: Mapping[str, object]) -> dict[str, float]:
+    """Return which parts are split off the training part, and which share of it each becomes.
+
+    60 / 20 / 20 of everything; or 10 % for validation if there is a test part; or 20 % for test.
+    """
+    if "test" in given:
+        return {} if "validation" in given else {"validation": 0.1}
+    return {"test": 0.2} if "validation" in given else {"validation": 0.2, "test": 0.2}
+
+
+def split_off(given: Mapping[str, Integers]) -> dict[str, Integers]:
+    """Return train, validation and test; what is missing is cut off the end of the training indices, in their order."""
+    parts = dict(given)
+    rest = parts["train"]
+    total = len(rest)
+    for part, share in shares(given).items():
+        cut = len(rest) - max(1, round(share * total))
+        parts[part], rest = rest[cut:], rest[:cut]
+    return {**parts, "train": rest}
+
+
+def split_off_groups(
+    given: Mapping[str, Integers], groups: Sequence[str], *, seed: int, purpose: str
+) -> dict[str, Integers]:
+    """Return train, validation and test, where what is missing is split off so that no group is in two of them.
+
+    Whole groups (speakers) are drawn for each part until it has its share to within half a group. With too few
+    groups the test part gets one of its own, and validation is cut off what is left as by ``split_off``.
+
+    Args:
+        given: indices of the parts there are, ``train`` among them, in stratified order.
+        groups: the group of every index.
+        seed: of the draw.
+        purpose: what the split is for.
+    """
+    parts = dict(given)
+    index = parts["train"]
+    of = np.asarray(groups, dtype=str)[index]
+    names = np.unique(of)
+    order = names[
+        np.argsort(numpy_generator(seed, "split", purpose, "groups").random(len(names)), kind="stable")
+    ].tolist()
+    sizes = {name: int((of == name).sum()) for name in order}
+    wanted = sorted(shares(given).items())  # test before validation
+    for position, (part, share) in enumerate(wanted):
+        others = len(wanted) - position  # one group each for the parts still to come and for training
+        taken: list[str] = []
+        count = 0
+        while len(order) > (others if taken else 1) and (
+            not taken or count + sizes[order[0]] / 2 <= share * len(index)
+        ):
+            taken.append(order.pop(0))
+            count += sizes[taken[-1]]
+        if taken:
+            parts[part] = index[np.isin(of, taken)]
+    return split_off({**parts, "train": index[np.isin(of, order)]})

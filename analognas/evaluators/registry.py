@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 from pathlib import Path
 
 from analognas.errors import CorruptFileError, InputError
 from analognas.evaluators.base import Evaluator
+from analognas.plugins import imported, plugins, target
 
 #: The evaluators that ship with the library.
 EVALUATORS = {
@@ -18,18 +18,19 @@ EVALUATORS = {
 
 
 def evaluator_class(name: str) -> type[Evaluator]:
-    """Return the evaluator of this name; ``module:Class`` names one that lives elsewhere.
+    """Return the evaluator of this name, the library's or an installed package's, or of ``module:Class``.
 
     Raises:
         InputError: if there is none, naming the nearest known one.
     """
-    module, found, attribute = EVALUATORS.get(name, name).partition(":")
-    if not found:
-        near = difflib.get_close_matches(name, EVALUATORS, n=1, cutoff=0)[0]
+    where = EVALUATORS.get(name) or target("evaluator", name)
+    if where is None:
+        known = [*EVALUATORS, *(one.name for one in plugins("evaluator"))]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
         raise InputError(f"unknown evaluator {name!r}: did you mean {near}? A class of your own is module:Class.")
     try:
-        cls = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        cls = imported(where)
+    except Exception as error:  # a module of the user's own may fail in any way
         raise InputError(f"evaluator {name} cannot be imported ({error}): check the module and the class.") from None
     if not (isinstance(cls, type) and issubclass(cls, Evaluator)):
         raise InputError(f"evaluator {name} is no Evaluator: derive it from analognas.evaluators.Evaluator.")
@@ -41,12 +42,12 @@ def load_evaluator(path: Path | str, name: str | None = None) -> Evaluator:
 
     Args:
         path: the directory.
-        name: of ``fit.evaluator``, for one of the user's own; None: whichever of ``EVALUATORS`` wrote it.
+        name: of ``fit.evaluator``; None, or one of ``EVALUATORS``: whichever of these wrote it.
 
     Raises:
         CorruptFileError: if a file is missing, damaged or of something else.
     """
-    if name is not None:
+    if name is not None and name not in EVALUATORS:
         return evaluator_class(name).load(path)
     from analognas.evaluators.storage import read_folder
 

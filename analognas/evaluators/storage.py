@@ -24,7 +24,7 @@ from analognas.evaluators.boosting import Ensemble, Member, Trend
 from analognas.evaluators.calibration import Interval, Novelty, Scale, ScoreMap
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, TargetModel
-from analognas.files import digest, read_json, write_json, writing_directory
+from analognas.files import digest, inside, read_json, write_json, writing_directory
 
 FORMAT = 2
 KIND = "analognas evaluator: xgboost"
@@ -130,7 +130,8 @@ def read_folder(path: Path, kind: str | None = None) -> tuple[dict[str, Any], di
     if digest({name: value for name, value in schema.items() if name != "digest"}) != schema.get("digest"):
         raise CorruptFileError(f"{file} is damaged (its digest does not fit): {_REMEDY}.")
     with described(path):
-        return schema, {name: _checked(path / name, expected) for name, expected in schema["files"].items()}
+        files = {name: (inside(path, name, remedy=_REMEDY), expected) for name, expected in schema["files"].items()}
+        return schema, {name: _checked(file, expected) for name, (file, expected) in files.items()}
 
 
 @contextmanager
@@ -166,9 +167,12 @@ def array(file: Path, content: bytes) -> Any:
         CorruptFileError: if it is none.
     """
     try:
-        return np.load(io.BytesIO(content), allow_pickle=False)
+        found = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError):
-        raise CorruptFileError(f"{file} is no array of numbers: {_REMEDY}.") from None
+        found = None
+    if not isinstance(found, np.ndarray):  # an archive is something else
+        raise CorruptFileError(f"{file} is no array of numbers: {_REMEDY}.")
+    return found
 
 
 def _checked(file: Path, expected: str) -> bytes:

@@ -7,6 +7,10 @@ conductance, so only what belongs to a tile (scale of the conductances, drift co
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -56,7 +60,8 @@ class Devices:
     def program(self) -> None:
         """Program the clean weights: programming noise and drift exponents are drawn anew."""
         if not self.together:
-            self.model.program_analog_weights()  # type: ignore[operator]
+            with _quiet():
+                self.model.program_analog_weights()  # type: ignore[operator]
             return
         target, scale = self._conductances(self.clean)
         programmed = self.noise_model.apply_programming_noise_to_conductance(target)
@@ -84,7 +89,8 @@ class Devices:
             aihwkit.exceptions.AihwkitException: if the noise model knows no such time.
         """
         if not self.together:
-            self.model.drift_analog_weights(seconds)  # type: ignore[operator]
+            with _quiet():
+                self.model.drift_analog_weights(seconds)  # type: ignore[operator]
             return
         aged = self.noise_model.apply_drift_noise_to_conductance(self.programmed, self.exponents, seconds)
         weights = self._weights(aged, self.scale)
@@ -150,3 +156,15 @@ class Devices:
     def _tell(self, weights: Tensor) -> None:
         for tile, weight in zip(self.tiles, self._split(weights), strict=True):
             tile.tile.weight.data = weight
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Say nothing of two habits of aihwkit 1.1's noise models that the torch and numpy it goes with still take.
+
+    HERMES indexes with a list, CMO ReRAM gives tensors to numpy.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Using a non-tuple sequence", UserWarning)
+        warnings.filterwarnings("ignore", "__array_wrap__ must accept", DeprecationWarning)
+        yield

@@ -13,98 +13,90 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from analognas import files
 from analognas.errors import HardwareError, MismatchError
+from analognas.hardware.presets import PRESETS
 
 if TYPE_CHECKING:
     from analognas.params import HardwareParams
 
-#: Fields of aihwkit's ``TorchInferenceRPUConfig`` that the preset ``analognas-bench`` sets; all others keep
-#: aihwkit's defaults. It is the configuration of AnalogNAS-Bench (arXiv 2506.18495), for phase-change memory.
-#: aihwkit's own defaults inject no noise in training and scale each input by its maximum, which no such chip does.
-ANALOGNAS_BENCH: Mapping[str, Any] = MappingProxyType(
-    {
-        # Hardware-aware training: Gaussian noise of 6 % of a tile's largest weight in every forward pass. The
-        # type decides: a std_dev without it injects nothing.
-        "modifier.type": "ADD_NORMAL",
-        "modifier.std_dev": 0.06,
-        # Weights in conductances: the largest of a tile at full range, one scale per tile; biases digital.
-        "mapping.digital_bias": True,
-        "mapping.weight_scaling_omega": 1.0,
-        "mapping.weight_scaling_columnwise": False,
-        # After every step: clip at two standard deviations of the tile, then use the full range again.
-        "clip.type": "LAYER_GAUSSIAN",
-        "clip.sigma": 2.0,
-        "remap.type": "LAYERWISE_SYMMETRIC",
-        # Peripherals: 8-bit converters, noise at the ADC's input in units of the full weight times full input.
-        "forward.inp_bound": 1.0,
-        "forward.inp_res": 1 / 254,
-        "forward.out_bound": 10.0,
-        "forward.out_res": 1 / 254,
-        "forward.out_noise": 0.04,
-        "forward.bound_management": "NONE",
-        "forward.noise_management": "NONE",
-        # One learned, fixed input range per tile; its first value is 3 standard deviations of the data.
-        "pre_post.input_range.enable": True,
-        "pre_post.input_range.decay": 0.01,
-        "pre_post.input_range.init_from_data": 50,
-        "pre_post.input_range.init_std_alpha": 3.0,
-        "pre_post.input_range.input_min_percentage": 0.995,
-    }
+#: Parameters that replace a value of the preset, where they are set.
+OVERRIDES = (
+    "dac_bits",
+    "adc_bits",
+    "out_noise",
+    "weight_noise",
+    "g_max",
+    "prog_noise_scale",
+    "read_noise_scale",
+    "drift_scale",
 )
-
-
-def analognas_bench() -> Any:
-    """Return AnalogNAS-Bench's configuration (arXiv 2506.18495): ``ANALOGNAS_BENCH`` and a PCM-like device."""
-    from aihwkit.simulator.configs import TorchInferenceRPUConfig
-
-    return apply_bench(TorchInferenceRPUConfig())
-
-
-def apply_bench(config: Any) -> Any:
-    """Set the fields of ``ANALOGNAS_BENCH`` and its device in one of aihwkit's inference configurations, return it.
-
-    The device is aihwkit's ``PCMLikeNoiseModel`` (Nandakumar et al., ICECS 2019: programming noise, drift, 1/f
-    read noise) with a largest conductance of 25 microsiemens, read with global drift compensation (Joshi et
-    al., Nature Communications 11, 2020).
-    """
-    from aihwkit.inference import GlobalDriftCompensation, PCMLikeNoiseModel
-
-    for path, value in ANALOGNAS_BENCH.items():
-        *owners, name = path.split(".")
-        owner: Any = config
-        for part in owners:
-            owner = getattr(owner, part)
-        current = getattr(owner, name)
-        setattr(owner, name, type(current)[value] if isinstance(current, enum.Enum) else value)
-    config.noise_model = PCMLikeNoiseModel(g_max=25.0)
-    config.drift_compensation = GlobalDriftCompensation()
-    return config
-
-
-PRESETS: Mapping[str, Callable[[], Any]] = MappingProxyType({"analognas-bench": analognas_bench})
 
 
 def rpu_config(spec: HardwareParams) -> Any:
     """Return a new aihwkit RPU configuration.
 
     Args:
-        spec: a preset's name or ``module:function``, and the tile size. The tile size replaces the one of the
-            configuration, also of the user's own, so that what is counted is what is simulated. The module is
-            found as Python finds modules, and in the current folder.
+        spec: a preset's name or ``module:function``, the tile size, and what replaces values of the preset
+            (``OVERRIDES``). The tile size replaces the one of the configuration, also of the user's own, so that
+            what is counted is what is simulated. The module is found as Python finds modules, and in the current
+            folder.
 
     Raises:
-        HardwareError: if there is no such preset, module or function, or the function does not return a
-            ``TorchInferenceRPUConfig``.
+        HardwareError: if there is no such preset, module or function, the function does not return a
+            ``TorchInferenceRPUConfig``, or the devices have no such property.
     """
     name = spec.rpu_config
-    config = PRESETS[name]() if name in PRESETS else _users_own(name)
+    config = PRESETS[name].make() if name in PRESETS else _users_own(name)
     config.mapping.max_input_size = spec.tile_size
     config.mapping.max_output_size = spec.tile_size
+    _replace(config, overrides(spec), name)
     return config
+
+
+def overrides(spec: HardwareParams) -> dict[str, int | float]:
+    """Return what replaces values of the preset, by its name in ``OVERRIDES``; what is not set is left out."""
+    given = {name: getattr(spec, name) for name in OVERRIDES}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _replace(config: Any, values: Mapping[str, int | float], name: str) -> None:
+    from aihwkit.simulator.parameters.enums import WeightModifierType
+
+    for bits, resolution in (("dac_bits", "inp_res"), ("adc_bits", "out_res")):
+        if bits in values:  # aihwkit's convention: a level less at each end, so that zero is one of them
+            setattr(config.forward, resolution, 1 / (2 ** int(values[bits]) - 2))
+    if "out_noise" in values:
+        config.forward.out_noise = float(values["out_noise"])
+    if "weight_noise" in values:
+        std_dev = float(values["weight_noise"])
+        config.modifier.std_dev = std_dev
+        config.modifier.type = WeightModifierType.ADD_NORMAL if std_dev > 0 else WeightModifierType.NONE
+    _replace_devices(config.noise_model, values, name)
+
+
+def _replace_devices(devices: Any, values: Mapping[str, int | float], name: str) -> None:
+    what = f"{type(devices).__name__} of {name!r}"
+    if "g_max" in values:
+        converter, g_max = getattr(devices, "g_converter", None), float(values["g_max"])
+        if not (hasattr(devices, "g_max") and hasattr(converter, "g_max")):
+            raise HardwareError(f"hardware.g_max is set, and {what} has none: leave it null.")
+        least, most = getattr(converter, "g_min", 0.0), math.inf
+        if type(devices).__name__ == "HermesNoiseModel":  # it refuses what was not measured
+            most = devices.prog_coeff_g_max_reference
+        if not least < g_max <= most:
+            allowed = f"above {least:g} uS" + ("" if most == math.inf else f" and at most {most:g} uS")
+            raise HardwareError(f"hardware.g_max is {g_max:g}: for {what} it must be {allowed}.")
+        devices.g_max = converter.g_max = g_max  # type: ignore[union-attr]
+        if hasattr(devices, "coeff_g_max_reference"):  # ReRAM: absolute noise, as if it had been made with this g_max
+            devices.coeff_g_max_reference = g_max
+    for scale in ("prog_noise_scale", "read_noise_scale", "drift_scale"):
+        if scale in values:
+            if not hasattr(devices, scale):
+                raise HardwareError(f"hardware.{scale} is set, and {what} has no such scale: leave it null.")
+            setattr(devices, scale, float(values[scale]))
 
 
 def _users_own(name: str) -> Any:
@@ -181,9 +173,12 @@ def _plain(value: Any, path: str) -> Any:
     if isinstance(value, type):
         return _name(value)
     if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):
-            raise HardwareError(f"{path} has keys that are no text; it cannot be recorded.")
-        return {key: _plain(item, f"{path}.{key}") for key, item in sorted(value.items())}
+        if not all(isinstance(key, str | int | float) for key in value):
+            raise HardwareError(f"{path} has keys that are neither text nor numbers; it cannot be recorded.")
+        named = sorted((str(key), item) for key, item in value.items())
+        if len(dict(named)) < len(named):
+            raise HardwareError(f"{path} has keys that look alike as text; it cannot be recorded.")
+        return {key: _plain(item, f"{path}.{key}") for key, item in named}
     if isinstance(value, list | tuple):
         return [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
     if hasattr(value, "tolist"):  # numpy and torch
@@ -210,6 +205,8 @@ def record(spec: HardwareParams) -> dict[str, Any]:
         "rpu_config": spec.rpu_config,
         "tile_size": spec.tile_size,
         "layers": spec.layers,
+        # What is not set is left out: then the record is the one it was before there was anything to set.
+        **overrides(spec),
         "digest": files.digest(description)[:16],
         "description": description,
     }
@@ -224,7 +221,8 @@ def from_record(recorded: Mapping[str, Any]) -> tuple[HardwareParams, Any]:
     """
     from analognas.params import HardwareParams
 
-    spec = HardwareParams(**{name: recorded[name] for name in ("rpu_config", "tile_size", "layers")})
+    set_by_name = {name: recorded[name] for name in OVERRIDES if name in recorded}
+    spec = HardwareParams(**{name: recorded[name] for name in ("rpu_config", "tile_size", "layers")}, **set_by_name)
     config = rpu_config(spec)
     difference = _difference(recorded["description"], describe(config), "rpu_config")
     if difference:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import sys
-from pathlib import Path
-from types import ModuleType
 
 from analognas.errors import SearchError
+from analognas.plugins import imported, plugins, target
 from analognas.search_algorithms.base import Optimizer
 
 #: The strategies that ship with the library; each is loaded when it is asked for.
@@ -26,17 +23,18 @@ OPTIMIZERS = {
 
 
 def optimizer_class(name: str) -> type[Optimizer]:
-    """Return the strategy of this name; ``module:Class`` names one that lives elsewhere.
+    """Return the strategy of this name, the library's or an installed package's, or of ``module:Class``.
 
     Raises:
         SearchError: if there is none, naming the nearest known one, or if it is no strategy.
     """
-    module, found, attribute = OPTIMIZERS.get(name, name).partition(":")
-    if not found:
-        near = difflib.get_close_matches(name, OPTIMIZERS, n=1, cutoff=0)[0]
+    where = OPTIMIZERS.get(name) or target("optimizer", name)
+    if where is None:
+        known = [*OPTIMIZERS, *(one.name for one in plugins("optimizer"))]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
         raise SearchError(f"unknown optimizer {name!r}: did you mean {near}? A class of your own is module:Class.")
     try:
-        cls = getattr(_module(module), attribute)
+        cls = imported(where)
     except Exception as error:  # a module of the user's own may fail in any way
         raise SearchError(f"optimizer {name} cannot be imported ({error}): check the module and the class.") from error
     if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
@@ -44,15 +42,3 @@ def optimizer_class(name: str) -> type[Optimizer]:
     if missing := sorted(getattr(cls, "__abstractmethods__", ())):
         raise SearchError(f"optimizer {name} has no {missing[0]}: implement it, see docs/optimizers.md.")
     return cls
-
-
-def _module(name: str) -> ModuleType:
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:  # the user's module may lie in the workspace, which an installed command does not search
-        sys.path.append(here)
-    try:
-        return importlib.import_module(name)
-    finally:
-        if added:
-            sys.path.remove(here)

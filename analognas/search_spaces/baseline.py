@@ -22,6 +22,24 @@ def plain_network(space: SpaceId, params: int) -> Architecture | None:
     return None
 
 
+def residual_network(space: SpaceId, blocks: int, max_params: int) -> Architecture | None:
+    """Return the widest plain residual network with ``blocks`` basic blocks a group within a budget, None if none fits.
+
+    Three groups with ``c``, ``2c``, ``4c`` channels as in ``plain_resnet``: 5 blocks make the 32 layers of ResNet32 (He
+    et al., CVPR 2016), 1 block the ResNet of MLPerf Tiny (Banbury et al., arXiv 2106.07597), both with ``c`` = 16.
+
+    Raises:
+        SpaceError: if the space's networks are not residual networks.
+    """
+    fitting = None
+    for channels in range(1, 257):
+        one = _residual(space, blocks, channels)
+        if one.params > max_params:
+            break
+        fitting = one
+    return fitting
+
+
 def plain_resnet(space: SpaceId, params: int) -> Architecture:
     """Return the plain residual network of the CIFAR kind whose size is closest to ``params``.
 
@@ -32,19 +50,24 @@ def plain_resnet(space: SpaceId, params: int) -> Architecture:
     Raises:
         SpaceError: if the space's networks are not residual networks.
     """
-    if space.family != "resnet":
-        raise SpaceError(f"There is no plain residual network in a space of {space.family} networks.")
     best: Architecture | None = None
     for blocks in (3, 2, 1):
         for channels in range(1, 129):
-            genes: dict[str, Gene] = {"out_channel0": channels, "kernel_size0": 3, "M": 3}
-            for i, widening in ((1, 1), (2, 2), (3, 2)):
-                genes |= {f"R{i}": blocks, f"B{i}": 1, f"convblock{i}": "basic", f"widenfact{i}": widening}
-            size = family("resnet").count_params(genes, space.input_shape, space.classes)
-            if best is None or abs(size - params) < abs(best.params - params):
-                best = Architecture(space=space, genes=Genes(genes), params=size)
+            one = _residual(space, blocks, channels)
+            if best is None or abs(one.params - params) < abs(best.params - params):
+                best = one
         assert best is not None
         if abs(best.params - params) <= 0.1 * params:
             break
     assert best is not None
     return best
+
+
+def _residual(space: SpaceId, blocks: int, channels: int) -> Architecture:
+    if space.family != "resnet":
+        raise SpaceError(f"There is no plain residual network in a space of {space.family} networks.")
+    genes: dict[str, Gene] = {"out_channel0": channels, "kernel_size0": 3, "M": 3}
+    for i, widening in ((1, 1), (2, 2), (3, 2)):
+        genes |= {f"R{i}": blocks, f"B{i}": 1, f"convblock{i}": "basic", f"widenfact{i}": widening}
+    size = family("resnet").count_params(genes, space.input_shape, space.classes)
+    return Architecture(space=space, genes=Genes(genes), params=size)

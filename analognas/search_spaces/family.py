@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 from analognas.errors import SpaceError
+from analognas.plugins import imported
+from analognas.plugins import target as plugin_target
 from analognas.search_spaces.architecture import Gene
 from analognas.search_spaces.hyperparameter import Hyperparameter
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from analognas.search_spaces.structure import Structure
 
-# The families that ship with the library. Any other is named "module:Class".
+# The families that ship with the library. Others come with installed packages or are named "module:Class".
 KNOWN = {
     "resnet": "analognas.search_spaces.resnet:ResNet",
     "nasbench201": "analognas.search_spaces.nasbench201:NASBench201",
@@ -107,16 +108,16 @@ def _unread(name: str, family_name: str) -> str:
 
 @cache
 def family(name: str) -> Family:
-    """Return the family of this name: "resnet", or "module:Class" for one that lives elsewhere."""
-    target = KNOWN.get(name, name)
-    module_name, _, class_name = target.partition(":")
+    """Return the family of this name: "resnet", an installed package's, or "module:Class" for one elsewhere."""
+    where = KNOWN.get(name) or plugin_target("space", name) or name
+    module_name, _, class_name = where.partition(":")
     if not module_name or not class_name:
         raise SpaceError(
             f"Family {name!r} is unknown: use {', '.join(map(repr, KNOWN))}, or 'module:Class' for your own."
         )
     try:
-        cls = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
+        cls = imported(where)
+    except Exception as error:  # a module of the user's own may fail in any way
         raise SpaceError(f"Family {name!r} cannot be imported ({error}): check the module and class.") from error
     if not (isinstance(cls, type) and issubclass(cls, Family)):
         raise SpaceError(f"Family {name!r} is no subclass of analognas.search_spaces.family.Family: derive it.")

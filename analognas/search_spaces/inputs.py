@@ -15,6 +15,7 @@ from analognas.search_spaces.family import Shape
 DATASETS: dict[str, tuple[Shape, int]] = {
     "cifar10": ((3, 32, 32), 10),
     "cifar100": ((3, 32, 32), 100),
+    "fashionmnist": ((1, 28, 28), 10),
     "vww": ((3, 96, 96), 2),
     "kws": ((1, 49, 10), 12),
     "digits": ((1, 8, 8), 10),

@@ -132,6 +132,7 @@ class DatasetSpec:
     given: tuple[tuple[str, Any], ...]
     digest: str
     split_digest: str
+    augment: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, params: Params, paths: Paths) -> DatasetSpec:
@@ -143,7 +144,13 @@ class DatasetSpec:
         from analognas.environment import check_dataset, dataset_arguments
 
         dataset = check_dataset(params, paths)
-        return cls(tuple(dataset_arguments(params, paths).items()), dataset.digest, dataset.split_digest)
+        given = tuple(dataset_arguments(params, paths).items())
+        return cls(given, dataset.digest, dataset.split_digest, dataset.augment)
+
+    def identity(self, part: str) -> dict[str, Any]:
+        """Return what a result on a part of the dataset depends on, for its key."""
+        augment = {"augment": list(self.augment)} if self.augment else {}
+        return {"digest": self.digest, "split": self.split_digest, "part": part, **augment}
 
     def load(self) -> Dataset:
         """Return the dataset; a process keeps the one it used last.
@@ -174,9 +181,11 @@ def recorded_dataset(paths: Paths) -> dict[str, Any]:
 
 
 def dataset_id(paths: Paths) -> str:
-    """Return the id of the recorded dataset and its split."""
+    """Return the id of the recorded dataset, its split, and what happens to its training images."""
     dataset = recorded_dataset(paths)
-    return f"{dataset['name']}-{digest([dataset['digest'], dataset['split_digest']])[:12]}"
+    augment = dataset.get("augment", [])
+    parts = [dataset["digest"], dataset["split_digest"], *([augment] if augment else [])]
+    return f"{dataset['name']}-{digest(parts)[:12]}"
 
 
 def hardware_id(hardware: HardwareParams) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from analognas import workers
 from analognas.files import write_json, write_parquet
+from analognas.hardware.cost import effort
 from analognas.results import ResultStore, result_key, table
 from analognas.seeds import derive_seed
 from analognas.stages import PROTOCOLS, Progress, _inputs, _plots, _table, silent
@@ -45,12 +46,8 @@ class Job:
 
     @property
     def cost(self) -> float:
-        """How long it takes, relative to others: for progress and for the order of work, largest first.
-
-        Small layers take a time of their own, which on one CPU is about that of 250,000 multiplications an image.
-        """
-        structure = self.architecture.structure
-        return structure.macs + 250_000 * len(structure.layers)
+        """How long it takes, relative to others: for progress and for the order of work, largest first."""
+        return effort(self.architecture.structure)
 
     @property
     def key(self) -> str:
@@ -68,6 +65,7 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
     dataset = DatasetSpec.of(params, paths)
     hardware = _inputs.hardware_id(params.hardware)
     listed = _inputs.listed(params, paths)
+    versions = {package: version(package) for package in ("torch", "aihwkit")}  # 3 ms each: not once per job
     again = [one for one in listed if one.role == "sample"][: params.characterize.replicates]
     plan = [(one.architecture, params.base.seed, False) for one in listed]
     if not _table.is_table(params):  # the table has one row each
@@ -85,7 +83,7 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
             if _table.is_table(params)
             else {
                 "architecture": architecture.to_dict(),
-                "dataset": {"digest": dataset.digest, "split": dataset.split_digest, "part": "validation"},
+                "dataset": dataset.identity("validation"),
                 "hardware": hardware,
                 "training": params.characterize.protocol,
                 # The budget itself does not decide a result, only whether the network is within it.
@@ -95,8 +93,7 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
                 "layers": params.hardware.layers,
                 "device": params.base.device,
                 "threads": params.base.threads,
-                "torch": version("torch"),
-                "aihwkit": version("aihwkit"),
+                **versions,
             },
             replicate=replicate,
         )
@@ -116,17 +113,11 @@ def _looked_up(architecture: Architecture, params: Params) -> dict[str, Any]:
 
 
 def pending(params: Params, paths: Paths) -> list[Job]:
-    """Return the jobs without a stored result.
-
-    Raises:
-        CorruptFileError: if a stored result is damaged.
-    """
+    """Return the jobs without a stored result; a damaged one is set aside with a warning, and measured anew."""
     store = ResultStore.of(paths.root)
     missing = []
     for job in jobs(params, paths):
-        if job.key in store:
-            store.get(job.key)
-        else:
+        if not store.holds(job.key):
             missing.append(job)
     return missing
 

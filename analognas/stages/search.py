@@ -32,8 +32,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         MismatchError: if the evaluator was fitted for something else.
     """
     space = _inputs.space(params, paths)
-    own = params.fit.evaluator if ":" in params.fit.evaluator else None
-    evaluator = load_evaluator(paths.evaluator, own)
+    evaluator = load_evaluator(paths.evaluator, params.fit.evaluator)
     evaluator.check(
         space=space.name,
         dataset=_inputs.dataset_id(paths),

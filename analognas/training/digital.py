@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from analognas.seeds import numpy_generator
+from analognas.training import augmentation
 
 #: Called with the finished fraction (0 to 1) of what is under way.
 Progress = Callable[[float], None]
@@ -35,13 +36,14 @@ def train(
     learning_rate: float,
     weight_decay: float,
     seed: int,
+    augment: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> None:
     """Train a digital network in place and leave it in evaluation mode.
 
     Cross-entropy, SGD with Nesterov momentum 0.9, and the one-cycle schedule (Smith & Topin, arXiv 1708.07120;
     ``learning_rate`` is its peak): with a dozen epochs it comes closer to convergence than steps or a plain
-    cosine. No augmentation, no label smoothing, no choice of an epoch.
+    cosine. No label smoothing, no choice of an epoch.
 
     Args:
         model: network that maps (N, C, H, W) to (N, classes).
@@ -51,7 +53,8 @@ def train(
         batch_size: most images in one step; an epoch's batches differ by at most one image.
         learning_rate: peak of the schedule.
         weight_decay: L2 penalty on all parameters.
-        seed: of the order of the images.
+        seed: of the order of the images and of their augmentation.
+        augment: what happens to them, see ``augmentation.augment``.
         progress: told the finished fraction after each epoch.
 
     Raises:
@@ -63,7 +66,10 @@ def train(
     )
     # A single step has no cycle, and the schedule divides by zero there.
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(steps, 2))
-    run_epochs(model, x, y, optimizer, schedule, epochs=epochs, batch_size=batch_size, seed=seed, progress=progress)
+    run_epochs(
+        model, x, y, optimizer, schedule,
+        epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress,
+    )  # fmt: skip
 
 
 def run_epochs(
@@ -76,6 +82,7 @@ def run_epochs(
     epochs: int,
     batch_size: int,
     seed: int,
+    augment: Sequence[str],
     progress: Progress | None,
 ) -> None:
     """Run the epochs of a training, digital or hardware-aware, and leave the model in evaluation mode.
@@ -85,10 +92,12 @@ def run_epochs(
     """
     model.train()
     for epoch in range(epochs):
+        draws = numpy_generator(seed, "augment", epoch)
         for batch in batches(len(x), batch_size, derive=(seed, epoch)):
             index = batch.to(x.device)
             optimizer.zero_grad()
-            loss = cross_entropy(model(x[index]), y[index])
+            images = augmentation.augment(x[index], augment, draws)
+            loss = cross_entropy(model(images), y[index])
             if not math.isfinite(loss.item()):
                 raise DivergedError(f"loss is {loss.item()} in epoch {epoch + 1} of {epochs}")
             loss.backward()  # type: ignore[no-untyped-call]
@@ -118,7 +127,6 @@ def batches(images: int, batch_size: int, derive: tuple[int, int]) -> Iterator[T
     yield from torch.tensor_split(order, steps_per_epoch(images, batch_size))
 
 
-@torch.no_grad()
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """Return the accuracy of a model in evaluation mode, percent.
 
@@ -127,10 +135,13 @@ def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
         x: images (N, C, H, W).
         y: classes (N,).
     """
+    return 100.0 * int(correct(model, x, y).sum()) / len(x)
+
+
+@torch.no_grad()
+def correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """Return whether each image is classified rightly by a model in evaluation mode, (N,); see ``accuracy``."""
     model.eval()
-    correct = 0
     batch = max(1, EVALUATION_PIXELS // x[0, 0].numel())
-    for start in range(0, len(x), batch):
-        part = slice(start, start + batch)
-        correct += int((model(x[part]).argmax(1) == y[part]).sum())
-    return 100.0 * correct / len(x)
+    parts = (slice(start, start + batch) for start in range(0, len(x), batch))
+    return torch.cat([model(x[part]).argmax(1) == y[part] for part in parts])

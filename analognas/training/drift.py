@@ -14,7 +14,7 @@ from analognas.hardware.analog import clean_state, load_clean_state, require_cle
 from analognas.hardware.devices import Devices
 from analognas.hardware.evaluating import for_evaluation
 from analognas.seeds import seed_torch
-from analognas.training.digital import accuracy
+from analognas.training.digital import accuracy, correct
 
 Progress = Callable[[float], None]
 
@@ -49,10 +49,44 @@ def measure(
     Raises:
         HardwareError: if the model is programmed already, or the device's model knows no such time.
     """
+    result = np.empty((repeats, len(times)))
+
+    def score(evaluated: nn.Module, repeat: int, column: int) -> None:
+        result[repeat, column] = accuracy(evaluated, x, y)
+
+    _each(model, score, times, repeats, seed, progress)
+    return result
+
+
+def outcomes(
+    model: nn.Module, x: Tensor, y: Tensor, *, times: Sequence[float], repeats: int, seed: int
+) -> NDArray[np.bool_]:
+    """Return which images are classified rightly, (repeats, times, N): ``measure`` is the mean of this over images.
+
+    Arguments and errors are those of ``measure``.
+    """
+    result = np.empty((repeats, len(times), len(x)), dtype=np.bool_)
+
+    def score(evaluated: nn.Module, repeat: int, column: int) -> None:
+        result[repeat, column] = correct(evaluated, x, y).numpy(force=True)
+
+    _each(model, score, times, repeats, seed, None)
+    return result
+
+
+def _each(
+    model: nn.Module,
+    score: Callable[[nn.Module, int, int], None],
+    times: Sequence[float],
+    repeats: int,
+    seed: int,
+    progress: Progress | None,
+) -> None:
+    """Program and drift; call ``score`` with the network to evaluate, the repeat and the index of the time."""
     require_clean(model, "measure the drift of")
     clean = clean_state(model)
-    cuda = [x.device.index or 0] if x.device.type == "cuda" else []
-    result = np.empty((repeats, len(times)))
+    device = next(model.parameters()).device
+    cuda = [device.index or 0] if device.type == "cuda" else []
     model.eval()
     devices = Devices(model)
     evaluated = for_evaluation(model)
@@ -65,12 +99,11 @@ def measure(
                     time = float(times[column])
                     seed_torch(seed, "repeat", repeat, "drift", repr(time))
                     _drift(devices, time)
-                    result[repeat, column] = accuracy(evaluated, x, y)
+                    score(evaluated, repeat, int(column))
                 if progress:
                     progress((repeat + 1) / repeats)
     finally:
         load_clean_state(model, clean)
-    return result
 
 
 def _drift(devices: Devices, seconds: float) -> None:

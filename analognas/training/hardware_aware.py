@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ def train(
     batch_size: int,
     learning_rate: float,
     seed: int,
+    augment: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> None:
     """Fine-tune a converted network in place and leave it in evaluation mode.
@@ -34,7 +37,8 @@ def train(
         epochs: passes over the images.
         batch_size: most images in one step.
         learning_rate: first value of the cosine.
-        seed: of the order of the images.
+        seed: of the order of the images and of their augmentation.
+        augment: what happens to them, see ``augmentation.augment``.
         progress: told the finished fraction after each epoch.
 
     Raises:
@@ -49,7 +53,10 @@ def train(
     optimizer = AnalogSGD(model.parameters(), lr=learning_rate, momentum=MOMENTUM, nesterov=True)
     optimizer.regroup_param_groups(model)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    run_epochs(model, x, y, optimizer, schedule, epochs=epochs, batch_size=batch_size, seed=seed, progress=progress)
+    run_epochs(
+        model, x, y, optimizer, schedule,
+        epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress,
+    )  # fmt: skip
 
 
 def limit_input_range_initialization(model: nn.Module, steps: int) -> None:

@@ -74,6 +74,25 @@ class Trained:
         }
         return Characterization(row, part, accuracy, self)
 
+    def outcomes(self, dataset: Dataset, part: str) -> NDArray[np.bool_]:
+        """Return which images of a part are classified rightly, (repeats, times, images), by ``measure``'s devices.
+
+        Raises:
+            DatasetError: if its images or classes are not those of the architecture's space.
+        """
+        _check_dataset(self.architecture, dataset)
+        device = next(self.digital.parameters()).device
+        x, y = (tensor.to(device) for tensor in dataset.tensors(part))
+        with reproducible(str(device)):
+            return drift.outcomes(
+                self.analog,
+                x,
+                y,
+                times=self.protocol.times,
+                repeats=self.protocol.repeats,
+                seed=drift_seed(self.seed, self.architecture.id, part),
+            )
+
 
 @dataclass(frozen=True)
 class Characterization:
@@ -122,7 +141,7 @@ def characterize(
 
     Args:
         architecture: what to build; its space's shape must be the dataset's.
-        dataset: with ``tensors(part)``.
+        dataset: with ``tensors(part)``; its ``augment`` happens to the training images in both trainings.
         hardware: the simulated chip.
         protocol: epochs, rates, repeats and times.
         seed: base seed; everything is drawn from it and the architecture's id.
@@ -179,6 +198,7 @@ def train(
                 learning_rate=protocol.learning_rate,
                 weight_decay=protocol.weight_decay,
                 seed=derive_seed(own, "digital"),
+                augment=dataset.augment,
                 progress=_phase("digital", progress),
             )
         model = convert(network, rpu_config(hardware), hardware.layers)
@@ -193,6 +213,7 @@ def train(
                 batch_size=protocol.batch_size,
                 learning_rate=protocol.hwa_learning_rate,
                 seed=derive_seed(own, "hwa"),
+                augment=dataset.augment,
                 progress=_phase("hardware-aware", progress),
             )
     return Trained(architecture, hardware, protocol, seed, network, model)

@@ -7,7 +7,7 @@ pickled.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from analognas.errors import CorruptFileError, HardwareError, MismatchError
-from analognas.files import digest, file_digest, read_json, write_json, writing_directory
+from analognas.errors import CorruptFileError, HardwareError, InputError, MismatchError, TrustError
+from analognas.files import digest, file_digest, inside, read_json, read_object, write_json, writing_directory
 from analognas.hardware.analog import clean_state, convert, load_clean_state
 from analognas.hardware.rpu_config import from_record, record
-from analognas.params import HardwareParams, TrainingParams
+from analognas.params import HardwareParams, Params, TrainingParams
 from analognas.search_spaces.architecture import Architecture
 from analognas.training import drift
 from analognas.training.protocol import Characterization, drift_seed, reproducible
+from analognas.workspace import Paths
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
@@ -124,10 +125,16 @@ def save_winner(directory: Path, characterization: Characterization, dataset: Da
         (folder / _MODEL).chmod(0o644)
 
 
-def load_winner(directory: Path | str) -> Winner:
+def load_winner(directory: Path | str, own: Collection[str] | None = None) -> Winner:
     """Return the winner that a folder holds: the analog network rebuilt, with its clean weights.
 
+    Args:
+        directory: the folder.
+        own: a space and a hardware of your own (``module:name``) that the folder may name, because loading it imports
+            and calls them. Default: those in ``params.yaml`` of the workspace that the folder stands in.
+
     Raises:
+        TrustError: if the folder names others.
         CorruptFileError: naming a file that is missing or damaged.
         HardwareError: if the hardware cannot be made here, for instance a module of the user's is missing.
         MismatchError: if the hardware made here is not what was recorded.
@@ -141,12 +148,14 @@ def load_winner(directory: Path | str) -> Winner:
             f"{folder / 'winner.json'} has format {content['format']}, this version reads {_FORMAT}: {_REMEDY}."
         )
     for name, recorded in content["files"].items():
-        if not (folder / name).is_file():
+        if not inside(folder, name, remedy=_REMEDY).is_file():
             raise CorruptFileError(f"{folder / name} is missing: {_REMEDY}.")
         if file_digest(folder / name) != recorded:
             raise CorruptFileError(f"{folder / name} is damaged (its digest does not fit): {_REMEDY}.")
     architecture = Architecture.from_dict(read_json(folder / "architecture.json", remedy=_REMEDY))
-    hardware, config = from_record(read_json(folder / "hardware.json", remedy=_REMEDY))
+    recorded = read_object(folder / "hardware.json", remedy=_REMEDY)
+    _check_trusted(folder, (architecture.space.family, str(recorded.get("rpu_config"))), own)
+    hardware, config = from_record(recorded)
     with reproducible("cpu"):  # building draws weights
         model = convert(architecture.build(), config, hardware.layers)
     _load_weights(model, folder / _MODEL)
@@ -162,6 +171,24 @@ def load_winner(directory: Path | str) -> Winner:
         accuracy=np.array(content["accuracy"]),
         model=model,
     )
+
+
+def _check_trusted(folder: Path, names: Iterable[str], own: Collection[str] | None) -> None:
+    trusted = _named_by_the_user(folder) if own is None else set(own)
+    for name in names:
+        if ":" in name and name not in trusted:
+            raise TrustError(
+                f"{folder} names {name!r}, which loading it would import and call: if you trust that, "
+                f"load_winner(..., own=[{name!r}])."
+            )
+
+
+def _named_by_the_user(folder: Path) -> set[str]:
+    try:
+        params = Params.load(Paths.find(folder).params)
+    except InputError:
+        return set()
+    return {params.space.name, params.hardware.rpu_config}
 
 
 def _load_weights(model: nn.Module, path: Path) -> None:

@@ -102,6 +102,17 @@ def test_description_is_json():
     recorded = json.loads(json.dumps(describe(dataset())))
     assert recorded["sizes"] == {"train": 4, "validation": 2, "test": 2}
     assert recorded["input_shape"] == [2, 3, 5]
+    assert recorded["augment"] == []
+    assert describe(dataset(augment=("crop", "flip")))["augment"] == ["crop", "flip"]
+
+
+def test_augmentation_is_checked_and_moves_no_digest():
+    assert dataset(augment=["shift"]).augment == ("shift",)
+    assert dataset(augment=["shift"]).digest == dataset().digest
+    with pytest.raises(DatasetError, match="no augmentation 'blur'; there are crop, flip, cutout, shift, noise"):
+        dataset(augment=["blur"])
+    with pytest.raises(DatasetError, match="once"):
+        dataset(augment=["crop", "crop"])
 
 
 def test_pickles():

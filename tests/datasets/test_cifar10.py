@@ -1,5 +1,4 @@
 import hashlib
-import http.server
 import io
 import pickle
 import shutil
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 
 from analognas.datasets import PARTS, Options, cifar10, describe, load
+from analognas.datasets.published import Published
 from analognas.errors import DatasetError
 
 RECORDS = 20
@@ -197,35 +197,18 @@ def test_archive_of_something_else(tmp_path):
     fails(archive, "other.tar.gz lacks data_batch_1")
 
 
-def test_download(tmp_path, monkeypatch, cache_folder):
-    import threading
-
-    (tmp_path / "served").mkdir()
+def test_download(tmp_path, monkeypatch, serve):
     archive = write_archive(tmp_path / "served" / "cifar-10-binary.tar.gz")
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=archive.parent)
-
-        def log_message(self, *args):
-            pass
-
-    assert not cifar10.available()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setattr(cifar10, "URL", f"http://127.0.0.1:{server.server_port}/{archive.name}")
-        monkeypatch.setattr(cifar10, "MD5", hashlib.md5(archive.read_bytes()).hexdigest())
+    md5 = hashlib.md5(archive.read_bytes()).hexdigest()
+    with serve(archive.parent) as address:
+        monkeypatch.setattr(cifar10, "FILES", (Published(f"{address}/{archive.name}", f"md5:{md5}", 1),))
         steps = []
         downloaded = load("cifar10", progress=lambda *step: steps.append(step))
-        server.shutdown()
-        thread.join()
     assert steps[-1][2] == "downloading CIFAR-10"
-    assert cifar10.available()
     assert describe(load("cifar10")) == describe(downloaded)  # the server is gone
 
 
 def test_failed_download(monkeypatch):
-    monkeypatch.setattr(cifar10, "URL", "http://127.0.0.1:1/cifar-10-binary.tar.gz")
-    with pytest.raises(DatasetError, match=r"CIFAR-10 could not be downloaded .* with --path"):
+    monkeypatch.setattr(cifar10, "FILES", (Published("http://127.0.0.1:1/cifar-10-binary.tar.gz", "md5:0", 1),))
+    with pytest.raises(DatasetError, match=r"CIFAR-10 could not be downloaded .* with the archive"):
         load("cifar10")

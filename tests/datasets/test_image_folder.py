@@ -1,11 +1,14 @@
 import os
 import shutil
+import tarfile
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from analognas.datasets import PARTS, describe, image_folder, load
+from analognas.datasets.cifar10 import CLASS_NAMES
 from analognas.errors import DatasetError
 
 COLOURS = {"blue": (20, 30, 250), "red": (250, 20, 30)}
@@ -250,3 +253,21 @@ def test_an_archive_is_to_be_unpacked_first(tmp_path):
     (tmp_path / "images.tar.gz").write_bytes(b"")
     with pytest.raises(DatasetError, match=r"images\.tar\.gz is a file; unpack it"):
         load("image-folder", path=str(tmp_path / "images.tar.gz"))
+
+
+def test_the_real_cifar10_as_jpeg(real_data, tmp_path):
+    taken = Counter()
+    with tarfile.open(real_data("cifar10-jpeg.tar.gz")) as tar:
+        for member in tar:
+            place = tuple(member.name.split("/")[-3:-1])  # part and class
+            if member.isfile() and taken[place] < 10:
+                taken[place] += 1
+                tar.extract(member, tmp_path / "set", filter="data")
+    root = tmp_path / "set"
+    data = from_folder(root)
+    assert (data.input_shape, data.classes) == ((3, 32, 32), 10)
+    assert sizes(data) == [90, 10, 100]
+    assert data.class_names == CLASS_NAMES
+    assert 0.3 < data.mean[0] < 0.7
+    assert data.augment == ()
+    assert from_folder(root, augment=["crop", "flip"]).augment == ("crop", "flip")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analognas.datasets.splits import stratified_order
+from analognas.datasets.splits import shares, split_off, split_off_groups, stratified_order
 
 
 def labels(*counts):
@@ -29,3 +29,70 @@ def test_depends_on_seed_and_purpose_alone():
 def test_order_is_pinned():
     # the split of every recorded dataset depends on it: it must never change
     assert stratified_order(labels(4, 4), seed=0, purpose="pin").tolist() == [2, 7, 0, 4, 6, 3, 5, 1]
+
+
+def test_shares_of_what_is_missing():
+    assert shares({"train": 0}) == {"validation": 0.2, "test": 0.2}
+    assert shares({"train": 0, "test": 0}) == {"validation": 0.1}
+    assert shares({"train": 0, "validation": 0}) == {"test": 0.2}
+    assert shares({"train": 0, "validation": 0, "test": 0}) == {}
+
+
+def test_what_is_missing_is_cut_off_the_end():
+    parts = split_off({"train": np.arange(10)})
+    assert {part: index.tolist() for part, index in parts.items()} == {
+        "train": [0, 1, 2, 3, 4, 5], "test": [6, 7], "validation": [8, 9],
+    }  # fmt: skip
+    given = {"train": np.arange(20), "test": np.arange(20, 25)}
+    parts = split_off(given)
+    assert parts["validation"].tolist() == [18, 19]
+    assert parts["test"] is given["test"]
+
+
+def grouped(*sizes, given=(), seed=0):
+    groups = [f"speaker {index}" for index, size in enumerate(sizes) for _ in range(size)]
+    order = stratified_order(np.arange(len(groups)) % 2, seed=seed, purpose="test")
+    extra = {part: np.arange(len(groups), len(groups) + 4) for part in given}
+    parts = split_off_groups({"train": order, **extra}, [*groups, *["other"] * 4], seed=seed, purpose="test")
+    every = np.concatenate([index for part, index in parts.items() if part not in given])
+    assert sorted(every) == list(range(len(groups)))
+    return [
+        {groups[one] for one in parts[part]} for part in ("train", "validation", "test") if part not in given
+    ], parts
+
+
+@pytest.mark.parametrize(
+    "sizes", [(50,) * 6, (10,) * 50, (1,) * 5, (30, 20, 10), (500, 1, 1), (1, 1, 500), (90, 5, 5, 5)]
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_no_group_is_in_two_parts(sizes, seed):
+    groups, parts = grouped(*sizes, seed=seed)
+    assert all(groups)
+    assert sum(map(len, groups)) == len(set.union(*groups)) == len(sizes)
+    if len(sizes) >= 6:
+        assert [len(parts[part]) / sum(sizes) for part in ("validation", "test")] == pytest.approx([0.2, 0.2], abs=0.1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_two_groups_the_test_part_gets_one_of_its_own(seed):
+    (train, validation, test), parts = grouped(50, 50, seed=seed)
+    assert train == validation != test
+    assert len(parts["validation"]) == 5
+
+
+def test_with_one_group_all_is_cut():
+    groups, parts = grouped(50)
+    assert len(set.union(*groups)) == 1
+    assert [len(parts[part]) for part in ("train", "validation", "test")] == [30, 10, 10]
+
+
+def test_only_what_is_missing_is_split_off_by_group():
+    (train, validation), parts = grouped(*(10,) * 10, given=["test"])
+    assert len(validation) == 1
+    assert not train & validation
+    assert len(parts["test"]) == 4
+
+
+def test_groups_are_drawn_by_the_seed():
+    assert grouped(*(10,) * 10)[0] == grouped(*(10,) * 10)[0]
+    assert any(grouped(*(10,) * 10, seed=seed)[0][2] != grouped(*(10,) * 10)[0][2] for seed in range(1, 5))

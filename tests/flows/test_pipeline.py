@@ -152,7 +152,7 @@ def test_two_runs_of_one_workspace_do_not_mix(flow: Flow):
 
 
 def test_the_flow_can_be_started_without_the_command_line(flow: Flow):
-    module = orchestration._load(flow.paths.root / "flows" / "pipeline.py")
+    module = orchestration.load_flow(flow.paths.root / "flows" / "pipeline.py")
     assert module.pipeline(str(flow.paths.root)) == {"ran": list(STAGES), "up_to_date": []}
 
 
@@ -189,6 +189,18 @@ class FakePool:
         pass
 
 
+class Shown:
+    """Stands for what Prefect's interface shows meanwhile."""
+
+    results: list[int] = []  # noqa: RUF012  # reset by the fixture
+
+    def __init__(self, total: int) -> None:
+        Shown.results = []
+
+    def add(self, result: int) -> None:
+        Shown.results.append(result)
+
+
 @pytest.fixture
 def characterizations(flow: Flow) -> Iterator[list[int]]:
     """What the driver stored, in order; six characterizations are pending."""
@@ -196,6 +208,7 @@ def characterizations(flow: Flow) -> Iterator[list[int]]:
     FakePool.breaks, FakePool.submitted = 0, []
     stage = "analognas.stages.characterize"
     flow.monkeypatch.setattr(characterizing, "Pool", FakePool)
+    flow.monkeypatch.setattr(characterizing, "Characterizing", Shown)
     flow.monkeypatch.setattr(f"{stage}.pending", lambda params, paths: [Job(n) for n in (3, 1, 6, 5, 2, 4)])
     flow.monkeypatch.setattr(f"{stage}.store", lambda job, result, paths: stored.append(result))
     flow.monkeypatch.setattr(f"{stage}.describe", str)
@@ -205,6 +218,7 @@ def characterizations(flow: Flow) -> Iterator[list[int]]:
 def test_characterizations_are_task_runs_whose_results_are_stored_one_by_one(flow: Flow, characterizations: list[int]):
     flow.run()
     assert sorted(characterizations) == [1, 2, 3, 4, 5, 6]
+    assert Shown.results == characterizations
     steps = [(done, total) for stage, done, total in flow.progress if stage == "characterize"]
     done = [sum(characterizations[:count]) for count in range(7)]
     assert steps[:7] == [(cost, 21) for cost in done]
@@ -250,9 +264,7 @@ def test_every_file_of_a_stage_is_declared(finished: Paths):
 
 def test_models_are_artifacts_of_dvc_too():
     artifacts = YAML(typ="safe").load((source() / "dvc.yaml").read_text())["artifacts"]
-    assert {entry["path"] for entry in artifacts.values()} == {
-        f"data/{folder}" for folder, _ in tracking.MODELS.values()
-    }
+    assert {entry["path"] for entry in artifacts.values()} == {f"data/{folder}" for folder in tracking.MODELS.values()}
 
 
 def declared_params(stage: str) -> set[str]:

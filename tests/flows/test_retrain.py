@@ -80,7 +80,7 @@ def retrain(retrained: Paths, formula: Any, monkeypatch: pytest.MonkeyPatch, pre
 
 
 def test_nothing_to_do_starts_no_prefect(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(orchestration, "_server", None)
+    monkeypatch.setattr(orchestration, "server", None)
     params = Params.load(retrained.params)
     done, notes = retrain_session.run_retraining(retrained, params, retrain_session.ask(params, retrained))
     assert (done["retrained"], done["needed"], notes) == (False, [], ())
@@ -135,7 +135,7 @@ def test_two_retrainings_do_not_mix(retrain: Retrain):
 
 def test_the_flow_can_be_started_by_a_schedule(retrain: Retrain):
     override(retrain.paths.params, ["retrain.round_size=4"])
-    module = orchestration._load(retrain.paths.root / "flows" / "retrain.py")
+    module = orchestration.load_flow(retrain.paths.root / "flows" / "retrain.py")
     done = module.retrain(str(retrain.paths.root))
     assert (done["retrained"], done["needed"]) == (False, [])
     assert retrain.artifacts[0]["text"].startswith("The champion needs no retraining.")
@@ -215,7 +215,7 @@ def test_every_command_explains_itself(command: list[str]):
 
 def test_the_command_line_says_that_nothing_is_to_be_done(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(retrained.root)
-    monkeypatch.setattr(orchestration, "_server", None)
+    monkeypatch.setattr(orchestration, "server", None)
     result = CliRunner().invoke(main, ["retrain", "--json"])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["retrained"] is False

@@ -184,7 +184,7 @@ def test_every_change_changes_the_digest() -> None:
     assert len(digests) == 7
 
 
-@pytest.mark.parametrize("thing", [lambda: 0, {1: 2}, object()])
+@pytest.mark.parametrize("thing", [lambda: 0, {(1, 2): 3}, {1: 2, "1": 3}, object()])
 def test_what_cannot_be_recorded_is_refused(thing: Any) -> None:
     config = rpu_config(BENCH)
     config.noise_model.curve = thing

@@ -4,7 +4,7 @@ import pytest
 from analognas.errors import SpaceError
 from analognas.search_spaces import ConfigSpace
 from analognas.search_spaces.architecture import SpaceId
-from analognas.search_spaces.baseline import plain_resnet
+from analognas.search_spaces.baseline import plain_resnet, residual_network
 
 DIGITS = ConfigSpace("digits").id
 
@@ -67,3 +67,19 @@ def test_it_is_a_network_of_the_space_that_can_be_built():
 def test_a_space_of_other_networks_has_none():
     with pytest.raises(SpaceError, match=r"no plain residual network in a space of my\.space:Mlp networks"):
         plain_resnet(SpaceId("mlp-digits", "my.space:Mlp", (1, 8, 8), 10), 1_000)
+
+
+@pytest.mark.parametrize(("blocks", "channels"), [(5, 16), (1, 16), (1, 1)])
+def test_the_widest_residual_network_within_a_budget(blocks: int, channels: int):
+    found = residual_network(DIGITS, blocks, size(blocks, channels))
+    assert found is not None
+    assert found.params == size(blocks, channels)
+    one_less = residual_network(DIGITS, blocks, size(blocks, channels) - 1)
+    assert (one_less.params if one_less else None) == (size(blocks, channels - 1) if channels > 1 else None)
+
+
+def test_with_five_blocks_it_is_resnet_32():
+    found = residual_network(ConfigSpace("CIFAR-10").id, 5, 467_000)
+    assert found is not None
+    assert found.structure.widths == (16, 32, 64)
+    assert sum(layer.kernel_size == 3 for layer in found.structure.layers) == 31

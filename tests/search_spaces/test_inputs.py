@@ -10,6 +10,7 @@ from analognas.search_spaces.inputs import resolve
         ("CIFAR-10", ("cifar10", (3, 32, 32), 10, "cifar10")),
         ("cifar_10", ("cifar10", (3, 32, 32), 10, "cifar10")),
         ("CIFAR-100", ("cifar100", (3, 32, 32), 100, "cifar100")),
+        ("Fashion-MNIST", ("fashionmnist", (1, 28, 28), 10, "fashionmnist")),
         ("VWW", ("vww", (3, 96, 96), 2, "vww")),
         ("kws", ("kws", (1, 49, 10), 12, "kws")),
         ("Digits", ("digits", (1, 8, 8), 10, "digits")),

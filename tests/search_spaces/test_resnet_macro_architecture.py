@@ -10,7 +10,10 @@ from analognas.search_spaces.resnet_macro_architecture import ResidualBlock
 SPACES = {
     "cifar10": ConfigSpace("CIFAR-10", max_params=60_000),
     "digits": ConfigSpace("digits", max_params=60_000),
+    "cifar100": ConfigSpace("CIFAR-100", max_params=60_000),
+    "fashion": ConfigSpace("Fashion-MNIST", max_params=40_000),
     "kws": ConfigSpace("KWS", max_params=40_000),
+    "log-mel": ConfigSpace(input_shape=(1, 40, 101), classes=35, max_params=40_000),
     "vww": ConfigSpace("VWW", max_params=10_000),
     "odd": ConfigSpace(input_shape=(2, 7, 13), classes=3, max_params=40_000),
 }

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analognas.environment import prepare
 from analognas.errors import CorruptFileError, MismatchError, SpaceError
 from analognas.files import write_parquet
 from analognas.params import CharacterizeParams, HardwareParams, Params, override
@@ -62,13 +63,28 @@ def test_candidates_keep_their_order_and_have_to_be_in_the_space(workspace: Path
         _inputs.best_architectures(narrowed, workspace)
 
 
-@pytest.mark.parametrize(("key", "same"), [("digest", False), ("split_digest", False), ("licence", True)])
-def test_the_id_of_a_dataset_is_its_content_and_its_split(workspace: Paths, key: str, same: bool):
+@pytest.mark.parametrize(
+    ("key", "same"), [("digest", False), ("split_digest", False), ("augment", False), ("licence", True)]
+)
+def test_the_id_of_a_dataset_is_its_content_its_split_and_its_augmentation(workspace: Paths, key: str, same: bool):
     before = _inputs.dataset_id(workspace)
     recorded = json.loads(workspace.dataset.read_text())
     workspace.dataset.write_text(json.dumps(recorded | {key: "other"}))
     assert before.startswith("digits-")
     assert (_inputs.dataset_id(workspace) == before) is same
+
+
+def test_without_augmentation_ids_and_keys_are_what_they_were_before_there_was_any(workspace: Paths):
+    recorded = json.loads(workspace.dataset.read_text())
+    assert recorded.pop("augment") == []
+    now = _inputs.dataset_id(workspace)
+    workspace.dataset.write_text(json.dumps(recorded))
+    assert _inputs.dataset_id(workspace) == now
+    spec = _inputs.DatasetSpec((), "d", "s")
+    assert spec.identity("validation") == {"digest": "d", "split": "s", "part": "validation"}
+    assert replace(spec, augment=("crop",)).identity("test") == {
+        "digest": "d", "split": "s", "part": "test", "augment": ["crop"],
+    }  # fmt: skip
 
 
 def test_ids_of_hardware_and_protocol_differ_where_results_do(monkeypatch: pytest.MonkeyPatch):
@@ -92,6 +108,13 @@ def test_a_worker_gets_the_dataset_of_the_workspace_or_refuses(workspace: Paths)
     dataset = pickle.loads(pickle.dumps(spec)).load()
     assert dataset.digest == json.loads(workspace.dataset.read_text())["digest"]
     assert spec.load() is dataset  # read once per process
+    workspace.params.write_text(workspace.params.read_text().replace("augment: null", "augment: [noise, crop]"))
+    params = Params.load(workspace.params)
+    with pytest.raises(MismatchError, match=r"records augment \[\], the dataset has \['noise', 'crop'\]"):
+        _inputs.DatasetSpec.of(params, workspace)
+    prepare(workspace)
+    augmented = pickle.loads(pickle.dumps(_inputs.DatasetSpec.of(params, workspace)))
+    assert augmented.augment == augmented.load().augment == ("noise", "crop")
     for changed in (replace(spec, digest="0" * 64), replace(spec, split_digest="0" * 64)):
         with pytest.raises(MismatchError, match="digits changed"):
             changed.load()

@@ -4,7 +4,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from analognas.errors import CorruptFileError, MismatchError
+from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError
 from analognas.params import Params, override
 from analognas.results import ResultStore
 from analognas.stages import characterize, run_stage
@@ -102,15 +102,22 @@ def test_a_damaged_round_is_named(finished_copy: Paths):
         characterize.jobs(Params.load(finished_copy.params), finished_copy)
 
 
-def test_a_damaged_result_is_named_and_nothing_is_lost(finished_copy: Paths):
+def test_a_damaged_result_is_named_and_measured_anew(finished_copy: Paths):
     params = Params.load(finished_copy.params)
     store = ResultStore.of(finished_copy.root)
-    path = store.path(next(iter(store.keys())))
-    path.write_bytes(path.read_bytes()[:-10])
-    table = finished_copy.surrogate.read_bytes()
-    with pytest.raises(CorruptFileError, match=path.name):
-        run_stage("characterize", params, finished_copy)
-    assert finished_copy.surrogate.read_bytes() == table
+    key = next(iter(store.keys()))
+    path = store.path(key)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    with pytest.raises(CorruptFileError, match=path.name):  # the table is never made of half a result
+        characterize.assemble(params, finished_copy)
+    with pytest.warns(AnalogNASWarning, match=rf"{path} is damaged.*{path.name}\.damaged.*measured anew"):
+        todo = characterize.pending(params, finished_copy)
+    assert [job.key for job in todo] == [key]
+    assert path.with_name(f"{path.name}.damaged").read_bytes() == whole[:-10]
+    assert characterize.pending(params, finished_copy) == todo
+    characterize.store(todo[0], characterize.measure(todo[0]), finished_copy)
+    assert path.read_bytes() == whole
 
 
 def test_other_data_than_recorded_is_refused(finished_copy: Paths):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from analognas.errors import HardwareError
 from analognas.hardware.analog import clean_state, convert, is_programmed, tiles
 from analognas.training import drift, hardware_aware
-from analognas.training.drift import measure
+from analognas.training.drift import measure, outcomes
 
 TIMES = (1.0, 3600.0, 86400.0, 2592000.0)
 
@@ -66,6 +66,14 @@ def test_devices_are_programmed_once_per_repeat_and_scored_only_after_a_drift(
     watched = Watched(fitted, monkeypatch)
     measure(fitted, *held_out, times=(3600.0, 1.0), repeats=2, seed=0)
     assert watched.events == 2 * ["program", "drift 1", "score", "drift 3600", "score"]  # in increasing order
+
+
+def test_outcomes_are_the_images_behind_the_accuracy(fitted: nn.Module, held_out: tuple[Tensor, Tensor]) -> None:
+    images = outcomes(fitted, *held_out, times=TIMES, repeats=3, seed=0)
+    assert images.shape == (3, len(TIMES), len(held_out[0]))
+    np.testing.assert_array_equal(
+        100.0 * images.sum(axis=2) / images.shape[2], measure(fitted, *held_out, times=TIMES, repeats=3, seed=0)
+    )
 
 
 def test_every_programming_starts_from_the_clean_weights(

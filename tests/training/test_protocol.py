@@ -236,3 +236,12 @@ def test_progress_names_the_phases(architecture: Architecture, dataset: Dataset,
     )
     assert [name for name, part in told if part == 1.0] == ["digital", "hardware-aware", "drift"]
     assert len(told) == 6
+
+
+def test_outcomes_are_those_of_the_devices_that_were_measured(
+    architecture: Architecture, dataset: Dataset, protocol: TrainingParams
+) -> None:
+    done = characterize(architecture, dataset, HARDWARE, protocol, seed=0)
+    assert done.trained is not None
+    images = done.trained.outcomes(dataset, "validation")
+    np.testing.assert_array_equal(100.0 * images.sum(axis=2) / images.shape[2], done.accuracy)

@@ -1,0 +1,110 @@
+"""Whether what DVC fetched from a remote is what was recorded in git.
+
+DVC takes what a remote holds under a hash, whatever it is (also with its setting ``verify``, as tried with 3.67): a
+listing of a folder that somebody changed there may then name files outside of the workspace, which a checkout would
+write. So everything is hashed here between fetch and checkout; what was hashed before is not hashed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from analognas.files import read_json, write_json
+
+_FOLDER = ".dir"
+
+
+@dataclass(frozen=True)
+class CachedObject:
+    """A file in DVC's local cache, and the hash under which it was recorded (that of a folder's listing ends in .dir).
+
+    ``lines`` says whether DVC hashed text without carriage returns, as it did before version 3.
+    """
+
+    hash: str
+    path: Path
+    lines: bool = False
+
+
+def spoiled(objects: Iterable[CachedObject], known: Path) -> list[str]:
+    """Return the hashes of objects that are not what was recorded, after removing them from the cache.
+
+    Objects that are not in the cache are left out: DVC tells of them itself.
+
+    Args:
+        objects: what was recorded: files, and listings of folders.
+        known: a file that remembers which were hashed before.
+    """
+    try:
+        before = dict(read_json(known, remedy=""))
+    except (Exception, RecursionError):  # it only saves time
+        before = {}
+    found: list[str] = []
+    now: dict[str, list[int]] = {}
+    for one in _with_entries(objects, found):
+        state = _state(one.path)
+        if before.get(one.hash) != state and not _is_recorded(one):
+            _remove(one, found)
+        else:
+            now[one.hash] = state
+    if now != before:
+        write_json(known, now)
+    return sorted(set(found))
+
+
+def _with_entries(objects: Iterable[CachedObject], found: list[str]) -> Iterator[CachedObject]:
+    """Yield objects that are there, and what the listings among them name; wrong listings are added to ``found``."""
+    for one in objects:
+        if not one.path.is_file():
+            continue
+        yield one
+        if not one.hash.endswith(_FOLDER) or not one.path.is_file():  # it was removed
+            continue
+        entries = _entries(one)
+        if entries is None:
+            _remove(one, found)
+            continue
+        cache = one.path.parent.parent
+        for name in entries:
+            entry = CachedObject(name, cache / name[:2] / name[2:], one.lines)
+            if entry.path.is_file():
+                yield entry
+
+
+def _entries(listing: CachedObject) -> list[str] | None:
+    """Return the hashes of the files in a listing; None if one would lie outside of the folder."""
+    try:
+        entries = json.loads(listing.path.read_bytes())
+        names = [PurePosixPath(entry["relpath"]) for entry in entries]
+        hashes = [str(entry["md5"]) for entry in entries]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    inside = all(name.parts and not name.is_absolute() and ".." not in name.parts for name in names)
+    plain = all(len(name) == 32 and set(name) <= set("0123456789abcdef") for name in hashes)
+    return hashes if inside and plain else None
+
+
+def _is_recorded(one: CachedObject) -> bool:
+    expected = one.hash.removesuffix(_FOLDER)
+    with one.path.open("rb") as file:
+        if hashlib.file_digest(file, _md5).hexdigest() == expected:
+            return True
+    return one.lines and _md5(one.path.read_bytes().replace(b"\r\n", b"\n")).hexdigest() == expected
+
+
+def _md5(content: bytes = b"") -> hashlib._Hash:
+    return hashlib.md5(content, usedforsecurity=False)  # DVC's choice
+
+
+def _remove(one: CachedObject, found: list[str]) -> None:
+    one.path.unlink(missing_ok=True)
+    found.append(one.hash)
+
+
+def _state(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]

@@ -1,0 +1,199 @@
+"""Keyword spotting: Speech Commands v2 (Warden, arXiv 1804.03209), or recordings of your own, as small images."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from analognas.datasets import cache
+from analognas.datasets.audio import KINDS, MAX_IMAGE_SIZE, RATE, Features, Wave, read_wav
+from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, assemble
+from analognas.datasets.download import fetch
+from analognas.datasets.published import SPEECH_COMMANDS as FILES
+from analognas.datasets.recordings import NOISE, Recording, Source, class_names, open_source, recordings
+from analognas.datasets.splits import split_off, split_off_groups, stratified_order
+from analognas.errors import DatasetError
+from analognas.seeds import numpy_generator
+
+LICENCE = "CC BY 4.0"
+OWN_LICENCE = "that of the recordings"
+AUGMENT = ("shift", "noise")
+WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+"""The words of the task with 12 classes; the other two are ``silence`` and ``unknown``."""
+OTHERS = (
+    "backward", "bed", "bird", "cat", "dog", "eight", "five", "follow", "forward", "four", "happy", "house", "learn",
+    "marvin", "nine", "one", "seven", "sheila", "six", "three", "tree", "two", "visual", "wow", "zero",
+)  # fmt: skip
+SHARE = 0.1
+"""How many recordings of silence and of other words there are, for one of the ten words' recordings."""
+
+_REPORT_EVERY = 500
+# The hash by which Speech Commands gives recordings to parts: percentages of a SHA-1 modulo 2**27.
+_HASH_RANGE = 2**27
+_HASH_SHARES = (("validation", 10.0), ("test", 20.0), ("train", 101.0))
+
+
+def load(options: Options) -> Dataset:
+    """Return recordings as images of one channel, (1, frames, bands): (1, 49, 10) with the defaults.
+
+    ``options.path`` is the folder or archive of Speech Commands or of recordings of one's own (see
+    ``recordings.recordings``); without it Speech Commands v2 is downloaded once into the cache folder.
+    ``classes``: 12 (ten words, silence, unknown; default) or 35 (all words); only of Speech Commands, whose parts are
+    its own. Other recordings are split off as images of an image folder are, but so that nobody is heard in two parts
+    where the names tell the speaker. ``features``: ``mfcc`` (default) or ``log-mel``; ``seconds``: length that is
+    looked at (default 1); ``image_size``: as many frames and bands.
+    Raises ``DatasetError`` that names the file or folder which cannot be used.
+    """
+    features = _features(options)
+    if options.path is None:
+        path = fetch(FILES[0], what="Speech Commands", progress=options.progress)
+    else:
+        path = Path(options.path).expanduser()
+    source = open_source(path)
+    found = recordings(source)
+    if set(WORDS) <= {one.label for one in found}:
+        return _speech_commands(source, found, features, options)
+    if options.classes is not None:
+        raise DatasetError(
+            f"dataset.classes is {options.classes}, but {path} is not Speech Commands; leave dataset.classes out."
+        )
+    return _own(source, [one for one in found if one.label != NOISE], features, options)
+
+
+def _features(options: Options) -> Features:
+    kind = options.features or KINDS[0]
+    if kind not in KINDS:
+        raise DatasetError(f"dataset.features is {kind!r}; there are {' and '.join(KINDS)}.")
+    if options.image_size is not None and not 4 <= options.image_size <= MAX_IMAGE_SIZE:
+        raise DatasetError(f"dataset.image_size is {options.image_size}; for recordings it is 4 to {MAX_IMAGE_SIZE}.")
+    seconds = 1.0 if options.seconds is None else options.seconds
+    if not 0.1 <= seconds <= 60:
+        raise DatasetError(f"dataset.seconds is {seconds}; it has to be 0.1 to 60.")
+    return Features(kind, seconds, options.image_size)
+
+
+def _own(source: Source, found: list[Recording], features: Features, options: Options) -> Dataset:
+    names = class_names(source, found)
+    y = np.asarray([names.index(one.label) for one in found], dtype=np.int64)
+    parts = {part: [i for i, one in enumerate(found) if (one.part or "train") == part] for part in PARTS}
+    given = {}
+    for part, members in parts.items():
+        if members:
+            index = np.asarray(members, dtype=np.int64)
+            order = stratified_order(y[index], seed=options.split_seed, purpose=f"kws {part}")
+            given[part] = index[order]
+    if any(one.speaker for one in found):
+        groups = [one.speaker or one.name for one in found]
+        split = split_off_groups(given, groups, seed=options.split_seed, purpose="kws")
+    else:
+        split = split_off(given)
+    x = _decoded(source, found, features, options)
+    return assemble("kws", x, y, split, class_names=names, licence=OWN_LICENCE, augment=AUGMENT)
+
+
+def _speech_commands(source: Source, found: list[Recording], features: Features, options: Options) -> Dataset:
+    words = [one._replace(part=one.part or _hashed_part(one)) for one in found if one.label != NOISE]
+    if options.classes == len(WORDS) + len(OTHERS):
+        names = sorted((*WORDS, *OTHERS))
+        missing = sorted(set(names) ^ {one.label for one in words})
+        if missing:
+            raise DatasetError(
+                f"{source.path} differs from Speech Commands v2 in the word {missing[0]!r}; get it again."
+            )
+        kept, noise = words, []
+    elif options.classes in (None, len(WORDS) + 2):
+        names = ["silence", "unknown", *WORDS]
+        kept, noise = _twelve(words, options.split_seed), [one for one in found if one.label == NOISE]
+        if not noise:
+            raise DatasetError(f"{source.path} lacks {NOISE}, from which silence is made; get Speech Commands again.")
+    else:
+        raise DatasetError(f"dataset.classes is {options.classes}; Speech Commands has 12 or 35.")
+    x = _decoded(source, kept, features, options)
+    y = [names.index(one.label if one.label in names else "unknown") for one in kept]
+    parts = [str(one.part) for one in kept]
+    if noise:
+        quiet = {
+            part: math.ceil(SHARE * sum(one.part == part and one.label in WORDS for one in kept)) for part in PARTS
+        }
+        x = np.concatenate([x, _silence(source, noise, quiet, features, options.split_seed)])
+        y += [0] * sum(quiet.values())
+        parts += [part for part in PARTS for _ in range(quiet[part])]
+    split = {part: _of_part(parts, part) for part in PARTS}
+    return assemble("kws", x, y, split, class_names=names, licence=LICENCE, augment=AUGMENT)
+
+
+def _of_part(parts: Sequence[str], part: str) -> Integers:
+    return np.flatnonzero(np.asarray(parts) == part).astype(np.int64)
+
+
+def _hashed_part(one: Recording) -> str:
+    """Return the part by the hash that Speech Commands is split by: all recordings of a speaker are in one."""
+    stem = one.name.rpartition("/")[2].partition("_nohash_")[0]
+    digest = int(hashlib.sha1(stem.encode(), usedforsecurity=False).hexdigest(), 16)
+    percentage = digest % _HASH_RANGE * (100.0 / (_HASH_RANGE - 1))
+    return next(part for part, limit in _HASH_SHARES if percentage < limit)
+
+
+def _twelve(words: list[Recording], seed: int) -> list[Recording]:
+    """Return the recordings of the ten words, and in each part a few of the others."""
+    kept = []
+    for part in PARTS:
+        here = [one for one in words if one.part == part]
+        wanted = [one for one in here if one.label in WORDS]
+        others = [one for one in here if one.label not in WORDS]
+        draws = numpy_generator(seed, "split", "kws unknown", part).random(len(others))
+        chosen = np.argsort(draws, kind="stable")[: math.ceil(SHARE * len(wanted))]
+        kept += [*wanted, *(others[index] for index in chosen)]
+    return sorted(kept)
+
+
+def _silence(source: Source, noise: list[Recording], counts: dict[str, int], features: Features, seed: int) -> Bytes:
+    """Return stretches of the background noise at random volumes; no part shares a stretch with another.
+
+    The first 80 % of each recording are for training, then 10 % for validation and 10 % for test.
+    """
+    waves = [_wave(source, name, data) for name, data in sorted(source.read(one.name for one in noise))]
+    images = np.empty((sum(counts.values()), 1, *features.shape), dtype=np.uint8)
+    bounds = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
+    position = 0
+    for part in PARTS:
+        low, high = bounds[part]
+        for which, where, volume in numpy_generator(seed, "split", "kws silence", part).random((counts[part], 3)):
+            wave = waves[int(which * len(waves))]
+            stretch = wave[int(low * len(wave)) : int(high * len(wave))]
+            start = int(where * max(0, len(stretch) - features.samples))
+            images[position, 0] = features(stretch[start : start + features.samples] * volume)
+            position += 1
+    return images
+
+
+def _decoded(source: Source, found: Sequence[Recording], features: Features, options: Options) -> Bytes:
+    """Return all images, uint8 (N, 1, frames, bands), from the cache if no file changed since they were made."""
+    names = [one.name for one in found]
+    key = cache.fingerprint(
+        "kws", str(source.path.resolve()), source.state, features.kind, features.seconds, features.size, RATE, names
+    )
+    stored = cache.read(key)
+    if stored is not None and len(stored["x"]) == len(names):
+        return stored["x"]
+    x = np.empty((len(names), 1, *features.shape), dtype=np.uint8)
+    place = {name: index for index, name in enumerate(names)}
+    for done, (name, data) in enumerate(source.read(names), start=1):
+        x[place[name], 0] = features(_wave(source, name, data))
+        if options.progress is not None and (done % _REPORT_EVERY == 0 or done == len(names)):
+            options.progress(done, len(names), "reading recordings")
+    cache.write(key, {"x": x})
+    return x
+
+
+def _wave(source: Source, name: str, data: bytes) -> Wave:
+    try:
+        return read_wav(data)
+    except ValueError as error:
+        raise DatasetError(
+            f"{source.place(name)} cannot be read as a WAV file ({error}); remove or replace it."
+        ) from error

@@ -1,0 +1,96 @@
+"""What ``analognas init``, and ``analognas run`` outside of a workspace, make and say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from analognas.errors import WorkspaceError
+from analognas.workspace import Paths
+
+if TYPE_CHECKING:
+    from analognas.tailoring import Tailored
+
+
+def make(target: Path, given: Sequence[str], hours: float | None, as_json: bool) -> None:
+    """Make a workspace and print where it is and what was chosen; see ``template.create`` for what can go wrong.
+
+    Args:
+        target: the folder.
+        given: ``section.key=value`` that it starts with.
+        hours: that a run may take; None: the template's protocol where the data are the template's, else two hours.
+        as_json: whether to print one JSON object.
+    """
+    paths, fitted = _made(target, given, hours, as_json)
+    if as_json:
+        made = {"workspace": str(paths.root)}
+        click.echo(json.dumps(made if fitted is None else made | {"fitted": fitted.to_dict()}))
+        return
+    for line in fitted.lines() if fitted is not None else ():
+        click.echo(line)
+    click.echo(f"Made {paths.root}. Go on with: cd {target} && analognas run")
+
+
+def find_or_make(
+    dataset: str | None, path: str | None, given: Sequence[str], hours: float | None, as_json: bool
+) -> Paths:
+    """Return the workspace that the current folder is in, or the one that is made here for a dataset.
+
+    Args:
+        dataset: its name, as it was asked for.
+        path: of its files.
+        given: ``section.key=value``, those of the two included.
+        hours: that a run may take: the protocol of an existing workspace is fitted to it; None leaves it alone.
+        as_json: whether to say nothing.
+
+    Raises:
+        WorkspaceError: if there is no workspace and no dataset to make one for.
+    """
+    from analognas.console import StageProgress
+    from analognas.tailoring import prepare_tailored
+    from analognas.template import home
+
+    try:
+        paths = Paths.find()
+    except WorkspaceError:
+        if dataset is None:
+            raise
+        paths = Paths(home(dataset, path))
+        if not paths.params.exists():
+            paths, fitted = _made(paths.root, given, hours, as_json)
+            if not as_json:
+                _say(fitted)
+                click.echo(f"Made the workspace {paths.root}, where params.yaml says why.", err=True)
+            return paths
+    if hours is not None:
+        with StageProgress("init", visible=not as_json) as progress:
+            fitted = prepare_tailored(paths, given, hours, progress.update)
+        if not as_json:
+            _say(fitted)
+    return paths
+
+
+def _made(target: Path, given: Sequence[str], hours: float | None, as_json: bool) -> tuple[Paths, Tailored | None]:
+    from analognas.console import StageProgress
+    from analognas.tailoring import HOURS, prepare_tailored, wanted
+    from analognas.template import create
+
+    if hours is None and not wanted(given):
+        return create(target, given), None
+    done: list[Tailored | None] = []
+
+    def prepare(paths: Paths, values: Sequence[str]) -> None:
+        done.append(prepare_tailored(paths, values, hours or HOURS, progress.update, held=True))
+
+    with StageProgress("init", visible=not as_json) as progress:
+        paths = create(target, given, prepare)
+    return paths, done[0]
+
+
+def _say(fitted: Tailored | None) -> None:
+    for line in fitted.lines() if fitted is not None else ():
+        click.echo(line, err=True)

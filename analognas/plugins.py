@@ -1,0 +1,85 @@
+"""What other packages add: spaces, datasets, evaluators and optimizers by Python entry points or ``module:name``.
+
+A package names them in its metadata, in the groups of ``GROUPS``, and they can be named in ``params.yaml`` as soon
+as it is installed. Nothing is imported before it is used, and nothing here is heavy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+from analognas.errors import InputError
+
+Kind = Literal["space", "dataset", "evaluator", "optimizer"]
+
+#: Entry point groups: a space's is a ``Family``, a dataset's a function from ``Options`` to ``Dataset``.
+GROUPS: dict[Kind, str] = {
+    "space": "analognas.spaces",
+    "dataset": "analognas.datasets",
+    "evaluator": "analognas.evaluators",
+    "optimizer": "analognas.optimizers",
+}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A thing that an installed package adds: its name, ``module:attribute``, and the package with its version."""
+
+    name: str
+    target: str
+    package: str
+
+
+def plugins(kind: Kind) -> list[Plugin]:
+    """Return what installed packages add, sorted by name and package."""
+    entries = entry_points(group=GROUPS[kind])
+    # A set: a package may be found twice on the path.
+    found = {Plugin(entry.name, f"{entry.module}:{entry.attr}", _package(entry)) for entry in entries}
+    return sorted(found, key=lambda one: (one.name, one.package))
+
+
+def target(kind: Kind, name: str) -> str | None:
+    """Return the ``module:attribute`` that ``name`` stands for: itself, or a package's; None if it is unknown.
+
+    The library's own names are looked up before: nobody can take them.
+
+    Raises:
+        InputError: if two packages use the name.
+    """
+    if ":" in name:
+        return name
+    found = [one for one in plugins(kind) if one.name == name]
+    if len(found) > 1:
+        packages = " and ".join(one.package for one in found)
+        raise InputError(f"{packages} both add the {kind} {name!r}: uninstall one of them, or write module:name.")
+    return found[0].target if found else None
+
+
+def imported(where: str) -> Any:
+    """Return what ``module:attribute`` names; the module may also lie in the current folder.
+
+    Raises:
+        ImportError, AttributeError, ValueError: if it is not there; whatever else the module raises, too.
+    """
+    module_name, _, attribute = where.partition(":")
+    here = str(Path.cwd())
+    added = here not in sys.path
+    if added:  # the user's module lies in the workspace, which an installed command does not search
+        sys.path.append(here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    finally:
+        if added:
+            sys.path.remove(here)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "a package"

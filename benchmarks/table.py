@@ -1,0 +1,306 @@
+"""The result table: how much of its accuracy each network keeps while the chip drifts, at equal parameters.
+
+In a workspace whose sample was characterized (`analognas run`), for every budget of parameters:
+
+- "ours": what the search finds with the evaluator, as `analognas run` does, within the budget;
+- "digital": what the same search finds with an evaluator of the digital accuracy alone;
+- "random": the best measured one of the sample, which is what random search finds at the same training cost;
+- "resnet32": the residual network with 32 layers (He et al., CVPR 2016), as wide as the budget allows;
+- "tiny_resnet": the residual network of MLPerf Tiny (Banbury et al., arXiv 2106.07597), likewise.
+
+The search only knows results on the validation part. Each network is then trained anew with every seed, in the same way
+(`train` in params.yaml), and measured on the test part, `train.repeats` times programmed. Differences are between means
+over seeds and devices; their 95 % intervals come from a bootstrap over seeds, devices and test images (the same images
+for both). A difference whose interval covers zero is called inconclusive.
+
+    python -m benchmarks.table --workspace DIR --budgets 5k 10k 20k --seeds 10 --json
+
+What is trained is kept in DIR/data/table/, so a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from analognas.params import HardwareParams, Params, TrainParams
+    from analognas.search_spaces import Architecture
+    from analognas.stages._inputs import DatasetSpec
+    from analognas.workspace import Paths
+
+METHODS = ("ours", "digital", "random", "resnet32", "tiny_resnet")
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of one network."""
+
+    architecture: Architecture
+    dataset: DatasetSpec
+    hardware: HardwareParams
+    training: TrainParams
+    seed: int
+    folder: str
+
+    @property
+    def file(self) -> Path:
+        """Where its outcomes are kept; the name says everything that decides them."""
+        from analognas.files import digest
+
+        inputs = [
+            self.architecture.id, asdict(self.dataset), self.hardware.model_dump(mode="json"),
+            self.training.model_dump(mode="json"), self.seed,
+        ]  # fmt: skip
+        return Path(self.folder) / f"{digest(inputs)[:32]}.npz"
+
+
+def train(job: Job) -> None:
+    """Train and measure a network on the test part; keep which images were right."""
+    from analognas.training.protocol import train as train_network
+
+    trained = train_network(job.architecture, job.dataset.load(), job.hardware, job.training, seed=job.seed)
+    dataset = job.dataset.load()
+    right = trained.outcomes(dataset, "test")
+    from analognas.training.digital import accuracy
+
+    digital = accuracy(trained.digital, *dataset.tensors("test"))
+    beside = job.file.with_suffix(f".{os.getpid()}.tmp")
+    with beside.open("wb") as file:
+        np.savez(file, right=np.packbits(right, axis=2), shape=np.array(right.shape), digital=np.array(digital))
+    beside.replace(job.file)
+
+
+def read(job: Job) -> tuple[np.ndarray[Any, Any], float]:
+    """Return which images were right, (repeats, times, images), and the digital accuracy, percent."""
+    with np.load(job.file, allow_pickle=False) as found:
+        shape = tuple(found["shape"])
+        return np.unpackbits(found["right"], axis=2, count=shape[2]).astype(bool), float(found["digital"])
+
+
+def networks(params: Params, paths: Paths, budget: int, methods: list[str]) -> dict[str, Architecture]:
+    """Return the network that each method takes within a budget; none where nothing fits."""
+    import pandas as pd
+
+    from analognas.search_algorithms import Worker
+    from analognas.search_algorithms.registry import optimizer_class
+    from analognas.search_spaces.baseline import residual_network
+    from analognas.seeds import derive_seed
+    from analognas.stages import _inputs
+    from analognas.stages.fit import unfitted
+
+    space = _inputs.space(params, paths)
+    rows = _inputs.learnable(pd.read_parquet(paths.surrogate))
+    rows = rows[rows["status"] == "ok"].reset_index(drop=True)
+    by_id = {one.id: one for one in _inputs.architectures(params, paths)}
+    known = [by_id[name] for name in rows["id"]]
+    seed = derive_seed(params.base.seed, "fit")
+
+    def search(results: Any, **how: Any) -> Architecture:
+        evaluator = unfitted(params, seed, report=False).fit(known, results)
+        optimizer = optimizer_class(params.search.optimizer)(
+            evaluator, population_size=params.search.population_size, nb_iter=params.search.nb_iter,
+            max_nb_param=budget, min_acc_1d=params.search.min_acc_1d, seed=params.base.seed, **how,
+        )  # fmt: skip
+        return Worker(space, optimizer, params.search.runs).search().best
+
+    found: dict[str, Architecture | None] = {}
+    if "ours" in methods:
+        found["ours"] = search(rows, T_AVM=params.search.T_AVM, objective=params.search.objective, k=params.search.k)
+    if "digital" in methods:
+        found["digital"] = search(rows.assign(acc_1d=rows["acc_digital"]), k=0.0)
+    if "random" in methods:
+        within = rows[rows["params"] <= budget]
+        found["random"] = None if within.empty else by_id[within.loc[within["acc_1d"].idxmax(), "id"]]
+    if "resnet32" in methods:
+        found["resnet32"] = residual_network(space.id, 5, budget)
+    if "tiny_resnet" in methods:
+        found["tiny_resnet"] = residual_network(space.id, 1, budget)
+    return {name: one for name, one in found.items() if one is not None}
+
+
+class Measured:
+    """What the trainings of one network gave, and its bootstrap.
+
+    Args:
+        right: by seed, (repeats, times, images).
+        digital: by seed, percent.
+        times: seconds.
+    """
+
+    def __init__(self, right: list[np.ndarray[Any, Any]], digital: list[float], times: tuple[float, ...]) -> None:
+        self.right = np.stack(right)
+        self.digital = float(np.mean(digital))
+        self.place = {time: index for index, time in enumerate(times)}
+
+    def figures(self) -> dict[str, float]:
+        """Return the means over seeds, devices and images, percent and percentage points."""
+        from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS
+
+        accuracy = 100.0 * self.right.mean(axis=3)  # (seeds, repeats, times)
+        at = {label: accuracy[..., self.place[time]] for label, time in
+              (("1s", ONE_SECOND), ("1d", ONE_DAY), ("30d", THIRTY_DAYS))}  # fmt: skip
+        return {
+            "acc_digital": self.digital,
+            **{f"acc_{label}": float(values.mean()) for label, values in at.items()},
+            "avm": float((at["1s"] - at["30d"]).mean()),
+            "acc_1d_std": float(at["1d"].std(axis=1, ddof=1).mean()),
+            "acc_1d_std_of_seeds": float(at["1d"].mean(axis=1).std(ddof=1)) if len(accuracy) > 1 else float("nan"),
+        }
+
+    def resampled(self, images: np.ndarray[Any, Any], rng: np.random.Generator) -> dict[str, np.ndarray[Any, Any]]:
+        """Return 1-day accuracy, 30-day accuracy and AVM of every resample, (resamples,) each.
+
+        Args:
+            images: how often each image is in each resample, (resamples, images).
+            rng: draws seeds, and devices within each.
+        """
+        from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS
+
+        seeds, repeats, times, count = self.right.shape
+        drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=len(images))
+        # Each time a seed is drawn its devices are drawn anew: a multinomial of all draws at once.
+        weights = np.stack(
+            [rng.multinomial(repeats * drawn[:, s], np.full(repeats, 1 / repeats)) for s in range(seeds)], axis=1
+        ).reshape(len(images), -1)
+        flat = self.right.reshape(seeds * repeats, times * count).astype(np.float32)
+        by_image = (weights.astype(np.float32) @ flat).reshape(len(images), times, count) / (seeds * repeats)
+        accuracy = 100.0 * np.einsum("btn,bn->bt", by_image, images.astype(np.float32)) / count
+        at = {time: accuracy[:, index] for time, index in self.place.items()}
+        return {
+            "acc_1d": at[ONE_DAY],
+            "acc_30d": at[THIRTY_DAYS],
+            "avm": at[ONE_SECOND] - at[THIRTY_DAYS],
+        }
+
+
+def compare(measured: dict[str, Measured], resamples: int = RESAMPLES) -> dict[str, Any]:
+    """Return ours minus each other one with 95 % intervals, and what may be claimed."""
+    rng = np.random.default_rng(0)
+    count = measured["ours"].right.shape[3]
+    images = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    drawn = {name: one.resampled(images, rng) for name, one in measured.items()}
+    own = measured["ours"].figures()
+    found: dict[str, Any] = {}
+    for name in measured:
+        if name == "ours":
+            continue
+        other = measured[name].figures()
+        found[name] = {}
+        for figure, better in (("acc_1d", 1), ("acc_30d", 1), ("avm", -1)):
+            low, high = np.quantile(drawn["ours"][figure] - drawn[name][figure], [0.025, 0.975])
+            verdict = "inconclusive" if low <= 0 <= high else "better" if better * low > 0 else "worse"
+            found[name][figure] = {
+                "difference": own[figure] - other[figure], "low": float(low), "high": float(high), "ours_is": verdict,
+            }  # fmt: skip
+    return found
+
+
+def measure(
+    workspace: Path, budgets: list[int], seeds: int, methods: list[str], processes: int | None = None
+) -> dict[str, Any]:
+    """Train what is missing and return the table."""
+    from analognas import workers
+    from analognas.params import Params
+    from analognas.stages._inputs import DatasetSpec
+    from analognas.workspace import Paths
+
+    paths = Paths.find(workspace)
+    params = Params.load(paths.params)
+    folder = paths.root / "data" / "table"
+    folder.mkdir(exist_ok=True)
+    spec = DatasetSpec.of(params, paths)
+    chosen = {budget: networks(params, paths, budget, methods) for budget in budgets}
+
+    def jobs(architecture: Architecture) -> list[Job]:
+        return [
+            Job(architecture, spec, params.hardware, params.train, seed, str(folder)) for seed in range(1, seeds + 1)
+        ]
+
+    needed = {job.file: job for found in chosen.values() for one in found.values() for job in jobs(one)}
+    missing = [job for file, job in needed.items() if not file.is_file()]
+    for done, (index, _) in enumerate(workers.each(train, missing, workers.workers(processes)), 1):
+        print(f"{done}/{len(missing)}: {missing[index].architecture.id}", file=sys.stderr, flush=True)
+
+    table: dict[str, Any] = {}
+    for budget, found in chosen.items():
+        measured = {}
+        for name, one in found.items():
+            outcomes = [read(job) for job in jobs(one)]
+            measured[name] = Measured([o for o, _ in outcomes], [d for _, d in outcomes], params.train.times)
+        table[str(budget)] = {
+            "networks": {
+                name: {"id": one.id, "params": one.params, "tiles": _tiles(one, params), "genes": dict(one.genes)}
+                | measured[name].figures()
+                for name, one in found.items()
+            },
+            "ours_minus": compare(measured) if "ours" in measured else {},
+        }
+    return {
+        "dataset": params.dataset.name,
+        "seeds": seeds,
+        "repeats": params.train.repeats,
+        "sample": params.sample.size,
+        "budgets": table,
+    }
+
+
+def _tiles(architecture: Architecture, params: Params) -> int:
+    from analognas.hardware.cost import tiles
+
+    return tiles(architecture.structure, params.hardware.tile_size)
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """Return the table as people read it."""
+    lines = [
+        "| budget | network | parameters | tiles | digital | 1 s | 1 day (std) | 30 days | AVM "
+        "| ours minus it, 30 days | ... AVM |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+
+    def difference(one: dict[str, Any]) -> str:
+        unsure = ", inconclusive" if one["ours_is"] == "inconclusive" else ""
+        return f"{one['difference']:+.2f} [{one['low']:+.2f}, {one['high']:+.2f}]{unsure}"
+
+    for budget, part in found["budgets"].items():
+        for name, one in part["networks"].items():
+            against = part["ours_minus"].get(name)
+            cells = [
+                f"{int(budget):,}", name, f"{one['params']:,}", str(one["tiles"]), f"{one['acc_digital']:.2f}",
+                f"{one['acc_1s']:.2f}", f"{one['acc_1d']:.2f} ({one['acc_1d_std']:.2f})", f"{one['acc_30d']:.2f}",
+                f"{one['avm']:.2f}", difference(against["acc_30d"]) if against else "",
+                difference(against["avm"]) if against else "",
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    from analognas.params import parse_count
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, default=Path(), help="folder whose sample was characterized")
+    parser.add_argument("--budgets", nargs="+", default=["10k"], help="parameters, e.g. 100k 200k 500k")
+    parser.add_argument("--seeds", type=int, default=10, help="trainings of every network")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="some of them only")
+    parser.add_argument("--processes", type=int, help="side by side; left out: one per CPU")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    budgets = [int(parse_count(text)) for text in arguments.budgets]
+    found = measure(arguments.workspace, budgets, arguments.seeds, arguments.methods, arguments.processes)
+    print(json.dumps(found) if arguments.json else markdown(found))
+
+
+if __name__ == "__main__":
+    main()

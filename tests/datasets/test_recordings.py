@@ -1,0 +1,138 @@
+import io
+import os
+import tarfile
+
+import pytest
+
+from analognas.datasets.recordings import Recording, class_names, open_source, recordings
+from analognas.errors import DatasetError
+
+
+def fill(root, *names, content=b"sound"):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def found(root):
+    return recordings(open_source(root))
+
+
+def fails(root, message):
+    with pytest.raises(DatasetError, match=message):
+        named(open_source(root))
+
+
+def named(source):
+    return class_names(source, recordings(source))
+
+
+def test_class_folders(tmp_path):
+    fill(tmp_path, "no/b.wav", "yes/a.WAV", "yes/deep/c.wav", "yes/notes.txt", ".git/x.wav", "__MACOSX/yes/a.wav")
+    assert found(tmp_path) == [
+        Recording("no/b.wav", "no"), Recording("yes/a.WAV", "yes"), Recording("yes/deep/c.wav", "yes"),
+    ]  # fmt: skip
+    assert named(open_source(tmp_path)) == ["no", "yes"]
+
+
+def test_folders_around_the_whole_do_not_matter(tmp_path):
+    fill(tmp_path / "one" / "two", "no/b.wav", "yes/a.wav")
+    assert [one.label for one in found(tmp_path)] == ["no", "yes"]
+
+
+def test_parts_have_folders(tmp_path):
+    fill(
+        tmp_path,
+        "Train/no/1.wav",
+        "Train/yes/1.wav",
+        "val/no/1.wav",
+        "val/yes/1.wav",
+        "testing/no/1.wav",
+        "testing/yes/1.wav",
+    )
+    assert [(one.label, one.part) for one in found(tmp_path)] == [
+        ("no", "train"), ("yes", "train"), ("no", "test"), ("yes", "test"), ("no", "validation"), ("yes", "validation"),
+    ]  # fmt: skip
+
+
+def test_names_tell_class_and_speaker(tmp_path):
+    fill(tmp_path / "recordings", "7_jackson_0.wav", "turn_left_theo_12.wav")
+    assert found(tmp_path) == [
+        Recording("recordings/7_jackson_0.wav", "7", "jackson"),
+        Recording("recordings/turn_left_theo_12.wav", "turn_left", "theo"),
+    ]
+
+
+def test_names_in_class_folders_tell_the_speaker(tmp_path):
+    fill(tmp_path, "no/0a1b_nohash_3.wav", "no/no_anna_1.wav", "yes/no_anna_1.wav", "yes/take 1.wav")
+    assert [one.speaker for one in found(tmp_path)] == ["0a1b", "anna", None, None]
+
+
+def test_lists_tell_the_part(tmp_path):
+    fill(tmp_path / "set", "no/a_nohash_0.wav", "no/b_nohash_0.wav", "yes/a_nohash_0.wav", "yes/c_nohash_0.wav")
+    (tmp_path / "set" / "testing_list.txt").write_text("no/b_nohash_0.wav\n")
+    assert {one.part for one in found(tmp_path)} == {None}  # both lists or none
+    (tmp_path / "set" / "validation_list.txt").write_text("yes/c_nohash_0.wav\n")
+    assert [one.part for one in found(tmp_path)] == ["train", "test", "train", "validation"]
+
+
+def test_an_archive_is_read_without_unpacking(tmp_path):
+    root = fill(tmp_path / "set", "no/b.wav", "yes/a.wav", "yes/readme.md")
+    archive = tmp_path / "set.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(root, arcname=".")
+        tar.addfile(tarfile.TarInfo("../outside.wav"), io.BytesIO())
+    source = open_source(archive)
+    assert source.names == ("no/b.wav", "yes/a.wav")
+    assert list(source.read(["yes/a.wav"])) == [("yes/a.wav", b"sound")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "set.tar.gz"]
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    fill(tmp_path / "elsewhere", "a.wav")
+    fill(tmp_path / "set", "no/b.wav")
+    (tmp_path / "set" / "yes").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "no" / "again").symlink_to(tmp_path / "set" / "no")
+    assert [one.name for one in found(tmp_path / "set")] == ["no/b.wav", "yes/a.wav"]
+
+
+def test_state_changes_with_a_file(tmp_path):
+    fill(tmp_path, "no/b.wav", "yes/a.wav")
+    before = open_source(tmp_path).state
+    assert open_source(tmp_path).state == before
+    (tmp_path / "no" / "b.wav").write_bytes(b"other sound")
+    assert open_source(tmp_path).state != before
+
+
+def test_what_does_not_fit(tmp_path):
+    fails(tmp_path / "none", "There is no .*none; .*--path")
+    fails(tmp_path, "holds no .wav files")
+    fill(tmp_path / "a", "1_anna_1.wav", "hello.wav")
+    fails(
+        tmp_path / "a", "hello.wav tells no class: put recordings into a folder per class, or call them CLASS_SPEAKER"
+    )
+    fill(tmp_path / "b", "yes/1.wav", "no/1.wav", "stray.wav")
+    fails(tmp_path / "b", "stray.wav stands beside the class folders; move it")
+    fill(tmp_path / "c", "1_anna_1.wav", "1_anna_2.wav")
+    fails(tmp_path / "c", "recordings of 1 class; at least 2 are needed")
+    fill(tmp_path / "d", "test/yes/1.wav", "val/no/1.wav")
+    fails(tmp_path / "d", "holds test, validation but no train folder")
+    fill(tmp_path / "e", "train/yes/1.wav", "train/no/1.wav", "test/yes/1.wav")
+    fails(tmp_path / "e", "Class 'no' has recordings .* but none for test")
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"no archive", lambda data: b""])
+def test_damaged_archive(tmp_path, damage):
+    root = fill(tmp_path / "set", "no/b.wav", "yes/a.wav", content=os.urandom(50_000))
+    archive = tmp_path / "set.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(root, arcname="set")
+    archive.write_bytes(damage(archive.read_bytes()))
+    fails(archive, "set.tar.gz is not a whole tar archive .*get it again")
+
+
+def test_a_link_to_nowhere_is_named(tmp_path):
+    fill(tmp_path, "no/b.wav", "yes/a.wav")
+    (tmp_path / "yes" / "lost.wav").symlink_to(tmp_path / "nowhere.wav")
+    fails(tmp_path, "lost.wav cannot be read")

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from analognas import orchestration
+from analognas.cli import main
+from analognas.params import Params
+from analognas.template import home
+from analognas.training import probe
+from analognas.training.probe import Speed
+from analognas.versioning import Versioning
+from analognas.workspace import Paths
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in an empty folder, on a machine whose speed is known."""
+    monkeypatch.setenv("ANALOGNAS_DATA", str(tmp_path / "cache"))
+    monkeypatch.setattr(probe, "measure", lambda *_: Speed(2e-10, 3e-10, 5e-11))
+    monkeypatch.setattr(Versioning, "init", lambda *_: None)  # see test_template
+    (tmp_path / "stand").mkdir()
+    monkeypatch.chdir(tmp_path / "stand")
+    return tmp_path / "stand"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for name, number in (("cat", 40), ("dog", 10)):
+        (tmp_path / "my photos" / name).mkdir(parents=True)
+        for index in range(number):
+            pixels = rng.integers(0, 255, (20, 20, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "my photos" / name / f"{index}.png")
+    return tmp_path / "my photos"
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[Paths]:
+    """Do not run pipelines, but remember where they would."""
+    places: list[Paths] = []
+
+    def run_pipeline(paths: Paths, *_: Any, **__: Any) -> Any:
+        places.append(paths)
+        return SimpleNamespace(notes=())
+
+    monkeypatch.setattr(orchestration, "run_pipeline", run_pipeline)
+    monkeypatch.setattr("analognas.cli._report", lambda *_: None)
+    return places
+
+
+def test_init_for_own_data_tells_what_it_found_and_chose(here: Path, photos: Path) -> None:
+    done = call("init", "pets", "--dataset", "image-folder", "--path", str(photos), "--max-params", "20k")
+    assert done.exit_code == 0, done.output
+    assert "2 classes, images of 3x20x20" in done.stdout
+    assert "always answering 'cat' gives 80 %" in done.stdout
+    assert "2 h were allowed" in done.stdout
+    assert "cd pets && analognas run" in done.stdout
+    params = Params.load(here / "pets" / "params.yaml")
+    assert (params.dataset.path, params.space.max_params) == (str(photos), 20_000)
+    assert params.characterize.batch_size == 16
+    # The folder appears whole, with what was chosen in it.
+    assert [path.name for path in here.iterdir()] == ["pets"]
+    assert Paths.find(here / "pets").dataset.exists()
+
+
+def test_init_says_it_in_json_too(photos: Path) -> None:
+    done = call("init", "pets", "--dataset", "image-folder", "--path", str(photos), "--hours", "0.5", "--json")
+    found = json.loads(done.stdout)
+    assert found["workspace"].endswith("/pets")
+    assert found["fitted"]["images_per_class"] == {"cat": 24, "dog": 6}
+    assert found["fitted"]["hours_allowed"] == 0.5
+    assert found["fitted"]["params"]["sample.size"] == Params.load(Path("pets/params.yaml")).sample.size
+
+
+def test_the_templates_protocol_stays_for_its_own_data(here: Path) -> None:
+    assert json.loads(call("init", "plain", "--json").stdout) == {"workspace": str(here / "plain")}
+    assert Params.load(Path("plain/params.yaml")) == Params()
+    assert "fitted" in json.loads(call("init", "short", "--hours", "0.1", "--json").stdout)
+
+
+def test_run_outside_of_a_workspace_makes_one_for_the_data_and_goes_on_in_it(
+    here: Path, photos: Path, ran: list[Paths]
+) -> None:
+    command = ("run", "--dataset", "image-folder", "--path", str(photos), "--max-params", "20k", "--hours", "3")
+    done = call(*command)
+    assert done.exit_code == 0, done.output
+    assert ran == [Paths(here / "analognas-my-photos")]
+    assert "3 h were allowed" in done.stderr
+    assert "analognas-my-photos, where params.yaml says why" in done.stderr
+    # The same command again: the same workspace.
+    fitted = (ran[0].params).read_text()
+    assert call(*command[:-2]).exit_code == 0
+    assert ran[1] == ran[0]
+    assert ran[0].params.read_text() == fitted
+
+
+def test_run_fits_the_protocol_of_a_workspace_if_it_is_asked_to(
+    workspace: Paths, ran: list[Paths], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace.root)
+    assert call("run").exit_code == 0
+    assert Params.load(workspace.params).sample.size == 10
+    done = call("run", "--hours", "100")
+    assert "100 h were allowed" in done.stderr
+    assert Params.load(workspace.params).sample.size == 256
+    assert ran == [workspace, workspace]
+
+
+def test_bad_data_make_nothing(here: Path, ran: list[Paths]) -> None:
+    done = call("run", "--dataset", "image-folder", "--path", "/nowhere")
+    assert done.exit_code == 2
+    assert "/nowhere" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not ran
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("dataset", "path", "name"),
+    [
+        ("cifar10", None, "analognas-cifar10"),
+        ("image-folder", "/data/my pets/", "analognas-my-pets"),
+        ("image-folder", "/data/été", "analognas-t"),
+        ("a:b", None, "analognas-a-b"),
+        ("image-folder", "/", "analognas-workspace"),
+    ],
+)
+def test_the_folder_is_named_after_the_data(here: Path, dataset: str, path: str | None, name: str) -> None:
+    assert home(dataset, path) == here / name

@@ -1,0 +1,235 @@
+"""Spaces, datasets, evaluators and optimizers of a package that lives elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from analognas.cli import main
+from analognas.datasets import load, names
+from analognas.environment import prepare
+from analognas.errors import DatasetError, HardwareError, InputError, SearchError, SpaceError
+from analognas.evaluators.registry import evaluator_class, load_evaluator
+from analognas.params import Params, override
+from analognas.plugins import GROUPS, Plugin, imported, plugins, target
+from analognas.search_algorithms.registry import optimizer_class
+from analognas.search_spaces import ConfigSpace
+from analognas.search_spaces.family import family
+from analognas.workspace import Paths
+
+MODULE = '''
+"""A package outside of analognas: one of each."""
+
+import numpy as np
+
+from analognas.datasets.base import assemble
+from analognas.datasets.splits import stratified_order
+from analognas.evaluators.ensemble import GaussianProcessEvaluator
+from analognas.search_algorithms.ea import EvolutionaryAlgorithm
+from analognas.search_spaces.resnet import ResNet
+
+
+class Narrow(ResNet):
+    name = "narrow"
+
+
+def stripes(options):
+    """Horizontal, vertical and diagonal stripes, told apart by hardly anything."""
+    rng = np.random.default_rng(options.split_seed)
+    y = np.arange(240) % 3
+    x = rng.integers(0, 120, (240, 1, 8, 8)).astype(np.uint8)
+    at = np.arange(8)
+    for image, label in zip(x, y):
+        if label == 0:
+            image[0, ::2] += 120
+        elif label == 1:
+            image[0, :, ::2] += 120
+        else:
+            image[0, at, at] += 120
+    order = stratified_order(y, seed=options.split_seed, purpose="stripes")
+    split = {"train": order[:144], "validation": order[144:192], "test": order[192:]}
+    return assemble("stripes", x, y, split, class_names=("flat", "upright", "slanted"), licence="CC0")
+
+
+class Smooth(GaussianProcessEvaluator):
+    """A Gaussian process by another name."""
+
+
+class Patient(EvolutionaryAlgorithm):
+    """An evolutionary search by another name."""
+'''
+
+ENTRY_POINTS = """
+[analognas.spaces]
+narrow = {module}:Narrow
+
+[analognas.datasets]
+stripes = {module}:stripes
+
+[analognas.evaluators]
+smooth = {module}:Smooth
+
+[analognas.optimizers]
+patient = {module}:Patient
+"""
+
+
+def distribution(folder: Path, name: str, entry_points: str, version: str = "0.1") -> None:
+    """Write what an installer leaves of a package: its metadata."""
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "entry_points.txt").write_text(entry_points)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a folder on Python's path in which a package that adds one of each is installed."""
+    folder = tmp_path / "site"
+    distribution(folder, "tiny-things", ENTRY_POINTS.format(module="tiny_things"))
+    (folder / "tiny_things.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(folder))
+    family.cache_clear()
+    yield folder
+    family.cache_clear()
+    sys.modules.pop("tiny_things", None)
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+def test_nothing_is_added_by_nobody(kind: Any) -> None:
+    assert plugins(kind) == []
+    assert target(kind, "narrow") is None
+    assert target(kind, "somewhere:Else") == "somewhere:Else"
+
+
+def test_what_a_package_adds_is_known_without_importing_it(site: Path) -> None:
+    assert plugins("space") == [Plugin("narrow", "tiny_things:Narrow", "tiny-things 0.1")]
+    assert target("optimizer", "patient") == "tiny_things:Patient"
+    assert names()[-1] == "stripes"
+    assert "tiny_things" not in sys.modules
+
+
+def test_each_is_found_by_its_name(site: Path) -> None:
+    space = ConfigSpace("digits", family="narrow", max_params=3000)
+    assert space.name == "narrow-digits"
+    assert space.sample(2)[0].build() is not None
+    assert load("Stripes").class_names == ("flat", "upright", "slanted")
+    assert evaluator_class("smooth").__name__ == "Smooth"
+    assert optimizer_class("patient").__name__ == "Patient"
+
+
+def test_a_mistyped_name_is_told_the_nearest_one(site: Path) -> None:
+    with pytest.raises(SearchError, match="did you mean patient"):
+        optimizer_class("patint")
+    with pytest.raises(InputError, match="did you mean smooth"):
+        evaluator_class("smoth")
+    with pytest.raises(DatasetError, match="did you mean 'stripes'"):
+        load("stripe")
+
+
+def test_the_librarys_own_names_cannot_be_taken(site: Path) -> None:
+    distribution(site, "grabbing", ENTRY_POINTS.format(module="nowhere").replace("narrow", "resnet"))
+    assert family("resnet").name == "resnet"
+
+
+def test_a_name_that_two_packages_add_is_refused_where_it_is_used(site: Path) -> None:
+    distribution(site, "rival", ENTRY_POINTS.format(module="rival"))
+    for use in (
+        lambda: ConfigSpace("digits", family="narrow"),
+        lambda: evaluator_class("smooth"),
+        lambda: optimizer_class("patient"),
+        lambda: load("stripes"),
+    ):
+        with pytest.raises(InputError, match=r"rival 0.1 and tiny-things 0.1 both add"):
+            use()
+    assert ConfigSpace("digits").name == "resnet-digits"
+
+
+def test_a_package_that_cannot_be_imported_is_one_sentence(site: Path) -> None:
+    (site / "tiny_things.py").write_text("1 / 0")
+    for use, error in (
+        (lambda: ConfigSpace("digits", family="narrow"), SpaceError),
+        (lambda: evaluator_class("smooth"), InputError),
+        (lambda: optimizer_class("patient"), SearchError),
+        (lambda: load("stripes"), DatasetError),
+    ):
+        with pytest.raises(error, match=r"cannot be imported .*division by zero"):
+            use()
+
+
+def test_a_module_in_the_current_folder_needs_no_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lying_here.py").write_text("class Thing:\n    part = 3\n")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert imported("lying_here:Thing.part") == 3
+    assert sys.path == before
+    sys.modules.pop("lying_here")
+
+
+def test_what_is_added_is_listed(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    spaces = json.loads(CliRunner().invoke(main, ["spaces", "--json"]).stdout)
+    assert "narrow-digits" in {one["name"] for one in spaces}
+    assert "narrow (tiny-things 0.1)" in CliRunner().invoke(main, ["spaces"]).stdout
+    rows = {one["name"]: one for one in json.loads(CliRunner().invoke(main, ["datasets", "--json"]).stdout)}
+    assert rows["stripes"]["source"] == "tiny-things 0.1"
+
+
+def test_the_page_is_true(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(analognas\.\w+)` \|", page)) == set(GROUPS.values())
+    (package,) = re.findall(r"^```toml\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    added = tomllib.loads(package)["project"]["entry-points"]
+    assert set(added) == set(GROUPS.values())
+    (module,) = re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "stripes.py").write_text(module)
+    monkeypatch.chdir(tmp_path)
+    first, second = load("stripes:stripes"), load("stripes:stripes")
+    assert (first.classes, len(first.train), len(first.test)) == (2, 240, 80)
+    assert (first.digest, first.split_digest) == (second.digest, second.split_digest)
+    sys.modules.pop("stripes")
+
+
+@pytest.mark.slow
+def test_a_workspace_of_nothing_but_plugins_runs(site: Path, workspace: Paths) -> None:
+    paths = workspace
+    added = ["space.name=narrow", "dataset.name=stripes", "fit.evaluator=smooth", "search.optimizer=patient"]
+    prepare(paths, added)
+    # In a process of its own, whose workers are others: there the names are all that is known.
+    code = (
+        "from analognas.params import Params; from analognas.stages import STAGES, run_stage\n"
+        "from analognas.workspace import Paths\n"
+        "if __name__ == '__main__':\n"
+        "    paths = Paths.find(); params = Params.load(paths.params)\n"
+        "    for stage in STAGES: run_stage(stage, params, paths)\n"
+    )
+    (paths.root / "all.py").write_text(code)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), str(site)])}
+    command = [sys.executable, "all.py"]
+    done = subprocess.run(command, cwd=paths.root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert type(load_evaluator(paths.evaluator, "smooth")).__name__ == "Smooth"
+    best = json.loads((paths.search / "best.json").read_text())["candidates"][0]
+    assert (best["space"]["family"], best["space"]["classes"]) == ("narrow", 3)
+    assert "winner" in json.loads(paths.metrics("train").read_text())
+
+
+def test_an_unknown_evaluator_or_chip_is_refused_before_anything_runs(workspace: Paths) -> None:
+    before = workspace.params.read_bytes()
+    with pytest.raises(InputError, match="did you mean xgboost"):
+        prepare(workspace, ["fit.evaluator=xgbost"])
+    with pytest.raises(HardwareError, match="is no preset"):
+        prepare(workspace, ["hardware.rpu_config=analognas-bank"])
+    with pytest.raises(HardwareError, match="g_max is 5"):
+        prepare(workspace, ["hardware.rpu_config=reram-cmo", "hardware.g_max=5"])
+    assert workspace.params.read_bytes() == before
+    assert override(workspace.params, []) == Params.load(workspace.params)
