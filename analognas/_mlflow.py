@@ -199,11 +199,19 @@ class Synchroniser:
             model = self._client.create_registered_model(name, description=f"The folder data/{folder}; no pickle.")
         # The same files are the same version, also where other inputs gave them.
         found = file_digest(self._paths.data / folder)
-        for one in self._client.search_model_versions(f"name = '{name}'"):
-            if one.tags.get(STAGE_HASH) == value or one.tags.get(_registry.DIGEST) == found:
-                return
-        source, tags = f"runs:/{run.info.run_id}/{folder}", {STAGE_HASH: value, _registry.DIGEST: found}
-        version = self._client.create_model_version(name, source=source, run_id=run.info.run_id, tags=tags)
+        version = next(
+            (
+                one
+                for one in self._client.search_model_versions(f"name = '{name}'")
+                if one.tags.get(STAGE_HASH) == value or one.tags.get(_registry.DIGEST) == found
+            ),
+            None,
+        )
+        if version is None:
+            source, tags = f"runs:/{run.info.run_id}/{folder}", {STAGE_HASH: value, _registry.DIGEST: found}
+            version = self._client.create_model_version(name, source=source, run_id=run.info.run_id, tags=tags)
+        elif "champion" in model.aliases:  # without one, the process was killed before it gave the alias
+            return
         alias = "challenger" if "champion" in model.aliases else "champion"
         self._client.set_registered_model_alias(name, alias, version.version)
 

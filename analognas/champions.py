@@ -158,9 +158,10 @@ def _registry(paths: Paths, params: Params) -> Iterator[Registry]:
     """Yield the evaluator's versions; what MLflow raises becomes one sentence."""
     uri = tracking.tracking_uri(paths)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), tracking.one_process(paths):
             warnings.simplefilter("ignore")  # what MLflow and SQLAlchemy deprecate among themselves
             tracking.configure()
+            tracking.check_database(uri)
             from mlflow import MlflowClient
 
             from analognas._registry import Registry

@@ -172,8 +172,11 @@ class _Work:
                 continue
             except AnalogNASError:
                 raise
-            except (Exception, CancelledError) as error:
-                raise self.pool.explain(error) from error
+            except Exception as error:
+                explained = self.pool.explain(error)
+                if explained is error:  # an error that is its own cause has no end for who follows the causes
+                    raise
+                raise explained from error
             stage.store(job, result, self._here.paths)
             todo.remove(job)  # another attempt leaves it out
             self._tell(job, result, stage.describe(result))
@@ -188,7 +191,8 @@ class _Work:
             finished, waiting = wait(waiting, timeout=_SILENT_SECONDS, return_when=FIRST_COMPLETED)
             if not finished:
                 self.pool.check()
-            yield from finished
+            # Results first: what was finished when another one failed is stored.
+            yield from sorted(finished, key=lambda one: one.cancelled() or one.exception() is not None)
 
     def _tell(self, job: Job, result: Mapping[str, Any], text: str) -> None:
         with self._lock:

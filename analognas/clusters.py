@@ -37,8 +37,8 @@ RUNNERS = {"dask": ("distributed", "prefect_dask"), "ray": ("ray", "prefect_ray"
 #: Said of a characterization that was taken back.
 ANOTHER_FAILED = "The characterization was ended because another one failed."
 
-#: How often an engine tries again what ended its worker.
-_ATTEMPTS = 3
+#: How often an engine tries again what ended its worker (Dask's default).
+_RETRIES = 3
 _CONNECT_SECONDS = 5
 _FIRST_WORKER_SECONDS = 30
 #: So long a cluster may be without workers in the middle of a run: they may be on their way back.
@@ -174,7 +174,9 @@ class _Dask:
                     "n_workers": min(workers(run.workers), len(jobs)),
                     "threads_per_worker": 1,
                     "host": "127.0.0.1",
-                    "dashboard_address": None,  # it would listen, too
+                    # The scheduler's page listens in any case: here only, where there is room, without the dashboard.
+                    "dashboard_address": "127.0.0.1:0",
+                    "scheduler_kwargs": {"dashboard": False},
                     "memory_limit": 0,  # the machine's own limit holds, as with processes
                     "silence_logs": logging.CRITICAL,
                 }
@@ -193,6 +195,7 @@ class _Dask:
         if self._closed.is_set():
             raise StageError(ANOTHER_FAILED)
         future: Future[Result] = self._executor.submit(checked, function, item)
+        future.add_done_callback(self._saw_a_worker)
         return future
 
     def check(self) -> None:
@@ -200,13 +203,12 @@ class _Dask:
             there = bool(self._client.nthreads())
         except OSError:
             there = False
-        now = time.monotonic()
         if there:
-            self._seen = now
-        elif now - self._seen > _NO_WORKER_SECONDS:
+            self._saw_a_worker()
+        elif time.monotonic() - self._seen > _NO_WORKER_SECONDS:
             raise StageError(
-                f"The Dask cluster at {self._run.address} has had no workers for {_NO_WORKER_SECONDS // 60} minutes. "
-                "What was finished is kept: start workers, then run again."
+                f"The Dask cluster at {self._run.address or 'this machine'} has had no workers for "
+                f"{_NO_WORKER_SECONDS // 60} minutes. What was finished is kept: start workers, then run again."
             )
 
     def explain(self, error: BaseException) -> BaseException:
@@ -226,6 +228,9 @@ class _Dask:
             self._closed.set()
             self._executor.shutdown(wait=False)  # cancels what is not done
             self._stack.close()
+
+    def _saw_a_worker(self, _future: Future[Any] | None = None) -> None:
+        self._seen = time.monotonic()
 
     def _ready(self, wanted: Mapping[str, Any]) -> int:
         """Return how many workers there are, all of them able to do the work."""
@@ -272,7 +277,7 @@ class _Ray:
             except (OSError, RuntimeError, ValueError) as error:
                 raise _unreachable(run, error) from error
             self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
-            self._call = ray.remote(num_cpus=1, max_retries=_ATTEMPTS)(checked)
+            self._call = ray.remote(num_cpus=1, max_retries=_RETRIES)(checked)
             answer = ray.get(ray.remote(num_cpus=1)(look).remote(wanted_of(jobs)))
             _refuse("Ray", {"of the first task": answer})
             self._stack = stack.pop_all()
@@ -303,7 +308,7 @@ class _Ray:
 
 
 _KEEPS_DYING = (
-    f"The same characterization ended its workers {_ATTEMPTS} times; is there enough memory on them? "
+    f"The same characterization ended its workers {_RETRIES + 1} times; is there enough memory on them? "
     "What was finished is kept: run again."
 )
 

@@ -97,7 +97,7 @@ class Session:
     params: Params
     freshness: Freshness
     progress: Progress
-    versioning: Versioning | None = None
+    versioning: Versioning | None = field(init=False)
     ran: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)

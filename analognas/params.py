@@ -95,7 +95,7 @@ class DatasetParams(_Section):
     """What the networks classify."""
 
     name: str = "digits"
-    """Name in the registry (``analognas datasets``)."""
+    """Name in the registry (``analognas datasets``), or ``module:function``."""
     path: str | None = None
     """Folder or archive with the data, for datasets that are not embedded; relative to the workspace."""
     image_size: Annotated[int, Field(ge=4, le=512)] | None = None
@@ -116,7 +116,7 @@ class SpaceParams(_Section):
     """Which architectures are considered."""
 
     name: str = "resnet"
-    """Family of networks: ``resnet``, or ``module:Class``."""
+    """Family of networks: ``resnet``, ``nasbench201``, an installed package's, or ``module:Class``."""
     max_params: Count | None = 10_000
     """Most trainable parameters of a network."""
     ranges: dict[str, list[int | str]] = Field(default_factory=dict)

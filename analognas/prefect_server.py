@@ -86,12 +86,14 @@ def server() -> Iterator[None]:
     try:
         yield
     finally:
-        _drain()
-        guard.kill()
-        guard.wait()
-        assert guard.stdin is not None
-        guard.stdin.close()
-        ephemeral.stop()
+        try:
+            _drain()
+        finally:  # also on a second Ctrl-C
+            guard.kill()
+            guard.wait()
+            assert guard.stdin is not None
+            guard.stdin.close()
+            ephemeral.stop()
 
 
 def reachable(url: str) -> None:

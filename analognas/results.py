@@ -232,13 +232,13 @@ class ResultStore:
         write_json(staged, dict(record))
         try:
             path.hardlink_to(staged)
-            flush(path.parent)
         except FileExistsError:
             return False
         except OSError:  # a file system without links
             staged.replace(path)
         finally:
             staged.unlink(missing_ok=True)
+        flush(path.parent)
         return True
 
     @contextlib.contextmanager

@@ -21,8 +21,9 @@ from typing import Any
 
 from analognas._dvc_cache import spoiled
 from analognas._dvc_remote import LARGEST, Entry, NoRemoteError, Remote, reason_of
-from analognas.errors import AnalogNASError, CorruptFileError
+from analognas.errors import AnalogNASError, CorruptFileError, WorkspaceError
 from analognas.files import json_bytes
+from analognas.orchestration import alone
 from analognas.results import ResultStore
 from analognas.stages import Progress, silent
 from analognas.tracking import private_folder
@@ -107,7 +108,8 @@ def push(paths: Paths, remote: str | None = None, progress: Progress = silent) -
 def pull(paths: Paths, remote: str | None = None, progress: Progress = silent, *, data: bool = True) -> Exchange:
     """Copy from a DVC remote what this workspace lacks: results first, then what stages wrote.
 
-    Outputs of stages that are in no version are never overwritten: then nothing of the data is taken.
+    Outputs of stages that are in no version are never overwritten: then nothing of the data is taken. Neither is it
+    while a run works in the workspace.
 
     Args:
         paths: the workspace.
@@ -140,7 +142,12 @@ def pull(paths: Paths, remote: str | None = None, progress: Progress = silent, *
     _transfer(there, "pull", missing, receive, done, progress)
     done.problems += damaged.values()
     if data:
-        _share_data(there, paths, done, progress)
+        try:
+            with alone(paths):  # a stage that is going on would read one version and record another
+                _share_data(there, paths, done, progress)
+        except WorkspaceError as error:
+            done.data = "No data was taken."
+            done.problems.append(f"No data was taken: {error}")
     return done
 
 

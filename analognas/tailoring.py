@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -177,6 +178,7 @@ def prepare_tailored(
 
     Raises:
         InputError: if parameters, dataset or space are not valid; nothing is written then.
+        WorkspaceError: if another run works in the workspace.
     """
     from analognas.environment import prepare
     from analognas.params import Params
@@ -189,7 +191,7 @@ def prepare_tailored(
         size = size_of_images(paths.root / Path(path).expanduser())
         chosen = [] if size is None else [size]
     prepare(paths, [*assignments, *(f"{one.key}={one.value}" for one in chosen)], progress, held=held)
-    return _tailor(paths, hours, set_by_user, chosen, progress)
+    return _tailor(paths, hours, set_by_user, chosen, progress, held)
 
 
 def _tailor(
@@ -198,8 +200,10 @@ def _tailor(
     given: Collection[str],
     before: Sequence[Choice],
     progress: Callable[[float, float, str], None] | None,
+    held: bool,
 ) -> Tailored | None:
     from analognas.environment import load_dataset
+    from analognas.orchestration import alone
     from analognas.params import Params
     from analognas.stages._inputs import space_of
     from analognas.training import probe
@@ -223,7 +227,8 @@ def _tailor(
         progress(1, 1, "timed one small characterization")
     side_by_side = 1 if params.run.runner == "serial" else workers(params.run.workers)
     done = choose(profile, of_data, params, speed, efforts, side_by_side, hours, given)
-    write(paths.params, done)
+    with nullcontext() if held else alone(paths):  # a run that began meanwhile keeps its parameters
+        write(paths.params, done)
     return done
 
 
@@ -236,8 +241,7 @@ def size_of_images(folder: Path, looked_at: int = 300) -> Choice | None:
     from analognas.errors import DatasetError
 
     sizes = set()
-    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS)
-    files = list(found)
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS]
     for path in files[:: max(1, len(files) // looked_at)]:
         try:
             sizes.add(inspect(path)[0])

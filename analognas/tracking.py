@@ -82,7 +82,8 @@ def registered_name(paths: Paths, params: Params, model: str) -> str:
     name = f"analognas-{model}"
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return name
-    return f"{name}-{re.sub(r'[/:]', '_', experiment_name(paths, params))}"  # MLflow allows neither in a name
+    # MLflow allows neither slash nor colon in a name, and a quote ends it where versions are searched for.
+    return f"{name}-" + re.sub(r"[/:'\"]", "_", experiment_name(paths, params))
 
 
 def stage_hashes(paths: Paths, versioning: Versioning | None) -> dict[str, str]:
@@ -156,7 +157,7 @@ def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncRep
             return SyncReport()
         hashes = stage_hashes(paths, versioning)
         # What MLflow and SQLAlchemy deprecate among themselves is nothing a user can mend.
-        with warnings.catch_warnings(), _one_process(paths):
+        with warnings.catch_warnings(), one_process(paths):
             warnings.simplefilter("ignore")
             connected = _connected(paths, params, versioning)
             run_id, logged = connected.run(hashes) if hashes else (None, ())
@@ -236,13 +237,13 @@ def read_or_empty(path: Path) -> dict[str, Any]:
 def _connected(paths: Paths, params: Params, versioning: Versioning | None) -> Any:
     configure()
     uri = tracking_uri(paths)
-    _check_database(uri)
+    check_database(uri)
     from analognas._mlflow import Synchroniser
 
     return Synchroniser(paths, params, versioning, uri)
 
 
-def _check_database(uri: str) -> None:
+def check_database(uri: str) -> None:
     """Look whether a local database is whole: MLflow would try a damaged one for minutes.
 
     Raises:
@@ -285,7 +286,7 @@ def _marker(paths: Paths) -> Path:
 
 
 @contextlib.contextmanager
-def _one_process(paths: Paths) -> Iterator[None]:
+def one_process(paths: Paths) -> Iterator[None]:
     """Let one process at a time in: several that open a new SQLite database at once break it for good."""
     with (private_folder(paths) / "tracking.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -235,18 +235,20 @@ def _checked(command: Sequence[str], folder: Path, error: type[StageError | Work
     if done.returncode:
         if any(sign in done.stderr for sign in _DAMAGED):
             raise error(
-                f"DVC failed at `{what}`, because its memo of file hashes is damaged: delete {_memo()}, "
+                f"DVC failed at `{what}`, because its memo of file hashes is damaged: delete {_memo(folder)}, "
                 "which DVC makes anew, then run again."
             )
         raise error(f"{program} failed at `{what}`: {_complaint(done.stderr or done.stdout)}")
     return done.stdout
 
 
-def _memo() -> Path:
+def _memo(workspace: Path) -> Path:
     """Return the folder in which DVC remembers the hashes of files; no result is in it."""
     from dvc.dirs import site_cache_dir
 
-    return Path(site_cache_dir()) / "repo"
+    repository = _above(workspace, ".dvc")
+    configured = None if repository is None else _config(repository).get(*_SITE_CACHE, fallback=None)
+    return Path(site_cache(workspace) or site_cache_dir(configured)) / "repo"
 
 
 def _complaint(text: str) -> str:

@@ -97,7 +97,7 @@ class Paths:
         """
         try:
             self.data.mkdir(exist_ok=True)
-            for folder in (self.root, self.data, self.data / "metrics", self.data / "plots"):
+            for folder in (self.root, self.data, self.data / "metrics", self.data / "plots", self.rounds):
                 if folder.exists() and not os.access(folder, os.W_OK):
                     raise WorkspaceError(f"Cannot write {folder}: make the folder writable.")
                 remove_leftovers(folder)

@@ -20,6 +20,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 RESAMPLES = 2000
 COMPARED = ("acc_1d", "avm")
 TIMES = (1.0, 60.0, 3_600.0, 86_400.0, 2_592_000.0)
-# Percent; published cells below have learned next to nothing.
-CHANCE = 20.0
+# Percent of 1-day accuracy; published cells below have learned next to nothing (chance is 10).
+LEARNED = 20.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def choose(cells: Cells, count: int, seed: int) -> list[int]:
     """
     rng = np.random.default_rng([20_26, seed])
     accuracy = cells.table["acc_1d"].to_numpy()
-    shuffled = rng.permutation(np.flatnonzero(accuracy > CHANCE))
+    shuffled = rng.permutation(np.flatnonzero(accuracy > LEARNED))
     _, first = np.unique(cells.table["function_id"].to_numpy()[shuffled], return_index=True)
     each = shuffled[first]
     ordered = each[np.argsort(accuracy[each], kind="stable")]
@@ -85,7 +86,7 @@ def twins(cells: Cells) -> dict[str, float]:
     from analognas.evaluators.metrics import kendall_tau
 
     functions = cells.table["function_id"].to_numpy()
-    shuffled = np.random.default_rng(20_27).permutation(np.flatnonzero(cells.table["acc_1d"].to_numpy() > CHANCE))
+    shuffled = np.random.default_rng(20_27).permutation(np.flatnonzero(cells.table["acc_1d"].to_numpy() > LEARNED))
     _, first, count = np.unique(functions[shuffled], return_index=True, return_counts=True)
     rest = np.delete(shuffled, first)
     _, second = np.unique(functions[rest], return_index=True)
@@ -121,9 +122,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     import pandas as pd
 
     from analognas import workers
+    from analognas.datasets import load
     from analognas.files import digest, write_json
-    from analognas.params import TrainingParams
+    from analognas.params import HardwareParams, TrainingParams
     from analognas.search_spaces.nasbench201 import EDGE_GENES, NASBench201Space
+    from analognas.stages import PROTOCOLS
+    from analognas.stages._inputs import hardware_id
 
     cells = Cells.load()
     chosen = choose(cells, arguments.cells, arguments.seed)
@@ -138,11 +142,13 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         one = space.architecture({**genes, "channels": arguments.channels, "cells": 1})
         jobs.append(Job(one, arguments.dataset, path, arguments.images, arguments.scored, training))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    files = [
-        arguments.out
-        / f"{digest([one.architecture.id, one.dataset, one.images, one.scored, training.model_dump(mode='json')])}.json"
-        for one in jobs
-    ]
+    data = load(arguments.dataset, path=path)
+    same = [
+        data.digest, data.split_digest, list(data.augment), arguments.images, arguments.scored,
+        training.model_dump(mode="json"), hardware_id(HardwareParams()), PROTOCOLS["characterize"],
+        version("torch"), version("aihwkit"),
+    ]  # fmt: skip
+    files = [arguments.out / f"{digest([one.architecture.id, *same])}.json" for one in jobs]
     missing = [index for index, file in enumerate(files) if not file.is_file()]
     todo = [jobs[index] for index in missing]
     for done, (index, row) in enumerate(workers.each(measure_one, todo, workers.workers(arguments.processes)), 1):

@@ -4,14 +4,16 @@ In a workspace whose sample was characterized (`analognas run`), for every budge
 
 - "ours": what the search finds with the evaluator, as `analognas run` does, within the budget;
 - "digital": what the same search finds with an evaluator of the digital accuracy alone;
-- "random": the best measured one of the sample, which is what random search finds at the same training cost;
+- "random": the best measured one of the sample within the budget: at the budget that was sampled, what random search
+  finds at the same training cost; below it, fewer networks compete;
 - "resnet32": the residual network with 32 layers (He et al., CVPR 2016), as wide as the budget allows;
 - "tiny_resnet": the residual network of MLPerf Tiny (Banbury et al., arXiv 2106.07597), likewise.
 
 The search only knows results on the validation part. Each network is then trained anew with every seed, in the same way
 (`train` in params.yaml), and measured on the test part, `train.repeats` times programmed. Differences are between means
 over seeds and devices; their 95 % intervals come from a bootstrap over seeds, devices and test images (the same images
-for both). A difference whose interval covers zero is called inconclusive.
+for both). A difference whose interval covers zero is called inconclusive; each
+interval stands for itself, so of twenty comparisons without any difference one is expected to look like one.
 
     python -m benchmarks.table --workspace DIR --budgets 5k 10k 20k --seeds 10 --json
 
@@ -24,7 +26,8 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,10 +58,12 @@ class Job:
     def file(self) -> Path:
         """Where its outcomes are kept; the name says everything that decides them."""
         from analognas.files import digest
+        from analognas.stages import PROTOCOLS, _inputs
 
         inputs = [
-            self.architecture.id, asdict(self.dataset), self.hardware.model_dump(mode="json"),
-            self.training.model_dump(mode="json"), self.seed,
+            self.architecture.id, self.dataset.identity("test"), _inputs.hardware_id(self.hardware),
+            self.hardware.layers, self.training.model_dump(mode="json"), self.seed,
+            PROTOCOLS["train"], version("torch"), version("aihwkit"),
         ]  # fmt: skip
         return Path(self.folder) / f"{digest(inputs)[:32]}.npz"
 
@@ -108,7 +113,8 @@ def networks(params: Params, paths: Paths, budget: int, methods: list[str]) -> d
         evaluator = unfitted(params, seed, report=False).fit(known, results)
         optimizer = optimizer_class(params.search.optimizer)(
             evaluator, population_size=params.search.population_size, nb_iter=params.search.nb_iter,
-            max_nb_param=budget, min_acc_1d=params.search.min_acc_1d, seed=params.base.seed, **how,
+            max_nb_param=budget, min_acc_1d=params.search.min_acc_1d,
+            seed=derive_seed(params.base.seed, "search", params.search.optimizer), **how,
         )  # fmt: skip
         return Worker(space, optimizer, params.search.runs).search().best
 

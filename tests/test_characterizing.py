@@ -118,6 +118,26 @@ def test_a_silent_cluster_is_looked_after_and_its_errors_are_explained(monkeypat
     assert work.pool.checks == 2
 
 
+def test_what_was_finished_when_another_one_failed_comes_first_and_an_error_is_not_its_own_cause(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    futures: dict[str, Future[Any]] = {name: Future() for name in ("fails", "works")}
+    error = ValueError("a defect")
+    futures["fails"].set_exception(error)
+    futures["works"].set_result({})
+    stored: list[str] = []
+    monkeypatch.setattr(characterize, "store", lambda job, *_: stored.append(job))
+    monkeypatch.setattr(characterize, "describe", lambda _: "")
+    work: Any = characterizing._Work.__new__(characterizing._Work)
+    work._here, work._tell = SimpleNamespace(paths=None), lambda *_: None
+    work.chunks = [["fails", "works"]]
+    work.pool = SimpleNamespace(submit=lambda _, job: futures[job], explain=lambda one: one)
+    with pytest.raises(ValueError, match="a defect"):
+        work.measure(0)
+    assert stored == ["works"]
+    assert error.__cause__ is None
+
+
 @pytest.mark.parametrize(
     ("error", "again"),
     [(BrokenProcessPool(), True), (MemoryError(), True), (CorruptFileError("x"), False), (ValueError(), False)],

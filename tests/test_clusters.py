@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -137,7 +137,7 @@ def test_dask_is_sent_functions_of_the_package_only():
     sent: list[Any] = []
     cluster = clusters._Dask.__new__(clusters._Dask)
     cluster._closed = threading.Event()
-    cluster._executor = SimpleNamespace(submit=lambda *call: sent.extend(call))
+    cluster._executor = SimpleNamespace(submit=lambda *call: sent.extend(call) or Future())
     job: Any = "job"
     cluster.submit(characterize.measure, job)
     assert sent == [clusters.checked, characterize.measure, "job"]
@@ -150,7 +150,7 @@ def scheduler(workers: int, threads: int = 1) -> Iterator[str]:
 
     with LocalCluster(
         n_workers=workers, threads_per_worker=threads, processes=False, protocol="tcp", host="127.0.0.1",
-        dashboard_address=None, memory_limit=0,
+        dashboard_address="127.0.0.1:0", memory_limit=0,
     ) as cluster:  # fmt: skip
         yield cluster.scheduler_address
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from analognas import sharing
+from analognas import orchestration, sharing
 from analognas._dvc_remote import NoRemoteError, Remote, SharingError
 from analognas.cli import main
 from analognas.errors import WorkspaceError
@@ -443,6 +443,12 @@ def test_what_dvc_has_recorded_travels_and_nothing_unsaved_is_overwritten(
     assert "whoever recorded them has to push them first" in done.problems[0]
     assert (ben.root / "data" / "architectures").read_text() == "abc"
     sharing.push(anna)
+    with orchestration.alone(ben):
+        done = sharing.pull(ben)
+    assert done.problems == [
+        f"No data was taken: Another run works in {ben.root}: wait for its end, then run again."
+    ]  # fmt: skip
+    assert (ben.root / "data" / "architectures").read_text() == "abc"
     assert sharing.pull(ben).problems == []
     assert (ben.root / "data" / "architectures").read_text() == "abcd"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from analognas import versioning
 from analognas.errors import CorruptFileError, StageError
 from analognas.versioning import Versioning, certainly_stale
 
@@ -154,6 +155,15 @@ def test_a_damaged_memo_of_dvc_is_named(repository: Versioning, tmp_path: Path, 
         repository.status(STAGES)
     shutil.rmtree(tmp_path / "memo" / "repo")
     assert repository.status(STAGES) == before
+
+
+def test_the_memo_of_dvc_is_in_the_workspace_or_where_its_configuration_says(
+    repository: Versioning, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
+    assert versioning._memo(repository.root) == repository.root / ".dvc" / "tmp" / "site" / "repo"
+    (repository.root / ".dvc" / "config").write_text("[core]\n    site_cache_dir = /elsewhere\n")
+    assert versioning._memo(repository.root) == Path("/elsewhere/repo")
 
 
 def test_a_damaged_lock_is_named(repository: Versioning):

@@ -19,8 +19,9 @@ def test_outside_of_one_the_remedy_is_named(tmp_path: Path):
 def test_leftovers_of_killed_writers_are_removed(workspace: Paths):
     (workspace.data / ".tmp-search-1").mkdir()
     (workspace.data / ".tmp-search-1" / "best.json").write_text("half")
+    (workspace.rounds / ".tmp-001.json-1").write_text("half")
     workspace.clean()
-    assert not list(workspace.data.glob(".tmp*"))
+    assert not list(workspace.data.rglob(".tmp*"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another file system error than for root")

@@ -55,13 +55,19 @@ def load(options: Options) -> Dataset:
         path = Path(options.path).expanduser()
     source = open_source(path)
     found = recordings(source)
-    if set(WORDS) <= {one.label for one in found}:
+    if _is_speech_commands(found):
         return _speech_commands(source, found, features, options)
     if options.classes is not None:
         raise DatasetError(
             f"dataset.classes is {options.classes}, but {path} is not Speech Commands; leave dataset.classes out."
         )
     return _own(source, [one for one in found if one.label != NOISE], features, options)
+
+
+def _is_speech_commands(found: Sequence[Recording]) -> bool:
+    """Return whether the ten words are there, under names as they have in Speech Commands: others are one's own."""
+    words = [one for one in found if one.label in WORDS]
+    return {one.label for one in words} == set(WORDS) and all("_nohash_" in one.name for one in words)
 
 
 def _features(options: Options) -> Features:
@@ -91,6 +97,13 @@ def _own(source: Source, found: list[Recording], features: Features, options: Op
         split = split_off_groups(given, groups, seed=options.split_seed, purpose="kws")
     else:
         split = split_off(given)
+    for part, index in split.items():  # stratified they are not, where speakers are kept apart
+        absent = sorted(set(range(len(names))) - set(y[index].tolist()))
+        if absent:
+            raise DatasetError(
+                f"Class {names[absent[0]]!r} of {source.path} would have no recording in the {part} part: add some by "
+                "more speakers, or divide the recordings into folders train, validation and test yourself."
+            )
     x = _decoded(source, found, features, options)
     return assemble("kws", x, y, split, class_names=names, licence=OWN_LICENCE, augment=AUGMENT)
 

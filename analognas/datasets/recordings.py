@@ -115,7 +115,14 @@ def recordings(source: Source) -> list[Recording]:
     depth = _common_depth([name.split("/") for name in names])
     found = []
     split = [name.split("/")[depth:] for name in names]
-    by_part = all(len(parts) > 2 and parts[0].casefold() in _PART_NAMES for parts in split)
+    in_part = [len(parts) > 2 and parts[0].casefold() in _PART_NAMES for parts in split]
+    by_part = any(in_part)
+    for name, parts, one in zip(names, split, in_part, strict=True):
+        if by_part and not one and parts[0] != NOISE:
+            raise DatasetError(
+                f"{source.place(name)} stands beside a folder called train, validation or test that holds classes; "
+                "move it away, or call that class otherwise."
+            )
     flat = all(len(parts) == 1 for parts in split)
     for name, parts in zip(names, split, strict=True):
         stem = parts[-1].rpartition(".")[0]
@@ -130,8 +137,8 @@ def recordings(source: Source) -> list[Recording]:
         elif len(parts) == 1:
             raise DatasetError(f"{source.place(name)} stands beside the class folders; move it into one of them.")
         else:
-            label = parts[1] if by_part else parts[0]
-            part = _PART_NAMES[parts[0].casefold()] if by_part else None
+            part = _PART_NAMES.get(parts[0].casefold()) if by_part else None
+            label = parts[0] if part is None else parts[1]
             found.append(Recording(name, label, _speaker(stem, label), part))
     return _listed(source, found)
 

@@ -20,7 +20,7 @@ from analognas.errors import DatasetError
 from analognas.plugins import imported, plugins
 
 Loader = Callable[[Options], Dataset]
-_OPTIONS = frozenset({"path", "image_size", "channels", "features", "seconds", "classes"})
+_OPTIONS = ("path", "image_size", "channels", "features", "seconds", "classes")
 
 
 def _always() -> bool:
@@ -135,7 +135,7 @@ def _loaded(name: str, options: Options) -> Dataset:
     if ":" in name:
         return _call(_imported(name), options, name)
     entry = find(name)
-    for option in ("path", "image_size", "channels", "features", "seconds", "classes"):
+    for option in _OPTIONS:
         value = getattr(options, option)
         if value is not None and option not in entry.accepts:
             raise DatasetError(
@@ -149,7 +149,14 @@ def _loaded(name: str, options: Options) -> Dataset:
 def _added() -> list[Entry]:
     """Return the datasets that installed packages add: a package's own name for a loader of its own."""
     return [
-        Entry(one.name, one.target, f"see {one.package}", one.package, accepts=_OPTIONS, note=f"from {one.package}")
+        Entry(
+            one.name,
+            one.target,
+            f"see {one.package}",
+            one.package,
+            accepts=frozenset(_OPTIONS),
+            note=f"from {one.package}",
+        )
         for one in plugins("dataset")
     ]
 

@@ -82,6 +82,12 @@ def _sets(root: Path) -> list[_Set]:
         if folder is None:
             raise DatasetError(f"{root} holds {file.name} but no folder {name} with its photographs; add it.")
         sets[kind] = _Set(name, file, folder)
+    if len({one.name.removeprefix(kind) for kind, one in sets.items()}) > 1:
+        # 35,000 photographs of val2014 are in train2017
+        raise DatasetError(
+            f"{root} holds {' and '.join(one.name for one in sets.values())}, which share photographs; "
+            "use the two sets of one year."
+        )
     if not sets:
         raise DatasetError(
             f"{root} holds no annotations/{_PREFIX}train2017.json (or val2017, or 2014); give the folder of COCO "

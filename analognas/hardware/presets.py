@@ -77,7 +77,8 @@ class Preset:
 
     ``tile_size`` is the number of rows and columns of a tile. ``slow`` names the setting that the fast layers do
     not compute, so that aihwkit's own layers do; empty: they compute all. ``apart`` says that aihwkit programs and
-    drifts its devices, tile by tile; otherwise those of all tiles are programmed and drifted at once.
+    drifts its devices, tile by tile, as it does with its own layers; otherwise those of all tiles are programmed and
+    drifted at once.
     """
 
     make: Callable[[], Any]
@@ -95,7 +96,7 @@ class Preset:
             "note": self.note,
             "layers": "aihwkit" if self.slow else "fast",
             "slow": self.slow or None,
-            "devices": "aihwkit" if self.apart else "at once",
+            "devices": "aihwkit" if self.apart or self.slow else "at once",
         }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from analognas.errors import MismatchError
 from analognas.hardware.cost import tiles
+from analognas.hardware.rpu_config import overrides
 
 if TYPE_CHECKING:
     from analognas.params import HardwareParams, Params
@@ -46,6 +47,11 @@ def check(params: Params) -> None:
         raise MismatchError(
             f"characterize.source {source} was measured on hardware.rpu_config {_HARDWARE}: set it, or "
             "characterize.source to training."
+        )
+    if changed := overrides(params.hardware):
+        raise MismatchError(
+            f"characterize.source {source} was measured on {_HARDWARE} as it is: set hardware.{next(iter(changed))} to "
+            "null, or characterize.source to training."
         )
 
 

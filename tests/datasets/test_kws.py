@@ -160,9 +160,25 @@ def test_own_recordings_are_split_by_speaker(digits, monkeypatch):
     assert len(set.union(*speakers.values())) == 5 == sum(map(len, speakers.values()))
 
 
+def test_own_recordings_of_the_same_words_are_not_speech_commands(tmp_path):
+    for number, word in enumerate(kws.WORDS):
+        for speaker in SPEAKERS[:5]:
+            write(tmp_path / word / f"{word}_{speaker}_0.wav", 300 + 60 * number, 0.1)
+    data = load("kws", path=str(tmp_path))
+    assert data.class_names == tuple(sorted(kws.WORDS))
+    assert sizes(data) == [30, 10, 10]
+
+
 def load_split(path):
     with pytest.raises(DatasetError, match="returned NoneType"):
         load("kws", path=str(path))
+
+
+def test_a_class_that_would_be_missing_in_a_part_is_named(tmp_path):
+    for word, speakers in (("yes", SPEAKERS[:6]), ("no", SPEAKERS[6:8])):
+        for speaker in speakers:
+            write(tmp_path / word / f"{word}_{speaker}_0.wav", 500, 0.1)
+    fails(tmp_path, "Class 'no' of .* would have no recording in the (train|validation|test) part: add some")
 
 
 def test_own_recordings_without_speakers_are_stratified(tmp_path):

@@ -56,6 +56,13 @@ def test_parts_have_folders(tmp_path):
     ]  # fmt: skip
 
 
+def test_noise_may_stand_beside_the_parts(tmp_path):
+    fill(tmp_path, "train/no/1.wav", "train/yes/1.wav", "_background_noise_/hum.wav")
+    assert [(one.label, one.part) for one in found(tmp_path)] == [
+        ("_background_noise_", None), ("no", "train"), ("yes", "train"),
+    ]  # fmt: skip
+
+
 def test_names_tell_class_and_speaker(tmp_path):
     fill(tmp_path / "recordings", "7_jackson_0.wav", "turn_left_theo_12.wav")
     assert found(tmp_path) == [
@@ -120,6 +127,10 @@ def test_what_does_not_fit(tmp_path):
     fails(tmp_path / "d", "holds test, validation but no train folder")
     fill(tmp_path / "e", "train/yes/1.wav", "train/no/1.wav", "test/yes/1.wav")
     fails(tmp_path / "e", "Class 'no' has recordings .* but none for test")
+    fill(tmp_path / "f", "train/yes/1.wav", "train/no/1.wav", "test/yes/1.wav", "more/yes/1.wav")
+    fails(tmp_path / "f", "more/yes/1.wav stands beside a folder called train, validation or test .*; move it away")
+    fill(tmp_path / "g", "train/yes/1.wav", "train/no/1.wav", "stray.wav")
+    fails(tmp_path / "g", "stray.wav stands beside a folder called train")
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"no archive", lambda data: b""])

@@ -112,6 +112,13 @@ def test_where_it_comes_from():
         load("vww")
 
 
+def test_sets_of_two_years_share_photographs(coco):
+    shutil.rmtree(coco / "val2017")
+    (coco / "annotations" / "instances_val2017.json").unlink()
+    write_set(coco, "val2014", 10)
+    fails(coco, "holds train2017 and val2014, which share photographs; use the two sets of one year")
+
+
 def test_missing_things(coco, tmp_path):
     fails(tmp_path / "none", "holds no annotations/instances_train2017.json")
     (coco / "train2017" / f"{5:012}.jpg").unlink()

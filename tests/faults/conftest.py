@@ -189,9 +189,9 @@ class Faults:
             store = ResultStore.of(paths.root)
             for key in list(store.keys())[stored:]:
                 store.path(key).unlink()
-            for folder in store.root.iterdir():
+            for shelf in store.root.iterdir():
                 with contextlib.suppress(OSError):  # it is not empty
-                    folder.rmdir()
+                    shelf.rmdir()
         return paths
 
     @staticmethod

@@ -207,3 +207,5 @@ def test_the_page_tells_every_preset_as_it_is() -> None:
             "aihwkit" if PRESETS[name].slow else "fast",
             "aihwkit" if PRESETS[name].apart or PRESETS[name].slow else "at once",
         ], name
+        described = PRESETS[name].to_dict()
+        assert rest.split(" | ")[-2:] == [described["layers"], described["devices"]], name

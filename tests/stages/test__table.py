@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -65,10 +66,14 @@ def test_rows_of_the_table_never_share_a_key_with_measured_ones(
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"space.name": "resnet"}, "space.name nasbench201"), ({"hardware.rpu_config": "mychip:config"}, "rpu_config")],
+    [
+        ({"space.name": "resnet"}, "space.name nasbench201"),
+        ({"hardware.rpu_config": "mychip:config"}, "rpu_config"),
+        ({"hardware.adc_bits": 6}, "set hardware.adc_bits to null"),
+    ],
 )
-def test_what_the_table_does_not_hold_is_refused(changes: dict[str, str], message: str) -> None:
-    values: dict[str, dict[str, str | None]] = {}
+def test_what_the_table_does_not_hold_is_refused(changes: dict[str, Any], message: str) -> None:
+    values: dict[str, dict[str, Any]] = {}
     for assignment in CELLS[:4]:
         key, _, value = assignment.partition("=")
         section, _, name = key.partition(".")

@@ -1,0 +1,156 @@
+"""Makes the surrogates that the library carries: `XGBoostEvaluator()` without `fit` uses that of its space.
+
+From a workspace whose sample was characterized, or, with `--cells`, from AnalogNAS-Bench in a workspace made for it:
+
+    python -m benchmarks.package --workspace DIR
+    python -m benchmarks.package --workspace CELLS --cells
+
+Written to `analognas/evaluators/packaged/SPACE/`: the evaluator, a model card with what was measured of it, and what it
+was fitted with as a small table (not for AnalogNAS-Bench, whose table is not ours to copy). The same results give the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analognas.evaluators.xgboost import XGBoostEvaluator
+    from analognas.params import Params
+    from analognas.search_spaces import Architecture
+    from analognas.workspace import Paths
+
+TARGET = Path(__file__).parent.parent / "analognas" / "evaluators" / "packaged"
+#: What is kept of the results, beside the genes.
+KEPT = ("params", "tiles", "acc_digital", "acc_hwa", "acc_1s", "acc_1h", "acc_1d", "acc_30d", "acc_1d_std", "avm",
+        "acc_1d_sem", "avm_sem", "repeats")  # fmt: skip
+_UNITS = {"acc_1d": "1-day accuracy", "avm": "accuracy variation of one month", "acc_1d_std": "1-day std"}
+
+
+def measured(params: Params, paths: Paths) -> tuple[list[Architecture], pd.DataFrame]:
+    """Return the characterized architectures of a workspace and their results."""
+    from analognas.files import read_parquet
+    from analognas.stages import _inputs
+
+    rows = _inputs.usable(_inputs.learnable(read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")))
+    by_id = {one.id: one for one in _inputs.architectures(params, paths)}
+    return [by_id[name] for name in rows["id"]], rows.reset_index(drop=True)
+
+
+def cells(params: Params, paths: Paths) -> tuple[list[Architecture], pd.DataFrame]:
+    """Return one cell of every function that is not set aside, and its published results with a workspace's ids."""
+    from analognas.stages import _inputs
+    from benchmarks._cells import Cells
+
+    table = Cells.load()
+    learn, _ = table.split(0, len(table.architectures), 0, final=True)
+    rows = table.table.iloc[learn].reset_index(drop=True)
+    return [table.architectures[i] for i in learn], rows.assign(
+        dataset=_inputs.dataset_id(paths),
+        hardware=_inputs.hardware_id(params.hardware),
+        protocol=_inputs.protocol_id(params.characterize),
+    )
+
+
+def set_aside(evaluator: XGBoostEvaluator) -> dict[str, float]:
+    """Return the Kendall tau of each target on one cell of every function that is set aside."""
+    from analognas.evaluators.metrics import kendall_tau
+    from benchmarks._cells import TARGETS, Cells
+
+    table = Cells.load()
+    _, test = table.split(0, 1, len(table.architectures), final=True)
+    predicted = evaluator.predict([table.architectures[i] for i in test])
+    return {
+        name: float(kendall_tau(table.table[name].to_numpy()[test], predicted[name].to_numpy())) for name in TARGETS
+    }
+
+
+def card(params: Params, evaluator: XGBoostEvaluator, rows: pd.DataFrame, held_out: dict[str, float] | None) -> str:
+    """Return the model card."""
+    context, report = evaluator.context_, evaluator.report_
+    training = params.characterize
+    looked_up = training.source != "training"
+    protocol = (
+        f"as published in {training.source}: looked up, not measured here; its AVM starts at 60 s and its standard "
+        "deviation is that of re-reads of one programming"
+        if looked_up
+        else f"{training.epochs} digital and {training.hwa_epochs} hardware-aware epochs, {training.repeats} "
+        f"programmings, `{params.hardware.rpu_config}`, tiles of {evaluator.tile_size}; measured on validation images"
+    )
+    lines = [
+        f"# Surrogate of the space {context.space}", "",
+        "`XGBoostEvaluator()` without `fit` predicts with this one in this space.", "",
+        "| | |", "|---|---|",
+        f"| architectures | {report['architectures']} |",
+        *([f"| parameters | {_range(rows, 'params')} |"] if "params" in rows else []),
+        f"| 1-day accuracy | {_range(rows, 'acc_1d')} % |",
+        f"| protocol | {protocol} |",
+        f"| ids | dataset `{context.dataset}`, hardware `{context.hardware}`, protocol `{context.protocol}` |", "",
+        "| target | Kendall tau, out of fold (95 % interval) | 90 % interval holds |"
+        + (" tau on functions set aside |" if held_out else ""),
+        "|---|---|---|" + ("---|" if held_out else ""),
+    ]  # fmt: skip
+    for target, name in _UNITS.items():
+        figures = report["targets"][target]
+        tau, covered = figures["kendall_tau"], figures["coverage"]
+        line = f"| {name} | {tau['value']:.2f} ({tau['low']:.2f} to {tau['high']:.2f}) | {covered['value']:.0%} |"
+        lines.append(line + (f" {held_out[target]:.2f} |" if held_out else ""))
+    lines += [
+        "",
+        "Not for other datasets, chips, protocols or budgets: there the order of networks may be another one, and the",
+        "figures are (an evaluator that is told of another dataset, chip or protocol refuses). Not for a claim about a",
+        "network: train it and measure it. Networks larger than the largest one above are extrapolations.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _range(rows: pd.DataFrame, name: str) -> str:
+    low, middle, high = np.percentile(rows[name], [0, 50, 100])
+    form = ",.0f" if name == "params" else ".1f"
+    return f"{low:{form}} to {high:{form}}, median {middle:{form}}"
+
+
+def package(workspace: Path, target: Path, from_cells: bool) -> Path:
+    """Fit the evaluator and write it with its card and data; return the folder."""
+    from analognas.evaluators.xgboost import XGBoostEvaluator
+    from analognas.files import write_parquet, write_text
+    from analognas.params import Params
+    from analognas.workspace import Paths
+
+    paths = Paths.find(workspace)
+    params = Params.load(paths.params)
+    architectures, rows = (cells if from_cells else measured)(params, paths)
+    evaluator = XGBoostEvaluator(tile_size=params.hardware.tile_size).fit(architectures, rows)
+    folder = target / evaluator.context_.space
+    target.mkdir(parents=True, exist_ok=True)
+    evaluator.save(folder)
+    write_text(folder / "card.md", card(params, evaluator, rows, set_aside(evaluator) if from_cells else None))
+    if not from_cells:
+        data: dict[str, Any] = {"id": rows["id"], "genes": rows["genes"]}
+        data |= {name: rows[name] for name in KEPT if name in rows}
+        write_parquet(folder / "data.parquet", rows[[]].assign(**data))
+    return folder
+
+
+def main() -> None:
+    """Make one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, required=True, help="folder whose sample was characterized")
+    parser.add_argument("--cells", action="store_true", help="from AnalogNAS-Bench, leaving out what is set aside")
+    parser.add_argument("--target", type=Path, default=TARGET, help="folder of the surrogates")
+    arguments = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    folder = package(arguments.workspace, arguments.target, arguments.cells)
+    print((folder / "card.md").read_text())
+
+
+if __name__ == "__main__":
+    main()
