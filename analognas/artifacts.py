@@ -172,9 +172,10 @@ def retraining(paths: Paths, summary: Mapping[str, Any]) -> None:
     """Show what a retraining decided, or that none was needed: the note of its round."""
     from prefect.artifacts import create_markdown_artifact
 
-    text = "The champion needs no retraining.\n"
+    text = "The champion was retrained.\n" if summary["retrained"] else "The champion needs no retraining.\n"
     if summary["retrained"]:
-        text = (paths.rounds / f"{summary['round']:03d}.md").read_text()
+        with contextlib.suppress(OSError):  # what cannot be shown is no reason to fail
+            text = (paths.rounds / f"{summary['round']:03d}.md").read_text()
     text += "".join(f"\n- {name}: {value}" for name, value in summary["figures"].items()) + "\n"
     with contextlib.suppress(Exception):
         create_markdown_artifact(text, key="retraining", description="What the retraining decided")

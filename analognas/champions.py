@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from analognas import tracking
 from analognas.errors import InputError, StageError
 from analognas.files import file_digest
-from analognas.orchestration import alone
 from analognas.params import Params
 from analognas.redaction import first_line, redact
 from analognas.rounds import read_rounds
 from analognas.stages import Progress, _inputs, run_stage, silent
 from analognas.versioning import Versioning
+from analognas.workspace import alone
 
 if TYPE_CHECKING:
     from analognas._registry import Registry, Version

@@ -35,6 +35,8 @@ Result = TypeVar("Result")
 
 #: How often a chunk is tried whose worker process dies.
 ATTEMPTS = 3
+#: What is the machine's fault and not the architecture's.
+_MACHINE = (BrokenProcessPool, MemoryError, ConnectionError)
 #: More task runs than this tell nobody more.
 _MOST_CHUNKS = 64
 #: How long nothing may come back before a cluster is asked whether anything can.
@@ -73,7 +75,7 @@ def measure_chunk(chunk: int) -> int:
 def worth_another_attempt(_task: Any, _run: Any, state: Any) -> bool:
     """Return whether a task run failed because of the machine (for Prefect's ``retry_condition_fn``)."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, BrokenProcessPool | MemoryError | ConnectionError)
+    return isinstance(error, _MACHINE)
 
 
 def chunked(jobs: Sequence[Item], processes: int) -> list[list[Item]]:
@@ -163,12 +165,12 @@ class _Work:
         todo = self.chunks[number]
         size = len(todo)
         futures = {self.pool.submit(stage.measure, job): job for job in todo}
-        broken: BrokenProcessPool | None = None
+        machine: BaseException | None = None
         for future in self._finished(futures):
             try:
                 job, result = futures[future], future.result()
-            except BrokenProcessPool as error:
-                broken = error  # what is finished is stored first
+            except _MACHINE as error:
+                machine = error  # the others of the chunk are finished and stored first
                 continue
             except AnalogNASError:
                 raise
@@ -180,8 +182,8 @@ class _Work:
             stage.store(job, result, self._here.paths)
             todo.remove(job)  # another attempt leaves it out
             self._tell(job, result, stage.describe(result))
-        if broken is not None:
-            raise broken
+        if machine is not None:
+            raise machine
         return size
 
     def _finished(self, futures: Iterable[Future[Any]]) -> Iterator[Future[Any]]:

@@ -151,9 +151,9 @@ def search(
     """
     from analognas.console import PipelineProgress, StageProgress
     from analognas.environment import prepare
-    from analognas.orchestration import Freshness, alone, run_pipeline
+    from analognas.orchestration import Freshness, run_pipeline
     from analognas.proposing import search as loop
-    from analognas.workspace import Paths
+    from analognas.workspace import Paths, alone
 
     paths = Paths.find()
     with StageProgress("dataset", visible=not as_json) as reading:
@@ -269,10 +269,9 @@ def pull(remote: str | None, as_json: bool) -> None:
 def stage(name: str, as_json: bool) -> None:
     """Run one stage as `dvc repro` does: sample, characterize, fit, search or train."""
     from analognas.console import StageProgress
-    from analognas.orchestration import alone
     from analognas.params import Params
     from analognas.stages import run_stage
-    from analognas.workspace import Paths
+    from analognas.workspace import Paths, alone
 
     paths = Paths.find()
     params = Params.load(paths.params)

@@ -67,10 +67,10 @@ def prepare(
     from analognas.evaluators.registry import EVALUATORS, evaluator_class
     from analognas.hardware.presets import PRESETS
     from analognas.hardware.rpu_config import overrides, rpu_config
-    from analognas.orchestration import alone
     from analognas.params import override
     from analognas.search_algorithms.registry import optimizer_class
     from analognas.stages._inputs import space_of
+    from analognas.workspace import alone
 
     truth = {paths.environment: current_environment()}
     lock = ExitStack()

@@ -7,7 +7,6 @@ loaded when a flow runs, not before: ``analognas run`` asks :class:`Freshness` f
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.util
 import logging
 import os
@@ -27,7 +26,7 @@ from analognas.prefect_server import configure_prefect, server
 from analognas.redaction import first_line
 from analognas.stages import STAGES, run_stage
 from analognas.versioning import Versioning, certainly_stale
-from analognas.workspace import Paths
+from analognas.workspace import Paths, alone
 
 #: Called with the stage, what was done, what there is to do, and one line about it.
 Progress = Callable[[str, float, float, str], None]
@@ -335,24 +334,3 @@ def load_flow(path: Path) -> ModuleType:
     if not hasattr(module, path.stem):
         raise WorkspaceError(f"{path} defines no flow named {path.stem}: mend it, or restore it from git.")
     return module
-
-
-@contextlib.contextmanager
-def alone(paths: Paths) -> Iterator[None]:
-    """Hold the lock of a workspace.
-
-    Raises:
-        WorkspaceError: if another run holds it.
-    """
-    path = tracking.private_folder(paths) / "run.lock"
-    try:
-        file = path.open("w")
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise WorkspaceError(f"Cannot write {path}: {reason}; make the folder writable.") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WorkspaceError(f"Another run works in {paths.root}: wait for its end, then run again.") from None
-        yield

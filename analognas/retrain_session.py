@@ -23,7 +23,7 @@ from analognas.retraining import Need
 from analognas.rounds import Round, read_rounds
 from analognas.stages import _inputs
 from analognas.versioning import certainly_stale
-from analognas.workspace import Paths
+from analognas.workspace import Paths, alone
 
 
 @dataclass
@@ -189,7 +189,7 @@ def run_retraining(
     going = Retraining(Session(paths, params, Freshness.of(paths, params), progress), force, need)
     if not (force or need.anything):
         return going.summary(), ()
-    with orchestration.alone(paths):  # refused before the seconds that a server takes
+    with alone(paths):  # refused before the seconds that a server takes
         pass
     token = _prepared.set(going)
     try:

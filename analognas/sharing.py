@@ -23,12 +23,10 @@ from analognas._dvc_cache import spoiled
 from analognas._dvc_remote import LARGEST, Entry, NoRemoteError, Remote, reason_of
 from analognas.errors import AnalogNASError, CorruptFileError, WorkspaceError
 from analognas.files import json_bytes
-from analognas.orchestration import alone
 from analognas.results import ResultStore
 from analognas.stages import Progress, silent
-from analognas.tracking import private_folder
 from analognas.versioning import Versioning, dvc_environment
-from analognas.workspace import Paths
+from analognas.workspace import Paths, alone
 
 # So many failures without one success are enough to tell that the rest would fail too.
 _HOPELESS = 16
@@ -235,7 +233,7 @@ def _share_data(there: Remote, paths: Paths, done: Exchange, progress: Progress)
             )  # fmt: skip
         said = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
         if step[0] == "fetch":
-            wrong = spoiled(there.objects, private_folder(paths) / "fetched.json")
+            wrong = spoiled(there.objects, paths.private() / "fetched.json")
         if wrong or ended.returncode or any(_MISSING in line for line in said):
             break
     if wrong:

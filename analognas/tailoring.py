@@ -203,11 +203,11 @@ def _tailor(
     held: bool,
 ) -> Tailored | None:
     from analognas.environment import load_dataset
-    from analognas.orchestration import alone
     from analognas.params import Params
     from analognas.stages._inputs import space_of
     from analognas.training import probe
     from analognas.workers import workers
+    from analognas.workspace import alone
 
     params = Params.load(paths.params)
     dataset = load_dataset(params, paths)

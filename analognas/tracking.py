@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import AnalogNASError, CorruptFileError
-from analognas.files import digest, file_digest, is_damaged_database, read_json, write_json, write_text
+from analognas.files import digest, file_digest, is_damaged_database, read_json, write_json
 from analognas.redaction import first_line, redact
 from analognas.stages import STAGES
 
@@ -139,7 +139,7 @@ def unlogged_decisions(paths: Paths, params: Params) -> tuple[int, ...]:
 
 def challenger_folder(paths: Paths) -> Path:
     """Return where a challenger is fitted: in the ignored folder, never in ``data/evaluator/``."""
-    return private_folder(paths) / "challenger"
+    return paths.private() / "challenger"
 
 
 def note_duration(paths: Paths, stage: str, versioning: Versioning | None, seconds: float) -> None:
@@ -216,15 +216,6 @@ def timings_file(paths: Paths) -> Path:
     return paths.data / "timings.json"
 
 
-def private_folder(paths: Paths) -> Path:
-    """Return the folder for what the drivers remember; git does not see it."""
-    folder = paths.root / ".analognas"
-    ignore = folder / ".gitignore"
-    if not ignore.exists():
-        write_text(ignore, "*\n")
-    return folder
-
-
 def read_or_empty(path: Path) -> dict[str, Any]:
     """Return a JSON object of our own; one that cannot be read is as if it were not there."""
     try:
@@ -288,6 +279,6 @@ def _marker(paths: Paths) -> Path:
 @contextlib.contextmanager
 def one_process(paths: Paths) -> Iterator[None]:
     """Let one process at a time in: several that open a new SQLite database at once break it for good."""
-    with (private_folder(paths) / "tracking.lock").open("w") as file:
+    with (paths.private() / "tracking.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

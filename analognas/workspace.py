@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from analognas.errors import WorkspaceError
-from analognas.files import remove_leftovers
+from analognas.files import remove_leftovers, write_text
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,14 @@ class Paths:
         """Return a plot or the table behind it."""
         return self.data / "plots" / name
 
+    def private(self) -> Path:
+        """Return the folder for what the drivers remember; git does not see it."""
+        folder = self.root / ".analognas"
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            write_text(ignore, "*\n")
+        return folder
+
     def clean(self) -> None:
         """Remove what killed writers left behind.
 
@@ -104,3 +115,24 @@ class Paths:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise WorkspaceError(f"Cannot write {self.data}: {reason}; make the folder writable.") from error
+
+
+@contextlib.contextmanager
+def alone(paths: Paths) -> Iterator[None]:
+    """Hold the lock of a workspace.
+
+    Raises:
+        WorkspaceError: if another run holds it.
+    """
+    path = paths.private() / "run.lock"
+    try:
+        file = path.open("w")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise WorkspaceError(f"Cannot write {path}: {reason}; make the folder writable.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WorkspaceError(f"Another run works in {paths.root}: wait for its end, then run again.") from None
+        yield

@@ -2,6 +2,7 @@ import importlib
 import pickle
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -118,6 +119,17 @@ def test_a_silent_cluster_is_looked_after_and_its_errors_are_explained(monkeypat
     assert work.pool.checks == 2
 
 
+def _work_of(futures: dict[str, Future[Any]], stored: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the work of one chunk whose results are these."""
+    monkeypatch.setattr(characterize, "store", lambda job, *_: stored.append(job))
+    monkeypatch.setattr(characterize, "describe", lambda _: "")
+    work: Any = characterizing._Work.__new__(characterizing._Work)
+    work._here, work._tell = SimpleNamespace(paths=None), lambda *_: None
+    work.chunks = [list(futures)]
+    work.pool = SimpleNamespace(submit=lambda _, job: futures[job], explain=lambda one: one, check=lambda: None)
+    return work
+
+
 def test_what_was_finished_when_another_one_failed_comes_first_and_an_error_is_not_its_own_cause(
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -126,16 +138,26 @@ def test_what_was_finished_when_another_one_failed_comes_first_and_an_error_is_n
     futures["fails"].set_exception(error)
     futures["works"].set_result({})
     stored: list[str] = []
-    monkeypatch.setattr(characterize, "store", lambda job, *_: stored.append(job))
-    monkeypatch.setattr(characterize, "describe", lambda _: "")
-    work: Any = characterizing._Work.__new__(characterizing._Work)
-    work._here, work._tell = SimpleNamespace(paths=None), lambda *_: None
-    work.chunks = [["fails", "works"]]
-    work.pool = SimpleNamespace(submit=lambda _, job: futures[job], explain=lambda one: one)
+    work = _work_of(futures, stored, monkeypatch)
     with pytest.raises(ValueError, match="a defect"):
         work.measure(0)
     assert stored == ["works"]
     assert error.__cause__ is None
+
+
+@pytest.mark.parametrize("error", [MemoryError(), BrokenProcessPool(), ConnectionError()])
+def test_the_others_of_a_chunk_are_waited_for_when_the_machine_failed_one(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+):
+    futures: dict[str, Future[Any]] = {name: Future() for name in ("fails", "works")}
+    futures["fails"].set_exception(error)
+    threading.Timer(0.05, futures["works"].set_result, [{}]).start()
+    stored: list[str] = []
+    work = _work_of(futures, stored, monkeypatch)
+    with pytest.raises(type(error)):
+        work.measure(0)
+    assert stored == ["works"]
+    assert work.chunks == [["fails"]]  # another attempt is for this one alone
 
 
 @pytest.mark.parametrize(

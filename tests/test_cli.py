@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from analognas import cli, orchestration
 from analognas.cli import main
 from analognas.errors import AnalogNASWarning
-from analognas.workspace import Paths
+from analognas.workspace import Paths, alone
 
 
 def call(*arguments: str) -> Result:
@@ -148,7 +148,7 @@ def test_what_is_no_command_is_bad_input(inside: Paths, arguments: tuple[str, ..
 
 
 def test_a_stage_is_refused_while_a_run_works_in_the_workspace(inside: Paths):
-    with orchestration.alone(inside):
+    with alone(inside):
         result = call("stage", "sample")
     assert result.exit_code == 2
     assert result.stderr.startswith("analognas: Another run works in")

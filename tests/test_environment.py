@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from analognas import orchestration
 from analognas.datasets import describe, load
 from analognas.environment import (
     check_dataset,
@@ -16,7 +15,7 @@ from analognas.environment import (
 from analognas.errors import CorruptFileError, InputError, MismatchError, WorkspaceError
 from analognas.params import Params
 from analognas.stages import PROTOCOLS
-from analognas.workspace import Paths
+from analognas.workspace import Paths, alone
 
 
 def change(path: Path, **values: object) -> None:
@@ -119,7 +118,7 @@ def test_a_workspace_in_which_a_run_works_is_left_as_it_is(workspace: Paths):
     workspace.environment.unlink()
     (workspace.data / ".tmp-about-to-be-finished").write_text("half")
     before = {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()}
-    with orchestration.alone(workspace):
+    with alone(workspace):
         with pytest.raises(WorkspaceError, match="Another run works in"):
             prepare(workspace, ["search.k=2.5"])
         assert {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()} == before

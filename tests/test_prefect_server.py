@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from analognas import orchestration, prefect_server, retraining
+from analognas import prefect_server, retraining
 from analognas.errors import StageError
 from analognas.files import file_digest
 from analognas.params import Params, override
 from analognas.stages import characterize
-from analognas.workspace import Paths
+from analognas.workspace import Paths, alone
 
 
 def test_settings_are_made_before_prefect_is_loaded_and_respect_the_users(monkeypatch: pytest.MonkeyPatch):
@@ -129,7 +129,7 @@ def test_ctrl_c_ends_all_processes_and_the_next_run_goes_on(workspace: Paths, st
     assert 1 <= kept < 32
     pending = characterize.pending(Params.load(workspace.params), workspace)
     assert len(pending) == 32 - kept  # every file that is there is whole
-    with orchestration.alone(workspace):
+    with alone(workspace):
         pass
 
 
@@ -157,7 +157,7 @@ def test_a_run_that_is_cancelled_in_prefect_ends_and_can_be_gone_on_with(retrain
         os.killpg(serving.process.pid, signal.SIGINT)
         serving.process.wait(60)
     assert file_digest(retrained.evaluator) == before
-    with orchestration.alone(retrained):
+    with alone(retrained):
         need = retraining.look(Params.load(retrained.params), retrained)
     assert need.pending == 1
     kept = serving.results() - first

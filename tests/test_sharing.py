@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from analognas import orchestration, sharing
+from analognas import sharing
 from analognas._dvc_remote import NoRemoteError, Remote, SharingError
 from analognas.cli import main
 from analognas.errors import WorkspaceError
 from analognas.files import digest, json_bytes
 from analognas.results import ResultStore, result_key
 from analognas.versioning import Versioning
-from analognas.workspace import Paths
+from analognas.workspace import Paths, alone
 
 _DVC_YAML = """
 stages:
@@ -443,7 +443,7 @@ def test_what_dvc_has_recorded_travels_and_nothing_unsaved_is_overwritten(
     assert "whoever recorded them has to push them first" in done.problems[0]
     assert (ben.root / "data" / "architectures").read_text() == "abc"
     sharing.push(anna)
-    with orchestration.alone(ben):
+    with alone(ben):
         done = sharing.pull(ben)
     assert done.problems == [
         f"No data was taken: Another run works in {ben.root}: wait for its end, then run again."

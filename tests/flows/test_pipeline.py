@@ -16,7 +16,7 @@ from analognas.params import Params, known_keys
 from analognas.stages import STAGES
 from analognas.stages import _inputs as stage_inputs
 from analognas.template import source
-from analognas.workspace import Paths
+from analognas.workspace import Paths, alone
 
 DVC = YAML(typ="safe").load((source() / "dvc.yaml").read_text())["stages"]
 
@@ -146,7 +146,7 @@ def test_an_error_of_a_stage_comes_through_and_what_ran_before_it_stays(flow: Fl
 
 
 def test_two_runs_of_one_workspace_do_not_mix(flow: Flow):
-    with orchestration.alone(flow.paths), pytest.raises(orchestration.WorkspaceError, match="Another run works in"):
+    with alone(flow.paths), pytest.raises(orchestration.WorkspaceError, match="Another run works in"):
         flow.run()
     assert flow.called == []
 

@@ -21,7 +21,7 @@ from analognas.retraining import Need
 from analognas.rounds import read_rounds
 from analognas.stages import _inputs
 from analognas.template import source
-from analognas.workspace import Paths
+from analognas.workspace import Paths, alone
 
 
 class InlinePool:
@@ -128,7 +128,7 @@ def test_a_killed_retraining_goes_on_where_it_was(retrain: Retrain, formula: Any
 
 
 def test_two_retrainings_do_not_mix(retrain: Retrain):
-    with orchestration.alone(retrain.paths), pytest.raises(WorkspaceError, match="Another run works in"):
+    with alone(retrain.paths), pytest.raises(WorkspaceError, match="Another run works in"):
         retrain.run(force=True)
     assert not (retrain.paths.rounds / "001.json").exists()
 
