@@ -260,9 +260,11 @@ def _content_hash(paths: Paths, stage: str) -> str | None:
 
 
 def _known(paths: Paths, params: Params) -> dict[str, str]:
-    """Return the hashes that are known to be in MLflow; none if its database is gone."""
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not (paths.root / "mlflow.db").exists():
-        return {}
+    """Return the hashes that are known to be in MLflow; none if its database is gone, empty or damaged."""
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        database = paths.root / "mlflow.db"
+        if not database.exists() or not database.stat().st_size or is_damaged_database(database):
+            return {}
     known: dict[str, str] = read_or_empty(_marker(paths)).get(_place(paths, params), {})
     return known
 

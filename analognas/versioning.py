@@ -12,10 +12,11 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,15 +152,24 @@ class Versioning:
         path = self.root / "dvc.lock"
         try:
             stages: dict[str, Any] = YAML(typ="safe").load(path.read_text())["stages"]
+            whole = all(map(_is_whole, stages.values()))
         except FileNotFoundError:
             return {}
-        except (YAMLError, KeyError, TypeError, UnicodeDecodeError):
-            raise CorruptFileError(f"{path} is damaged: restore it from git, or delete it and run again.") from None
+        except (YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
+            whole = False
+        if not whole:
+            raise CorruptFileError(f"{path} is damaged: restore it from git, or delete it and run again.")
         return stages
 
     def _dvc(self, *arguments: str, error: type[StageError | WorkspaceError] = StageError) -> str:
         command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
         return _checked(command, self.root, error)
+
+
+def _is_whole(entry: Mapping[str, Any]) -> bool:
+    """Return whether a stage's entry in ``dvc.lock`` has all its hashes: a file cut off may still be YAML."""
+    files = [*entry.get("deps", []), *entry["outs"]]
+    return all("path" in one and re.fullmatch(r"[0-9a-f]{32}(\.dir)?", one["md5"]) for one in files)
 
 
 def dvc_environment(workspace: Path) -> dict[str, str]:

@@ -314,9 +314,15 @@ def test_a_damaged_database_is_told_with_the_remedy(workspace: Workspace, spoil:
     assert workspace.untracked() == STAGES
 
 
-def test_a_deleted_database_is_noticed(workspace: Workspace):
+@pytest.mark.parametrize("part", [None, 0.0, 0.5])
+def test_a_database_that_is_deleted_empty_or_cut_off_is_noticed(workspace: Workspace, part: float | None):
     workspace.sync()
-    (workspace.paths.root / "mlflow.db").unlink()
+    assert workspace.untracked() == ()
+    database = workspace.paths.root / "mlflow.db"
+    if part is None:
+        database.unlink()
+    else:
+        database.write_bytes(database.read_bytes()[: int(part * database.stat().st_size)])
     assert workspace.untracked() == STAGES
 
 

@@ -175,3 +175,13 @@ def test_a_damaged_lock_is_named(repository: Versioning):
             repository.status(STAGES)
     (repository.root / "dvc.lock").unlink()
     assert repository.stage_hash("sample") is None
+
+
+@pytest.mark.parametrize(
+    "end", ["md5: 0123", "size: 3", "md5: 0123456789abcdef0123456789abcdef\n    - path: data/b", ""]
+)
+def test_a_lock_that_was_cut_off_is_named_though_it_is_yaml(repository: Versioning, end: str):
+    entry = f"stages:\n  sample:\n    cmd: x\n    outs:\n    - path: data/a\n      {end}\n"
+    write(repository.root, "dvc.lock", entry if end else "stages:\n  sample:\n    cmd: x\n")
+    with pytest.raises(CorruptFileError, match=r"dvc\.lock is damaged"):
+        repository.recorded_hash("sample")
