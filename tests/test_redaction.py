@@ -28,7 +28,7 @@ def test_what_may_be_a_secret_is_hidden(text: str, expected: str):
     "text",
     [
         "http://127.0.0.1:5000/#/experiments",
-        "sqlite:////work/mlflow.db",
+        "sqlite:////home/me/mlflow.db",
         "password authentication failed for user anna",
         "write to team@example.org",
         "design: resnet, monkey: 3, kernel_size0: 5",
