@@ -101,6 +101,13 @@ class Formula:
             characterize_stage.store(job, self(job), paths)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _hears_ctrl_c() -> None:
+    """Let what the tests start hear Ctrl-C, too where they were started in the background, which ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what a developer has set on her machine out of the tests."""
