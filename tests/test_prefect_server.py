@@ -145,7 +145,7 @@ def test_a_run_that_is_cancelled_in_prefect_ends_and_can_be_gone_on_with(retrain
         first = serving.results()
         given = {"parameters": {"workspace": str(retrained.root), "force": True}, "state": {"type": "SCHEDULED"}}
         flow_run = ask(f"deployments/{deployment}/create_flow_run", given)["id"]
-        serving.wait_for_results(first + 1)
+        serving.wait_for_results(first + 1, lambda: ask(f"flow_runs/{flow_run}")["state"])
         serving.until(lambda: "1 of 54 architectures characterized" in str(ask("artifacts/filter", {})), "the progress")
         shown = {one["type"] for one in ask("artifacts/filter", {}) if one["flow_run_id"] == flow_run}
         assert shown == {"progress", "table"}
@@ -184,15 +184,17 @@ class Started:
     def said(self) -> str:
         return self._log.read_text().strip()
 
-    def until(self, what: Callable[[], Any], name: str, within: float = 200) -> Any:
+    def until(
+        self, what: Callable[[], Any], name: str, within: float = 200, state: Callable[[], Any] = lambda: ""
+    ) -> Any:
         deadline = time.monotonic() + within
         while not (found := what()):
-            assert time.monotonic() < deadline, f"{name} did not come: {self.said()}"
+            assert time.monotonic() < deadline, f"{name} did not come: {self.said()}\n{state()}"
             time.sleep(0.1)
         return found
 
-    def wait_for_results(self, count: int) -> None:
-        self.until(lambda: self.process.poll() is not None or self.results() >= count, "a result")
+    def wait_for_results(self, count: int, state: Callable[[], Any] = lambda: "") -> None:
+        self.until(lambda: self.process.poll() is not None or self.results() >= count, "a result", state=state)
         assert self.process.poll() is None, self.said()
         assert self._children()
 
