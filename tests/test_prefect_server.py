@@ -142,6 +142,7 @@ def test_a_run_that_is_cancelled_in_prefect_ends_and_can_be_gone_on_with(retrain
     try:
         ask = Api(staying["PREFECT_API_URL"])
         deployment = serving.until(lambda: ask("deployments/filter", {}), "a deployment")[0]["id"]
+        serving.until(lambda: "polling for scheduled runs" in serving.said(), "the runner")
         first = serving.results()
         given = {"parameters": {"workspace": str(retrained.root), "force": True}, "state": {"type": "SCHEDULED"}}
         flow_run = ask(f"deployments/{deployment}/create_flow_run", given)["id"]
