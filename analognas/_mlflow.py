@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
 from analognas import _registry
+from analognas._mlflow_metrics import curves, flat_metrics
 from analognas._registry import Registry
 from analognas.errors import CorruptFileError
 from analognas.files import digest, file_digest
@@ -139,10 +139,10 @@ class Synchroniser:
     def _log_stage(self, name: str, value: str, parent: str) -> Run:
         tags = {_PARENT: parent, STAGE: name, STAGE_HASH: value}
         run = self._client.create_run(self._experiment, run_name=name, tags=tags).info.run_id
-        metrics = flat_metrics(read_or_empty(self._paths.metrics(name))) + _curves(self._paths, name)
+        metrics = flat_metrics(read_or_empty(self._paths.metrics(name))) + curves(self._paths, name)
         timing = read_or_empty(timings_file(self._paths)).get(name, {})
         if timing.get("stage_hash") == value:
-            metrics.append(_metric("seconds", timing["seconds"]))
+            metrics += flat_metrics({"seconds": timing["seconds"]})
         self._log(run, metrics, self._stage_params(name))
         self._log_datasets(run, name)
         self._client.log_artifact(run, str(self._paths.metrics(name)), "metrics")
@@ -195,7 +195,9 @@ class Synchroniser:
         name = self._registry(folder).name
         try:
             model = self._client.get_registered_model(name)
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
             model = self._client.create_registered_model(name, description=f"The folder data/{folder}; no pickle.")
         # The same files are the same version, also where other inputs gave them.
         found = file_digest(self._paths.data / folder)
@@ -237,45 +239,6 @@ def download(uri: str, name: str, alias: str, to: Path) -> Path:
 
 def _state(hashes: Mapping[str, str], names: list[str]) -> str:
     return digest([hashes[name] for name in names])
-
-
-def _metric(key: str, value: float, step: int = 0) -> Metric:
-    return Metric(key, float(value), int(time.time() * 1000), step)
-
-
-def flat_metrics(values: Mapping[str, Any], prefix: str = "") -> list[Metric]:
-    """Return the numbers of a metrics file, nested names joined with dots."""
-    found = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            found += flat_metrics(value, f"{prefix}{key}.")
-        elif isinstance(value, int | float):
-            found.append(_metric(prefix + key, value))
-    return found
-
-
-def _curves(paths: Paths, stage: str) -> list[Metric]:
-    """Return curves as metric steps: accuracy by seconds since programming, best objective by evaluations."""
-    table = paths.plot(f"{stage}.csv")
-    if stage not in ("search", "train") or not table.is_file():
-        return []
-    frame = pd.read_csv(table)
-    if stage == "train":
-        return [
-            _metric(f"drift.{_key(row['network'])}.{name}", row[name], round(row["seconds"]))
-            for row in frame.to_dict(orient="records")
-            for name in ("accuracy", "std")
-        ]
-    best = frame.dropna(subset=["best"]).sort_values(["search", "evaluation"])
-    best = best[best.groupby("search")["best"].diff() != 0]  # only where it got better
-    return [
-        _metric(f"best.{_key(row['search'])}", row["best"], int(row["evaluation"]))
-        for row in best.to_dict(orient="records")
-    ]
-
-
-def _key(name: Any) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in str(name))
 
 
 def _images(paths: Paths) -> Dataset:

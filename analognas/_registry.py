@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
 
+from analognas._mlflow_metrics import flat_metrics
 from analognas.files import digest, file_digest
 
 if TYPE_CHECKING:
@@ -173,8 +174,6 @@ def log_decision(
 def _log_round(
     client: MlflowClient, experiment: str, number: int, identity: str, record: Mapping[str, Any]
 ) -> str:  # fmt: skip
-    from analognas._mlflow import flat_metrics
-
     run: str = client.create_run(experiment, run_name=f"retrain-{number:03d}", tags={ROUND: identity}).info.run_id
     metrics = [*flat_metrics(record["comparison"], "sentinel."), *flat_metrics(record["need"], "need.")]
     tau = record["challenger"]["kendall_tau_out_of_fold"]

@@ -39,17 +39,21 @@ class RolledBack:
         instead_of: the version that was.
         round: number of the round that was withdrawn, or None.
         restored: whether ``data/evaluator/`` is, byte for byte, the champion's again.
+        warning: why the stages that were made anew are not in MLflow yet, or None.
     """
 
     champion: int
     instead_of: int
     round: int | None
     restored: bool
+    warning: str | None = None
 
     def __str__(self) -> str:
         text = f"Version {self.champion} is the champion again, instead of version {self.instead_of}."
         if self.round is not None:
             text += f" Round {self.round:03d} is withdrawn: nothing learns from it any more."
+        if self.warning is not None:
+            text += f" {self.warning}"
         if self.restored:
             return text + " data/evaluator/ is this champion; `analognas run` searches and trains with it."
         return (
@@ -123,8 +127,9 @@ def roll_back(params: Params, paths: Paths, progress: Progress = silent) -> Roll
         withdrawn = _follow(params, paths, champion.digest, progress)
         with _registry(paths, params) as registry:
             registry.take_back(champion.number, instead=before.number)
-        tracking.sync(paths, params, Versioning.find(paths.root))
-        return RolledBack(before.number, champion.number, withdrawn, file_digest(paths.evaluator) == before.digest)
+        warning = tracking.sync(paths, params, Versioning.find(paths.root)).warning
+        restored = file_digest(paths.evaluator) == before.digest
+        return RolledBack(before.number, champion.number, withdrawn, restored, warning)
 
 
 def _follow(params: Params, paths: Paths, digest: str, progress: Progress) -> int | None:

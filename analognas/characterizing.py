@@ -11,20 +11,17 @@ threads of the driver, and only ``analognas.stages.characterize.measure`` leaves
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from analognas import clusters
+from analognas import clusters, workers
 from analognas.artifacts import Characterizing
 from analognas.errors import AnalogNASError, StageError
 from analognas.orchestration import current
-from analognas.workers import initialise, workers
 
 if TYPE_CHECKING:
     from analognas.orchestration import Session
@@ -94,7 +91,7 @@ class Pool:
     def __init__(self, processes: int) -> None:
         self._processes = processes
         self._lock = threading.Lock()
-        self._executor: ProcessPoolExecutor | None = self._start()
+        self._executor: ProcessPoolExecutor | None = workers.start(self._processes)
 
     def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
         """Call ``function`` with ``item`` in a worker, which imports it from the installed package.
@@ -109,7 +106,7 @@ class Pool:
                 return self._executor.submit(function, item)
             except BrokenProcessPool:
                 self._executor.shutdown()
-                self._executor = self._start()
+                self._executor = workers.start(self._processes)
                 return self._executor.submit(function, item)
 
     def check(self) -> None:
@@ -120,17 +117,11 @@ class Pool:
         return StageError(clusters.ANOTHER_FAILED) if isinstance(error, CancelledError) else error
 
     def close(self) -> None:
-        """End the workers, also in the middle of their work: it is cheap to lose, and long to wait for."""
+        """End the workers, also in the middle of their work."""
         with self._lock:
             executor, self._executor = self._executor, None
         if executor is not None:
-            for process in list((executor._processes or {}).values()):
-                process.terminate()
-            executor.shutdown(wait=True, cancel_futures=True)
-
-    def _start(self) -> ProcessPoolExecutor:
-        context = get_context("spawn")
-        return ProcessPoolExecutor(self._processes, context, initializer=initialise, initargs=(os.getpid(),))
+            workers.end(executor)
 
 
 Workers = Pool | clusters.Cluster
@@ -151,7 +142,7 @@ class _Work:
             self.pool = clusters.connect(here.params, jobs)
             self.processes, place = self.pool.workers, f" by {self.pool.workers} workers of {run.runner.capitalize()}"
         else:
-            self.processes = 1 if run.runner == "serial" else workers(run.workers)
+            self.processes = 1 if run.runner == "serial" else workers.workers(run.workers)
             self.pool = Pool(min(self.processes, len(jobs)))
         # The largest first, so that no long one is left for the end.
         self.chunks = chunked(sorted(jobs, key=lambda job: -job.cost), self.processes)

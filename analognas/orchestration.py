@@ -39,13 +39,13 @@ class Freshness:
     Attributes:
         stale: why each stage must run; a stage that is up to date has no reasons.
         untracked: stages that are up to date but not in MLflow yet.
-        undecided: rounds whose decision is not in MLflow yet.
+        decisions: rounds whose decision is not in MLflow yet.
         unversioned: why DVC can tell nothing, so that every stage runs; None if it can.
     """
 
     stale: dict[str, list[str]]
     untracked: tuple[str, ...] = ()
-    undecided: tuple[int, ...] = ()
+    decisions: tuple[int, ...] = ()
     unversioned: str | None = None
 
     @classmethod
@@ -62,13 +62,13 @@ class Freshness:
         stale = versioning.status(STAGES)
         params = params or Params.load(paths.params)
         untracked = tracking.untracked(paths, params, versioning)
-        undecided = tracking.unlogged_decisions(paths, params)
-        return cls(stale, tuple(stage for stage in untracked if not stale[stage]), undecided)
+        decisions = tracking.unlogged_decisions(paths, params)
+        return cls(stale, tuple(stage for stage in untracked if not stale[stage]), decisions)
 
     @property
     def done(self) -> bool:
         """Whether there is nothing to run and nothing to log."""
-        return not self.untracked and not self.undecided and not any(self.stale.values())
+        return not self.untracked and not self.decisions and not any(self.stale.values())
 
 
 @dataclass(frozen=True)

@@ -319,13 +319,15 @@ def override(path: Path, assignments: Sequence[str], accept: Callable[[Params], 
         accept: called with the new parameters before anything is written; what it raises leaves the file as it is.
 
     Raises:
-        ParamsError: if an assignment or its result is not valid; the file is untouched then.
+        ParamsError: if an assignment or its result is not valid, or somebody else writes the file meanwhile; it is
+            left as it is then.
     """
     from io import StringIO
 
     from analognas.files import write_text
 
     document = load_document(path)
+    before = path.read_bytes()
     for assignment in assignments:
         key, found, text = assignment.partition("=")
         section, _, name = key.strip().partition(".")
@@ -340,6 +342,8 @@ def override(path: Path, assignments: Sequence[str], accept: Callable[[Params], 
     params = Params.validated(plain(document), source=path.name)
     if accept is not None:
         accept(params)
+    if path.read_bytes() != before:  # by a run that ended before `accept` took the lock
+        raise ParamsError(f"{path} was changed by somebody else at the same moment: run again.")
     if assignments:
         text_buffer = StringIO()
         round_trip().dump(document, text_buffer)

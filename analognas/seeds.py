@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
 
 
 def derive_seed(seed: int, *labels: str | int) -> int:
@@ -25,13 +21,6 @@ def derive_seed(seed: int, *labels: str | int) -> int:
 def numpy_generator(seed: int, *labels: str | int) -> np.random.Generator:
     """Return a NumPy generator for this purpose."""
     return np.random.default_rng(derive_seed(seed, *labels))
-
-
-def torch_generator(seed: int, *labels: str | int) -> torch.Generator:
-    """Return a torch generator (CPU) for this purpose."""
-    import torch
-
-    return torch.Generator().manual_seed(derive_seed(seed, *labels))
 
 
 def seed_torch(seed: int, *labels: str | int) -> None:

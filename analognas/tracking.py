@@ -113,19 +113,12 @@ def decisions(paths: Paths) -> dict[int, dict[str, Any]]:
     }
 
 
-def undecided(paths: Paths, params: Params) -> dict[int, str]:
-    """Return the digest of each decision about a round that is not known to be in MLflow, by number."""
-    known = _known(paths, params)
-    found = {number: digest(content) for number, content in decisions(paths).items()}
-    return {number: value for number, value in found.items() if known.get(f"{_ROUND}{number:03d}") != value}
-
-
 def unlogged_decisions(paths: Paths, params: Params) -> tuple[int, ...]:
     """Return the rounds whose decision is not known to be in MLflow and can be logged now.
 
     The newest accepted one can as soon as ``data/evaluator/`` is the evaluator that it brought.
     """
-    found = undecided(paths, params)
+    found = _unlogged(paths, params)
     if not found:
         return ()
     decided = decisions(paths)
@@ -152,7 +145,7 @@ def note_duration(paths: Paths, stage: str, versioning: Versioning | None, secon
 def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncReport:
     """Log what is not logged yet. A server that is away is no error: it is a warning in the report."""
     try:
-        rounds = undecided(paths, params)
+        rounds = _unlogged(paths, params)
         if not untracked(paths, params, versioning) and not rounds:
             return SyncReport()
         hashes = stage_hashes(paths, versioning)
@@ -257,6 +250,13 @@ def _content_hash(paths: Paths, stage: str) -> str | None:
     if not all(path.exists() for path in files):
         return None
     return digest([stage, [file_digest(path) for path in files]])
+
+
+def _unlogged(paths: Paths, params: Params) -> dict[int, str]:
+    """Return the digest of each decision about a round that is not known to be in MLflow, by number."""
+    known = _known(paths, params)
+    found = {number: digest(content) for number, content in decisions(paths).items()}
+    return {number: value for number, value in found.items() if known.get(f"{_ROUND}{number:03d}") != value}
 
 
 def _known(paths: Paths, params: Params) -> dict[str, str]:

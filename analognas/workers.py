@@ -23,7 +23,7 @@ _PR_SET_PDEATHSIG = 1
 _ATTEMPTS = 3
 
 
-def initialise(parent: int) -> None:
+def _initialise(parent: int) -> None:
     """Prepare a worker process: one thread, and an end when the parent process ends."""
     os.environ["OMP_NUM_THREADS"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
@@ -42,6 +42,19 @@ def _end_with(parent: int) -> None:
 def workers(requested: int | None) -> int:
     """Return how many processes to use: what was asked for, or one per CPU this process may use."""
     return requested or len(os.sched_getaffinity(0))
+
+
+def start(processes: int) -> ProcessPoolExecutor:
+    """Return worker processes of one thread each that end with this one."""
+    context = get_context("spawn")
+    return ProcessPoolExecutor(processes, context, initializer=_initialise, initargs=(os.getpid(),))
+
+
+def end(pool: ProcessPoolExecutor) -> None:
+    """End worker processes, also in the middle of their work: it is cheap to lose, and long to wait for."""
+    for process in list((pool._processes or {}).values()):
+        process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)
 
 
 def each(function: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[int, Result]]:
@@ -75,12 +88,7 @@ def each(function: Callable[[Item], Result], items: Sequence[Item], processes: i
 def _pooled(
     function: Callable[[Item], Result], items: Sequence[Item], todo: Sequence[int], processes: int
 ) -> Iterator[tuple[int, Result]]:
-    pool = ProcessPoolExecutor(
-        min(processes, len(todo)),
-        mp_context=get_context("spawn"),
-        initializer=initialise,
-        initargs=(os.getpid(),),
-    )
+    pool = start(min(processes, len(todo)))
     try:
         waiting: dict[Future[Any], int] = {pool.submit(function, items[index]): index for index in todo}
         while waiting:
@@ -89,7 +97,4 @@ def _pooled(
             for future in sorted(finished, key=lambda one: one.exception() is not None):
                 yield waiting.pop(future), future.result()
     finally:
-        # On Ctrl-C or an error nobody waits for what is in flight: it is cheap to lose, and long to end.
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
+        end(pool)

@@ -42,7 +42,7 @@ def test_freshness_needs_neither_prefect_nor_mlflow_nor_torch():
 def test_a_run_is_done_when_nothing_is_stale_and_nothing_unlogged():
     assert Freshness(FRESH).done
     assert not Freshness(FRESH, untracked=("fit",)).done
-    assert not Freshness(FRESH, undecided=(1,)).done
+    assert not Freshness(FRESH, decisions=(1,)).done
     assert not Freshness(FRESH | {"fit": ["changed command"]}).done
 
 

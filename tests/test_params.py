@@ -104,6 +104,15 @@ def test_overrides_are_written_and_comments_kept(params_file: Path):
     assert "# most trainable parameters" in "\n".join(changed)
 
 
+def test_what_somebody_else_wrote_meanwhile_is_kept(params_file: Path):
+    def accept(_):
+        params_file.write_text("base: {seed: 5}\n")
+
+    with pytest.raises(ParamsError, match="changed by somebody else at the same moment: run again"):
+        override(params_file, ["search.population_size=40"], accept)
+    assert params_file.read_text() == "base: {seed: 5}\n"
+
+
 def test_no_override_leaves_the_bytes(params_file: Path):
     before = params_file.read_bytes()
     override(params_file, [])

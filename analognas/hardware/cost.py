@@ -16,14 +16,6 @@ if TYPE_CHECKING:
     from analognas.search_spaces.structure import AnalogLayer, Structure
 
 
-def split_sizes(size: int, tile_size: int) -> tuple[int, ...]:
-    """Return the sizes of the parts of one dimension; the larger ones come first."""
-    _check(tile_size)
-    parts = -(-size // tile_size)
-    base, larger = divmod(size, parts)
-    return (base + 1,) * larger + (base,) * (parts - larger)
-
-
 def layer_tiles(layer: AnalogLayer, tile_size: int) -> int:
     """Return how many tiles of ``tile_size`` x ``tile_size`` weights one layer occupies."""
     _check(tile_size)

@@ -1,8 +1,15 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from analognas.params import HardwareParams, TrainParams
 from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS
-from benchmarks.table import Measured, compare, markdown
+from analognas.training.digital import DivergedError
+from benchmarks import table
+from benchmarks.table import Job, Measured, compare, markdown
 
 TIMES = (ONE_SECOND, ONE_DAY, THIRTY_DAYS)
 
@@ -69,3 +76,23 @@ def test_the_table_says_what_is_inconclusive():
     assert "9,999" in ours
     assert "inconclusive" not in ours
     assert other.count("inconclusive") == 2
+
+
+def test_a_training_that_diverges_is_done_again_and_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    seeds = []
+
+    def diverging(*_, seed: int):
+        seeds.append(seed)
+        if len(seeds) < 3:
+            raise DivergedError
+        return SimpleNamespace(digital=None, outcomes=lambda *_: np.ones((2, 3, 11), dtype=bool))
+
+    monkeypatch.setattr("analognas.training.protocol.train", diverging)
+    monkeypatch.setattr("analognas.training.digital.accuracy", lambda *_: 91.5)
+    dataset = SimpleNamespace(load=lambda: SimpleNamespace(tensors=lambda _: ((), ())), identity=lambda _: "d")
+    job: Any = Job(SimpleNamespace(id="a"), dataset, HardwareParams(), TrainParams(), 7, str(tmp_path))
+    table.train(job)
+    assert seeds[0] == 7
+    assert len(set(seeds)) == 3
+    right, digital, diverged = table.read(job)
+    assert (right.shape, right.all(), digital, diverged) == ((2, 3, 11), True, 91.5, 2)
