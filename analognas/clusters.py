@@ -278,7 +278,14 @@ class _Ray:
                 raise _unreachable(run, error) from error
             self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
             self._call = ray.remote(num_cpus=1, max_retries=_RETRIES)(checked)
-            answer = ray.get(ray.remote(num_cpus=1)(look).remote(wanted_of(jobs)))
+            asked = ray.remote(num_cpus=1)(look).remote(wanted_of(jobs))
+            try:
+                answer = ray.get(asked, timeout=_NO_WORKER_SECONDS)
+            except ray.exceptions.GetTimeoutError:
+                raise StageError(
+                    f"Ray at {run.address or 'this machine'} has had no free CPU for "
+                    f"{_NO_WORKER_SECONDS // 60} minutes: add nodes, or wait until others are done; then run again."
+                ) from None
             _refuse("Ray", {"of the first task": answer})
             self._stack = stack.pop_all()
 
