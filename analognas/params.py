@@ -108,6 +108,8 @@ class DatasetParams(_Section):
     """Length of a recording that is looked at (kws); null: 1."""
     classes: Literal[12, 35] | None = None
     """Of Speech Commands: 12 (ten words, silence, unknown) or all 35 words; null: 12."""
+    per_class: Annotated[int, Field(ge=4)] | None = None
+    """Most training images of a class, a quarter as many for validation, half as many for test; null: all there are."""
     augment: Annotated[tuple[Augmentation, ...], AfterValidator(_once)] | None = None
     """What happens to training images: ``crop``, ``flip``, ``cutout``, ``shift``, ``noise``; null: what is usual."""
 

@@ -158,7 +158,7 @@ def assemble(
         )
     x = np.ascontiguousarray(x)
     parts = {part: Split(x[index], labels[index]) for part, index in indices.items()}
-    mean, std = _moments(parts["train"].x, scale)
+    mean, std = moments(parts["train"].x, scale)
     return Dataset(
         name=name,
         input_shape=(x.shape[1], x.shape[2], x.shape[3]),
@@ -169,8 +169,8 @@ def assemble(
         std=std,
         scale=float(scale),
         licence=licence,
-        digest=_digest(("x", x), ("y", labels)),
-        split_digest=_digest(*indices.items()),
+        digest=digest_of(("x", x), ("y", labels)),
+        split_digest=digest_of(*indices.items()),
         augment=checked_augmentations(augment),
     )
 
@@ -216,7 +216,7 @@ def _checked_split(name: str, split: Mapping[str, npt.ArrayLike], size: int) -> 
     return indices
 
 
-def _moments(x: Bytes, scale: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def moments(x: Bytes, scale: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and population std per channel of ``x / scale``.
 
     From histograms, in integers, so that they are the same on every platform and for any summation order.
@@ -237,7 +237,7 @@ def _moments(x: Bytes, scale: float) -> tuple[tuple[float, ...], tuple[float, ..
     return tuple(means), tuple(stds)
 
 
-def _digest(*arrays: tuple[str, Bytes | Integers]) -> str:
+def digest_of(*arrays: tuple[str, Bytes | Integers]) -> str:
     """Return the SHA-256 (hexadecimal) of names, shapes, types and little-endian C-order bytes of arrays."""
     digest = hashlib.sha256()
     for name, array in arrays:

@@ -16,6 +16,7 @@ from typing import Any
 from analognas.datasets import published
 from analognas.datasets.base import SPLIT_SEED, Dataset, Options, Progress, checked_augmentations
 from analognas.datasets.published import Published
+from analognas.datasets.reduction import reduced
 from analognas.errors import DatasetError
 from analognas.plugins import imported, plugins
 
@@ -97,6 +98,7 @@ def load(
     features: str | None = None,
     seconds: float | None = None,
     classes: int | None = None,
+    per_class: int | None = None,
     augment: Sequence[str] | None = None,
     split_seed: int = SPLIT_SEED,
     progress: Progress | None = None,
@@ -105,12 +107,15 @@ def load(
 
     ``path`` is the folder of its files, ``image_size`` the side of the images in pixels, ``channels`` 1 or 3,
     ``features``, ``seconds`` and ``classes`` are those of ``kws``; a dataset that does not read one of these
-    refuses it. ``augment`` names what happens to training images (``None``: the dataset's own choice). Raises
-    ``DatasetError`` with the remedy for an unknown name, missing or damaged files and options that do not fit.
+    refuses it. ``per_class`` keeps some images only, see ``reduced``. ``augment`` names what happens to training
+    images (``None``: the dataset's own choice). Raises ``DatasetError`` with the remedy for an unknown name,
+    missing or damaged files and options that do not fit.
     """
     options = Options(path, image_size, channels, features, seconds, classes, split_seed, progress)
     chosen = None if augment is None else checked_augmentations(augment)
     dataset = _loaded(name, options)
+    if per_class is not None:
+        dataset = reduced(dataset, per_class)
     return dataset if chosen is None else replace(dataset, augment=chosen)
 
 
