@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analognas import __version__
+from analognas.command_options import as_json as json_option
 from analognas.dataset_commands import datasets
 from analognas.errors import AnalogNASError, AnalogNASWarning
 from analognas.listing_commands import hardware, spaces
@@ -63,8 +64,6 @@ def _overrides(command: Any) -> Any:
     return command
 
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-
 _hours = click.option(
     "--hours", type=click.FloatRange(min=0, min_open=True), metavar="N",
     help="Fit the protocol to the data and this machine, so that a run takes about so long.",
@@ -89,7 +88,7 @@ def main() -> None:
 @main.command()
 @_overrides
 @_hours
-@_json
+@json_option
 @click.option("--verbose", is_flag=True, help="Show Prefect's log.")
 def run(
     assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
@@ -122,7 +121,7 @@ def run(
 
 @main.command()
 @_overrides
-@_json
+@json_option
 @click.option(
     "--true-evaluations",
     "evaluations",
@@ -175,7 +174,7 @@ def search(
 
 @main.command()
 @_overrides
-@_json
+@json_option
 @click.option("--force", is_flag=True, help="Retrain without a reason.")
 @click.option("--verbose", is_flag=True, help="Show Prefect's log.")
 def retrain(
@@ -214,7 +213,7 @@ def serve(cron: str | None, interval_hours: float | None) -> None:
 
 
 @main.group(invoke_without_command=True)
-@_json
+@json_option
 @click.pass_context
 def champion(context: click.Context, as_json: bool) -> None:
     """Show the registered evaluators: which is champion, which challenger, how good they are."""
@@ -228,7 +227,7 @@ def champion(context: click.Context, as_json: bool) -> None:
 
 
 @champion.command()
-@_json
+@json_option
 def rollback(as_json: bool) -> None:
     """Make the evaluator before the champion the champion again, here and in MLflow."""
     from analognas.champions import roll_back
@@ -245,7 +244,7 @@ def rollback(as_json: bool) -> None:
 
 @main.command()
 @_remote
-@_json
+@json_option
 def push(remote: str | None, as_json: bool) -> None:
     """Share what was measured here: results, and what DVC has recorded, to a DVC remote."""
     from analognas.sharing import push as share
@@ -255,7 +254,7 @@ def push(remote: str | None, as_json: bool) -> None:
 
 @main.command()
 @_remote
-@_json
+@json_option
 def pull(remote: str | None, as_json: bool) -> None:
     """Fetch what others have shared: results, and what dvc.lock names, from a DVC remote."""
     from analognas.sharing import pull as fetch
@@ -265,7 +264,7 @@ def pull(remote: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("name")
-@_json
+@json_option
 def stage(name: str, as_json: bool) -> None:
     """Run one stage as `dvc repro` does: sample, characterize, fit, search or train."""
     from analognas.console import StageProgress
@@ -282,7 +281,7 @@ def stage(name: str, as_json: bool) -> None:
 
 
 @main.command()
-@_json
+@json_option
 def report(as_json: bool) -> None:
     """Show what the last run found."""
     from analognas.workspace import Paths
@@ -294,7 +293,7 @@ def report(as_json: bool) -> None:
 @click.argument("target", type=click.Path(path_type=Path))
 @_overrides
 @_hours
-@_json
+@json_option
 def init(
     target: Path, assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
     hours: float | None, as_json: bool,
@@ -310,7 +309,7 @@ def init(
 
 @main.command()
 @click.option("--update", is_flag=True, help="Record the versions and the dataset of this workspace anew.")
-@_json
+@json_option
 def doctor(update: bool, as_json: bool) -> None:
     """Tell what is installed, whether it fits together, and what to do if not."""
     from analognas.doctor import diagnose

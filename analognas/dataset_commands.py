@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analognas.command_options import as_json as json_option
 from analognas.errors import DatasetError
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
     from analognas.datasets.published import Published
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-
 
 @click.group(invoke_without_command=True)
-@_json
+@json_option
 @click.pass_context
 def datasets(context: click.Context, as_json: bool) -> None:
     """List, fetch and check the datasets that can be named in params.yaml."""
@@ -27,7 +26,7 @@ def datasets(context: click.Context, as_json: bool) -> None:
 
 
 @datasets.command("list")
-@_json
+@json_option
 def list_(as_json: bool) -> None:
     """List the datasets, and whether they are here."""
     _list(as_json)
@@ -42,7 +41,7 @@ def list_(as_json: bool) -> None:
     metavar="DIR",
     help="Take the published files from this folder instead of the network.",
 )
-@_json
+@json_option
 def fetch(names: tuple[str, ...], source: Path | None, as_json: bool) -> None:
     """Bring published datasets to this machine, checked by their checksums.
 
@@ -70,7 +69,7 @@ def fetch(names: tuple[str, ...], source: Path | None, as_json: bool) -> None:
 @datasets.command()
 @click.argument("name", required=False)
 @click.option("--path", type=click.Path(path_type=Path), metavar="DIR", help="Folder or archive of the dataset.")
-@_json
+@json_option
 def check(name: str | None, path: Path | None, as_json: bool) -> None:
     """Read a dataset from the first to the last file and tell what is in it; without NAME, that of this workspace."""
     from analognas.console import StageProgress

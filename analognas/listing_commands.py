@@ -6,11 +6,11 @@ import json
 
 import click
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+from analognas.command_options import as_json as json_option
 
 
 @click.command()
-@_json
+@json_option
 def spaces(as_json: bool) -> None:
     """Show the configuration space: that of this workspace, or those that are known by name."""
     from analognas.errors import WorkspaceError
@@ -38,7 +38,7 @@ def spaces(as_json: bool) -> None:
 
 
 @click.command()
-@_json
+@json_option
 def hardware(as_json: bool) -> None:
     """List the chips that can be named in params.yaml: where they come from, and who computes their layers."""
     from analognas.hardware.presets import PRESETS
