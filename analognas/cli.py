@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analognas import __version__
-from analognas.command_options import as_json as json_option
+from analognas.command_options import json_option
 from analognas.dataset_commands import datasets
 from analognas.errors import AnalogNASError, AnalogNASWarning
 from analognas.listing_commands import hardware, spaces

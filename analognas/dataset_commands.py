@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analognas.command_options import as_json as json_option
+from analognas.command_options import json_option
 from analognas.errors import DatasetError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from analognas.command_options import as_json as json_option
+from analognas.command_options import json_option
 
 
 @click.command()
