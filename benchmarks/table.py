@@ -296,12 +296,14 @@ def markdown(found: dict[str, Any]) -> str:
     for budget, part in found["budgets"].items():
         for name, one in part["networks"].items():
             against = part["ours_minus"].get(name)
+            same = name != "ours" and one["id"] == part["networks"].get("ours", {}).get("id")
             again = f" ({one['diverged']} diverged)" if one.get("diverged") else ""
             cells = [
                 f"{int(budget):,}", f"{name}{again}", f"{one['params']:,}", str(one["tiles"]),
                 f"{one['acc_digital']:.2f}", f"{one['acc_1s']:.2f}",
                 f"{one['acc_1d']:.2f} ({one['acc_1d_std']:.2f})", f"{one['acc_30d']:.2f}", f"{one['avm']:.2f}",
-                difference(against["acc_30d"]) if against else "", difference(against["avm"]) if against else "",
+                *("the same network" if same else difference(against[figure]) if against else ""
+                  for figure in ("acc_30d", "avm")),
             ]  # fmt: skip
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
