@@ -4,6 +4,10 @@ From a workspace whose sample was characterized, or, with `--cells`, from Analog
 
     python -m benchmarks.package --workspace DIR
     python -m benchmarks.package --workspace CELLS --cells
+    python -m benchmarks.package --workspace DIR --space NAME    # under another name than the workspace's space has
+
+A space of somebody's images is only named by their shape, so a surrogate for it needs a name of its own: whoever makes
+`ConfigSpace(..., name=NAME)` asks for it.
 
 Written to `analognas/evaluators/packaged/SPACE/`: the evaluator, a model card with what was measured of it, and what it
 was fitted with as a small table (not for AnalogNAS-Bench, whose table is not ours to copy). The same results give the
@@ -14,10 +18,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from analognas.files import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,8 +79,13 @@ def set_aside(evaluator: XGBoostEvaluator) -> dict[str, float]:
     }
 
 
-def card(params: Params, evaluator: XGBoostEvaluator, rows: pd.DataFrame, held_out: dict[str, float] | None) -> str:
+def card(
+    params: Params, paths: Paths, evaluator: XGBoostEvaluator, rows: pd.DataFrame, held_out: dict[str, float] | None
+) -> str:
     """Return the model card."""
+    data = read_json(paths.dataset, remedy="run `analognas doctor --update`")
+    shape = "x".join(map(str, data["input_shape"]))
+    sizes = " / ".join(f"{data['sizes'][part]:,}" for part in ("train", "validation", "test"))
     context, report = evaluator.context_, evaluator.report_
     training = params.characterize
     looked_up = training.source != "training"
@@ -91,6 +103,7 @@ def card(params: Params, evaluator: XGBoostEvaluator, rows: pd.DataFrame, held_o
         f"| architectures | {report['architectures']} |",
         *([f"| parameters | {_range(rows, 'params')} |"] if "params" in rows else []),
         f"| 1-day accuracy | {_range(rows, 'acc_1d')} % |",
+        *([] if looked_up else [f"| images | {shape}, {sizes} for training / validation / test |"]),
         f"| protocol | {protocol} |",
         f"| ids | dataset `{context.dataset}`, hardware `{context.hardware}`, protocol `{context.protocol}` |", "",
         "| target | Kendall tau, out of fold (95 % interval) | 90 % interval holds |"
@@ -118,8 +131,15 @@ def _range(rows: pd.DataFrame, name: str) -> str:
     return f"{low:{form}} to {high:{form}}, median {middle:{form}}"
 
 
-def package(workspace: Path, target: Path, from_cells: bool) -> Path:
-    """Fit the evaluator and write it with its card and data; return the folder."""
+def package(workspace: Path, target: Path, from_cells: bool, name: str | None = None) -> Path:
+    """Fit the evaluator and write it with its card and data; return the folder.
+
+    Args:
+        workspace: whose sample was characterized.
+        target: folder of the surrogates.
+        from_cells: whether they come from AnalogNAS-Bench.
+        name: of the space, if it is not to be the workspace's.
+    """
     from analognas.evaluators.xgboost import XGBoostEvaluator
     from analognas.files import write_parquet, write_text
     from analognas.params import Params
@@ -128,11 +148,14 @@ def package(workspace: Path, target: Path, from_cells: bool) -> Path:
     paths = Paths.find(workspace)
     params = Params.load(paths.params)
     architectures, rows = (cells if from_cells else measured)(params, paths)
+    if name is not None:
+        architectures = [replace(one, space=replace(one.space, name=name)) for one in architectures]
+        rows = rows.assign(space=name, id=[one.id for one in architectures])
     evaluator = XGBoostEvaluator(tile_size=params.hardware.tile_size).fit(architectures, rows)
     folder = target / evaluator.context_.space
     target.mkdir(parents=True, exist_ok=True)
     evaluator.save(folder)
-    write_text(folder / "card.md", card(params, evaluator, rows, set_aside(evaluator) if from_cells else None))
+    write_text(folder / "card.md", card(params, paths, evaluator, rows, set_aside(evaluator) if from_cells else None))
     if not from_cells:
         data: dict[str, Any] = {"id": rows["id"], "genes": rows["genes"]}
         data |= {name: rows[name] for name in KEPT if name in rows}
@@ -145,10 +168,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", type=Path, required=True, help="folder whose sample was characterized")
     parser.add_argument("--cells", action="store_true", help="from AnalogNAS-Bench, leaving out what is set aside")
+    parser.add_argument("--space", help="name of the space it is for; left out: the workspace's")
     parser.add_argument("--target", type=Path, default=TARGET, help="folder of the surrogates")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    folder = package(arguments.workspace, arguments.target, arguments.cells)
+    folder = package(arguments.workspace, arguments.target, arguments.cells, arguments.space)
     print((folder / "card.md").read_text())
 
 
