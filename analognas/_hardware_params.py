@@ -18,9 +18,10 @@ class HardwareParams(Section):
     """The chip that is simulated."""
 
     rpu_config: str = "analognas-bench"
-    """Preset (``analognas hardware``), or ``module:function`` that returns an aihwkit RPU configuration."""
+    """Preset (``analognas hardware``), the library's or a package's, or ``module:function`` that returns an aihwkit RPU
+    configuration."""
     tile_size: Annotated[int, Field(ge=8, le=4096)] = 256
-    """Rows and columns of one analog tile; null: the preset's, 256 for a chip of your own."""
+    """Rows and columns of one analog tile; null: the preset's, 256 for ``module:function``."""
     layers: Literal["fast", "aihwkit"] = "fast"
     """Who computes the analog layers: the fast ones, or aihwkit's own, about ten times as slowly."""
     dac_bits: Annotated[int, Field(ge=2, le=24)] | None = None

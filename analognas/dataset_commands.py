@@ -103,20 +103,24 @@ def summary(dataset: Dataset) -> dict[str, Any]:
 
 def _list(as_json: bool) -> None:
     from analognas.datasets import catalogue
+    from analognas.datasets.registry import problem
 
-    entries = catalogue()
+    rows = []
+    for entry in catalogue():
+        error = problem(entry)
+        rows.append((entry, entry.to_dict() | ({} if error is None else {"available": False, "error": error})))
     if as_json:
-        click.echo(json.dumps([entry.to_dict() for entry in entries]))
+        click.echo(json.dumps([row for _, row in rows]))
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table("name", "input", "classes", "here", "licence", "how to get it")
-    for entry in entries:
-        row = entry.to_dict()
+    for entry, row in rows:
         shape = "x".join(map(str, entry.input_shape)) if entry.input_shape else "any"
         here = "-" if "path" in entry.accepts and not entry.files else "yes" if row["available"] else "no"
-        table.add_row(entry.name, shape, str(entry.classes or "any"), here, entry.licence, entry.note)
+        here = "no" if "error" in row else here
+        table.add_row(entry.name, shape, str(entry.classes or "any"), here, entry.licence, row.get("error", entry.note))
     Console().print(table)
 
 

@@ -1,12 +1,24 @@
-"""``analognas spaces`` and ``analognas hardware``: what can be named in ``params.yaml``."""
+"""``analognas spaces`` and ``analognas hardware``: what can be named in ``params.yaml``.
+
+A package whose part cannot be used has a row that says why; the others are listed all the same.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from analognas.command_options import json_option
+
+if TYPE_CHECKING:
+    from analognas.hardware.presets import Preset
+    from analognas.plugins import Plugin
+
+#: What is printed as JSON, and what is printed as text.
+Row = tuple[dict[str, Any], str]
 
 
 @click.command()
@@ -23,16 +35,20 @@ def spaces(as_json: bool) -> None:
     from analognas.workspace import Paths
 
     added = plugins("space")
+
+    def show(space: ConfigSpace) -> Row:
+        return space.to_dict(), str(space)
+
     try:
         paths = Paths.find()
-        described = [_inputs.space(Params.load(paths.params), paths)]
+        rows = [show(_inputs.space(Params.load(paths.params), paths))]
     except WorkspaceError:
-        described = [ConfigSpace(name) for name in DATASETS]
-        described += [ConfigSpace("digits", family=one.name) for one in added]
+        rows = [show(ConfigSpace(name)) for name in DATASETS]
+        rows += _added(added, lambda one: show(ConfigSpace("digits", family=one.name)))
     if as_json:
-        click.echo(json.dumps([space.to_dict() for space in described]))
+        click.echo(json.dumps([row for row, _ in rows]))
         return
-    click.echo("\n\n".join(str(space) for space in described))
+    click.echo("\n\n".join(text for _, text in rows))
     names = [*KNOWN, *(f"{one.name} ({one.package})" for one in added)]
     click.echo(f"\nspace.name may be {', '.join(names)}, or module:Class of your own.")
 
@@ -41,12 +57,37 @@ def spaces(as_json: bool) -> None:
 @json_option
 def hardware(as_json: bool) -> None:
     """List the chips that can be named in params.yaml: where they come from, and who computes their layers."""
-    from analognas.hardware.presets import PRESETS
+    from analognas.hardware.presets import PRESETS, preset
+    from analognas.plugins import plugins
 
+    rows: list[Row] = [({"name": name, **one.to_dict()}, _chip(name, one)) for name, one in PRESETS.items()]
+
+    def show(one: Plugin) -> Row:
+        found = preset(one.name)
+        row = {"name": one.name, **found.to_dict(), "package": one.package}
+        return row, _chip(f"{one.name} ({one.package})", found)
+
+    rows += _added(plugins("chip"), show)
     if as_json:
-        click.echo(json.dumps([{"name": name, **preset.to_dict()} for name, preset in PRESETS.items()]))
+        click.echo(json.dumps([row for row, _ in rows]))
         return
-    for name, preset in PRESETS.items():
-        layers = f"aihwkit's layers, about ten times as slow ({preset.slow})" if preset.slow else "fast layers"
-        click.echo(f"{name}: tiles of {preset.tile_size}, {layers}\n    {preset.note}\n    source: {preset.source}\n")
-    click.echo("hardware.rpu_config may also be module:function of your own; see docs/hardware.md.")
+    click.echo("\n\n".join(text for _, text in rows))
+    click.echo("\nhardware.rpu_config may also be module:function of your own; see docs/hardware.md.")
+
+
+def _chip(name: str, one: Preset) -> str:
+    layers = f"aihwkit's layers, about ten times as slow ({one.slow})" if one.slow else "fast layers"
+    return f"{name}: tiles of {one.tile_size}, {layers}\n    {one.note}\n    source: {one.source}"
+
+
+def _added(plugins: Iterable[Plugin], show: Callable[[Plugin], Row]) -> Iterator[Row]:
+    """Yield the rows of what packages add; of what cannot be used, why."""
+    from analognas.errors import AnalogNASError
+
+    for one in plugins:
+        try:
+            yield show(one)
+        except Exception as error:  # somebody else's code may fail in any way
+            why = str(error) if isinstance(error, AnalogNASError) else f"{type(error).__name__}: {error}"
+            row = {"name": one.name, "package": one.package, "error": why}
+            yield row, f"{one.name} ({one.package}) cannot be used:\n    {why}"

@@ -44,14 +44,15 @@ def find_or_make(
         dataset: its name, as it was asked for.
         path: of its files.
         given: ``section.key=value``, those of the two included.
-        hours: that a run may take: the protocol of an existing workspace is fitted to it; None leaves it alone.
+        hours: that a run may take: the protocol of an existing workspace is fitted to it. None leaves it alone, unless
+            it was fitted and ``given`` names other data: then it is fitted anew, for the hours of before.
         as_json: whether to say nothing.
 
     Raises:
         WorkspaceError: if there is no workspace and no dataset to make one for.
     """
     from analognas.console import StageProgress
-    from analognas.tailoring import prepare_tailored
+    from analognas.tailoring import hours_again, prepare_tailored
     from analognas.template import home
 
     try:
@@ -66,6 +67,8 @@ def find_or_make(
                 _say(fitted)
                 click.echo(f"Made the workspace {paths.root}, where params.yaml says why.", err=True)
             return paths
+    if hours is None:
+        hours = hours_again(paths, given)
     if hours is not None:
         with StageProgress("init", visible=not as_json) as progress:
             fitted = prepare_tailored(paths, given, hours, progress.update)

@@ -1,4 +1,4 @@
-"""What other packages add: spaces, datasets, evaluators and optimizers by Python entry points or ``module:name``.
+"""What other packages add: spaces, datasets, chips, evaluators and optimizers by entry points or ``module:name``.
 
 A package names them in its metadata, in the groups of ``GROUPS``, and they can be named in ``params.yaml`` as soon
 as it is installed. Nothing is imported before it is used, and nothing here is heavy.
@@ -15,12 +15,14 @@ from typing import Any, Literal
 
 from analognas.errors import InputError
 
-Kind = Literal["space", "dataset", "evaluator", "optimizer"]
+Kind = Literal["space", "dataset", "chip", "evaluator", "optimizer"]
 
-#: Entry point groups: a space's is a ``Family``, a dataset's a function from ``Options`` to ``Dataset``.
+#: Entry point groups: a space's is a ``Family``, a dataset's a function from ``Options`` to ``Dataset``, a chip's a
+#: ``Preset``.
 GROUPS: dict[Kind, str] = {
     "space": "analognas.spaces",
     "dataset": "analognas.datasets",
+    "chip": "analognas.chips",
     "evaluator": "analognas.evaluators",
     "optimizer": "analognas.optimizers",
 }
@@ -38,8 +40,9 @@ class Plugin:
 def plugins(kind: Kind) -> list[Plugin]:
     """Return what installed packages add, sorted by name and package."""
     entries = entry_points(group=GROUPS[kind])
-    # A set: a package may be found twice on the path.
-    found = {Plugin(entry.name, f"{entry.module}:{entry.attr}", _package(entry)) for entry in entries}
+    # The value as it stands: taking one apart that is mistyped would fail, and hide the others. Extras are not looked
+    # at. A set: a package may be found twice on the path.
+    found = {Plugin(entry.name, entry.value.partition("[")[0].strip(), _package(entry)) for entry in entries}
     return sorted(found, key=lambda one: (one.name, one.package))
 
 

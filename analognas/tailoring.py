@@ -1,24 +1,22 @@
 """A workspace fitted to the user's data and machine: a protocol that suits both, each choice with its reason.
 
-The data are looked at, one small characterization is timed, and the best protocol whose whole run fits the given
-time is written into ``params.yaml``, where every value can be edited afterwards.
+The data are looked at, a few small characterizations are timed, and the best protocol whose whole run fits the given
+time is written into ``params.yaml``, where every value can be edited afterwards (see ``fitted``).
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import nullcontext
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analognas._yaml import load_document, round_trip
-from analognas.files import write_text
+from analognas._yaml import scalar
+from analognas.fitted import Choice, Record, default, read_record, with_values, write, written_by_user
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
@@ -43,13 +41,16 @@ _LADDER = (
     *((32, share, 10) for share in (0.7, 0.5)),
     *((24, share, 5) for share in (0.5, 0.33, 0.2)),
 )
-#: Architectures by which a space is judged.
-_SAMPLED = 48
+#: Architectures by which a space is judged, and how many of them are timed.
+_SAMPLED, _TIMED = 48, 5
 #: Share of the speed of one process that each of several side by side reaches.
 _SIDE_BY_SIDE = 0.85
-#: Seconds of a run that no protocol changes: starting, fitting, searching, logging.
-_FIXED_SECONDS = 150.0
-_BEGIN, _END = "# Fitted to the data and this machine", "# (end of what was fitted)"
+#: Seconds of a run that hardly any protocol changes: starting Prefect and the workers, fitting, searching, logging.
+_FIXED_SECONDS = 80.0
+#: The data that the template's protocol, and its limits of the search, were made for.
+_TEMPLATES = "digits"
+#: Why a value is the default again.
+_DEFAULT = "the default, which does for these data"
 
 
 @dataclass(frozen=True)
@@ -92,19 +93,11 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A value of ``params.yaml``, and why it was chosen, in a few words."""
-
-    key: str
-    value: Any
-    why: str
-
-
-@dataclass(frozen=True)
 class Tailored:
     """What was chosen, and how long a run will take with it, as far as one can tell.
 
-    ``one`` is the time of one characterization in seconds, ``seconds`` that of the whole run.
+    ``one`` is the time of one characterization in seconds, ``seconds`` that of the whole run. ``kept`` are the keys
+    that would have been chosen, and were left alone because they are the user's.
     """
 
     profile: Profile
@@ -113,6 +106,7 @@ class Tailored:
     seconds: float
     hours: float
     workers: int
+    kept: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -123,13 +117,14 @@ class Tailored:
         """Return what a user should know, in sentences."""
         said = [f"Data: {self.profile}.", self.profile.balance]
         time = (
-            f"Time: a typical characterization takes {duration(self.one)} on one core (a small one was timed, the "
-            f"others are judged by their multiplications), so with {self.workers} side by side the run takes "
+            f"Time: a typical characterization takes {duration(self.one)} on one core (a few small ones were timed, "
+            f"the others are judged by their multiplications), so with {self.workers} side by side the run takes "
             f"{duration(self.seconds)}; {self.hours:g} h were allowed (--hours)."
         )
         if not self.fits:
-            time += " No smaller protocol is worth its while: reduce max_params or dataset.image_size, or allow more."
-        return [*said, time]
+            time += " Less is not worth its while: reduce per_class, max_params or image_size, or allow more."
+        yours = f"Yours, and kept: {', '.join(self.kept)}. Delete such a line to have it fitted."
+        return [*said, time, *([yours] if self.kept else [])]
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable description."""
@@ -144,12 +139,27 @@ class Tailored:
             "hours_allowed": self.hours,
             "fits": self.fits,
             "workers": self.workers,
+            "kept": list(self.kept),
         }
 
 
 def wanted(assignments: Sequence[str]) -> bool:
     """Return whether the data are others than those that the template's protocol was made for."""
-    return _values(assignments).get("dataset.name", "digits") != "digits"
+    return _values(assignments).get("dataset.name", _TEMPLATES) != _TEMPLATES
+
+
+def hours_again(paths: Paths, assignments: Sequence[str]) -> float | None:
+    """Return the hours to which a workspace is fitted anew because it is given other data, None if it is not.
+
+    Only a workspace that was fitted before is: the protocol of the others is nobody's but the user's.
+    """
+    from analognas.params import Params
+
+    record = read_record(paths.params)
+    now = Params.load(paths.params).values("dataset")
+    given = {key.partition(".")[2]: value for key, value in _values(assignments).items() if key.startswith("dataset.")}
+    other = {name for name, value in given.items() if name != "augment" and now.get(name) != scalar(value)}
+    return record.hours if record is not None and other else None
 
 
 def _values(assignments: Sequence[str]) -> dict[str, str]:
@@ -183,22 +193,27 @@ def prepare_tailored(
     from analognas.environment import prepare
     from analognas.params import Params
 
-    set_by_user = _values(assignments)
-    dataset = Params.load(paths.params).dataset
-    name, path = set_by_user.get("dataset.name", dataset.name), set_by_user.get("dataset.path", dataset.path)
+    given = _values(assignments)
+    params, record = Params.load(paths.params), read_record(paths.params)
+    yours = {*given, *written_by_user(paths.params, record)}
+    dataset = params.dataset
+    name, path = given.get("dataset.name", dataset.name), given.get("dataset.path", dataset.path)
     chosen = []
-    if name == "image-folder" and path and "dataset.image_size" not in set_by_user and dataset.image_size is None:
-        size = size_of_images(paths.root / Path(path).expanduser())
-        chosen = [] if size is None else [size]
-    prepare(paths, [*assignments, *(f"{one.key}={one.value}" for one in chosen)], progress, held=held)
-    return _tailor(paths, hours, set_by_user, chosen, progress, held)
+    if "dataset.image_size" not in yours:
+        size = size_of_images(paths.root / Path(path).expanduser()) if name == "image-folder" and path else None
+        # What an earlier fit chose for other images must not be in the way of reading these.
+        chosen = [size or Choice("dataset.image_size", None, _DEFAULT)] if size or dataset.image_size else []
+    known = [f"{one.key}={'null' if one.value is None else one.value}" for one in chosen]
+    prepare(paths, [*assignments, *known], progress, held=held)
+    return _tailor(paths, hours, yours, chosen, record, progress, held)
 
 
 def _tailor(
     paths: Paths,
     hours: float,
-    given: Collection[str],
+    yours: Set[str],
     before: Sequence[Choice],
+    record: Record | None,
     progress: Callable[[float, float, str], None] | None,
     held: bool,
 ) -> Tailored | None:
@@ -214,21 +229,25 @@ def _tailor(
     if not len(dataset.train) or params.characterize.source != "training":
         return None
     profile = Profile.of(dataset)
-    # What was edited before stays, too: only the protocol itself is fitted anew.
-    kept = {*given, *(key for key in _keys(params) if _value(params, key) != _value(Params(), key))}
-    of_data = [*before, *(choice for choice in _of_the_data(profile) if choice.key not in kept)]
-    params = _with(params, of_data)
+    # What an earlier fit chose, and nobody has edited since, is as if it had never been chosen.
+    stale = {} if record is None else {key: default(key) for key in record.values if key not in yours}
+    params = with_values(params, {**stale, **_by_key(before)})
+    of_data = [*before, *_of_the_data(profile, params.dataset.name)]
+    params = with_values(params, _by_key(one for one in of_data if one.key not in yours))
     described = {"name": dataset.name, "input_shape": dataset.input_shape, "classes": dataset.classes}
-    efforts, middle = _efforts(space_of(params, described))
+    efforts, spread = _efforts(space_of(params, described))
     if progress is not None:
-        progress(0, 1, "timing one small characterization")
-    speed = probe.measure(middle, dataset, params)
+        progress(0, 1, "timing a few small characterizations")
+    speed = probe.measure(spread, dataset, params)
     if progress is not None:
-        progress(1, 1, "timed one small characterization")
+        progress(1, 1, "timed a few small characterizations")
     side_by_side = 1 if params.run.runner == "serial" else workers(params.run.workers)
-    done = choose(profile, of_data, params, speed, efforts, side_by_side, hours, given)
+    done = choose(profile, of_data, params, speed, efforts, side_by_side, hours, yours)
+    chosen = {one.key for one in done.choices}
+    back = [Choice(key, value, _DEFAULT) for key, value in stale.items() if key not in chosen]
+    earlier = set() if record is None else set(record.kept)
     with nullcontext() if held else alone(paths):  # a run that began meanwhile keeps its parameters
-        write(paths.params, done)
+        write(paths.params, [*done.choices, *back], done.lines(), hours, {*done.kept, *(yours & earlier)})
     return done
 
 
@@ -261,13 +280,13 @@ def choose(
     efforts: Sequence[float],
     workers: int,
     hours: float,
-    given: Collection[str],
+    given: Set[str],
 ) -> Tailored:
     """Return the best protocol whose run fits the time, the least one if none does: a pure function.
 
     Args:
         profile: of the data.
-        chosen: what was chosen before.
+        chosen: what was chosen before; of what the user has set it is only said that it is kept.
         params: with it.
         speed: of this machine.
         efforts: of some architectures of the space.
@@ -281,18 +300,20 @@ def choose(
     for size, share, repeats in _LADDER:
         if len(efforts) < _SAMPLED:  # the space holds no more
             size = min(size, len(efforts))
-        choices = [one for one in _protocol(profile, params, size, share, repeats) if one.key not in given]
-        here = _with(params, choices)
+        all_of_it = [*chosen, *_protocol(profile, params, size, share, repeats)]
+        choices = tuple(one for one in all_of_it if one.key not in given)
+        here = with_values(params, _by_key(choices))
         one = speed.seconds(typical, here.characterize, train, validation)
         final = speed.seconds(max(efforts), here.train, train, validation + test)
         number = here.sample.size + here.characterize.replicates
         seconds = _FIXED_SECONDS + one * number / side_by_side + 2 * final / min(2.0, side_by_side)
         if seconds <= 3600 * hours:
             break
-    return Tailored(profile, (*chosen, *choices), one, seconds, hours, workers)
+    kept = tuple(one.key for one in all_of_it if one.key in given)
+    return Tailored(profile, choices, one, seconds, hours, workers, kept)
 
 
-def _of_the_data(profile: Profile) -> Iterator[Choice]:
+def _of_the_data(profile: Profile, name: str) -> Iterator[Choice]:
     """Yield what the data decide, whatever the machine."""
     _, height, width = profile.input_shape
     if height * width > 16 * 16:
@@ -304,6 +325,8 @@ def _of_the_data(profile: Profile) -> Iterator[Choice]:
             yield Choice(f"{stage}.batch_size", batch, f"{train:,} training images: enough steps in an epoch")
             yield Choice(f"{stage}.learning_rate", 0.1, "smaller batches, smaller steps")
             yield Choice(f"{stage}.hwa_learning_rate", 0.01, "peak, hardware-aware")
+    if name == _TEMPLATES:  # the template's limits were made for these data, and hold for them
+        return
     least = math.floor(10 * profile.chance) / 10
     yield Choice("search.min_acc_1d", least, "of always answering the largest class: a network that learned nothing")
     yield Choice("search.T_AVM", None, "no limit until you know what your networks lose; then e.g. 5.0, and run again")
@@ -327,8 +350,8 @@ def _protocol(profile: Profile, params: Params, size: int, share: float, repeats
     yield Choice("train.hwa_epochs", math.ceil(1.5 * hwa), "hardware-aware")
 
 
-def _efforts(space: ConfigSpace) -> tuple[list[float], Architecture]:
-    """Return the efforts of some architectures of a space, sorted, and the one in the middle."""
+def _efforts(space: ConfigSpace) -> tuple[list[float], list[Architecture]]:
+    """Return the efforts of some architectures of a space, sorted, and some that are spread evenly over them."""
     from analognas.errors import SpaceError
     from analognas.hardware.cost import effort
 
@@ -337,57 +360,12 @@ def _efforts(space: ConfigSpace) -> tuple[list[float], Architecture]:
     except SpaceError:  # a space that holds fewer
         sample = list(space.enumerate())
     sample.sort(key=lambda one: effort(one.structure))
-    return [effort(one.structure) for one in sample], sample[len(sample) // 2]
+    places = sorted({int((place + 0.5) * len(sample) / _TIMED) for place in range(_TIMED)})
+    return [effort(one.structure) for one in sample], [sample[place] for place in places]
 
 
-def _with(params: Params, choices: Sequence[Choice]) -> Params:
-    from analognas.params import Params as Validated
-
-    values: dict[str, dict[str, Any]] = params.model_dump(mode="json")
-    for choice in choices:
-        section, _, name = choice.key.partition(".")
-        values[section][name] = choice.value
-    return Validated.validated(values)
-
-
-def _keys(params: Params) -> Iterator[str]:
-    for section, values in params.model_dump().items():
-        yield from (f"{section}.{name}" for name in values)
-
-
-def _value(params: Params, key: str) -> Any:
-    section, _, name = key.partition(".")
-    return getattr(getattr(params, section), name)
-
-
-def write(path: Path, tailored: Tailored) -> None:
-    """Write the choices into a params file, each with its reason as the comment, and what they rest on at its top."""
-    from ruamel.yaml.comments import CommentedMap
-
-    document = load_document(path)
-    for choice in tailored.choices:
-        section, _, name = choice.key.partition(".")
-        if not document.get(section):
-            document[section] = CommentedMap()
-        document[section][name] = choice.value
-        _comment(document[section], name, choice.why)
-    text = StringIO()
-    round_trip().dump(document, text)
-    fitted_before = re.compile(rf"\A{re.escape(_BEGIN)}.*?^{re.escape(_END)}\n\n?", re.DOTALL | re.MULTILINE)
-    before = fitted_before.sub("", text.getvalue())
-    said = "".join(f"# {line}\n" for line in tailored.lines())
-    write_text(path, f"{_BEGIN}; edit what you like.\n{said}{_END}\n\n{before}")
-
-
-def _comment(section: Any, name: str, why: str) -> None:
-    """Replace what is said at the end of a line; blank lines and comments that follow it stay."""
-    tokens = section.ca.items.get(name)
-    token = tokens[2] if tokens else None
-    if token is None:
-        section.yaml_add_eol_comment(why, name)
-        return
-    _, newline, rest = token.value.partition("\n")
-    token.value = f"# {why}{newline or chr(10)}{rest}"
+def _by_key(choices: Iterable[Choice]) -> dict[str, Any]:
+    return {choice.key: choice.value for choice in choices}
 
 
 def duration(seconds: float) -> str:

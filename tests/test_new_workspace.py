@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -107,15 +108,35 @@ def test_run_outside_of_a_workspace_makes_one_for_the_data_and_goes_on_in_it(
 
 
 def test_run_fits_the_protocol_of_a_workspace_if_it_is_asked_to(
-    workspace: Paths, ran: list[Paths], monkeypatch: pytest.MonkeyPatch
+    here: Path, ran: list[Paths], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(workspace.root)
+    call("init", "plain")
+    monkeypatch.chdir(here / "plain")
     assert call("run").exit_code == 0
-    assert Params.load(workspace.params).sample.size == 10
-    done = call("run", "--hours", "100")
+    assert Params.load(Path("params.yaml")).sample.size == 64
+    done = call("run", "--hours", "100", "--set", "train.epochs=3")
     assert "100 h were allowed" in done.stderr
-    assert Params.load(workspace.params).sample.size == 256
-    assert ran == [workspace, workspace]
+    assert "Yours, and kept: train.epochs." in done.stderr
+    params = Params.load(Path("params.yaml"))
+    assert (params.sample.size, params.train.epochs) == (256, 3)
+    assert ran == [Paths(here / "plain")] * 2
+
+
+def test_a_fitted_workspace_is_fitted_anew_for_other_data(
+    here: Path, photos: Path, tmp_path: Path, ran: list[Paths], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("init", "pets", "--dataset", "image-folder", "--path", str(photos), "--hours", "3")
+    monkeypatch.chdir(here / "pets")
+    assert Params.load(Path("params.yaml")).search.min_acc_1d == 80.0
+    shutil.rmtree(photos / "dog")
+    for name in ("dog", "hamster"):
+        shutil.copytree(photos / "cat", tmp_path / "more" / name)
+    done = call("run", "--path", str(tmp_path / "more"))
+    assert done.exit_code == 0, done.output
+    assert "3 h were allowed" in done.stderr
+    assert Params.load(Path("params.yaml")).search.min_acc_1d == 50.0
+    # The same data again: nothing is fitted.
+    assert "h were allowed" not in call("run", "--path", str(tmp_path / "more")).stderr
 
 
 def test_bad_data_make_nothing(here: Path, ran: list[Paths]) -> None:

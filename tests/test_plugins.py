@@ -1,4 +1,4 @@
-"""Spaces, datasets, evaluators and optimizers of a package that lives elsewhere."""
+"""Spaces, datasets, chips, evaluators and optimizers of a package that lives elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from analognas.datasets import load, names
 from analognas.environment import prepare
 from analognas.errors import DatasetError, HardwareError, InputError, SearchError, SpaceError
 from analognas.evaluators.registry import evaluator_class, load_evaluator
-from analognas.params import Params, override
+from analognas.hardware.presets import tile_size
+from analognas.hardware.rpu_config import from_record, record, rpu_config
+from analognas.params import HardwareParams, Params, override
 from analognas.plugins import GROUPS, Plugin, imported, plugins, target
 from analognas.search_algorithms.registry import optimizer_class
 from analognas.search_spaces import ConfigSpace
@@ -34,6 +36,7 @@ import numpy as np
 from analognas.datasets.base import assemble
 from analognas.datasets.splits import stratified_order
 from analognas.evaluators.ensemble import GaussianProcessEvaluator
+from analognas.hardware.presets import Preset, analognas_bench
 from analognas.search_algorithms.ea import EvolutionaryAlgorithm
 from analognas.search_spaces.resnet import ResNet
 
@@ -60,6 +63,15 @@ def stripes(options):
     return assemble("stripes", x, y, split, class_names=("flat", "upright", "slanted"), licence="CC0")
 
 
+def quiet():
+    config = analognas_bench()
+    config.forward.out_noise = 0.01
+    return config
+
+
+QUIET = Preset(quiet, 64, "a data sheet", "hardly any noise at its converters")
+
+
 class Smooth(GaussianProcessEvaluator):
     """A Gaussian process by another name."""
 
@@ -74,6 +86,9 @@ narrow = {module}:Narrow
 
 [analognas.datasets]
 stripes = {module}:stripes
+
+[analognas.chips]
+quiet = {module}:QUIET
 
 [analognas.evaluators]
 smooth = {module}:Smooth
@@ -127,6 +142,28 @@ def test_each_is_found_by_its_name(site: Path) -> None:
     assert optimizer_class("patient").__name__ == "Patient"
 
 
+def test_a_chip_brings_its_tiles_and_may_be_varied_like_others(site: Path) -> None:
+    chip = HardwareParams(rpu_config="quiet", adc_bits=6)
+    assert "tiny_things" in sys.modules
+    assert (chip.tile_size, tile_size("tiny_things:quiet")) == (64, 256)
+    config = rpu_config(chip)
+    assert (config.forward.out_noise, config.forward.out_res) == (0.01, 1 / 62)
+    assert config.mapping.max_input_size == 64
+    assert HardwareParams(rpu_config="quiet", tile_size=32).tile_size == 32
+    assert from_record(record(chip))[0] == chip
+
+
+def test_a_chip_that_is_none_is_refused(site: Path) -> None:
+    entry = "[analognas.chips]\nloud = tiny_things:quiet\n"
+    distribution(site, "loud-things", entry)
+    with pytest.raises(HardwareError, match=r"'loud' is a function: let its entry point name a .*Preset"):
+        HardwareParams(rpu_config="loud")
+    with pytest.raises(HardwareError, match=r"'tiny_things:QUIET' is no callable but a Preset: name the function"):
+        rpu_config(HardwareParams(rpu_config="tiny_things:QUIET"))
+    with pytest.raises(HardwareError, match=r"'silent' is no preset \(analognas-bench, .*, loud, quiet\)"):
+        HardwareParams(rpu_config="silent")
+
+
 def test_a_mistyped_name_is_told_the_nearest_one(site: Path) -> None:
     with pytest.raises(SearchError, match="did you mean patient"):
         optimizer_class("patint")
@@ -139,6 +176,8 @@ def test_a_mistyped_name_is_told_the_nearest_one(site: Path) -> None:
 def test_the_librarys_own_names_cannot_be_taken(site: Path) -> None:
     distribution(site, "grabbing", ENTRY_POINTS.format(module="nowhere").replace("narrow", "resnet"))
     assert family("resnet").name == "resnet"
+    distribution(site, "clutching", "[analognas.chips]\nreram-cmo = nowhere:CHIP\n")
+    assert HardwareParams(rpu_config="reram-cmo").tile_size == 256
 
 
 def test_a_name_that_two_packages_add_is_refused_where_it_is_used(site: Path) -> None:
@@ -148,10 +187,19 @@ def test_a_name_that_two_packages_add_is_refused_where_it_is_used(site: Path) ->
         lambda: evaluator_class("smooth"),
         lambda: optimizer_class("patient"),
         lambda: load("stripes"),
+        lambda: HardwareParams(rpu_config="quiet"),
     ):
         with pytest.raises(InputError, match=r"rival 0.1 and tiny-things 0.1 both add"):
             use()
     assert ConfigSpace("digits").name == "resnet-digits"
+
+
+def test_a_mistyped_entry_point_harms_nobody_else(site: Path) -> None:
+    distribution(site, "mistyped", "[analognas.optimizers]\nhasty = mis-typed:Class [fast]\n")
+    assert [one.name for one in plugins("optimizer")] == ["hasty", "patient"]
+    assert optimizer_class("patient").__name__ == "Patient"
+    with pytest.raises(SearchError, match="hasty cannot be imported"):
+        optimizer_class("hasty")
 
 
 def test_a_package_that_cannot_be_imported_is_one_sentence(site: Path) -> None:
@@ -161,6 +209,7 @@ def test_a_package_that_cannot_be_imported_is_one_sentence(site: Path) -> None:
         (lambda: evaluator_class("smooth"), InputError),
         (lambda: optimizer_class("patient"), SearchError),
         (lambda: load("stripes"), DatasetError),
+        (lambda: HardwareParams(rpu_config="quiet"), HardwareError),
     ):
         with pytest.raises(error, match=r"cannot be imported .*division by zero"):
             use()
@@ -182,6 +231,52 @@ def test_what_is_added_is_listed(site: Path, tmp_path: Path, monkeypatch: pytest
     assert "narrow (tiny-things 0.1)" in CliRunner().invoke(main, ["spaces"]).stdout
     rows = {one["name"]: one for one in json.loads(CliRunner().invoke(main, ["datasets", "--json"]).stdout)}
     assert rows["stripes"]["source"] == "tiny-things 0.1"
+    assert rows["stripes"]["available"]
+    chips = {one["name"]: one for one in json.loads(CliRunner().invoke(main, ["hardware", "--json"]).stdout)}
+    assert (chips["quiet"]["tile_size"], chips["quiet"]["package"]) == (64, "tiny-things 0.1")
+    assert "quiet (tiny-things 0.1): tiles of 64, fast layers" in CliRunner().invoke(main, ["hardware"]).stdout
+
+
+@pytest.mark.parametrize("command", ["spaces", "hardware", "datasets"])
+def test_a_broken_package_does_not_hide_the_others(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "400")
+    broken = ENTRY_POINTS.format(module="broken_things")
+    for name in ("narrow", "stripes", "quiet", "smooth", "patient"):
+        broken = broken.replace(f"{name} =", f"broken-{name} =")
+    distribution(site, "broken-things", broken, "0.2")
+    (site / "broken_things.py").write_text("1 / 0")
+    asked = CliRunner().invoke(main, [command, "--json"])
+    assert asked.exit_code == 0, asked.output
+    rows = {one["name"]: one for one in json.loads(asked.stdout)}
+    name, sound = {
+        "spaces": ("broken-narrow", "narrow-digits"),
+        "hardware": ("broken-quiet", "quiet"),
+        "datasets": ("broken-stripes", "stripes"),
+    }[command]
+    assert "division by zero" in rows[name]["error"]
+    assert {one for one, row in rows.items() if "error" in row} == {name}
+    assert sound in rows
+    shown = CliRunner().invoke(main, [command])
+    assert shown.exit_code == 0
+    assert "broken-things 0.2" in shown.stdout or command == "datasets"
+    assert "division by zero" in shown.stdout
+
+
+def test_a_broken_package_is_one_sentence_where_it_is_named(
+    site: Path, workspace: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site / "tiny_things.py").write_text("1 / 0")
+    monkeypatch.chdir(workspace.root)
+    before = workspace.params.read_bytes()
+    for given in ("space.name=narrow", "dataset.name=stripes", "hardware.rpu_config=quiet"):
+        refused = CliRunner().invoke(main, ["run", "--set", given])
+        assert refused.exit_code == 2, given
+        assert refused.stderr.count("\n") == 1
+        assert "division by zero" in refused.stderr
+    assert workspace.params.read_bytes() == before
 
 
 def test_the_page_is_true(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,19 +285,24 @@ def test_the_page_is_true(site: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     (package,) = re.findall(r"^```toml\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
     added = tomllib.loads(package)["project"]["entry-points"]
     assert set(added) == set(GROUPS.values())
-    (module,) = re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    module, chip = re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
     (tmp_path / "stripes.py").write_text(module)
     monkeypatch.chdir(tmp_path)
     first, second = load("stripes:stripes"), load("stripes:stripes")
     assert (first.classes, len(first.train), len(first.test)) == (2, 240, 80)
     assert (first.digest, first.split_digest) == (second.digest, second.split_digest)
     sys.modules.pop("stripes")
+    (tmp_path / "chips.py").write_text(chip)
+    assert imported("chips:CHIP").tile_size == 128
+    assert rpu_config(HardwareParams(rpu_config="chips:chip")).noise_model.g_max == 20.0
+    sys.modules.pop("chips")
 
 
 @pytest.mark.slow
 def test_a_workspace_of_nothing_but_plugins_runs(site: Path, workspace: Paths) -> None:
     paths = workspace
-    added = ["space.name=narrow", "dataset.name=stripes", "fit.evaluator=smooth", "search.optimizer=patient"]
+    added = ["space.name=narrow", "dataset.name=stripes", "hardware.rpu_config=quiet"]
+    added += ["fit.evaluator=smooth", "search.optimizer=patient"]
     prepare(paths, added)
     # In a process of its own, whose workers are others: there the names are all that is known.
     code = (
@@ -220,6 +320,8 @@ def test_a_workspace_of_nothing_but_plugins_runs(site: Path, workspace: Paths) -
     assert type(load_evaluator(paths.evaluator, "smooth")).__name__ == "Smooth"
     best = json.loads((paths.search / "best.json").read_text())["candidates"][0]
     assert (best["space"]["family"], best["space"]["classes"]) == ("narrow", 3)
+    chip = json.loads((paths.winner / "hardware.json").read_text())
+    assert (chip["rpu_config"], chip["tile_size"]) == ("quiet", 64)
     assert "winner" in json.loads(paths.metrics("train").read_text())
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ from PIL import Image
 from analognas import tailoring
 from analognas.environment import prepare
 from analognas.errors import DatasetError, ParamsError
+from analognas.fitted import read_record
+from analognas.hardware.cost import effort
 from analognas.params import Params, override
-from analognas.tailoring import Choice, Profile, Tailored, choose, prepare_tailored, size_of_images, wanted, write
+from analognas.tailoring import Profile, Tailored, choose, hours_again, prepare_tailored, size_of_images, wanted
 from analognas.template import source
 from analognas.training import probe
 from analognas.training.probe import Speed
@@ -27,7 +28,7 @@ SMALL = Profile((3, 32, 32), {"train": 600, "validation": 200, "test": 200}, ("c
 
 
 def chosen(profile: Profile = LARGE, hours: float = 8.0, **given: Any) -> Tailored:
-    how: dict[str, Any] = {"params": Params(), "speed": SPEED, "efforts": EFFORTS, "workers": 2, "given": ()} | given
+    how: dict[str, Any] = {"params": Params(), "speed": SPEED, "efforts": EFFORTS, "workers": 2, "given": set()} | given
     return choose(profile, (), hours=hours, **how)
 
 
@@ -69,7 +70,7 @@ def test_without_time_the_least_protocol_is_taken_and_said_to_take_longer() -> N
     assert not one.fits
     assert values(one)["sample.size"] == 24
     assert values(one)["characterize.epochs"] == tailoring._LEAST_EPOCHS
-    assert "reduce max_params or dataset.image_size, or allow more" in one.lines()[2]
+    assert "reduce per_class, max_params or image_size, or allow more" in one.lines()[2]
     assert "reduce" not in chosen(hours=8.0).lines()[2]
 
 
@@ -88,7 +89,10 @@ def test_what_the_user_has_set_stays_and_is_counted_with() -> None:
     params = Params.validated({"sample": {"size": 1000}})
     one = chosen(hours=8.0, params=params, given={"sample.size"})
     assert "sample.size" not in values(one)
+    assert one.kept == ("sample.size",)
+    assert "Yours, and kept: sample.size. Delete such a line" in one.lines()[3]
     assert one.seconds > 1000 * one.one / 2
+    assert len(chosen(hours=8.0).lines()) == 3  # nothing to say where nothing is kept
 
 
 def test_a_small_space_is_not_asked_for_more_than_it_holds() -> None:
@@ -96,13 +100,15 @@ def test_a_small_space_is_not_asked_for_more_than_it_holds() -> None:
 
 
 def test_the_data_decide_budget_batch_and_limits() -> None:
-    large = {choice.key: choice.value for choice in tailoring._of_the_data(LARGE)}
+    large = {choice.key: choice.value for choice in tailoring._of_the_data(LARGE, "image-folder")}
     assert large == {"space.max_params": 100_000, "search.min_acc_1d": 50.0, "search.T_AVM": None}
-    small = {choice.key: choice.value for choice in tailoring._of_the_data(SMALL)}
+    small = {choice.key: choice.value for choice in tailoring._of_the_data(SMALL, "image-folder")}
     assert small["search.min_acc_1d"] == 90.0  # always answering "cat" gives 90 %
     assert (small["characterize.batch_size"], small["train.learning_rate"]) == (32, 0.1)
-    digits = replace(LARGE, input_shape=(1, 8, 8))
-    assert "space.max_params" not in {choice.key for choice in tailoring._of_the_data(digits)}
+    tiny = replace(LARGE, input_shape=(1, 8, 8))
+    assert "space.max_params" not in {choice.key for choice in tailoring._of_the_data(tiny, "arrays")}
+    # The limits of the template were made for its data.
+    assert not list(tailoring._of_the_data(tiny, "digits"))
 
 
 def test_the_profile_tells_shape_sizes_and_balance() -> None:
@@ -111,54 +117,6 @@ def test_the_profile_tells_shape_sizes_and_balance() -> None:
         "The classes are not balanced: 540 training images of 'cat', 60 of 'dog'; always answering 'cat' gives 90 %."
     )
     assert LARGE.balance == "The classes are balanced: 22,500 to 22,500 training images each."
-
-
-@pytest.fixture
-def params_file(tmp_path: Path) -> Path:
-    path = tmp_path / "params.yaml"
-    path.write_text((source() / "params.yaml").read_text())
-    return path
-
-
-def test_every_choice_is_written_with_its_reason_and_all_else_stays(params_file: Path) -> None:
-    before = params_file.read_text()
-    one = chosen()
-    write(params_file, one)
-    text = params_file.read_text()
-    for choice in one.choices:
-        name = choice.key.partition(".")[2]
-        assert re.search(rf"^  {name}: \S+ +# {re.escape(choice.why)}$", text, flags=re.MULTILINE), choice
-    written = Params.load(params_file)
-    for key, value in values(one).items():
-        section, _, name = key.partition(".")
-        assert getattr(getattr(written, section), name) == value
-    # Other lines, blank ones between sections included, are those of the template.
-    kept = text[text.index(tailoring._END) :].splitlines()[2:]
-    assert len(kept) == len(before.splitlines())
-    names = {choice.key.partition(".")[2] for choice in one.choices}
-    changed = [old for old, new in zip(before.splitlines(), kept, strict=True) if old != new]
-    assert {line.partition(":")[0].strip() for line in changed} <= names
-    assert all(f"# {line}" in text for line in one.lines())
-
-
-def test_fitting_again_replaces_what_was_said_before(params_file: Path) -> None:
-    write(params_file, chosen(hours=8.0))
-    write(params_file, chosen(hours=4.0))
-    once = params_file.read_text()
-    assert once.count(tailoring._BEGIN) == once.count(tailoring._END) == 1
-    assert "4 h were allowed" in once
-    assert "8 h were allowed" not in once
-    write(params_file, chosen(hours=4.0))
-    assert params_file.read_text() == once
-
-
-def test_a_line_without_a_comment_gets_one(tmp_path: Path) -> None:
-    path = tmp_path / "params.yaml"
-    path.write_text("sample:\n  size: 3\n\nfit:\n  folds: 4\n")
-    write(path, replace(chosen(), choices=(Choice("sample.size", 24, "why"), Choice("train.epochs", 5, "because"))))
-    text = path.read_text()
-    assert re.search(r"^  size: 24 +# why$\n\nfit:", text, flags=re.MULTILINE)
-    assert re.search(r"^  epochs: 5 +# because$", text, flags=re.MULTILINE)
 
 
 def images(folder: Path, *sizes: int, number: int = 8) -> Path:
@@ -220,12 +178,92 @@ def test_a_workspace_is_made_ready_and_fitted(workspace: Paths, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_was_edited_before_stays_when_the_protocol_is_fitted_anew(workspace: Paths) -> None:
+def test_what_was_edited_before_stays_when_the_protocol_is_fitted(workspace: Paths) -> None:
     prepare(workspace, ["search.T_AVM=7.5", "space.max_params=2k", "sample.size=11"])
-    prepare_tailored(workspace, [], hours=200.0)
+    done = prepare_tailored(workspace, [], hours=200.0)
     params = Params.load(workspace.params)
-    assert (params.search.T_AVM, params.space.max_params) == (7.5, 2_000)
-    assert params.sample.size == 256
+    assert (params.search.T_AVM, params.space.max_params, params.sample.size) == (7.5, 2_000, 11)
+    assert done is not None
+    assert "sample.size" in done.kept
+    assert "# Yours, and kept: sample.size, " in workspace.params.read_text()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Paths:
+    """Return a workspace in which nobody has set anything."""
+    paths = Paths(tmp_path / "fresh")
+    paths.root.mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        (paths.root / name).write_text((source() / name).read_text())
+    prepare(paths)
+    return paths
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_a_fit_wrote_is_fitted_anew_for_other_data(fresh: Paths, tmp_path: Path) -> None:
+    cats, dogs = images(tmp_path / "cats", 80, number=12), images(tmp_path / "dogs", 12, number=400)
+    prepare_tailored(fresh, ["dataset.name=image-folder", f"dataset.path={cats}"], hours=1.0)
+    first = Params.load(fresh.params)
+    assert (first.dataset.image_size, first.characterize.batch_size, first.train.learning_rate) == (32, 16, 0.1)
+    assert first.space.max_params == 100_000
+    # Of what was fitted, the user changes two values, one of them to what is the default.
+    override(fresh.params, ["sample.size=33", "search.T_AVM=5.0", "search.k=2"])
+
+    done = prepare_tailored(fresh, [f"dataset.path={dogs}"], hours=1.0)
+    assert done is not None
+    assert set(done.kept) == {"sample.size", "search.T_AVM"}
+    for _ in range(2):  # and once more, for the same data
+        second = Params.load(fresh.params)
+        assert (second.sample.size, second.search.T_AVM, second.search.k) == (33, 5.0, 2.0)
+        template = Params()
+        assert second.dataset.image_size is None  # 12x12: nothing to resize, which 32 would have done
+        assert (second.characterize.batch_size, second.train.learning_rate) == (32, 0.1)
+        assert second.space.max_params == template.space.max_params
+        prepare_tailored(fresh, [], hours=1.0)
+
+    # Back to the data of the template: nothing of the others is left but what the user wrote.
+    override(fresh.params, ["dataset.path=null"])
+    prepare_tailored(fresh, ["dataset.name=digits"], hours=1.0)
+    third = Params.load(fresh.params)
+    assert (third.search.T_AVM, third.search.min_acc_1d) == (5.0, None)
+    assert (third.train.batch_size, third.train.hwa_learning_rate) == (64, 0.02)
+    assert third.sample.size == 33
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_line_that_was_deleted_is_fitted_again(fresh: Paths) -> None:
+    prepare_tailored(fresh, ["sample.size=33"], hours=200.0)
+    prepare_tailored(fresh, [], hours=200.0)
+    assert Params.load(fresh.params).sample.size == 33
+    lines = fresh.params.read_text().splitlines(keepends=True)
+    fresh.params.write_text("".join(line for line in lines if not line.startswith("  size: 33")))
+    prepare_tailored(fresh, [], hours=200.0)
+    assert Params.load(fresh.params).sample.size == 256
+    record = read_record(fresh.params)
+    assert record is not None
+    assert record.kept == ()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_fitted_workspace_that_is_given_other_data_is_to_be_fitted_anew(fresh: Paths, tmp_path: Path) -> None:
+    other = ["dataset.name=image-folder", f"dataset.path={tmp_path}"]
+    assert hours_again(fresh, other) is None  # never fitted: the protocol is the user's
+    prepare_tailored(fresh, [], hours=3.5)
+    assert hours_again(fresh, other) == 3.5
+    assert hours_again(fresh, []) is None
+    assert hours_again(fresh, ["dataset.name=digits", "dataset.path=null", "search.k=3"]) is None
+    assert hours_again(fresh, ["dataset.augment=[crop]"]) is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_timed_architectures_are_spread_over_the_space(fresh: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(probe, "measure", lambda timed, *_: (seen.extend(timed), SPEED)[1])
+    prepare_tailored(fresh, [], hours=1.0)
+    efforts = [effort(one.structure) for one in seen]
+    assert len(efforts) == len(set(efforts)) == 5
+    assert efforts == sorted(efforts)
+    assert efforts[-1] > 2 * efforts[0]
 
 
 @pytest.mark.usefixtures("quick")

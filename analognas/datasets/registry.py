@@ -89,6 +89,18 @@ def catalogue() -> list[Entry]:
     return [*_entries.values(), *_added()]
 
 
+def problem(entry: Entry) -> str | None:
+    """Return why a dataset that a package adds cannot be used, None if it can; imports the package's module."""
+    if entry in _entries.values() or callable(entry.loader):
+        return None
+    try:
+        find(entry.name)
+        _imported(entry.loader)
+    except DatasetError as error:
+        return str(error)
+    return None
+
+
 def load(
     name: str,
     *,
@@ -179,6 +191,8 @@ def _imported(target: str) -> Loader:
             f"Dataset {target!r} cannot be imported ({error}); give module:function of a module that is installed "
             "or lies in the workspace."
         ) from error
+    if not callable(loader):
+        raise DatasetError(f"Dataset {target!r} is no function but a {type(loader).__name__}: name its loader.")
     return loader
 
 

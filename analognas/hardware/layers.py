@@ -89,13 +89,17 @@ def uncovered(module: Any) -> str | None:
 def warn_of_uncovered(layers: Iterator[tuple[str, Any]]) -> None:
     """Warn once of what is left to aihwkit in these layers (name, layer)."""
     slow: dict[str, list[str]] = {}
+    total = 0
     for name, layer in layers:
+        total += 1
         reason = uncovered(layer.analog_module)
         if reason is not None:
             slow.setdefault(reason, []).append(name or type(layer).__name__)
     for reason, names in slow.items():
+        # Of a chip it is said in the same words for every network: then Python says it once in a process.
+        which = "all layers" if len(names) == total else f"{len(names)} layers ({names[0]} ...)"
         warnings.warn(
-            f"{reason} is not computed by the fast analog layers: {len(names)} layers ({names[0]} ...) stay aihwkit's, "
+            f"{reason} is not computed by the fast analog layers: {which} stay aihwkit's, "
             "which take about ten times as long to train and to evaluate; the results are the same.",
             AnalogNASWarning,
             stacklevel=3,

@@ -1,4 +1,4 @@
-"""Chips by name: the RPU configurations that ship with the library, each with its source.
+"""Chips by name: the RPU configurations that ship with the library or come with a package, each with its source.
 
 aihwkit and torch are loaded by the functions, not by this module.
 """
@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from analognas.errors import HardwareError
+from analognas.plugins import imported, plugins, target
 
 #: Rows and columns of a tile where neither parameters nor a preset say it.
 DEFAULT_TILE_SIZE = 256
@@ -229,9 +232,40 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 )
 
 
+def preset(name: str) -> Preset:
+    """Return the preset of this name, the library's or an installed package's.
+
+    Raises:
+        HardwareError: if there is none, or the package's cannot be imported or is no ``Preset``.
+        InputError: if two packages use the name.
+    """
+    if name in PRESETS:
+        return PRESETS[name]
+    where = None if ":" in name else target("chip", name)
+    if where is None:
+        known = ", ".join([*PRESETS, *(one.name for one in plugins("chip"))])
+        raise HardwareError(f"hardware.rpu_config {name!r} is no preset ({known}) and no module:function.")
+    try:
+        found = imported(where)
+    except Exception as error:  # somebody else's module may fail in any way
+        raise HardwareError(
+            f"hardware.rpu_config {name!r} cannot be imported ({error}): mend or reinstall the package that adds it."
+        ) from error
+    if not isinstance(found, Preset):
+        raise HardwareError(
+            f"hardware.rpu_config {name!r} is a {type(found).__name__}: let its entry point name a "
+            "analognas.hardware.presets.Preset."
+        )
+    return found
+
+
 def tile_size(name: str) -> int:
-    """Return the rows and columns of a tile of a preset, 256 for a chip of the user's own."""
-    return PRESETS[name].tile_size if name in PRESETS else DEFAULT_TILE_SIZE
+    """Return the rows and columns of a tile of a preset, 256 for ``module:function``.
+
+    Raises:
+        InputError: if there is no such preset; see ``preset``.
+    """
+    return DEFAULT_TILE_SIZE if ":" in name else preset(name).tile_size
 
 
 def set_fields(config: Any, values: Mapping[str, Any]) -> Any:

@@ -8,16 +8,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 import enum
-import importlib
 import math
-import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analognas import files
 from analognas.errors import HardwareError, MismatchError
-from analognas.hardware.presets import PRESETS
+from analognas.hardware.presets import PRESETS, preset
+from analognas.plugins import imported
 
 if TYPE_CHECKING:
     from analognas.params import HardwareParams
@@ -39,17 +37,17 @@ def rpu_config(spec: HardwareParams) -> Any:
     """Return a new aihwkit RPU configuration.
 
     Args:
-        spec: a preset's name or ``module:function``, the tile size, and what replaces values of the preset
-            (``OVERRIDES``). The tile size replaces the one of the configuration, also of the user's own, so that
-            what is counted is what is simulated. The module is found as Python finds modules, and in the current
-            folder.
+        spec: a preset's name (the library's or a package's) or ``module:function``, the tile size, and what replaces
+            values of the preset (``OVERRIDES``). The tile size replaces the one of the configuration, also of the
+            user's own, so that what is counted is what is simulated. The module is found as Python finds modules, and
+            in the current folder.
 
     Raises:
         HardwareError: if there is no such preset, module or function, the function does not return a
             ``TorchInferenceRPUConfig``, or the devices have no such property.
     """
     name = spec.rpu_config
-    config = PRESETS[name].make() if name in PRESETS else _users_own(name)
+    config = PRESETS[name].make() if name in PRESETS else _from_elsewhere(name)
     config.mapping.max_input_size = spec.tile_size
     config.mapping.max_output_size = spec.tile_size
     _replace(config, overrides(spec), name)
@@ -99,14 +97,10 @@ def _replace_devices(devices: Any, values: Mapping[str, int | float], name: str)
             setattr(devices, scale, float(values[scale]))
 
 
-def _users_own(name: str) -> Any:
+def _from_elsewhere(name: str) -> Any:
     from aihwkit.simulator.configs import TorchInferenceRPUConfig
 
-    module_name, colon, function_name = name.partition(":")
-    if not (colon and module_name and function_name):
-        known = ", ".join(PRESETS)
-        raise HardwareError(f"hardware.rpu_config {name!r} is no preset ({known}) and no module:function.")
-    function = _function(name, module_name, function_name)
+    function = _function(name) if ":" in name else preset(name).make
     try:
         config = function()
     except Exception as error:
@@ -122,26 +116,20 @@ def _users_own(name: str) -> Any:
     return copy.deepcopy(config)
 
 
-def _function(name: str, module_name: str, function_name: str) -> Callable[[], Any]:
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:  # the user's module lies in the workspace, which an installed command does not search
-        sys.path.append(here)
+def _function(name: str) -> Any:
     try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
+        function = imported(name)
+    except Exception as error:  # a module of the user's own may fail in any way
         raise HardwareError(
-            f"hardware.rpu_config {name!r}: module {module_name!r} cannot be imported ({error}); "
-            "put it into the workspace or install it."
+            f"hardware.rpu_config {name!r} cannot be imported ({error}): write module:function, and put the module "
+            "into the workspace or install it."
         ) from error
-    finally:
-        if added:
-            sys.path.remove(here)
-    function = getattr(module, function_name, None)
     if not callable(function):
-        what = "has no" if function is None else "holds no callable"
-        raise HardwareError(f"hardware.rpu_config {name!r}: module {module_name!r} {what} {function_name!r}.")
-    return function  # type: ignore[no-any-return]
+        raise HardwareError(
+            f"hardware.rpu_config {name!r} is no callable but a {type(function).__name__}: name the function that "
+            "makes the configuration (hardware.tile_size says its tiles)."
+        )
+    return function
 
 
 def describe(config: Any) -> dict[str, Any]:

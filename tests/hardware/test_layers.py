@@ -362,7 +362,8 @@ def test_what_is_not_covered_is_named_once_and_left_to_aihwkit(
     with pytest.warns(AnalogNASWarning, match=named) as caught:
         model = convert(network, bench(change))
     assert len(caught) == 1
-    assert "3 layers" in str(caught[0].message)
+    # The same words for a network of any size: Python then says it once in a process, not once for each network.
+    assert "all layers stay aihwkit's" in str(caught[0].message)
     assert "ten times" in str(caught[0].message)
     slow = to_aihwkit(model)
     x = torch.randn(2, 3, 6, 6)

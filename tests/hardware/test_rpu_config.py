@@ -118,8 +118,8 @@ def test_users_own_chip_is_found_in_the_workspace_and_not_changed(own_chip: Path
         ("analognas-bank", ["no preset", "analognas-bench", "module:function"]),
         ("my_chip:", ["module:function"]),
         ("my_chop:chip", ["my_chop", "cannot be imported"]),
-        ("my_chip:chop", ["has no 'chop'"]),
-        ("my_chip:NOT_CALLABLE", ["no callable 'NOT_CALLABLE'"]),
+        ("my_chip:chop", ["cannot be imported", "has no attribute 'chop'"]),
+        ("my_chip:NOT_CALLABLE", ["is no callable but a"]),
         ("my_chip:number", ["returned int", "TorchInferenceRPUConfig"]),
         ("my_chip:fails", ["RuntimeError", "no chip today"]),
         # Compiled tiles draw noise that no seed controls.
