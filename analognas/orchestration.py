@@ -195,7 +195,7 @@ def session(workspace: str | Path = ".") -> Iterator[Session]:
         token = _session.set(here)
         try:
             yield here
-        except Exception:
+        except Exception:  # not on Ctrl-C: nobody waits for MLflow then, and the next run logs it
             here.sync()
             raise
         else:
