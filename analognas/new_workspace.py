@@ -13,7 +13,7 @@ from analognas.errors import WorkspaceError
 from analognas.workspace import Paths
 
 if TYPE_CHECKING:
-    from analognas.tailoring import Tailored
+    from analognas.protocol_choice import Tailored
 
 
 def make(target: Path, given: Sequence[str], hours: float | None, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,115 +9,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analognas import tailoring
-from analognas.environment import prepare
+from analognas import protocol_choice
+from analognas.environment import check_dataset, prepare
 from analognas.errors import DatasetError, ParamsError
 from analognas.fitted import read_record
 from analognas.hardware.cost import effort
 from analognas.params import Params, override
-from analognas.tailoring import Profile, Tailored, choose, hours_again, prepare_tailored, size_of_images, wanted
+from analognas.tailoring import hours_again, prepare_tailored, size_of_images, wanted
 from analognas.template import source
 from analognas.training import probe
 from analognas.training.probe import Speed
 from analognas.workspace import Paths
 
-#: Seconds of an image and unit of effort, about those of one core: at an effort of 1e7 500 images a second.
+#: Seconds of an image and unit of effort, about those of one core.
 SPEED = Speed(digital=2e-10, hwa=3e-10, pass_=5e-11)
-EFFORTS = tuple(1e7 * (1 + index / 47) for index in range(48))
-LARGE = Profile((3, 32, 32), {"train": 45_000, "validation": 5_000, "test": 10_000}, ("a", "b"), (22_500, 22_500))
-SMALL = Profile((3, 32, 32), {"train": 600, "validation": 200, "test": 200}, ("cat", "dog"), (540, 60))
-
-
-def chosen(profile: Profile = LARGE, hours: float = 8.0, **given: Any) -> Tailored:
-    how: dict[str, Any] = {"params": Params(), "speed": SPEED, "efforts": EFFORTS, "workers": 2, "given": set()} | given
-    return choose(profile, (), hours=hours, **how)
-
-
-def values(tailored: Tailored) -> dict[str, Any]:
-    return {choice.key: choice.value for choice in tailored.choices}
-
-
-def test_the_more_time_the_better_the_protocol() -> None:
-    found = [chosen(hours=hours) for hours in (4.0, 8.0, 16.0, 32.0, 128.0)]
-    sizes = [values(one)["sample.size"] for one in found]
-    assert sizes == sorted(sizes)
-    assert sizes[0] < sizes[-1] == 256
-    for name in ("characterize.epochs", "characterize.repeats", "train.epochs"):
-        assert [values(one)[name] for one in found] == sorted(values(one)[name] for one in found)
-
-
-def test_the_run_fits_the_time_by_the_times_that_were_measured() -> None:
-    for hours in (8.0, 16.0, 80.0):
-        one = chosen(hours=hours)
-        assert one.fits
-        assert one.seconds <= 3600 * hours
-        # A characterization is what its epochs and passes take, by hand.
-        typical, how = sum(EFFORTS) / 48, values(one)
-        trained = 45_000 * (how["characterize.epochs"] * 2e-10 + how["characterize.hwa_epochs"] * 3e-10)
-        passes = 5_000 * (2 + 4 * how["characterize.repeats"]) * 5e-11
-        assert one.one == pytest.approx(typical * (trained + passes))
-        number = how["sample.size"] + how["characterize.replicates"]
-        assert one.seconds > one.one * number / 2
-
-
-def test_more_workers_or_a_faster_machine_do_more() -> None:
-    few = values(chosen(hours=8.0))["sample.size"]
-    assert values(chosen(hours=8.0, workers=16))["sample.size"] > few
-    assert values(chosen(hours=8.0, speed=Speed(2e-11, 3e-11, 5e-12)))["sample.size"] > few
-
-
-def test_without_time_the_least_protocol_is_taken_and_said_to_take_longer() -> None:
-    one = chosen(hours=0.01)
-    assert not one.fits
-    assert values(one)["sample.size"] == 24
-    assert values(one)["characterize.epochs"] == tailoring._LEAST_EPOCHS
-    assert "reduce per_class, max_params or image_size, or allow more" in one.lines()[2]
-    assert "reduce" not in chosen(hours=8.0).lines()[2]
-
-
-def test_few_images_get_more_epochs() -> None:
-    assert values(chosen(SMALL, hours=500.0))["characterize.epochs"] == 30
-    assert values(chosen(LARGE, hours=500.0))["characterize.epochs"] == 6
-
-
-def test_nobody_gets_so_few_steps_that_nothing_is_learned() -> None:
-    assert values(chosen(SMALL, hours=0.01))["characterize.epochs"] == 30  # 10 steps an epoch, with batches of 64
-    params = Params.validated({"characterize": {"batch_size": 32}})
-    assert values(chosen(SMALL, hours=0.01, params=params))["characterize.epochs"] == 22
-
-
-def test_what_the_user_has_set_stays_and_is_counted_with() -> None:
-    params = Params.validated({"sample": {"size": 1000}})
-    one = chosen(hours=8.0, params=params, given={"sample.size"})
-    assert "sample.size" not in values(one)
-    assert one.kept == ("sample.size",)
-    assert "Yours, and kept: sample.size. Delete such a line" in one.lines()[3]
-    assert one.seconds > 1000 * one.one / 2
-    assert len(chosen(hours=8.0).lines()) == 3  # nothing to say where nothing is kept
-
-
-def test_a_small_space_is_not_asked_for_more_than_it_holds() -> None:
-    assert values(chosen(hours=500.0, efforts=EFFORTS[:30]))["sample.size"] == 30
-
-
-def test_the_data_decide_budget_batch_and_limits() -> None:
-    large = {choice.key: choice.value for choice in tailoring._of_the_data(LARGE, "image-folder")}
-    assert large == {"space.max_params": 100_000, "search.min_acc_1d": 50.0, "search.T_AVM": None}
-    small = {choice.key: choice.value for choice in tailoring._of_the_data(SMALL, "image-folder")}
-    assert small["search.min_acc_1d"] == 90.0  # always answering "cat" gives 90 %
-    assert (small["characterize.batch_size"], small["train.learning_rate"]) == (32, 0.1)
-    tiny = replace(LARGE, input_shape=(1, 8, 8))
-    assert "space.max_params" not in {choice.key for choice in tailoring._of_the_data(tiny, "arrays")}
-    # The limits of the template were made for its data.
-    assert not list(tailoring._of_the_data(tiny, "digits"))
-
-
-def test_the_profile_tells_shape_sizes_and_balance() -> None:
-    assert str(SMALL) == "2 classes, images of 3x32x32, 600 / 200 / 200 for training / validation / test"
-    assert SMALL.balance == (
-        "The classes are not balanced: 540 training images of 'cat', 60 of 'dog'; always answering 'cat' gives 90 %."
-    )
-    assert LARGE.balance == "The classes are balanced: 22,500 to 22,500 training images each."
 
 
 def images(folder: Path, *sizes: int, number: int = 8) -> Path:
@@ -228,6 +134,39 @@ def test_what_a_fit_wrote_is_fitted_anew_for_other_data(fresh: Paths, tmp_path: 
     assert (third.search.T_AVM, third.search.min_acc_1d) == (5.0, None)
     assert (third.train.batch_size, third.train.hwa_learning_rate) == (64, 0.02)
     assert third.sample.size == 33
+
+
+def test_of_many_images_a_part_is_used_until_there_is_time(
+    fresh: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "measure", lambda *_: replace(SPEED, digital=1e-6))
+    monkeypatch.setattr(protocol_choice, "_LEAST_IMAGES", 40)
+    monkeypatch.setattr(protocol_choice, "_LEAST_PER_CLASS", 10)
+    many = images(tmp_path / "many", 12, number=100)  # of each class; 60 of them are for training
+    given = ["dataset.name=image-folder", f"dataset.path={many}"]
+    done = prepare_tailored(fresh, given, hours=1.0)
+    assert done is not None
+    assert (done.per_class, done.profile.sizes["train"], done.whole.sizes["train"]) == (20, 40, 120)
+    params = Params.load(fresh.params)
+    assert params.dataset.per_class == 20
+    assert "# of up to 60: with all of them the run would take about " in fresh.params.read_text()
+    assert json.loads(fresh.dataset.read_text())["sizes"] == done.profile.sizes
+    assert check_dataset(params, fresh).split_digest
+
+    # With more time the next fit looks at all of them again, and leaves none out.
+    monkeypatch.setattr(probe, "measure", lambda *_: SPEED)
+    done = prepare_tailored(fresh, [], hours=200.0)
+    assert done is not None
+    assert (done.per_class, done.profile.sizes["train"]) == (None, 120)
+    assert Params.load(fresh.params).dataset.per_class is None
+    assert json.loads(fresh.dataset.read_text())["sizes"]["train"] == 120
+
+    # What the user says stays.
+    prepare_tailored(fresh, ["dataset.per_class=33"], hours=200.0)
+    done = prepare_tailored(fresh, [], hours=200.0)
+    assert done is not None
+    assert done.profile.sizes["train"] == 66
+    assert Params.load(fresh.params).dataset.per_class == 33
 
 
 @pytest.mark.usefixtures("quick")

@@ -28,18 +28,21 @@ def reduced(dataset: Dataset, per_class: int) -> Dataset:
         raise DatasetError(f"dataset.per_class is {per_class}: keep at least 1 image of each class.")
     if not len(dataset.train):
         raise DatasetError(f"Dataset {dataset.name} has no images, so none can be left out: remove dataset.per_class.")
-    kept = {
-        part: _first(dataset.part(part).y, int(np.ceil(share * per_class)), part) for part, share in _SHARES.items()
-    }
-    parts = {part: Split(dataset.part(part).x[index], dataset.part(part).y[index]) for part, index in kept.items()}
+    indices = {part: _first(dataset.part(part).y, kept(part, per_class), part) for part in _SHARES}
+    parts = {part: Split(dataset.part(part).x[index], dataset.part(part).y[index]) for part, index in indices.items()}
     if all(len(parts[part]) == len(dataset.part(part)) for part in PARTS):
         return dataset
     mean, std = moments(parts["train"].x, dataset.scale)
     whole = np.frombuffer(bytes.fromhex(dataset.split_digest), dtype=np.uint8)
     return replace(
         dataset, train=parts["train"], validation=parts["validation"], test=parts["test"], mean=mean, std=std,
-        split_digest=digest_of(("whole", whole), *kept.items()),
+        split_digest=digest_of(("whole", whole), *indices.items()),
     )  # fmt: skip
+
+
+def kept(part: str, per_class: int) -> int:
+    """Return how many images of a class are kept of a part, at most."""
+    return int(np.ceil(_SHARES[part] * per_class))
 
 
 def _first(labels: Integers, most: int, part: str) -> Integers:

@@ -50,6 +50,11 @@ class AnalogLayer:
         return self.weights + (self.out_channels if self.bias else 0)
 
     @property
+    def outputs(self) -> int:
+        """Return the number of values that the layer gives for one input."""
+        return self.out_channels * self.out_height * self.out_width
+
+    @property
     def macs(self) -> int:
         """Return the multiply-accumulate operations for one input; padding counts, the bias does not."""
         return self.weights * self.out_height * self.out_width
@@ -86,3 +91,8 @@ class Structure:
     def macs(self) -> int:
         """Return the multiply-accumulate operations of all analog layers for one input."""
         return sum(layer.macs for layer in self.layers)
+
+    @cached_property
+    def outputs(self) -> int:
+        """Return the number of values that all analog layers give for one input."""
+        return sum(layer.outputs for layer in self.layers)

@@ -56,8 +56,8 @@ class Speed:
 def measure(architectures: Sequence[Architecture], dataset: Dataset, params: Params, images: int = 256) -> Speed:
     """Train architectures for two epochs on a few images, measure them, and return how long that took.
 
-    Small layers take longer than their multiplications say, so the speed of one architecture does not stand for all:
-    it is that of several together. The first one is timed in any case, the others as long as there is time.
+    The effort tells only roughly how long an architecture takes, so the speed of one does not stand for all: it is that
+    of several together. The first one is timed in any case, the others as long as there is time.
 
     Args:
         architectures: spread over those that will be characterized, from the smallest to the largest.

@@ -1,7 +1,7 @@
 import pytest
 
 from analognas.errors import HardwareError
-from analognas.hardware.cost import layer_tiles, tiles, utilisation
+from analognas.hardware.cost import effort, layer_tiles, tiles, utilisation
 from analognas.search_spaces import AnalogLayer, ConfigSpace, Structure
 
 
@@ -21,6 +21,13 @@ def test_tiles_and_utilisation_by_hand():
     assert utilisation(structure, 64) == pytest.approx((27 * 8 + 72 * 64 + 64 * 10) / (4 * 64 * 64))
     full = Structure((linear(128, 64),), 0, 1, 1, 0, ())
     assert utilisation(full, 64) == 1.0
+
+
+def test_effort_counts_multiplications_outputs_and_layers():
+    structure = Structure((conv(3, 8, 3), linear(64, 10)), 16, 2, 2, 0, ())
+    macs, outputs = 8 * 8 * 3 * 8 * 9 + 64 * 10, 8 * 8 * 8 + 10
+    assert (structure.macs, structure.outputs) == (macs, outputs)
+    assert effort(structure) == macs + 350 * outputs + 250_000 * 2
 
 
 @pytest.mark.parametrize("tile_size", [0, -1])

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from analognas import protocol_choice
+from analognas.datasets import load
+from analognas.datasets.reduction import reduced
+from analognas.params import Params
+from analognas.protocol_choice import Profile, Tailored, choose, of_the_data
+from analognas.training.probe import Speed
+
+#: Seconds of an image and unit of effort, about those of one core: at an effort of 1e7 500 images a second.
+SPEED = Speed(digital=2e-10, hwa=3e-10, pass_=5e-11)
+EFFORTS = tuple(1e7 * (1 + index / 47) for index in range(48))
+LARGE = Profile((3, 32, 32), {"train": 45_000, "validation": 5_000, "test": 10_000}, ("a", "b"), (22_500, 22_500))
+SMALL = Profile((3, 32, 32), {"train": 600, "validation": 200, "test": 200}, ("cat", "dog"), (540, 60))
+
+
+def chosen(profile: Profile = LARGE, hours: float = 8.0, **given: Any) -> Tailored:
+    how: dict[str, Any] = {"params": Params(), "speed": SPEED, "efforts": EFFORTS, "workers": 2, "given": set()} | given
+    return choose(profile, (), hours=hours, **how)
+
+
+def values(tailored: Tailored) -> dict[str, Any]:
+    return {choice.key: choice.value for choice in tailored.choices}
+
+
+def test_the_more_time_the_better_the_protocol() -> None:
+    found = [values(chosen(hours=hours, given={"dataset.per_class"})) for hours in (4.0, 8.0, 16.0, 32.0, 128.0)]
+    sizes = [one["sample.size"] for one in found]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1] == 256
+    for name in ("characterize.epochs", "characterize.repeats", "train.epochs"):
+        assert [one[name] for one in found] == sorted(one[name] for one in found)
+
+
+def test_the_run_fits_the_time_by_the_times_that_were_measured() -> None:
+    for hours in (1.0, 8.0, 16.0, 80.0):
+        one = chosen(hours=hours)
+        assert one.fits
+        assert one.seconds <= 3600 * hours
+        # A characterization is what its epochs and passes take, by hand.
+        typical, how = sum(EFFORTS) / 48, values(one)
+        images, scored = one.profile.sizes["train"], one.profile.sizes["validation"]
+        trained = images * (how["characterize.epochs"] * 2e-10 + how["characterize.hwa_epochs"] * 3e-10)
+        passes = scored * (2 + 4 * how["characterize.repeats"]) * 5e-11
+        assert one.one == pytest.approx(typical * (trained + passes))
+        number = how["sample.size"] + how["characterize.replicates"]
+        assert one.seconds > one.one * number / 2
+
+
+def test_more_workers_or_a_faster_machine_do_more() -> None:
+    few = values(chosen(hours=32.0))["sample.size"]
+    assert values(chosen(hours=32.0, workers=16))["sample.size"] > few
+    assert values(chosen(hours=32.0, speed=Speed(2e-11, 3e-11, 5e-12)))["sample.size"] > few
+
+
+def test_images_are_left_out_before_too_few_architectures_are_sampled() -> None:
+    found = [chosen(hours=hours) for hours in (4.0, 6.0, 8.0, 32.0)]
+    used = [one.profile.sizes["train"] for one in found]
+    assert used == sorted(used)
+    assert 3_000 <= used[0] < used[-1] == 45_000
+    for one in found:
+        assert values(one)["sample.size"] >= 48
+        assert values(one).get("dataset.per_class") == one.per_class
+        assert (one.per_class is None) == (one.profile == LARGE == one.whole)
+    why = next(choice.why for choice in found[0].choices if choice.key == "dataset.per_class")
+    assert why.startswith("of up to 22,500: with all of them the run would take about ")
+    assert "Only a part is used, of 45,000 training images" in found[0].lines()[2]
+    assert not any("Only a part" in line for line in found[-1].lines())
+    assert found[0].to_dict()["sizes"]["train"] < found[0].to_dict()["sizes_of_all"]["train"] == 45_000
+
+
+def test_no_images_are_left_out_where_it_is_the_users_or_there_are_few() -> None:
+    for one in (chosen(hours=0.01, given={"dataset.per_class"}), chosen(SMALL, hours=0.01)):
+        assert one.per_class is None
+        assert one.profile == one.whole
+    assert "dataset.per_class" not in chosen(hours=128.0, given={"dataset.per_class"}).kept  # it would not be chosen
+
+
+def test_what_the_images_that_are_used_decide_follows_from_them() -> None:
+    uneven = Profile((3, 32, 32), {"train": 50_000, "validation": 5_000, "test": 5_000}, ("a", "b"), (49_000, 1_000))
+    params = Params.validated({"dataset": {"name": "image-folder", "path": "somewhere"}})
+    assert values(chosen(uneven, hours=500.0, params=params))["search.min_acc_1d"] == 98.0
+    one = chosen(uneven, hours=1.0, params=params)
+    assert one.profile.counts == (one.per_class, 1_000)
+    assert values(one)["search.min_acc_1d"] < 98.0
+
+
+def test_a_part_is_told_as_the_dataset_has_it() -> None:
+    digits = load("digits")
+    assert Profile.of(digits).reduced(40) == Profile.of(reduced(digits, 40))
+    assert Profile.of(digits).reduced(1_000) == Profile.of(digits)
+
+
+@pytest.mark.parametrize(
+    ("counts", "parts"),
+    [
+        ((5_000,) * 10, [2_500, 1_200, 620, 310, 300]),
+        ((22_500, 300), [11_000, 5_600, 2_800, 1_500]),
+        ((500,) * 100, [250, 120, 62, 50]),
+        ((400,) * 10, [300]),
+        ((300,) * 10, []),
+    ],
+)
+def test_the_parts_that_are_tried(counts: tuple[int, ...], parts: list[int]) -> None:
+    names = tuple(map(str, range(len(counts))))
+    sizes = {"train": sum(counts), "validation": 100, "test": 100}
+    assert list(protocol_choice._parts(Profile((3, 32, 32), sizes, names, counts))) == parts
+
+
+def test_without_time_the_least_protocol_is_taken_and_said_to_take_longer() -> None:
+    one = chosen(hours=0.01)
+    assert not one.fits
+    assert values(one)["sample.size"] == 24
+    assert one.profile.sizes["train"] == 3_000
+    assert "reduce per_class, max_params or image_size, or allow more" in one.lines()[3]
+    assert "reduce" not in " ".join(chosen(hours=8.0).lines())
+    whole = values(chosen(hours=0.01, given={"dataset.per_class"}))
+    assert whole["characterize.epochs"] == protocol_choice._LEAST_EPOCHS
+
+
+def test_few_images_get_more_epochs() -> None:
+    assert values(chosen(SMALL, hours=500.0))["characterize.epochs"] == 30
+    assert values(chosen(LARGE, hours=500.0))["characterize.epochs"] == 6
+
+
+def test_nobody_gets_so_few_steps_that_nothing_is_learned() -> None:
+    assert values(chosen(SMALL, hours=0.01))["characterize.epochs"] == 22  # 19 steps an epoch, with batches of 32
+    yours = values(chosen(SMALL, hours=0.01, given={"characterize.batch_size"}))
+    assert yours["characterize.epochs"] == 30  # 10 steps, with batches of 64
+
+
+def test_what_the_user_has_set_stays_and_is_counted_with() -> None:
+    params = Params.validated({"sample": {"size": 1000}})
+    one = chosen(hours=500.0, params=params, given={"sample.size"})
+    assert "sample.size" not in values(one)
+    assert one.kept == ("sample.size",)
+    assert "Yours, and kept: sample.size. Delete such a line" in one.lines()[3]
+    assert one.seconds > 1000 * one.one / 2
+    assert len(chosen(hours=500.0).lines()) == 3  # nothing to say where nothing is kept
+
+
+def test_a_small_space_is_not_asked_for_more_than_it_holds() -> None:
+    assert values(chosen(hours=500.0, efforts=EFFORTS[:30]))["sample.size"] == 30
+
+
+def test_the_data_decide_budget_batch_and_limits() -> None:
+    large = {choice.key: choice.value for choice in of_the_data(LARGE, "image-folder")}
+    assert large == {"space.max_params": 100_000, "search.min_acc_1d": 50.0, "search.T_AVM": None}
+    small = {choice.key: choice.value for choice in of_the_data(SMALL, "image-folder")}
+    assert small["search.min_acc_1d"] == 90.0  # always answering "cat" gives 90 %
+    assert (small["characterize.batch_size"], small["train.learning_rate"]) == (32, 0.1)
+    tiny = replace(LARGE, input_shape=(1, 8, 8))
+    assert "space.max_params" not in {choice.key for choice in of_the_data(tiny, "arrays")}
+    # The limits of the template were made for its data.
+    assert not list(of_the_data(tiny, "digits"))
+
+
+def test_the_profile_tells_shape_sizes_and_balance() -> None:
+    assert str(SMALL) == "2 classes, images of 3x32x32, 600 / 200 / 200 for training / validation / test"
+    assert SMALL.balance == (
+        "The classes are not balanced: 540 training images of 'cat', 60 of 'dog'; always answering 'cat' gives 90 %."
+    )
+    assert LARGE.balance == "The classes are balanced: 22,500 to 22,500 training images each."
