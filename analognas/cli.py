@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import warnings
 from collections.abc import Sequence
@@ -64,8 +65,14 @@ def _overrides(command: Any) -> Any:
     return command
 
 
+def _finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number of hours.")
+    return value
+
+
 _hours = click.option(
-    "--hours", type=click.FloatRange(min=0, min_open=True), metavar="N",
+    "--hours", type=click.FloatRange(min=0, min_open=True), metavar="N", callback=_finite,
     help="Fit the protocol to the data and this machine, so that a run takes about so long.",
 )  # fmt: skip
 
@@ -73,9 +80,9 @@ _remote = click.option("--remote", metavar="NAME", help="DVC remote; left out: t
 
 
 def _assignments(given: Sequence[str], dataset: str | None, path: str | None, max_params: str | None) -> list[str]:
-    if path is not None:
-        path = str(Path(path).expanduser().resolve())
-    short = {"dataset.name": dataset, "dataset.path": path, "space.max_params": max_params}
+    short = {"dataset.name": dataset, "space.max_params": max_params}
+    if path is not None:  # quoted: values are read as YAML, in which `set #1` is `set`
+        short["dataset.path"] = json.dumps(str(Path(path).expanduser().resolve()))
     return [*given, *(f"{key}={value}" for key, value in short.items() if value is not None)]
 
 

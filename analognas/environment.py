@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analognas.errors import MismatchError
+from analognas.errors import MismatchError, ParamsError
 from analognas.files import json_bytes, read_object, write_json
 from analognas.stages import PROTOCOLS, Progress
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from analognas.datasets import Dataset
     from analognas.params import Params
+    from analognas.params_file import Draft
     from analognas.workspace import Paths
 
 _PACKAGES = ("aihwkit", "scikit-learn", "torch", "xgboost")
@@ -50,12 +51,24 @@ def prepare(
 ) -> Params:
     """Make a workspace ready to run and return its parameters.
 
-    Writes the assignments (``section.key=value``) into ``params.yaml``, and ``data/environment.json`` and
-    ``data/dataset.json`` where they do not say what is true. Everything is looked at before anything is written.
+    Writes the assignments (``section.key=value``) into ``params.yaml``; the rest is as for ``adopt``.
+    """
+    from analognas.params_file import Draft
+
+    draft = Draft(paths.params)
+    draft.assign(assignments)
+    return adopt(draft, paths, progress, held=held)
+
+
+def adopt(draft: Draft, paths: Paths, progress: Progress | None = None, *, held: bool = False) -> Params:
+    """Make a workspace ready to run with new parameters and return them.
+
+    Writes ``params.yaml``, and ``data/environment.json`` and ``data/dataset.json`` where they do not say what is true.
+    Everything is looked at before anything is written.
 
     Args:
+        draft: of the parameters.
         paths: the workspace.
-        assignments: may be empty.
         progress: called while the dataset is read.
         held: whether the caller holds the lock of the workspace, or nobody else knows the folder.
 
@@ -64,11 +77,6 @@ def prepare(
         WorkspaceError: if another run works in the workspace, or it cannot be written.
     """
     from analognas.datasets import describe
-    from analognas.evaluators.registry import EVALUATORS, evaluator_class
-    from analognas.hardware.presets import PRESETS
-    from analognas.hardware.rpu_config import overrides, rpu_config
-    from analognas.params import override
-    from analognas.search_algorithms.registry import optimizer_class
     from analognas.stages._inputs import space_of
     from analognas.workspace import alone
 
@@ -78,21 +86,40 @@ def prepare(
     def accept(params: Params) -> None:
         truth[paths.dataset] = describe(load_dataset(params, paths, progress))
         space_of(params, truth[paths.dataset])
-        optimizer_class(params.search.optimizer)
-        if params.fit.evaluator not in EVALUATORS:  # those that ship need no look, and take long to load
-            evaluator_class(params.fit.evaluator)
-        if params.hardware.rpu_config not in PRESETS or overrides(params.hardware):
-            rpu_config(params.hardware)
+        check_parts(params)
         if not held:  # a run that goes on keeps its parameters, and the files that it is about to finish
             lock.enter_context(alone(paths))
         paths.clean()  # the last look: whether the folder can be written
 
     with lock:
-        params = override(paths.params, assignments, accept)
+        params = draft.save(accept)
         for path, content in truth.items():
             if not path.exists() or path.read_bytes() != json_bytes(content):
                 write_json(path, content)
     return params
+
+
+def check_parts(params: Params) -> None:
+    """Refuse optimizers, evaluators, chips and devices that are not there.
+
+    Raises:
+        InputError: with the remedy.
+    """
+    from analognas.evaluators.registry import EVALUATORS, evaluator_class
+    from analognas.hardware.presets import PRESETS
+    from analognas.hardware.rpu_config import overrides, rpu_config
+    from analognas.search_algorithms.registry import optimizer_class
+
+    optimizer_class(params.search.optimizer)
+    if params.fit.evaluator not in EVALUATORS:  # those that ship need no look, and take long to load
+        evaluator_class(params.fit.evaluator)
+    if params.hardware.rpu_config not in PRESETS or overrides(params.hardware):
+        rpu_config(params.hardware)
+    if params.base.device != "cpu" and params.run.runner in ("processes", "serial"):  # workers elsewhere may have one
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ParamsError(f"base.device is {params.base.device}: torch finds no such device here; use cpu.")
 
 
 def check_environment(paths: Paths, stage: str) -> None:

@@ -10,13 +10,14 @@ import re
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from analognas._yaml import load_document, plain, round_trip, scalar
-from analognas.files import write_text
+from analognas._yaml import load_document, plain, scalar
 from analognas.params import Params, known_keys
+
+if TYPE_CHECKING:
+    from analognas.params_file import Draft
 
 _BEGIN, _END = "# Fitted to the data and this machine", "# (end of what was fitted)"
 _RECORD = "# Recorded, so that another fit can tell these values from yours:"
@@ -94,13 +95,13 @@ def with_values(params: Params, values: Mapping[str, Any]) -> Params:
     return Params.validated(sections)
 
 
-def write(
-    path: Path, choices: Sequence[Choice], lines: Sequence[str], hours: float, kept: Collection[str] = ()
+def put_into(
+    draft: Draft, choices: Sequence[Choice], lines: Sequence[str], hours: float, kept: Collection[str] = ()
 ) -> None:
-    """Write choices into a params file.
+    """Put choices into a draft of a params file; what else stands in it stays.
 
     Args:
-        path: the file; it is replaced atomically, and what else stands in it stays.
+        draft: to be saved afterwards.
         choices: each with its reason.
         lines: what they rest on.
         hours: that a run may take.
@@ -108,19 +109,17 @@ def write(
     """
     from ruamel.yaml.comments import CommentedMap
 
-    document = load_document(path)
+    document = draft.document
     for choice in choices:
         section, _, name = choice.key.partition(".")
         if not document.get(section):
             document[section] = CommentedMap()
         document[section][name] = choice.value
         _comment(document[section], name, choice.why)
-    text = StringIO()
-    round_trip().dump(document, text)
     header = [f"{_BEGIN}; edit what you like: what you write stays when it is fitted anew."]
     header += [f"# {line}" for line in lines]
     header += [_RECORD, *_recorded(Record(hours, {one.key: one.value for one in choices}, tuple(sorted(kept)))), _END]
-    write_text(path, "\n".join(header) + "\n\n" + _HEADER.sub("", text.getvalue()))
+    draft.finish = lambda text: "\n".join(header) + "\n\n" + _HEADER.sub("", text)
 
 
 def _recorded(record: Record) -> list[str]:

@@ -13,6 +13,7 @@ from analognas.errors import WorkspaceError
 from analognas.workspace import Paths
 
 if TYPE_CHECKING:
+    from analognas.params import Params
     from analognas.protocol_choice import Tailored
 
 
@@ -44,15 +45,16 @@ def find_or_make(
         dataset: its name, as it was asked for.
         path: of its files.
         given: ``section.key=value``, those of the two included.
-        hours: that a run may take: the protocol of an existing workspace is fitted to it. None leaves it alone, unless
-            it was fitted and ``given`` names other data: then it is fitted anew, for the hours of before.
+        hours: that a run may take: the protocol of an existing workspace is fitted to it, unless it was before. None
+            leaves it alone, unless it was fitted and ``given`` names other data (see ``tailoring.fit_again``).
         as_json: whether to say nothing.
 
     Raises:
-        WorkspaceError: if there is no workspace and no dataset to make one for.
+        WorkspaceError: if there is no workspace and no dataset to make one for, or one for other data of that name.
     """
     from analognas.console import StageProgress
-    from analognas.tailoring import hours_again, prepare_tailored
+    from analognas.params import Params
+    from analognas.tailoring import fit_again, prepare_tailored
     from analognas.template import home
 
     try:
@@ -67,14 +69,36 @@ def find_or_make(
                 _say(fitted)
                 click.echo(f"Made the workspace {paths.root}, where params.yaml says why.", err=True)
             return paths
-    if hours is None:
-        hours = hours_again(paths, given)
-    if hours is not None:
+        there = Params.load(paths.params).dataset.path
+        if path is not None and there is not None and Path(there) != Path(path).expanduser().resolve():
+            raise WorkspaceError(
+                f"{paths.root} is a workspace for {there}: make one with another name (`analognas init NAME`), or call "
+                "this in that one to go on with other data."
+            ) from None
+    again = fit_again(paths, given, hours)
+    if again is not None:
+        before = Params.load(paths.params)
         with StageProgress("init", visible=not as_json) as progress:
-            fitted = prepare_tailored(paths, given, hours, progress.update)
+            fitted = prepare_tailored(paths, given, again, progress.update)
         if not as_json:
             _say(fitted)
+            _say_what_is_left_behind(paths, before)
+    elif hours is not None and not as_json:
+        click.echo(f"{paths.params} is fitted to {hours:g} h already, and stays as it is.", err=True)
     return paths
+
+
+def _say_what_is_left_behind(paths: Paths, before: Params) -> None:
+    from analognas.params import Params
+    from analognas.results import ResultStore
+
+    now = Params.load(paths.params)
+    stored = len(list(ResultStore.of(paths.root).keys()))
+    if stored and any(getattr(before, name) != getattr(now, name) for name in ("dataset", "sample", "characterize")):
+        click.echo(
+            f"{stored:,} stored results are kept; those of the protocol of before are not used by this one.",
+            err=True,
+        )
 
 
 def _made(target: Path, given: Sequence[str], hours: float | None, as_json: bool) -> tuple[Paths, Tailored | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ from pydantic import (
 
 from analognas._hardware_params import HardwareParams as HardwareParams
 from analognas._hardware_params import Section as _Section
-from analognas._yaml import load_document, plain, round_trip, scalar
+from analognas._yaml import load_document, plain
 from analognas.errors import ParamsError
 from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS
 
@@ -310,49 +310,6 @@ class Params(_Section):
         return plain
 
 
-def override(path: Path, assignments: Sequence[str], accept: Callable[[Params], None] | None = None) -> Params:
-    """Write ``section.key=value`` assignments into a params file and return what it then holds.
-
-    Everything is validated first; the file is replaced atomically, and its comments are kept.
-
-    Args:
-        path: the file.
-        assignments: may be empty: then it is only read.
-        accept: called with the new parameters before anything is written; what it raises leaves the file as it is.
-
-    Raises:
-        ParamsError: if an assignment or its result is not valid, or somebody else writes the file meanwhile; it is
-            left as it is then.
-    """
-    from io import StringIO
-
-    from analognas.files import write_text
-
-    document = load_document(path)
-    before = path.read_bytes()
-    for assignment in assignments:
-        key, found, text = assignment.partition("=")
-        section, _, name = key.strip().partition(".")
-        if not found or not name:
-            raise ParamsError(f"--set {assignment}: write it as section.key=value, e.g. search.population_size=40.")
-        _known(section, name, assignment)
-        value = scalar(text)
-        if isinstance(document.get(section), str):
-            document[section] = {"rpu_config": document[section]}
-        document.setdefault(section, {})
-        document[section][name] = parse_count(value) if name.startswith("max_") else value
-    params = Params.validated(plain(document), source=path.name)
-    if accept is not None:
-        accept(params)
-    if path.read_bytes() != before:  # by a run that ended before `accept` took the lock
-        raise ParamsError(f"{path} was changed by somebody else at the same moment: run again.")
-    if assignments:
-        text_buffer = StringIO()
-        round_trip().dump(document, text_buffer)
-        write_text(path, text_buffer.getvalue())
-    return params
-
-
 def known_keys() -> tuple[str, ...]:
     """Return every ``section.key`` there is."""
     return tuple(_keys())
@@ -366,12 +323,8 @@ def _keys() -> Iterator[str]:
         yield from (f"{section}.{name}" for name in model.model_fields)
 
 
-def _known(section: str, name: str, assignment: str) -> None:
-    if f"{section}.{name.partition('.')[0]}" not in known_keys():
-        raise ParamsError(f"--set {assignment}: unknown key {section}.{name}{_nearest(f'{section}.{name}')}")
-
-
-def _nearest(key: str) -> str:
+def nearest(key: str) -> str:
+    """Return the end of a sentence that names the key that was probably meant."""
     keys = known_keys()
     section, _, name = key.rpartition(".")
     if not section:  # a whole section is unknown
@@ -386,7 +339,7 @@ def _sentence(error: ValidationError, data: Mapping[str, Any]) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key}{_nearest(key)}"
+        return f"unknown key {key}{nearest(key)}"
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if len(first["loc"]) == 1:

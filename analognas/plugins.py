@@ -6,14 +6,17 @@ as it is installed. Nothing is imported before it is used, and nothing here is h
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
-from analognas.errors import InputError
+from analognas.errors import InputError, WorkspaceError
+from analognas.workspace import Paths
 
 Kind = Literal["space", "dataset", "chip", "evaluator", "optimizer"]
 
@@ -64,24 +67,29 @@ def target(kind: Kind, name: str) -> str | None:
 
 
 def imported(where: str) -> Any:
-    """Return what ``module:attribute`` names; the module may also lie in the current folder.
+    """Return what ``module:attribute`` names; the module may also lie in the current folder or in its workspace.
 
     Raises:
         ImportError, AttributeError, ValueError: if it is not there; whatever else the module raises, too.
     """
     module_name, _, attribute = where.partition(":")
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:  # the user's module lies in the workspace, which an installed command does not search
-        sys.path.append(here)
+    # The user's module lies in the workspace, which an installed command does not search.
+    added = [place for place in dict.fromkeys(_places()) if place not in sys.path]
+    sys.path.extend(added)
     try:
         found: Any = importlib.import_module(module_name)
     finally:
-        if added:
-            sys.path.remove(here)
+        for place in added:
+            sys.path.remove(place)
     for part in attribute.split("."):
         found = getattr(found, part)
     return found
+
+
+def _places() -> Iterator[str]:
+    yield str(Path.cwd())
+    with contextlib.suppress(WorkspaceError):
+        yield str(Paths.find().root)
 
 
 def _package(entry: EntryPoint) -> str:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analognas.datasets.base import PARTS
+from analognas.datasets.reduction import kept
+from analognas.datasets.registry import canonical
 from analognas.fitted import Choice, with_values
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
-    from analognas.params import Params
+    from analognas.params import Params, TrainingParams
     from analognas.training.probe import Speed
 
 #: The data that the template's protocol, and its limits of the search, were made for.
@@ -45,48 +48,51 @@ _FIXED_SECONDS = 80.0
 
 @dataclass(frozen=True)
 class Profile:
-    """What was measured of the data: shape, images per part, images of each class in the training part."""
+    """What was measured of the data: shape, names of the classes, and how many images each has in every part."""
 
     input_shape: tuple[int, int, int]
-    sizes: Mapping[str, int]
     class_names: tuple[str, ...]
-    counts: tuple[int, ...]
+    counts: Mapping[str, tuple[int, ...]]
 
     @classmethod
     def of(cls, dataset: Dataset) -> Profile:
         """Return the profile of a dataset."""
-        counts = np.bincount(dataset.train.y, minlength=dataset.classes)
-        sizes = {part: len(dataset.part(part)) for part in ("train", "validation", "test")}
-        return cls(dataset.input_shape, sizes, dataset.class_names, tuple(counts.tolist()))
+        counts = {part: np.bincount(dataset.part(part).y, minlength=dataset.classes) for part in PARTS}
+        return cls(dataset.input_shape, dataset.class_names, {part: tuple(c.tolist()) for part, c in counts.items()})
 
     def reduced(self, per_class: int) -> Profile:
-        """Return about that of ``datasets.reduced``: of the other parts it is not known how large their classes are."""
-        from analognas.datasets.reduction import kept
+        """Return the profile of what ``datasets.reduced`` makes of the data."""
+        most = {part: kept(part, per_class) for part in self.counts}
+        counts = {part: tuple(min(count, most[part]) for count in counts) for part, counts in self.counts.items()}
+        return replace(self, counts=counts)
 
-        counts = tuple(min(count, per_class) for count in self.counts)
-        sizes = {part: min(size, len(counts) * kept(part, per_class)) for part, size in self.sizes.items()}
-        return replace(self, counts=counts, sizes=sizes | {"train": sum(counts)})
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Images of each part."""
+        return {part: sum(counts) for part, counts in self.counts.items()}
 
     @property
     def chance(self) -> float:
-        """Accuracy of always answering the most frequent class, percent."""
-        return 100 * max(self.counts) / sum(self.counts)
+        """Accuracy of always answering the class that is most frequent in the validation part, on it, percent."""
+        counts = self.counts["validation"]
+        return 100 * max(counts) / sum(counts)
 
     def __str__(self) -> str:
         shape = "x".join(map(str, self.input_shape))
         sizes = " / ".join(f"{size:,}" for size in self.sizes.values())
-        return f"{len(self.counts)} classes, images of {shape}, {sizes} for training / validation / test"
+        return f"{len(self.class_names)} classes, images of {shape}, {sizes} for training / validation / test"
 
     @property
     def balance(self) -> str:
         """One sentence about the classes' sizes."""
-        most, least = max(self.counts), min(self.counts)
+        counts, scored = self.counts["train"], self.counts["validation"]
+        most, least = max(counts), min(counts)
         if most <= 1.2 * least:
             return f"The classes are balanced: {least:,} to {most:,} training images each."
-        largest, smallest = (self.class_names[self.counts.index(count)] for count in (most, least))
+        largest, smallest = (self.class_names[counts.index(count)] for count in (most, least))
         return (
             f"The classes are not balanced: {most:,} training images of {largest!r}, {least:,} of {smallest!r}; "
-            f"always answering {largest!r} gives {self.chance:.0f} %."
+            f"always answering {self.class_names[scored.index(max(scored))]!r} gives {self.chance:.0f} % (validation)."
         )
 
 
@@ -140,10 +146,10 @@ class Tailored:
         """Return a JSON-serializable description."""
         return {
             "input_shape": list(self.profile.input_shape),
-            "classes": len(self.profile.counts),
-            "sizes": dict(self.profile.sizes),
-            "sizes_of_all": dict(self.whole.sizes),
-            "images_per_class": dict(zip(self.profile.class_names, self.profile.counts, strict=True)),
+            "classes": len(self.profile.class_names),
+            "sizes": self.profile.sizes,
+            "sizes_of_all": self.whole.sizes,
+            "images_per_class": dict(zip(self.profile.class_names, self.profile.counts["train"], strict=True)),
             "params": {choice.key: choice.value for choice in self.choices},
             "seconds_per_characterization": round(self.one, 1),
             "seconds": round(self.seconds),
@@ -163,6 +169,7 @@ def choose(
     workers: int,
     hours: float,
     given: Set[str],
+    more: int = 0,
 ) -> Tailored:
     """Return the best protocol whose run fits the time, the least one if none does.
 
@@ -175,6 +182,7 @@ def choose(
         workers: processes side by side.
         hours: that the run may take.
         given: keys that the user has set: they stay, and it is only said that they are kept.
+        more: architectures to characterize besides the sample: those of rounds and of the sentinel set.
     """
     side_by_side = workers if workers == 1 else _SIDE_BY_SIDE * workers
     parts: list[int | None] = [None]
@@ -187,15 +195,16 @@ def choose(
         if len(efforts) < SAMPLED:  # the space holds no more
             size = min(size, len(efforts))
         left_out = [] if part is None else [_left_out(part, profile, everything)]
-        all_of_it = [*before, *left_out, *of_the_data(used, params.dataset.name)]
-        here = with_values(params, by_key(one for one in all_of_it if one.key not in given))
+        all_of_it = [*before, *left_out, *of_the_data(used, params)]
+        here = _with(params, all_of_it, given)
         all_of_it += _protocol(used, here, size, share, repeats)
+        all_of_it += _winners(_with(params, all_of_it, given).characterize)
         choices = tuple(one for one in all_of_it if one.key not in given)
-        here = with_values(params, by_key(choices))
+        here = _with(params, choices, given)
         train, validation, test = (used.sizes[name] for name in ("train", "validation", "test"))
         one = speed.seconds(sum(efforts) / len(efforts), here.characterize, train, validation)
         final = speed.seconds(max(efforts), here.train, train, validation + test)
-        number = here.sample.size + here.characterize.replicates
+        number = here.sample.size + here.characterize.replicates + more
         seconds = _FIXED_SECONDS + one * number / side_by_side + 2 * final / min(2.0, side_by_side)
         if part is None:
             everything = seconds
@@ -207,24 +216,30 @@ def choose(
 
 def _parts(profile: Profile) -> Iterator[int]:
     """Yield how many images of each class may be kept: half as many each time, to two digits, down to the least."""
-    least = max(_LEAST_PER_CLASS, -(-_LEAST_IMAGES // len(profile.counts)))
-    most = max(profile.counts)
+    counts = profile.counts["train"]
+    if sum(counts) <= _LEAST_IMAGES:
+        return
+    enough = (
+        number for number in range(1, max(counts)) if sum(min(count, number) for count in counts) >= _LEAST_IMAGES
+    )
+    least = max(_LEAST_PER_CLASS, next(enough, max(counts)))
+    most = max(counts)
     while (most := most // 2) > least:
         digits = len(str(most)) - 2
         yield most // 10**digits * 10**digits
-    if max(profile.counts) > least:
+    if max(counts) > least:
         yield least
 
 
 def _left_out(part: int, profile: Profile, everything: float) -> Choice:
-    why = f"of up to {max(profile.counts):,}: with all of them the run would take {duration(everything)}"
+    why = f"of up to {max(profile.counts['train']):,}: with all of them the run would take {duration(everything)}"
     return Choice("dataset.per_class", part, f"{why}; null: all")
 
 
-def of_the_data(profile: Profile, name: str) -> Iterator[Choice]:
+def of_the_data(profile: Profile, params: Params) -> Iterator[Choice]:
     """Yield what the data decide, whatever the machine."""
     _, height, width = profile.input_shape
-    if height * width > 16 * 16:
+    if height * width > 16 * 16 and params.space.name == "resnet":
         yield Choice("space.max_params", 100_000, f"as small as the published networks, for {width}x{height} pixels")
     train = profile.sizes["train"]
     batch = next((size for size in (64, 32) if train >= 10 * size), 16)
@@ -233,7 +248,7 @@ def of_the_data(profile: Profile, name: str) -> Iterator[Choice]:
             yield Choice(f"{stage}.batch_size", batch, f"{train:,} training images: enough steps in an epoch")
             yield Choice(f"{stage}.learning_rate", 0.1, "smaller batches, smaller steps")
             yield Choice(f"{stage}.hwa_learning_rate", 0.01, "peak, hardware-aware")
-    if name == TEMPLATES:  # the template's limits were made for these data, and hold for them
+    if canonical(params.dataset.name) == TEMPLATES:  # the template's limits were made for these data, and hold for them
         return
     least = math.floor(10 * profile.chance) / 10
     yield Choice("search.min_acc_1d", least, "of always answering the largest class: a network that learned nothing")
@@ -254,8 +269,16 @@ def _protocol(profile: Profile, params: Params, size: int, share: float, repeats
     yield Choice("characterize.epochs", epochs, f"digital, {steps:,} steps each{cut}")
     yield Choice("characterize.hwa_epochs", hwa, "hardware-aware, with injected noise: a third of the digital ones")
     yield Choice("characterize.repeats", repeats, "how often the trained weights are programmed anew")
-    yield Choice("train.epochs", math.ceil(1.5 * epochs), "the winner's: half as many again")
-    yield Choice("train.hwa_epochs", math.ceil(1.5 * hwa), "hardware-aware")
+
+
+def _winners(training: TrainingParams) -> Iterator[Choice]:
+    """Yield the protocol of the winner, from that of the characterizations."""
+    yield Choice("train.epochs", math.ceil(1.5 * training.epochs), "the winner's: half as many again")
+    yield Choice("train.hwa_epochs", math.ceil(1.5 * training.hwa_epochs), "hardware-aware")
+
+
+def _with(params: Params, choices: Iterable[Choice], given: Set[str]) -> Params:
+    return with_values(params, by_key(one for one in choices if one.key not in given))
 
 
 def by_key(choices: Iterable[Choice]) -> dict[str, Any]:

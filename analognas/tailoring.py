@@ -7,16 +7,19 @@ time is written into ``params.yaml``, where every value can be edited afterwards
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
-from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analognas._yaml import scalar
-from analognas.fitted import Choice, Record, default, read_record, with_values, write, written_by_user
+from analognas.datasets.registry import canonical
+from analognas.errors import AnalogNASError, DatasetError
+from analognas.fitted import Choice, default, put_into, read_record, with_values, written_by_user
+from analognas.params import parse_count
 from analognas.protocol_choice import SAMPLED, TEMPLATES, Profile, Tailored, by_key, choose, of_the_data
 
 if TYPE_CHECKING:
+    from analognas.datasets import Dataset
+    from analognas.params import Params
     from analognas.search_spaces import Architecture, ConfigSpace
     from analognas.workspace import Paths
 
@@ -32,25 +35,40 @@ _DEFAULT = "the default, which does for these data"
 
 def wanted(assignments: Sequence[str]) -> bool:
     """Return whether the data are others than those that the template's protocol was made for."""
-    return _values(assignments).get("dataset.name", TEMPLATES) != TEMPLATES
+    return canonical(str(_values(assignments).get("dataset.name", TEMPLATES))) != TEMPLATES
 
 
-def hours_again(paths: Paths, assignments: Sequence[str]) -> float | None:
-    """Return the hours to which a workspace is fitted anew because it is given other data, None if it is not.
+def fit_again(paths: Paths, assignments: Sequence[str], hours: float | None) -> float | None:
+    """Return the hours to which an existing workspace is fitted now, None if its protocol stays as it is.
 
-    Only a workspace that was fitted before is: the protocol of the others is nobody's but the user's.
+    One that was fitted stays while the same is asked of it, so that a run that was stopped goes on with what it has.
+
+    Args:
+        paths: the workspace.
+        assignments: ``section.key=value`` that the user sets with this call.
+        hours: that the user asks for, None if nothing was said. Then a workspace that was fitted before is fitted to
+            the hours of before if it is given other data; the protocol of the others is the user's.
     """
     from analognas.params import Params
 
     record = read_record(paths.params)
-    now = Params.load(paths.params).values("dataset")
-    given = {key.partition(".")[2]: value for key, value in _values(assignments).items() if key.startswith("dataset.")}
-    other = {name for name, value in given.items() if name != "augment" and now.get(name) != scalar(value)}
-    return record.hours if record is not None and other else None
+    if record is None or hours not in (None, record.hours):
+        return hours
+    now = Params.load(paths.params).model_dump(mode="json")
+    deciding = ("dataset",) if hours is None else ("base", "dataset", "space", "hardware", "run")
+    for key, value in _values(assignments).items():
+        section, _, name = key.partition(".")
+        if section in deciding and name != "augment" and now[section].get(name) != _plain(name, value):
+            return record.hours
+    return None
 
 
-def _values(assignments: Sequence[str]) -> dict[str, str]:
-    return {key.strip(): value.strip() for key, _, value in (one.partition("=") for one in assignments)}
+def _plain(name: str, value: Any) -> Any:
+    return parse_count(value) if name.startswith("max_") else value
+
+
+def _values(assignments: Sequence[str]) -> dict[str, Any]:
+    return {key.strip(): scalar(value) for key, _, value in (one.partition("=") for one in assignments)}
 
 
 def prepare_tailored(
@@ -77,87 +95,91 @@ def prepare_tailored(
         InputError: if parameters, dataset or space are not valid; nothing is written then.
         WorkspaceError: if another run works in the workspace.
     """
-    from analognas.environment import prepare
-    from analognas.params import Params
+    from analognas.environment import adopt, check_parts, load_dataset
+    from analognas.params_file import Draft
 
-    given = _values(assignments)
-    params, record = Params.load(paths.params), read_record(paths.params)
-    yours = {*given, *written_by_user(paths.params, record)}
-    dataset = params.dataset
-    name, path = given.get("dataset.name", dataset.name), given.get("dataset.path", dataset.path)
-    chosen = []
-    if "dataset.image_size" not in yours:
-        size = size_of_images(paths.root / Path(path).expanduser()) if name == "image-folder" and path else None
-        # What an earlier fit chose for other images must not be in the way of reading these.
-        chosen = [size or Choice("dataset.image_size", None, _DEFAULT)] if size or dataset.image_size else []
-    known = [f"{one.key}={'null' if one.value is None else one.value}" for one in chosen]
-    if "dataset.per_class" not in yours and dataset.per_class is not None:  # nor what it left out of them
-        known.append("dataset.per_class=null")
-    prepare(paths, [*assignments, *known], progress, held=held)
-    return _tailor(paths, hours, yours, chosen, record, progress, held)
+    record = read_record(paths.params)
+    draft = Draft(paths.params)
+    draft.assign(assignments)
+    yours = {*_values(assignments), *written_by_user(paths.params, record)}
+    given = draft.params()
+    # What an earlier fit chose, and nobody has edited since, is as if it had never been chosen.
+    stale = {} if record is None else {key: default(key) for key in record.values if key not in yours}
+    params = with_values(given, stale)
+    before = []
+    if "dataset.image_size" not in yours and canonical(params.dataset.name) == "image-folder" and params.dataset.path:
+        size = size_of_images(paths.root / Path(params.dataset.path).expanduser())
+        before = [] if size is None else [size]
+    params = with_values(params, by_key(before))
+    check_parts(params)
+    dataset = load_dataset(params, paths, progress)
+    if not len(dataset.train) or params.characterize.source != "training":
+        values = {**stale, **by_key(before)}
+        draft.assign([f"{key}={'null' if value is None else value}" for key, value in values.items()])
+        adopt(draft, paths, progress, held=held)
+        return None
+    done = _fitted(paths, params, dataset, hours, yours, before, progress)
+    chosen = {one.key for one in done.choices}
+    back = [Choice(key, value, _DEFAULT) for key, value in stale.items() if key not in chosen]
+    earlier = set() if record is None else set(record.kept)
+    put_into(draft, [*done.choices, *back], done.lines(), hours, {*done.kept, *(yours & earlier)})
+    adopt(draft, paths, progress, held=held)
+    return done
 
 
-def _tailor(
+def _fitted(
     paths: Paths,
+    params: Params,
+    dataset: Dataset,
     hours: float,
     yours: Set[str],
     before: Sequence[Choice],
-    record: Record | None,
     progress: Callable[[float, float, str], None] | None,
-    held: bool,
-) -> Tailored | None:
-    from analognas.environment import load_dataset, prepare
-    from analognas.params import Params
+) -> Tailored:
+    """Time some architectures, and choose."""
     from analognas.stages._inputs import space_of
     from analognas.training import probe
     from analognas.workers import workers
-    from analognas.workspace import alone
 
-    params = Params.load(paths.params)
-    dataset = load_dataset(params, paths)
-    if not len(dataset.train) or params.characterize.source != "training":
-        return None
     profile = Profile.of(dataset)
-    # What an earlier fit chose, and nobody has edited since, is as if it had never been chosen.
-    stale = {} if record is None else {key: default(key) for key in record.values if key not in yours}
-    params = with_values(params, {**stale, **by_key(before)})
-    of_data = by_key(one for one in of_the_data(profile, params.dataset.name) if one.key not in yours)
-    params = with_values(params, of_data)
-    described = {"name": dataset.name, "input_shape": dataset.input_shape, "classes": dataset.classes}
-    efforts, spread = _efforts(space_of(params, described))
+    params = with_values(params, by_key(one for one in of_the_data(profile, params) if one.key not in yours))
+    space = space_of(params, {"name": dataset.name, "input_shape": dataset.input_shape, "classes": dataset.classes})
+    efforts, spread = _efforts(space)
     if progress is not None:
         progress(0, 1, "timing a few small characterizations")
     speed = probe.measure(spread, dataset, params)
     if progress is not None:
         progress(1, 1, "timed a few small characterizations")
     side_by_side = 1 if params.run.runner == "serial" else workers(params.run.workers)
-    done = choose(profile, before, params, speed, efforts, side_by_side, hours, yours)
-    if done.per_class is not None:
-        params = prepare(paths, [f"dataset.per_class={done.per_class}"], progress, held=held)
-        done = replace(done, profile=Profile.of(load_dataset(params, paths)))
-    chosen = {one.key for one in done.choices}
-    back = [Choice(key, value, _DEFAULT) for key, value in stale.items() if key not in chosen]
-    earlier = set() if record is None else set(record.kept)
-    with nullcontext() if held else alone(paths):  # a run that began meanwhile keeps its parameters
-        write(paths.params, [*done.choices, *back], done.lines(), hours, {*done.kept, *(yours & earlier)})
-    return done
+    return choose(profile, before, params, speed, efforts, side_by_side, hours, yours, _besides(paths, space))
+
+
+def _besides(paths: Paths, space: ConfigSpace) -> int:
+    """Return how many architectures are characterized besides the sample: those of rounds and the sentinel set."""
+    from analognas.rounds import read_rounds, read_sentinel
+
+    try:
+        rounds = {entry.architecture.id for one in read_rounds(paths, space) for entry in one.entries}
+        return len(rounds | {one.id for one in read_sentinel(paths, space)})
+    except AnalogNASError:  # of another space: the stages say so
+        return 0
 
 
 def size_of_images(folder: Path, looked_at: int = 300) -> Choice | None:
     """Return the size to which the images of a folder are resized, None if they stay as they are.
 
-    Only headers are read, of some of the files: all other mistakes are told when the dataset is loaded.
+    Only headers are read, of some of the files: all mistakes are told when the dataset is loaded.
     """
-    from analognas.datasets.images import EXTENSIONS, inspect
-    from analognas.errors import DatasetError
+    from analognas.datasets.image_folder import image_files
+    from analognas.datasets.images import inspect
 
     sizes = set()
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS]
-    for path in files[:: max(1, len(files) // looked_at)]:
-        try:
+    try:
+        files = image_files(folder)
+        for path in files[:: max(1, len(files) // looked_at)]:
             sizes.add(inspect(path)[0])
-        except DatasetError:
-            return None
+    except DatasetError:
+        return None
     if not sizes or (len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST_SIZE):
         return None
     what = "they differ in size" if len(sizes) > 1 else "they are {}x{}".format(*next(iter(sizes)))

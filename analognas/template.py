@@ -45,7 +45,8 @@ def source() -> Path:
 def home(dataset: str, path: str | None) -> Path:
     """Return the folder, in the current one, of the workspace that is made for data without being asked for."""
     name = dataset if path is None else Path(path).expanduser().resolve().name
-    return Path.cwd() / f"analognas-{re.sub(r'[^A-Za-z0-9_.-]+', '-', name).strip('-.') or 'workspace'}"
+    plain = re.sub(r"[^\w.-]+", "-", name).strip("-.")
+    return Path.cwd() / f"analognas-{plain or 'workspace'}"
 
 
 def create(target: Path, assignments: Sequence[str], prepare: Preparing | None = None) -> Paths:

@@ -10,7 +10,7 @@ that is how far the published figures agree with themselves.
     python -m benchmarks.simulator --dataset cifar10 --cells 24 --json
 
 What is measured is kept in --out, so a run that was stopped goes on. `--dataset image-folder --path DIR` takes images
-of one's own.
+of one's own; with them `--image-size 16` buys four times as many images for the same time.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Job:
     architecture: Architecture
     dataset: str
     path: str | None
+    image_size: int | None
     images: int
     scored: int
     training: TrainingParams
@@ -58,7 +59,7 @@ def measure_one(job: Job) -> dict[str, Any]:
     from analognas.params import HardwareParams
     from analognas.training.protocol import characterize
 
-    whole = load(job.dataset, path=job.path)
+    whole = load(job.dataset, path=job.path, image_size=job.image_size)
     dataset = replace(
         whole,
         train=Split(whole.train.x[: job.images], whole.train.y[: job.images]),
@@ -140,9 +141,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     for cell in chosen:
         genes = {name: int(cells.table[name].iloc[cell]) for name in EDGE_GENES}
         one = space.architecture({**genes, "channels": arguments.channels, "cells": 1})
-        jobs.append(Job(one, arguments.dataset, path, arguments.images, arguments.scored, training))
+        size, images, scored = arguments.image_size, arguments.images, arguments.scored
+        jobs.append(Job(one, arguments.dataset, path, size, images, scored, training))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    data = load(arguments.dataset, path=path)
+    data = load(arguments.dataset, path=path, image_size=arguments.image_size)
     same = [
         data.digest, data.split_digest, list(data.augment), arguments.images, arguments.scored,
         training.model_dump(mode="json"), hardware_id(HardwareParams()), PROTOCOLS["characterize"],
@@ -166,6 +168,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "cells": int(kept.sum()),
         "diverged": int((~kept).sum()),
         "images": arguments.images,
+        "input_shape": list(data.input_shape),
         "epochs": [arguments.epochs, arguments.hwa_epochs],
         "channels": arguments.channels,
         "agreement": compare(published[kept], ours[kept]),
@@ -185,6 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="cifar10", help="cifar10, or image-folder with --path")
     parser.add_argument("--path", help="folder of the dataset")
+    parser.add_argument("--image-size", type=int, help="of image-folder, pixels; left out: as they are")
     parser.add_argument("--cells", type=int, default=24, help="how many")
     parser.add_argument("--images", type=int, default=4000, help="to train on")
     parser.add_argument("--scored", type=int, default=1000, help="to measure on")

@@ -10,7 +10,8 @@ import pytest
 from analognas import champions, retraining, tracking
 from analognas.errors import InputError, StageError
 from analognas.files import file_digest
-from analognas.params import Params, override
+from analognas.params import Params
+from analognas.params_file import override
 from analognas.retraining import Need
 from analognas.stages import run_stage
 from analognas.workspace import Paths

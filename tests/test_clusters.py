@@ -26,7 +26,8 @@ import pytest
 from analognas import clusters
 from analognas.errors import DatasetError, MismatchError, ParamsError, StageError
 from analognas.files import file_digest
-from analognas.params import Params, override
+from analognas.params import Params
+from analognas.params_file import override
 from analognas.stages import characterize, run_stage
 from analognas.workspace import Paths
 

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from analognas import fitted
 from analognas.errors import ParamsError
-from analognas.fitted import Choice, Record, default, read_record, with_values, write, written_by_user
-from analognas.params import Params, override
+from analognas.fitted import Choice, Record, default, put_into, read_record, with_values, written_by_user
+from analognas.params import Params
+from analognas.params_file import Draft, override
 from analognas.template import source
 
 CHOICES = (
@@ -26,6 +28,12 @@ def params_file(tmp_path: Path) -> Path:
     path = tmp_path / "params.yaml"
     path.write_text((source() / "params.yaml").read_text())
     return path
+
+
+def write(path: Path, *given: Any) -> None:
+    draft = Draft(path)
+    put_into(draft, *given)
+    draft.save()
 
 
 def fit(path: Path, hours: float = 2.0, kept: tuple[str, ...] = ()) -> None:

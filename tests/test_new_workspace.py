@@ -14,6 +14,7 @@ from PIL import Image
 from analognas import orchestration
 from analognas.cli import main
 from analognas.params import Params
+from analognas.results import ResultStore
 from analognas.template import home
 from analognas.training import probe
 from analognas.training.probe import Speed
@@ -92,7 +93,7 @@ def test_the_templates_protocol_stays_for_its_own_data(here: Path) -> None:
 
 
 def test_run_outside_of_a_workspace_makes_one_for_the_data_and_goes_on_in_it(
-    here: Path, photos: Path, ran: list[Paths]
+    here: Path, photos: Path, ran: list[Paths], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ("run", "--dataset", "image-folder", "--path", str(photos), "--max-params", "20k", "--hours", "3")
     done = call(*command)
@@ -100,11 +101,56 @@ def test_run_outside_of_a_workspace_makes_one_for_the_data_and_goes_on_in_it(
     assert ran == [Paths(here / "analognas-my-photos")]
     assert "3 h were allowed" in done.stderr
     assert "analognas-my-photos, where params.yaml says why" in done.stderr
-    # The same command again: the same workspace.
+    # The same command again, on a machine that is faster just now: the same workspace, and what was measured counts.
     fitted = (ran[0].params).read_text()
+    monkeypatch.setattr(probe, "measure", lambda *_: Speed(1e-11, 1e-11, 1e-12))
+    done = call(*command)
+    assert done.exit_code == 0, done.output
+    assert "is fitted to 3 h already, and stays as it is" in done.stderr
     assert call(*command[:-2]).exit_code == 0
-    assert ran[1] == ran[0]
+    assert ran == [ran[0]] * 3
     assert ran[0].params.read_text() == fitted
+
+
+def test_another_folder_of_the_same_name_gets_no_workspace_of_others(
+    photos: Path, tmp_path: Path, ran: list[Paths]
+) -> None:
+    assert call("run", "--dataset", "image-folder", "--path", str(photos)).exit_code == 0
+    before = ran[0].params.read_bytes()
+    other = shutil.copytree(photos, tmp_path / "others" / photos.name)
+    done = call("run", "--dataset", "image-folder", "--path", str(other))
+    assert done.exit_code == 2
+    assert f"is a workspace for {photos}: make one with another name" in done.stderr
+    assert ran[0].params.read_bytes() == before
+    assert len(ran) == 1
+
+
+def test_a_path_means_what_it_says(tmp_path: Path, photos: Path) -> None:
+    for name in ("set #1", "cats: all", "日本 照片"):
+        folder = shutil.copytree(photos, tmp_path / name)
+        done = call("init", "made", "--dataset", "image-folder", "--path", str(folder))
+        assert done.exit_code == 0, done.output
+        assert Params.load(Path("made/params.yaml")).dataset.path == str(folder)
+        shutil.rmtree("made")
+    assert home("image-folder", str(tmp_path / "日本 照片")).name == "analognas-日本-照片"
+
+
+def test_hours_are_a_number() -> None:
+    done = call("init", "plain", "--hours", "nan")
+    assert done.exit_code == 2
+    assert "nan is no number of hours" in done.stderr
+
+
+def test_results_of_another_protocol_are_told(
+    here: Path, photos: Path, ran: list[Paths], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("init", "pets", "--dataset", "image-folder", "--path", str(photos), "--hours", "3")
+    monkeypatch.chdir(here / "pets")
+    ResultStore.of(Path()).put({"id": "a"}, {"status": "ok"})
+    done = call("run", "--hours", "0.01")
+    assert done.exit_code == 0, done.output
+    assert "1 stored results are kept; those of the protocol of before are not used by this one." in done.stderr
+    assert "stored results" not in call("run", "--hours", "0.01").stderr
 
 
 def test_run_fits_the_protocol_of_a_workspace_if_it_is_asked_to(
@@ -153,7 +199,7 @@ def test_bad_data_make_nothing(here: Path, ran: list[Paths]) -> None:
     [
         ("cifar10", None, "analognas-cifar10"),
         ("image-folder", "/data/my pets/", "analognas-my-pets"),
-        ("image-folder", "/data/été", "analognas-t"),
+        ("image-folder", "/data/été", "analognas-été"),
         ("a:b", None, "analognas-a-b"),
         ("image-folder", "/", "analognas-workspace"),
     ],

@@ -16,7 +16,8 @@ from analognas.errors import StageError, WorkspaceError
 from analognas.evaluators import XGBoostEvaluator
 from analognas.files import file_digest
 from analognas.orchestration import Freshness, Session
-from analognas.params import Params, override
+from analognas.params import Params
+from analognas.params_file import override
 from analognas.stages import STAGES
 from analognas.template import source
 from analognas.training.winner import load_winner

@@ -5,7 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from analognas.errors import ParamsError
-from analognas.params import Params, known_keys, override, parse_count
+from analognas.params import Params, known_keys, parse_count
+from analognas.params_file import override
 
 ROOT = Path(__file__).parent.parent
 
@@ -102,15 +103,6 @@ def test_overrides_are_written_and_comments_kept(params_file: Path):
     changed = [line for line in params_file.read_text().splitlines() if line not in before]
     assert len(changed) == 3
     assert "# most trainable parameters" in "\n".join(changed)
-
-
-def test_what_somebody_else_wrote_meanwhile_is_kept(params_file: Path):
-    def accept(_):
-        params_file.write_text("base: {seed: 5}\n")
-
-    with pytest.raises(ParamsError, match="changed by somebody else at the same moment: run again"):
-        override(params_file, ["search.population_size=40"], accept)
-    assert params_file.read_text() == "base: {seed: 5}\n"
 
 
 def test_no_override_leaves_the_bytes(params_file: Path):

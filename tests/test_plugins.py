@@ -21,7 +21,8 @@ from analognas.errors import DatasetError, HardwareError, InputError, SearchErro
 from analognas.evaluators.registry import evaluator_class, load_evaluator
 from analognas.hardware.presets import tile_size
 from analognas.hardware.rpu_config import from_record, record, rpu_config
-from analognas.params import HardwareParams, Params, override
+from analognas.params import HardwareParams, Params
+from analognas.params_file import override
 from analognas.plugins import GROUPS, Plugin, imported, plugins, target
 from analognas.search_algorithms.registry import optimizer_class
 from analognas.search_spaces import ConfigSpace
@@ -222,6 +223,18 @@ def test_a_module_in_the_current_folder_needs_no_installation(tmp_path: Path, mo
     assert imported("lying_here:Thing.part") == 3
     assert sys.path == before
     sys.modules.pop("lying_here")
+
+
+def test_a_module_in_the_workspace_is_found_from_any_folder_below_it(
+    workspace: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workspace.root / "lying_above.py").write_text("class Thing:\n    part = 3\n")
+    (workspace.root / "deep" / "down").mkdir(parents=True)
+    monkeypatch.chdir(workspace.root / "deep" / "down")
+    before = list(sys.path)
+    assert imported("lying_above:Thing.part") == 3
+    assert sys.path == before
+    sys.modules.pop("lying_above")
 
 
 def test_what_is_added_is_listed(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ import pytest
 from analognas import prefect_server, retraining
 from analognas.errors import StageError
 from analognas.files import file_digest
-from analognas.params import Params, override
+from analognas.params import Params
+from analognas.params_file import override
 from analognas.stages import characterize
 from analognas.workspace import Paths, alone
 

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from analognas import proposing
 from analognas.cli import main
-from analognas.params import Params, override
+from analognas.params import Params
+from analognas.params_file import override
 from analognas.rounds import Entry, Round, read_rounds, write_round, write_sentinel
 from analognas.stages import _inputs, characterize
 from analognas.workspace import Paths

@@ -15,8 +15,12 @@ from analognas.training.probe import Speed
 #: Seconds of an image and unit of effort, about those of one core: at an effort of 1e7 500 images a second.
 SPEED = Speed(digital=2e-10, hwa=3e-10, pass_=5e-11)
 EFFORTS = tuple(1e7 * (1 + index / 47) for index in range(48))
-LARGE = Profile((3, 32, 32), {"train": 45_000, "validation": 5_000, "test": 10_000}, ("a", "b"), (22_500, 22_500))
-SMALL = Profile((3, 32, 32), {"train": 600, "validation": 200, "test": 200}, ("cat", "dog"), (540, 60))
+LARGE = Profile(
+    (3, 32, 32), ("a", "b"), {"train": (22_500, 22_500), "validation": (2_500, 2_500), "test": (5_000, 5_000)}
+)
+SMALL = Profile((3, 32, 32), ("cat", "dog"), {"train": (540, 60), "validation": (180, 20), "test": (180, 20)})
+#: Of somebody whose data are no digits.
+OWN = Params.validated({"dataset": {"name": "image-folder", "path": "somewhere"}})
 
 
 def chosen(profile: Profile = LARGE, hours: float = 8.0, **given: Any) -> Tailored:
@@ -82,12 +86,26 @@ def test_no_images_are_left_out_where_it_is_the_users_or_there_are_few() -> None
 
 
 def test_what_the_images_that_are_used_decide_follows_from_them() -> None:
-    uneven = Profile((3, 32, 32), {"train": 50_000, "validation": 5_000, "test": 5_000}, ("a", "b"), (49_000, 1_000))
-    params = Params.validated({"dataset": {"name": "image-folder", "path": "somewhere"}})
-    assert values(chosen(uneven, hours=500.0, params=params))["search.min_acc_1d"] == 98.0
-    one = chosen(uneven, hours=1.0, params=params)
-    assert one.profile.counts == (one.per_class, 1_000)
-    assert values(one)["search.min_acc_1d"] < 98.0
+    counts = {"train": (49_000, 1_000), "validation": (4_900, 100), "test": (4_900, 100)}
+    uneven = Profile((3, 32, 32), ("a", "b"), counts)
+    assert values(chosen(uneven, hours=500.0, params=OWN))["search.min_acc_1d"] == 98.0
+    one = chosen(uneven, hours=1.0, params=OWN)
+    assert one.per_class == 2_000  # and the 1,000 of the other class
+    assert one.profile.counts == {"train": (2_000, 1_000), "validation": (500, 100), "test": (1_000, 100)}
+    assert values(one)["search.min_acc_1d"] == 83.3  # of the validation part, on which it is measured
+
+
+def test_what_is_besides_the_sample_takes_its_time() -> None:
+    assert chosen(hours=500.0, more=50).seconds == pytest.approx(
+        chosen(hours=500.0).seconds + 50 * chosen(hours=500.0).one / (2 * protocol_choice._SIDE_BY_SIDE)
+    )
+
+
+def test_the_winners_protocol_follows_that_of_the_characterizations() -> None:
+    params = Params.validated({"characterize": {"epochs": 60}})
+    one = values(chosen(hours=500.0, params=params, given={"characterize.epochs"}))
+    assert (one["train.epochs"], one["train.hwa_epochs"]) == (90, 3)
+    assert "train.epochs" not in values(chosen(hours=500.0, given={"train.epochs"}))
 
 
 def test_a_part_is_told_as_the_dataset_has_it() -> None:
@@ -100,7 +118,8 @@ def test_a_part_is_told_as_the_dataset_has_it() -> None:
     ("counts", "parts"),
     [
         ((5_000,) * 10, [2_500, 1_200, 620, 310, 300]),
-        ((22_500, 300), [11_000, 5_600, 2_800, 1_500]),
+        ((22_500, 300), [11_000, 5_600, 2_800, 2_700]),  # 2,700 + 300 images
+        ((50_000, *(100,) * 9), [25_000, 12_000, 6_200, 3_100, 2_100]),
         ((500,) * 100, [250, 120, 62, 50]),
         ((400,) * 10, [300]),
         ((300,) * 10, []),
@@ -108,8 +127,10 @@ def test_a_part_is_told_as_the_dataset_has_it() -> None:
 )
 def test_the_parts_that_are_tried(counts: tuple[int, ...], parts: list[int]) -> None:
     names = tuple(map(str, range(len(counts))))
-    sizes = {"train": sum(counts), "validation": 100, "test": 100}
-    assert list(protocol_choice._parts(Profile((3, 32, 32), sizes, names, counts))) == parts
+    profile = Profile((3, 32, 32), names, {"train": counts, "validation": counts, "test": counts})
+    assert list(protocol_choice._parts(profile)) == parts
+    for part in parts:
+        assert sum(profile.reduced(part).counts["train"]) >= 3_000
 
 
 def test_without_time_the_least_protocol_is_taken_and_said_to_take_longer() -> None:
@@ -149,20 +170,21 @@ def test_a_small_space_is_not_asked_for_more_than_it_holds() -> None:
 
 
 def test_the_data_decide_budget_batch_and_limits() -> None:
-    large = {choice.key: choice.value for choice in of_the_data(LARGE, "image-folder")}
+    large = {choice.key: choice.value for choice in of_the_data(LARGE, OWN)}
     assert large == {"space.max_params": 100_000, "search.min_acc_1d": 50.0, "search.T_AVM": None}
-    small = {choice.key: choice.value for choice in of_the_data(SMALL, "image-folder")}
+    small = {choice.key: choice.value for choice in of_the_data(SMALL, OWN)}
     assert small["search.min_acc_1d"] == 90.0  # always answering "cat" gives 90 %
     assert (small["characterize.batch_size"], small["train.learning_rate"]) == (32, 0.1)
     tiny = replace(LARGE, input_shape=(1, 8, 8))
-    assert "space.max_params" not in {choice.key for choice in of_the_data(tiny, "arrays")}
+    assert "space.max_params" not in {choice.key for choice in of_the_data(tiny, OWN)}
     # The limits of the template were made for its data.
-    assert not list(of_the_data(tiny, "digits"))
+    assert not list(of_the_data(tiny, Params()))
 
 
 def test_the_profile_tells_shape_sizes_and_balance() -> None:
     assert str(SMALL) == "2 classes, images of 3x32x32, 600 / 200 / 200 for training / validation / test"
     assert SMALL.balance == (
-        "The classes are not balanced: 540 training images of 'cat', 60 of 'dog'; always answering 'cat' gives 90 %."
+        "The classes are not balanced: 540 training images of 'cat', 60 of 'dog'; "
+        "always answering 'cat' gives 90 % (validation)."
     )
     assert LARGE.balance == "The classes are balanced: 22,500 to 22,500 training images each."

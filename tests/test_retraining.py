@@ -11,7 +11,8 @@ import pytest
 from analognas import proposing, retraining
 from analognas.errors import MismatchError, SpaceError, StageError, WorkspaceError
 from analognas.files import file_digest
-from analognas.params import Params, override
+from analognas.params import Params
+from analognas.params_file import override
 from analognas.results import ResultStore
 from analognas.retraining import Need, Workbench
 from analognas.rounds import Entry, Round, read_rounds, read_sentinel, write_round

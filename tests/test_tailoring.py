@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analognas import protocol_choice
+from analognas import protocol_choice, tailoring
 from analognas.environment import check_dataset, prepare
-from analognas.errors import DatasetError, ParamsError
+from analognas.errors import DatasetError, ParamsError, StageError
 from analognas.fitted import read_record
 from analognas.hardware.cost import effort
-from analognas.params import Params, override
-from analognas.tailoring import hours_again, prepare_tailored, size_of_images, wanted
+from analognas.params import Params
+from analognas.params_file import override
+from analognas.protocol_choice import choose
+from analognas.rounds import write_sentinel
+from analognas.search_spaces import ConfigSpace
+from analognas.tailoring import fit_again, prepare_tailored, size_of_images, wanted
 from analognas.template import source
 from analognas.training import probe
 from analognas.training.probe import Speed
@@ -184,14 +188,72 @@ def test_a_line_that_was_deleted_is_fitted_again(fresh: Paths) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_fitted_workspace_that_is_given_other_data_is_to_be_fitted_anew(fresh: Paths, tmp_path: Path) -> None:
+def test_a_fitted_workspace_is_fitted_anew_for_other_data_or_hours(fresh: Paths, tmp_path: Path) -> None:
     other = ["dataset.name=image-folder", f"dataset.path={tmp_path}"]
-    assert hours_again(fresh, other) is None  # never fitted: the protocol is the user's
+    assert fit_again(fresh, other, None) is None  # never fitted: the protocol is the user's
+    assert fit_again(fresh, [], 3.5) == 3.5
     prepare_tailored(fresh, [], hours=3.5)
-    assert hours_again(fresh, other) == 3.5
-    assert hours_again(fresh, []) is None
-    assert hours_again(fresh, ["dataset.name=digits", "dataset.path=null", "search.k=3"]) is None
-    assert hours_again(fresh, ["dataset.augment=[crop]"]) is None
+    assert fit_again(fresh, other, None) == 3.5
+    assert fit_again(fresh, [], None) is None
+    assert fit_again(fresh, ["dataset.name=digits", "dataset.path=null", "search.k=3"], None) is None
+    assert fit_again(fresh, ["dataset.augment=[crop]"], None) is None
+    assert fit_again(fresh, ["space.max_params=5k"], None) is None
+    # What was asked before is done: a run that was stopped goes on with what it has measured.
+    assert fit_again(fresh, ["dataset.name=digits", "space.max_params=10k", "sample.size=20"], 3.5) is None
+    assert fit_again(fresh, [], 4.0) == 4.0
+    assert fit_again(fresh, ["space.max_params=5k"], 3.5) == 3.5
+    assert fit_again(fresh, other, 3.5) == 3.5
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), StageError("diverged")])
+def test_a_fit_that_is_interrupted_changes_nothing(
+    fresh: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setattr(probe, "measure", lambda *_: SPEED)
+    one, other = images(tmp_path / "one", 80, number=12), images(tmp_path / "other", 12, number=400)
+    prepare_tailored(fresh, ["dataset.name=image-folder", f"dataset.path={one}"], hours=1.0)
+    before = fresh.params.read_bytes(), fresh.dataset.read_bytes()
+
+    def stop(*_: object) -> Any:
+        raise error
+
+    monkeypatch.setattr(probe, "measure", stop)
+    with pytest.raises(type(error)):
+        prepare_tailored(fresh, [f"dataset.path={other}", "sample.size=30"], hours=1.0)
+    assert (fresh.params.read_bytes(), fresh.dataset.read_bytes()) == before
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_besides_the_sample_is_counted(fresh: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(tailoring, "choose", lambda *given: (seen.append(given[-1]), choose(*given))[1])
+    prepare_tailored(fresh, [], hours=1.0)
+    write_sentinel(fresh, ConfigSpace("digits", max_params=10_000).sample(7, seed=3))
+    prepare_tailored(fresh, [], hours=1.0)
+    assert seen == [0, 7]
+
+
+def test_images_are_looked_at_as_the_loader_finds_them(tmp_path: Path) -> None:
+    folder = images(tmp_path / "mine", 80)
+    (folder / "left" / "._0.png").write_bytes(b"no image")
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX" / "junk.png").write_bytes(b"no image")
+    choice = size_of_images(folder)
+    assert choice is not None
+    assert choice.value == 32
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for name in ("left", "right"):
+        (linked / name).symlink_to(folder / name)
+    assert size_of_images(linked) == choice
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_name_of_a_dataset_is_read_as_everywhere(fresh: Paths, tmp_path: Path) -> None:
+    assert not wanted(["dataset.name=Digits"])
+    folder = images(tmp_path / "mine #1", 80, number=12)
+    prepare_tailored(fresh, ["dataset.name=image_folder", f'dataset.path="{folder}"'], hours=1.0)
+    assert Params.load(fresh.params).dataset.image_size == 32
 
 
 @pytest.mark.usefixtures("quick")

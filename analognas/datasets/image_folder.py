@@ -86,6 +86,11 @@ def load(options: Options) -> Dataset:
     )
 
 
+def image_files(folder: Path) -> list[Path]:
+    """Return the images under a folder as ``load`` finds them, none of them opened; ``DatasetError`` as there."""
+    return [folder / image.relative for image in _scan(folder).images]
+
+
 def _scan(root: Path) -> _Tree:
     """Return the images under ``root``, sorted by part, class and path."""
     if root.is_file():

@@ -148,6 +148,12 @@ def find(name: str) -> Entry:
     return entry
 
 
+def canonical(name: str) -> str:
+    """Return the name under which a dataset that ships is known, any other name as it is."""
+    entry = _entries.get(_key(name))
+    return name if entry is None else entry.name
+
+
 def _loaded(name: str, options: Options) -> Dataset:
     if ":" in name:
         return _call(_imported(name), options, name)

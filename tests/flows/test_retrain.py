@@ -16,7 +16,8 @@ from analognas import characterizing, orchestration, retrain_session, tracking
 from analognas.cli import main
 from analognas.errors import InputError, StageError, WorkspaceError
 from analognas.files import file_digest
-from analognas.params import Params, override
+from analognas.params import Params
+from analognas.params_file import override
 from analognas.retraining import Need
 from analognas.rounds import read_rounds
 from analognas.stages import _inputs

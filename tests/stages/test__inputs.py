@@ -9,7 +9,8 @@ import pytest
 from analognas.environment import prepare
 from analognas.errors import CorruptFileError, MismatchError, SpaceError
 from analognas.files import write_parquet
-from analognas.params import CharacterizeParams, HardwareParams, Params, override
+from analognas.params import CharacterizeParams, HardwareParams, Params
+from analognas.params_file import override
 from analognas.search_spaces import Architecture
 from analognas.stages import PROTOCOLS, _inputs
 from analognas.workspace import Paths

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError
-from analognas.params import Params, override
+from analognas.params import Params
+from analognas.params_file import override
 from analognas.results import ResultStore
 from analognas.stages import characterize, run_stage
 from analognas.workspace import Paths

@@ -6,7 +6,8 @@ import pytest
 from analognas.errors import CorruptFileError, InputError, MismatchError
 from analognas.evaluators import XGBoostEvaluator
 from analognas.files import file_digest, write_parquet
-from analognas.params import Params, override
+from analognas.params import Params
+from analognas.params_file import override
 from analognas.stages import _inputs, run_stage
 from analognas.workspace import Paths
 

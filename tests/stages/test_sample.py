@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from analognas.errors import MismatchError, SpaceError
-from analognas.params import Params, override
+from analognas.params import Params
+from analognas.params_file import override
 from analognas.stages import run_stage
 from analognas.workspace import Paths
 

@@ -8,7 +8,8 @@ import pytest
 from analognas.datasets import load
 from analognas.errors import StageError
 from analognas.files import file_digest
-from analognas.params import Params, override
+from analognas.params import Params
+from analognas.params_file import override
 from analognas.stages import _inputs, run_stage, train
 from analognas.training import load_winner
 from analognas.workspace import Paths
