@@ -77,6 +77,13 @@ def written_by_user(path: Path, record: Record | None) -> set[str]:
     return found
 
 
+def lacks_lines(path: Path, record: Record) -> bool:
+    """Return whether a line that a fit wrote or kept was deleted, which asks for it to be fitted."""
+    document = plain(load_document(path))
+    keys = (key.partition(".") for key in (*record.values, *record.kept))
+    return not all(isinstance(document.get(section), dict) and name in document[section] for section, _, name in keys)
+
+
 def default(key: str) -> Any:
     """Return the default of ``section.key``, as a plain JSON value."""
     return _flat(Params())[key]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from analognas._yaml import scalar
 from analognas.datasets.registry import canonical
 from analognas.errors import AnalogNASError, DatasetError
-from analognas.fitted import Choice, default, put_into, read_record, with_values, written_by_user
+from analognas.fitted import Choice, default, lacks_lines, put_into, read_record, with_values, written_by_user
 from analognas.params import parse_count
 from analognas.protocol_choice import SAMPLED, TEMPLATES, Profile, Tailored, by_key, choose, of_the_data
 
@@ -41,7 +41,8 @@ def wanted(assignments: Sequence[str]) -> bool:
 def fit_again(paths: Paths, assignments: Sequence[str], hours: float | None) -> float | None:
     """Return the hours to which an existing workspace is fitted now, None if its protocol stays as it is.
 
-    One that was fitted stays while the same is asked of it, so that a run that was stopped goes on with what it has.
+    One that was fitted stays while the same is asked of it, so that a run that was stopped goes on with what it has,
+    unless the user has deleted a line of it.
 
     Args:
         paths: the workspace.
@@ -53,6 +54,8 @@ def fit_again(paths: Paths, assignments: Sequence[str], hours: float | None) -> 
 
     record = read_record(paths.params)
     if record is None or hours not in (None, record.hours):
+        return hours
+    if hours is not None and lacks_lines(paths.params, record):
         return hours
     now = Params.load(paths.params).model_dump(mode="json")
     deciding = ("dataset",) if hours is None else ("base", "dataset", "space", "hardware", "run")

@@ -203,6 +203,11 @@ def test_a_fitted_workspace_is_fitted_anew_for_other_data_or_hours(fresh: Paths,
     assert fit_again(fresh, [], 4.0) == 4.0
     assert fit_again(fresh, ["space.max_params=5k"], 3.5) == 3.5
     assert fit_again(fresh, other, 3.5) == 3.5
+    # A line that was deleted is to be fitted.
+    lines = fresh.params.read_text().splitlines(keepends=True)
+    fresh.params.write_text("".join(line for line in lines if not line.startswith("  size:")))
+    assert fit_again(fresh, [], 3.5) == 3.5
+    assert fit_again(fresh, [], None) is None
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), StageError("diverged")])
