@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,9 @@ from analognas.errors import DatasetError
 
 LICENCE = "that of the arrays"
 _LEVELS = 255
+_KINDS = {"u": "integers", "i": "integers", "f": "floating-point numbers", "b": "truth values"}
+_CHANNELS = (1, 3)
+"""How many channels images usually have, by which their axis is found."""
 _SUFFIXES = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 
 Array = np.ndarray[Any, Any]
@@ -24,7 +26,8 @@ def load(options: Options) -> Dataset:
 
     Either ``x`` and ``y``, or ``x_train``, ``y_train`` and, if wanted, ``x_validation`` (also ``x_val``),
     ``y_validation``, ``x_test``, ``y_test``; parts that are missing are split off, stratified, as from an image
-    folder. ``x`` is (N, H, W), (N, C, H, W) or (N, H, W, C). Bytes are taken as they are; other numbers are spread
+    folder. ``x`` is (N, H, W), (N, C, H, W) or (N, H, W, C): the axis with 1 or 3 is that of the channels, and where
+    none or both have so many, the images are square. Bytes are taken as they are; other numbers are spread
     over 256 levels, from 0 to 1 if they are within, else from their least to their greatest. ``y`` holds integers or
     text, which sorted are the classes; ``class_names`` may name them. Nothing is unpickled.
     Raises ``DatasetError`` that names the file and what is wrong.
@@ -34,7 +37,12 @@ def load(options: Options) -> Dataset:
     path = _find(Path(options.path).expanduser())
     stored = _read(path)
     parts = _parts(path, stored)
-    images = [_levelled(path, f"x of {part}", x) for part, (x, _) in parts.items()]
+    images = [_channels_first(path, f"x of {part}", x) for part, (x, _) in parts.items()]
+    kinds = {_KINDS[x.dtype.kind] for x in images}
+    if len(kinds) > 1:
+        raise DatasetError(
+            f"{path}: its parts hold images of {' and of '.join(sorted(kinds))}; give all parts in one type and range."
+        )
     shape = images[0].shape[1:]
     for part, x in zip(parts, images, strict=True):
         if x.shape[1:] != shape:
@@ -47,7 +55,7 @@ def load(options: Options) -> Dataset:
         stop = start + len(part_x)
         given[part] = stratified_order(y[start:stop], seed=options.split_seed, purpose=f"arrays {part}") + start
         start = stop
-    return assemble("arrays", x, y, split_off(given), class_names=class_names, licence=LICENCE)
+    return assemble("arrays", x, y, split_off(given, y, class_names), class_names=class_names, licence=LICENCE)
 
 
 def _find(path: Path) -> Path:
@@ -69,8 +77,8 @@ def _read(path: Path) -> dict[str, Array]:
                 raise ValueError("a single array")
             with stored:
                 return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error)
+    except Exception as error:  # a damaged archive may raise nearly anything
+        reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error) or type(error).__name__
         raise DatasetError(
             f"{path} cannot be read as an .npz file of numbers ({reason}); write it with numpy.savez."
         ) from error
@@ -99,15 +107,23 @@ def _parts(path: Path, stored: dict[str, Array]) -> dict[str, tuple[Array, Array
     return found
 
 
-def _levelled(path: Path, what: str, x: Array) -> Array:
+def _channels_first(path: Path, what: str, x: Array) -> Array:
     """Return images as (N, C, H, W), of whatever type."""
-    if x.dtype.kind not in "uifb":
+    if x.dtype.kind not in _KINDS:
         raise DatasetError(f"{path}: {what} is of type {x.dtype}; images are numbers.")
+    if x.ndim not in (3, 4) or 0 in x.shape:
+        raise DatasetError(f"{path}: {what} has shape {x.shape}; it has to be (N, H, W), (N, C, H, W) or (N, H, W, C).")
     if x.ndim == 3:
         return x[:, np.newaxis]
-    if x.ndim != 4 or 0 in x.shape:
-        raise DatasetError(f"{path}: {what} has shape {x.shape}; it has to be (N, H, W), (N, C, H, W) or (N, H, W, C).")
-    return x if x.shape[1] <= x.shape[3] else x.transpose(0, 3, 1, 2)
+    _, second, third, last = x.shape
+    # what speaks for (C, H, W) and what for (H, W, C): usual channels, else square images
+    for first, final in ((second in _CHANNELS, last in _CHANNELS), (third == last, second == third)):
+        if first != final:
+            return x if first else x.transpose(0, 3, 1, 2)
+    raise DatasetError(
+        f"{path}: {what} has shape {x.shape}, which does not tell the axis of the channels; give (N, C, H, W) or "
+        "(N, H, W, C) with 1 or 3 channels, or square images."
+    )
 
 
 def _bytes(path: Path, images: list[Array]) -> Bytes:

@@ -10,16 +10,19 @@ import hashlib
 import json
 import os
 import secrets
+import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-VERSION = 1
+VERSION = 2
 """Raised when the decoding changes, so that what an older version decoded is not used."""
 KEEP = 8
 """How many decoded datasets are kept; each is as large as its images in memory."""
+_ABANDONED = 24 * 3600
+"""Age in seconds from which a file that is being written counts as left behind by a process that was killed."""
 
 
 def folder() -> Path:
@@ -65,8 +68,6 @@ def write(key: str, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
             np.savez(file, allow_pickle=False, **arrays)
         temporary.replace(target)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         warnings.warn(
             f"decoded images are not kept, because {target.parent} cannot be written ({error.strerror}); "
             "set ANALOGNAS_DATA to a folder that can",
@@ -74,6 +75,9 @@ def write(key: str, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
             stacklevel=2,
         )
         return
+    finally:  # Ctrl-C included
+        with contextlib.suppress(OSError):
+            temporary.unlink()
     _prune(target)
 
 
@@ -82,10 +86,16 @@ def _file(key: str) -> Path:
 
 
 def _prune(newest: Path) -> None:
-    """Delete the oldest decoded datasets beyond ``KEEP``; another process may be doing the same."""
+    """Delete the oldest decoded datasets beyond ``KEEP``, and what killed processes left of theirs.
+
+    Another process may be doing the same.
+    """
     try:
         others = [(path.stat().st_mtime_ns, path) for path in newest.parent.glob("*.npz") if path != newest]
         for _, path in sorted(others, reverse=True)[KEEP - 1 :]:
             path.unlink(missing_ok=True)
+        for path in newest.parent.glob("*.tmp"):
+            if path.stat().st_mtime < time.time() - _ABANDONED:
+                path.unlink(missing_ok=True)
     except OSError:
         return

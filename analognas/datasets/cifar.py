@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -119,7 +120,7 @@ def _from_archive(form: Format, archive: Path) -> tuple[Bytes, Integers, int]:
             files = dict(_members(form, tar))
             while tar.fileobj and tar.fileobj.read(1 << 20):  # gzip's checksum stands at the very end
                 pass
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+    except (OSError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         reason = str(error).partition(":")[0]  # the rest is what each kind of compression says
         raise DatasetError(f"{archive} is not a whole tar archive ({reason}); remove it and get it again.") from error
     x, y, tests = _decode(form, files, archive)

@@ -8,7 +8,6 @@ for validation, or 20 % of them for test.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -33,8 +32,6 @@ _FOLDER_NAMES = {
     "test": ("test",),
 }
 _IGNORED = ("__MACOSX",)
-_MIN_PER_CLASS = 5
-"""With fewer, 60 / 20 / 20 cannot give each part an image of the class."""
 
 
 class _Image(NamedTuple):
@@ -186,14 +183,7 @@ def _split(tree: _Tree, labels: Integers, seed: int) -> dict[str, Integers]:
         order = stratified_order(labels[start:stop], seed=seed, purpose=f"image-folder {part}")
         given["train" if part == "all" else part] = order + start
         start = stop
-    if set(given) == {"train"}:
-        label, count = min(Counter(labels.tolist()).items(), key=lambda item: item[1])
-        if count < _MIN_PER_CLASS:
-            raise DatasetError(
-                f"Class {tree.class_names[label]!r} has {count} images; at least {_MIN_PER_CLASS} are needed "
-                "to split them into train, validation and test."
-            )
-    return split_off(given)
+    return split_off(given, labels, tree.class_names)
 
 
 def _decoded(root: Path, images: list[_Image], options: Options) -> Bytes:
@@ -207,7 +197,7 @@ def _decoded(root: Path, images: list[_Image], options: Options) -> Bytes:
     if size > MAX_BYTES:
         raise DatasetError(
             f"{len(images)} images of {width}x{height} pixels would take {size / 2**30:.0f} GiB of memory; "
-            "set a smaller dataset.image_size."
+            "set a smaller dataset.image_size, in params.yaml or by --set of init and run."
         )
     x = np.empty((len(images), *shape), dtype=np.uint8)
     for index, image in enumerate(images):

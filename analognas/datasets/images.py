@@ -46,8 +46,10 @@ def decode(path: Path, channels: int, height: int, width: int) -> Bytes:
         image: Image.Image = opened
         if "exif" in image.info:
             image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):  # 16 bits per pixel: Pillow would clip instead of scale
-            image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8))
+        if image.mode.startswith("I"):  # 16 or 32 bits per pixel: Pillow would clip instead of scale
+            values = np.clip(np.asarray(image), 0, 65535)
+            in_bytes = image.mode == "I" and opened.format == "TIFF" and values.max() <= 255  # PGM: 16 bits
+            image = Image.fromarray((values if in_bytes else values >> 8).astype(np.uint8))
         elif image.mode == "F":
             raise ValueError("its pixels are floating-point numbers")
         if image.has_transparency_data:

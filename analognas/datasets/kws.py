@@ -94,16 +94,9 @@ def _own(source: Source, found: list[Recording], features: Features, options: Op
             given[part] = index[order]
     if any(one.speaker for one in found):
         groups = [one.speaker or one.name for one in found]
-        split = split_off_groups(given, groups, seed=options.split_seed, purpose="kws")
+        split = split_off_groups(given, groups, y, names, seed=options.split_seed, purpose="kws")
     else:
-        split = split_off(given)
-    for part, index in split.items():  # stratified they are not, where speakers are kept apart
-        absent = sorted(set(range(len(names))) - set(y[index].tolist()))
-        if absent:
-            raise DatasetError(
-                f"Class {names[absent[0]]!r} of {source.path} would have no recording in the {part} part: add some by "
-                "more speakers, or divide the recordings into folders train, validation and test yourself."
-            )
+        split = split_off(given, y, names, "recordings")
     x = _decoded(source, found, features, options)
     return assemble("kws", x, y, split, class_names=names, licence=OWN_LICENCE, augment=AUGMENT)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -235,6 +237,10 @@ def _archive(path: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(path) as tar:
             yield tar
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+    except (OSError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+        if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
+            raise DatasetError(
+                f"{path} is a zip archive, which is not read; unpack it and give the folder with --path DIR."
+            ) from error
         reason = str(error).partition(":")[0]  # the rest is what each kind of compression says
         raise DatasetError(f"{path} is not a whole tar archive ({reason}); remove it and get it again.") from error

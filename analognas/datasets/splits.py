@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analognas.datasets.base import Integers
+from analognas.datasets.base import PARTS, Integers
+from analognas.errors import DatasetError
 from analognas.seeds import numpy_generator
 
 
@@ -36,8 +37,26 @@ def shares(given: Mapping[str, object]) -> dict[str, float]:
     return {"test": 0.2} if "validation" in given else {"validation": 0.2, "test": 0.2}
 
 
-def split_off(given: Mapping[str, Integers]) -> dict[str, Integers]:
-    """Return train, validation and test; what is missing is cut off the end of the training indices, in their order."""
+def split_off(
+    given: Mapping[str, Integers], labels: Integers, class_names: Sequence[str], what: str = "images"
+) -> dict[str, Integers]:
+    """Return train, validation and test; what is missing is cut off the end of the training indices, in their order.
+
+    Args:
+        given: indices of the parts there are, ``train`` among them, in stratified order.
+        labels: the class of every index.
+        class_names: the classes, for the message.
+        what: what is split, for the message.
+
+    Raises:
+        DatasetError: if a class would have nothing in one of the parts that are made.
+    """
+    parts = _cut(given)
+    _refuse_missing(given, parts, labels, class_names, what, "add some")
+    return parts
+
+
+def _cut(given: Mapping[str, Integers]) -> dict[str, Integers]:
     parts = dict(given)
     rest = parts["train"]
     total = len(rest)
@@ -47,8 +66,36 @@ def split_off(given: Mapping[str, Integers]) -> dict[str, Integers]:
     return {**parts, "train": rest}
 
 
+def _refuse_missing(
+    given: Mapping[str, Integers],
+    parts: Mapping[str, Integers],
+    labels: Integers,
+    class_names: Sequence[str],
+    what: str,
+    remedy: str,
+) -> None:
+    """Refuse parts that were made and lack a class; what was given is taken as it is."""
+    divided = labels[given["train"]]
+    for part in PARTS:
+        if part in given and len(parts[part]) == len(given[part]):
+            continue
+        absent = np.setdiff1d(divided, labels[parts[part]])
+        if len(absent):
+            count = np.count_nonzero(divided == absent[0])
+            raise DatasetError(
+                f"Class {class_names[absent[0]]!r} has {count} {what} to divide, none of which would be in the "
+                f"{part} part: {remedy}, or divide all into train, validation and test yourself."
+            )
+
+
 def split_off_groups(
-    given: Mapping[str, Integers], groups: Sequence[str], *, seed: int, purpose: str
+    given: Mapping[str, Integers],
+    groups: Sequence[str],
+    labels: Integers,
+    class_names: Sequence[str],
+    *,
+    seed: int,
+    purpose: str,
 ) -> dict[str, Integers]:
     """Return train, validation and test, where what is missing is split off so that no group is in two of them.
 
@@ -57,9 +104,14 @@ def split_off_groups(
 
     Args:
         given: indices of the parts there are, ``train`` among them, in stratified order.
-        groups: the group of every index.
+        groups: the group (speaker) of every index.
+        labels: the class of every index.
+        class_names: the classes, for the message.
         seed: of the draw.
         purpose: what the split is for.
+
+    Raises:
+        DatasetError: if a class would have nothing in one of the parts that are made.
     """
     parts = dict(given)
     index = parts["train"]
@@ -81,4 +133,6 @@ def split_off_groups(
             count += sizes[taken[-1]]
         if taken:
             parts[part] = index[np.isin(of, taken)]
-    return split_off({**parts, "train": index[np.isin(of, order)]})
+    parts = _cut({**parts, "train": index[np.isin(of, order)]})
+    _refuse_missing(given, parts, labels, class_names, "recordings", "add some by more speakers")
+    return parts

@@ -63,7 +63,8 @@ def load(options: Options) -> Dataset:
         order = stratified_order(y[start : start + size], seed=options.split_seed, purpose=f"vww {part}")
         parts[part] = order + start
         start += size
-    return assemble("vww", x, y, split_off(parts), class_names=CLASS_NAMES, licence=LICENCE, augment=("crop", "flip"))
+    split = split_off(parts, y, CLASS_NAMES, "photographs")
+    return assemble("vww", x, y, split, class_names=CLASS_NAMES, licence=LICENCE, augment=("crop", "flip"))
 
 
 def _sets(root: Path) -> list[_Set]:
@@ -110,7 +111,7 @@ def _decoded(sets: list[_Set], options: Options) -> tuple[Bytes, Integers, list[
     if len(files) * channels * side * side > MAX_BYTES:
         raise DatasetError(
             f"{len(files)} photographs of {side}x{side} pixels would take more than {MAX_BYTES >> 30} GiB of memory; "
-            "set a smaller dataset.image_size."
+            "set a smaller dataset.image_size, in params.yaml or by --set of init and run."
         )
     x = np.empty((len(files), channels, side, side), dtype=np.uint8)
     for index, (path, _) in enumerate(files):

@@ -1,3 +1,7 @@
+import zipfile
+import zlib
+from tokenize import TokenError
+
 import numpy as np
 import pytest
 
@@ -52,7 +56,46 @@ def test_axes(tmp_path):
     expected = from_npz(tmp_path, x=X, y=Y)
     assert describe(from_npz(tmp_path, x=X.transpose(0, 2, 3, 1), y=Y[:, None])) == describe(expected)
     assert from_npz(tmp_path, x=X[:, 0], y=Y).input_shape == (1, 6, 5)
-    assert from_npz(tmp_path, x=X[..., :1], y=Y).input_shape == (1, 3, 6)  # the fewest are the channels
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((3, 6, 5), (3, 6, 5)),
+        ((1, 2, 40), (1, 2, 40)),
+        ((6, 5, 3), (3, 6, 5)),
+        ((2, 40, 1), (1, 2, 40)),
+        ((16, 8, 8), (16, 8, 8)),  # square on one reading alone
+        ((8, 8, 16), (16, 8, 8)),
+        ((2, 8, 8), (2, 8, 8)),
+        ((3, 3, 1), (1, 3, 3)),
+        ((16, 1, 1), (1, 16, 1)),
+    ],
+)
+def test_the_axis_of_the_channels(tmp_path, shape, expected):
+    x = np.random.default_rng(0).integers(0, 256, (40, *shape), dtype=np.uint8)
+    data = from_npz(tmp_path, x=x, y=Y)
+    assert data.input_shape == expected
+    first = x if shape == expected else x.transpose(0, 3, 1, 2)
+    assert {image.tobytes() for image in data.train.x} <= {image.tobytes() for image in first}
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 5), (8, 8, 8), (3, 6, 1), (3, 3, 3)])
+def test_an_axis_that_cannot_be_told(tmp_path, shape):
+    fails(
+        tmp_path,
+        r"x of train has shape \(40, .*, which does not tell the axis of the channels; give .* 1 or 3 channels",
+        x=np.zeros((40, *shape), np.uint8),
+        y=Y,
+    )
+
+
+def test_a_part_that_would_lack_a_class(tmp_path):
+    y = np.repeat([0, 1, 2], [40, 40, 4])
+    x = np.zeros((84, 4, 4), np.uint8)
+    message = "Class '2' has 4 images to divide, none of which would be in the validation part: add some, or divide"
+    fails(tmp_path, message, x_train=x, y_train=y, x_test=x, y_test=y)
+    assert sizes(from_npz(tmp_path, x_train=x, y_train=y, x_val=x, y_val=y, x_test=x[:9], y_test=y[:9])) == [84, 84, 9]
 
 
 def test_numbers_are_spread_over_the_levels_of_a_byte(tmp_path):
@@ -98,6 +141,13 @@ def test_labels_of_any_kind(tmp_path):
         ({"x": X, "y": Y * 0}, "at least 2 classes"),
         ({"x": X, "y": Y, "class_names": ["a"]}, "class_names has to name the classes 0 to 1"),
         ({"x_train": X, "y_train": Y, "x_test": X[:, :1], "y_test": Y}, r"images of test are \(1, 6, 5\)"),
+        (
+            {"x_train": X, "y_train": Y, "x_test": X / np.float32(255), "y_test": Y},
+            "its parts hold images of floating-point numbers and of integers; give all parts in one type",
+        ),
+        ({"x_train": X, "y_train": Y, "x_test": X > 99, "y_test": Y}, "images of integers and of truth values"),
+        ({"x": np.zeros((40, 0, 8), np.float32), "y": Y}, r"has shape \(40, 0, 8\); it has to be"),
+        ({"x": np.zeros((40, 0, 8, 3)), "y": Y}, r"has shape \(40, 0, 8, 3\); it has to be"),
     ],
 )
 def test_wrong_content(tmp_path, arrays, message):
@@ -123,6 +173,25 @@ def test_damaged_file(tmp_path, damage):
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(DatasetError, match=r"set.npz cannot be read as an .npz file of numbers"):
         load("arrays", path=str(file))
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "cause"),
+    [
+        (b"text" * 100, 30 + len("x.npy"), zlib.error),  # the first byte of the compressed ones
+        (b"\x93NUMPY\x01\x00\x14\x00{'descr': ('|u1', (((", None, TokenError),
+    ],
+)
+def test_a_damaged_compressed_file(tmp_path, content, place, cause):
+    file = tmp_path / "set.npz"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", content)
+    if place is not None:
+        whole = file.read_bytes()
+        file.write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+    with pytest.raises(DatasetError, match=r"set.npz cannot be read as an .npz file of numbers \(.+\)") as caught:
+        load("arrays", path=str(file))
+    assert isinstance(caught.value.__cause__, cause)
 
 
 def test_a_single_array_and_no_path(tmp_path):

@@ -1,4 +1,5 @@
 import os
+import time
 
 import numpy as np
 import pytest
@@ -54,6 +55,28 @@ def test_a_failed_write_leaves_nothing_behind(cache_folder, monkeypatch):
     with pytest.warns(RuntimeWarning, match="No space left"):
         cache.write("key", {"x": np.zeros(1)})
     assert list((cache_folder / "decoded").iterdir()) == []
+
+
+def test_an_interrupted_write_leaves_nothing_behind(cache_folder, monkeypatch):
+    def interrupt(file, **_):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        cache.write("key", {"x": np.zeros(1)})
+    assert list((cache_folder / "decoded").iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_after_a_day(cache_folder):
+    cache.write("key", {"x": np.zeros(1)})
+    now = time.time()
+    for name, hours in (("old", 25), ("in-progress", 23)):
+        file = cache_folder / "decoded" / f"{name}.0123.tmp"
+        file.write_bytes(b"half")
+        os.utime(file, (now - hours * 3600,) * 2)
+    cache.write("key", {"x": np.zeros(1)})
+    assert {path.name for path in (cache_folder / "decoded").iterdir()} == {"key.npz", "in-progress.0123.tmp"}
 
 
 def test_only_the_newest_are_kept(cache_folder):

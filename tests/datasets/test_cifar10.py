@@ -1,5 +1,7 @@
+import gzip
 import hashlib
 import io
+import lzma
 import pickle
 import shutil
 import tarfile
@@ -188,6 +190,13 @@ def test_damaged_archive(tmp_path):
     for damaged in (whole[: len(whole) // 2], whole[:2000] + bytes(2000) + whole[4000:], b"no archive", b""):
         archive.write_bytes(damaged)
         fails(archive, "is not a whole tar archive")
+
+
+def test_damaged_xz(tmp_path):
+    whole = lzma.compress(gzip.decompress(write_archive(tmp_path / "cifar-10-binary.tar.gz").read_bytes()))
+    archive = tmp_path / "cifar-10-binary.tar.xz"
+    archive.write_bytes(whole[:-4000] + bytes(2000) + whole[-2000:])
+    fails(archive, "is not a whole tar archive")
 
 
 def test_archive_of_something_else(tmp_path):

@@ -169,6 +169,27 @@ def test_images_in_deeper_folders_count_and_other_files_do_not(tmp_path):
     assert sum(sizes(from_folder(root))) == 21
 
 
+def test_image_files_are_those_that_are_loaded(tmp_path, monkeypatch):
+    root = fill(tmp_path / "set", count=1)
+    (root / "green").symlink_to(fill(tmp_path / "real", count=1, classes=("green",)) / "green")
+    (root / "red" / "._000.png").write_text("what macOS leaves behind")
+    fill(root / "__MACOSX", count=1)
+    fill(root / ".hidden", count=1)
+    monkeypatch.setattr(Image, "open", None)
+    assert image_folder.image_files(root) == [root / name / "000.png" for name in ("blue", "green", "red")]
+    with pytest.raises(DatasetError, match=r"There is no folder .*none"):
+        image_folder.image_files(tmp_path / "none")
+    with pytest.raises(DatasetError, match="holds 0 class folders"):
+        image_folder.image_files(root / "red")
+
+
+def test_image_files_of_all_parts(tmp_path):
+    for part in ("train", "test"):
+        fill(tmp_path / part, count=1)
+    expected = [tmp_path / part / name / "000.png" for part in ("train", "test") for name in ("blue", "red")]
+    assert image_folder.image_files(tmp_path) == expected
+
+
 def test_progress_is_reported(tmp_path):
     steps = []
     from_folder(fill(tmp_path / "set"), progress=lambda *step: steps.append(step))
@@ -195,10 +216,21 @@ def test_empty_class(tmp_path):
 
 
 def test_too_few_images_to_split(tmp_path):
-    root = fill(tmp_path / "set", count=5)
-    from_folder(root)
+    root = fill(tmp_path / "set", count=4)
+    assert sizes(from_folder(root)) == [4, 2, 2]
     (root / "red" / "000.png").unlink()
-    fails(root, "Class 'red' has 4 images; at least 5")
+    fails(
+        root, "Class 'red' has 3 images to divide, none of which would be in the (validation|test) part: add some, or"
+    )
+
+
+def test_a_validation_part_without_a_class(tmp_path):
+    for name, count in (("blue", 40), ("green", 40), ("red", 4)):
+        fill(tmp_path / "set" / "train", count=count, classes=(name,))
+    fill(tmp_path / "set" / "test", count=1, classes=("blue", "green", "red"))
+    fails(tmp_path / "set", "Class 'red' has 4 images to divide, none of which would be in the validation part: add")
+    fill(tmp_path / "set" / "val", count=1, classes=("blue", "green", "red"))
+    assert sizes(from_folder(tmp_path / "set")) == [84, 3, 3]
 
 
 def test_unreadable_image_is_named(tmp_path):
@@ -246,7 +278,10 @@ def test_options_out_of_range(tmp_path, options, message):
 
 def test_more_than_fits_into_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(image_folder, "MAX_BYTES", 1000)
-    fails(fill(tmp_path / "set"), "20 images of 8x8 pixels would take .* set a smaller dataset.image_size")
+    fails(
+        fill(tmp_path / "set"),
+        "20 images of 8x8 pixels would take .* smaller dataset.image_size, in params.yaml or by --set",
+    )
 
 
 def test_an_archive_is_to_be_unpacked_first(tmp_path):

@@ -55,6 +55,24 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path, extension):
     assert decode(file, 1, 2, 2).tolist() == [[[0, 1], [128, 255]]]
 
 
+def test_32_bits_are_bytes_if_they_are_within(tmp_path):
+    file = tmp_path / "image.tiff"
+    for values, expected in (
+        ([0, 9, 255], [0, 9, 255]),
+        ([-5, 9, 300], [0, 0, 1]),
+        ([0, 32768, 70_000], [0, 128, 255]),
+    ):
+        Image.fromarray(np.array([values], dtype=np.int32)).save(file)
+        assert decode(file, 1, 1, 3).tolist() == [[expected]]
+
+
+@pytest.mark.parametrize("extension", [".png", ".tiff", ".pgm"])
+def test_a_dark_image_of_16_bits_stays_dark(tmp_path, extension):
+    file = tmp_path / f"image{extension}"
+    Image.fromarray(np.array([[0, 255]], dtype=np.uint16)).save(file)
+    assert decode(file, 1, 1, 2).tolist() == [[[0, 0]]]
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparent_pixels_become_white(file, mode):
     image = Image.new("RGBA", (2, 1), (0, 0, 0, 0))

@@ -178,7 +178,10 @@ def test_a_class_that_would_be_missing_in_a_part_is_named(tmp_path):
     for word, speakers in (("yes", SPEAKERS[:6]), ("no", SPEAKERS[6:8])):
         for speaker in speakers:
             write(tmp_path / word / f"{word}_{speaker}_0.wav", 500, 0.1)
-    fails(tmp_path, "Class 'no' of .* would have no recording in the (train|validation|test) part: add some")
+    fails(
+        tmp_path,
+        "Class 'no' has 2 recordings to divide, none of .* in the (train|validation|test) part: add some by more",
+    )
 
 
 def test_own_recordings_without_speakers_are_stratified(tmp_path):
@@ -191,6 +194,13 @@ def test_own_recordings_without_speakers_are_stratified(tmp_path):
     # pitch tells the class whatever the rate: the second coefficient is the balance of low and high
     tilt = data.train.x[:, 0, 24, 1].astype(int)
     assert tilt[data.train.y == 0].max() < tilt[data.train.y == 1].min()
+
+
+def test_too_few_recordings_without_speakers(tmp_path):
+    for name, count in (("high", 20), ("low", 2)):
+        for index in range(count):
+            write(tmp_path / name / f"take {index}.wav", 500 + index, 0.1)
+    fails(tmp_path, "Class 'low' has 2 recordings to divide, none of .* in the validation part: add some, or divide")
 
 
 def test_folders_of_parts_are_taken_as_they_are(tmp_path):

@@ -1,6 +1,7 @@
 import io
 import os
 import tarfile
+import zipfile
 
 import pytest
 
@@ -141,6 +142,23 @@ def test_damaged_archive(tmp_path, damage):
         tar.add(root, arcname="set")
     archive.write_bytes(damage(archive.read_bytes()))
     fails(archive, "set.tar.gz is not a whole tar archive .*get it again")
+
+
+def test_damaged_xz(tmp_path):
+    root = fill(tmp_path / "set", "no/b.wav", "yes/a.wav", content=os.urandom(50_000))
+    archive = tmp_path / "set.tar.xz"
+    with tarfile.open(archive, "w:xz") as tar:
+        tar.add(root, arcname="set")
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:50_000] + bytes(100) + whole[50_100:])
+    fails(archive, "set.tar.xz is not a whole tar archive .*get it again")
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set"])
+def test_a_zip_archive_is_to_be_unpacked(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / name, "w") as file:
+        file.writestr("no/b.wav", "sound")
+    fails(tmp_path / name, f"{name} is a zip archive, which is not read; unpack it and give the folder with --path")
 
 
 def test_a_link_to_nowhere_is_named(tmp_path):

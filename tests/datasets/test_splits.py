@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from analognas.datasets.splits import shares, split_off, split_off_groups, stratified_order
+from analognas.errors import DatasetError
 
 
 def labels(*counts):
@@ -39,21 +40,42 @@ def test_shares_of_what_is_missing():
 
 
 def test_what_is_missing_is_cut_off_the_end():
-    parts = split_off({"train": np.arange(10)})
+    one = np.zeros(25, dtype=np.int64)
+    parts = split_off({"train": np.arange(10)}, one, ["a"])
     assert {part: index.tolist() for part, index in parts.items()} == {
         "train": [0, 1, 2, 3, 4, 5], "test": [6, 7], "validation": [8, 9],
     }  # fmt: skip
     given = {"train": np.arange(20), "test": np.arange(20, 25)}
-    parts = split_off(given)
+    parts = split_off(given, one, ["a"])
     assert parts["validation"].tolist() == [18, 19]
     assert parts["test"] is given["test"]
+
+
+def test_a_class_that_would_be_missing_in_a_part_is_refused():
+    y = labels(40, 40, 4)
+    order = stratified_order(y, seed=0, purpose="test")
+    message = "Class 'c' has 4 photos to divide, none of which would be in the validation part: add some, or divide all"
+    with pytest.raises(DatasetError, match=message):
+        split_off({"train": order, "test": np.arange(4)}, y, ["a", "b", "c"], "photos")
+    split_off({"train": order}, y, ["a", "b", "c"])
+    given = {"train": order, "validation": np.arange(9), "test": np.arange(4)}  # as the user wants it
+    assert split_off(given, y, ["a", "b", "c"]) == given
+
+
+def test_a_class_that_one_speaker_has_alone_is_refused():
+    y = np.array([0, 0, 0, 0, 1])
+    with pytest.raises(DatasetError, match=r"'b' has 1 recordings to divide, none .*: add some by more speakers"):
+        split_off_groups({"train": np.arange(5)}, list("abcde"), y, ["a", "b"], seed=0, purpose="test")
 
 
 def grouped(*sizes, given=(), seed=0):
     groups = [f"speaker {index}" for index, size in enumerate(sizes) for _ in range(size)]
     order = stratified_order(np.arange(len(groups)) % 2, seed=seed, purpose="test")
     extra = {part: np.arange(len(groups), len(groups) + 4) for part in given}
-    parts = split_off_groups({"train": order, **extra}, [*groups, *["other"] * 4], seed=seed, purpose="test")
+    one = np.zeros(len(groups) + 4, dtype=np.int64)
+    parts = split_off_groups(
+        {"train": order, **extra}, [*groups, *["other"] * 4], one, ["a"], seed=seed, purpose="test"
+    )
     every = np.concatenate([index for part, index in parts.items() if part not in given])
     assert sorted(every) == list(range(len(groups)))
     return [

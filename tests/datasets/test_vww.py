@@ -104,7 +104,10 @@ def test_decoded_once_until_a_file_changes(coco, monkeypatch):
 
 def test_too_much_for_the_memory(coco, monkeypatch):
     monkeypatch.setattr(vww, "MAX_BYTES", 1000)
-    fails(coco, "30 photographs of 96x96 pixels would take more .* set a smaller dataset.image_size")
+    fails(
+        coco,
+        "30 photographs of 96x96 pixels would .* set a smaller dataset.image_size, in params.yaml or by --set",
+    )
 
 
 def test_where_it_comes_from():
