@@ -54,7 +54,9 @@ def end(pool: ProcessPoolExecutor) -> None:
     """End worker processes, also in the middle of their work: it is cheap to lose, and long to wait for."""
     for process in list((pool._processes or {}).values()):
         process.terminate()
-    pool.shutdown(wait=True, cancel_futures=True)
+    # Not `cancel_futures`: what is cancelled so never wakes those that wait for it, and whether that or the breaking of
+    # the pool comes first is a matter of luck. A broken pool tells all.
+    pool.shutdown(wait=True)
 
 
 def each(function: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[int, Result]]:

@@ -1,8 +1,10 @@
 import importlib
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 
@@ -81,6 +83,20 @@ def test_a_worker_that_keeps_ending_is_reported(tasks: ModuleType):
 def test_an_error_of_the_function_comes_through(tasks: ModuleType):
     with pytest.raises(ValueError, match="7"):
         list(workers.each(tasks.fail, [7], 1))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5])
+def test_whoever_waits_is_told_when_workers_are_ended(monkeypatch: pytest.MonkeyPatch, seconds: float):
+    end = BaseProcess.terminate
+    # A machine that is busy ends them late.
+    monkeypatch.setattr(BaseProcess, "terminate", lambda process: threading.Timer(seconds, end, [process]).start())
+    pool = workers.start(2)
+    futures = [pool.submit(time.sleep, 60.0) for _ in range(30)]
+    assert not wait(futures, timeout=2.0).done
+    with ThreadPoolExecutor(1) as threads:
+        told = threads.submit(wait, futures, 10.0)  # as the threads of a flow do
+        workers.end(pool)
+        assert told.result().done == set(futures)  # those that were never begun, too
 
 
 def test_workers_end_with_their_parent(tasks: ModuleType, tmp_path: Path):
