@@ -4,10 +4,10 @@ From a workspace whose sample was characterized, or, with `--cells`, from Analog
 
     python -m benchmarks.package --workspace DIR
     python -m benchmarks.package --workspace CELLS --cells
-    python -m benchmarks.package --workspace DIR --space NAME    # under another name than the workspace's space has
+    python -m benchmarks.package --workspace DIR --space NAME --images "what they are"
 
-A space of somebody's images is only named by their shape, so a surrogate for it needs a name of its own: whoever makes
-`ConfigSpace(..., name=NAME)` asks for it.
+A space of somebody's images is only named by their shape, so a surrogate for it needs a name of its own, by which
+whoever makes `ConfigSpace(..., name=NAME)` asks for it.
 
 Written to `analognas/evaluators/packaged/SPACE/`: the evaluator, a model card with what was measured of it, and what it
 was fitted with as a small table (not for AnalogNAS-Bench, whose table is not ours to copy). The same results give the
@@ -80,12 +80,19 @@ def set_aside(evaluator: XGBoostEvaluator) -> dict[str, float]:
 
 
 def card(
-    params: Params, paths: Paths, evaluator: XGBoostEvaluator, rows: pd.DataFrame, held_out: dict[str, float] | None
+    params: Params,
+    paths: Paths,
+    evaluator: XGBoostEvaluator,
+    rows: pd.DataFrame,
+    held_out: dict[str, float] | None,
+    images: str | None = None,
 ) -> str:
-    """Return the model card."""
+    """Return the model card; ``images`` says what they are."""
     data = read_json(paths.dataset, remedy="run `analognas doctor --update`")
     shape = "x".join(map(str, data["input_shape"]))
     sizes = " / ".join(f"{data['sizes'][part]:,}" for part in ("train", "validation", "test"))
+    what = shape if images is None else f"{images}, {shape}"
+    augmented = f"; augmented: {', '.join(data['augment'])}" if data.get("augment") else ""
     context, report = evaluator.context_, evaluator.report_
     training = params.characterize
     looked_up = training.source != "training"
@@ -103,7 +110,7 @@ def card(
         f"| architectures | {report['architectures']} |",
         *([f"| parameters | {_range(rows, 'params')} |"] if "params" in rows else []),
         f"| 1-day accuracy | {_range(rows, 'acc_1d')} % |",
-        *([] if looked_up else [f"| images | {shape}, {sizes} for training / validation / test |"]),
+        *([] if looked_up else [f"| images | {what}, {sizes} for training / validation / test{augmented} |"]),
         f"| protocol | {protocol} |",
         f"| ids | dataset `{context.dataset}`, hardware `{context.hardware}`, protocol `{context.protocol}` |", "",
         "| target | Kendall tau, out of fold (95 % interval) | 90 % interval holds |"
@@ -115,6 +122,9 @@ def card(
         tau, covered = figures["kendall_tau"], figures["coverage"]
         line = f"| {name} | {tau['value']:.2f} ({tau['low']:.2f} to {tau['high']:.2f}) | {covered['value']:.0%} |"
         lines.append(line + (f" {held_out[target]:.2f} |" if held_out else ""))
+    unknown = [name for target, name in _UNITS.items() if report["targets"][target]["kendall_tau"]["low"] <= 0]
+    if unknown:
+        lines += ["", f"It does not tell which networks have more {' and '.join(unknown)}: the interval covers zero."]
     lines += [
         "",
         "Not for other datasets, chips, protocols or budgets: there the order of networks may be another one, and the",
@@ -131,7 +141,9 @@ def _range(rows: pd.DataFrame, name: str) -> str:
     return f"{low:{form}} to {high:{form}}, median {middle:{form}}"
 
 
-def package(workspace: Path, target: Path, from_cells: bool, name: str | None = None) -> Path:
+def package(
+    workspace: Path, target: Path, from_cells: bool, name: str | None = None, images: str | None = None
+) -> Path:
     """Fit the evaluator and write it with its card and data; return the folder.
 
     Args:
@@ -139,6 +151,7 @@ def package(workspace: Path, target: Path, from_cells: bool, name: str | None = 
         target: folder of the surrogates.
         from_cells: whether they come from AnalogNAS-Bench.
         name: of the space, if it is not to be the workspace's.
+        images: what they are, for the card.
     """
     from analognas.evaluators.xgboost import XGBoostEvaluator
     from analognas.files import write_parquet, write_text
@@ -155,7 +168,8 @@ def package(workspace: Path, target: Path, from_cells: bool, name: str | None = 
     folder = target / evaluator.context_.space
     target.mkdir(parents=True, exist_ok=True)
     evaluator.save(folder)
-    write_text(folder / "card.md", card(params, paths, evaluator, rows, set_aside(evaluator) if from_cells else None))
+    held_out = set_aside(evaluator) if from_cells else None
+    write_text(folder / "card.md", card(params, paths, evaluator, rows, held_out, images))
     if not from_cells:
         data: dict[str, Any] = {"id": rows["id"], "genes": rows["genes"]}
         data |= {name: rows[name] for name in KEPT if name in rows}
@@ -169,10 +183,11 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, required=True, help="folder whose sample was characterized")
     parser.add_argument("--cells", action="store_true", help="from AnalogNAS-Bench, leaving out what is set aside")
     parser.add_argument("--space", help="name of the space it is for; left out: the workspace's")
+    parser.add_argument("--images", help="what the images are, for the card")
     parser.add_argument("--target", type=Path, default=TARGET, help="folder of the surrogates")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    folder = package(arguments.workspace, arguments.target, arguments.cells, arguments.space)
+    folder = package(arguments.workspace, arguments.target, arguments.cells, arguments.space, arguments.images)
     print((folder / "card.md").read_text())
 
 

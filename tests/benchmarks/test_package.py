@@ -32,11 +32,14 @@ def test_a_workspace_becomes_a_surrogate_with_card_and_data(finished: Paths, tmp
 
 @pytest.mark.slow
 def test_a_surrogate_may_be_for_a_space_of_another_name(finished: Paths, tmp_path: Path):
-    folder = package(finished.root, tmp_path, from_cells=False, name="mine")
+    folder = package(finished.root, tmp_path, from_cells=False, name="mine", images="digits")
     assert folder.name == "mine"
     evaluator = XGBoostEvaluator.load(folder)
     same = ConfigSpace(input_shape=(1, 8, 8), classes=10, name="mine", max_params=3_000).sample(5, seed=1)
     assert len(evaluator.predict(same)) == 5
     with pytest.raises(MismatchError):
         evaluator.predict(ConfigSpace("digits", max_params=3_000).sample(1, seed=1))
-    assert "| images | 1x8x8, 1,000 / 397 / 400 for training / validation / test |" in (folder / "card.md").read_text()
+    assert (
+        "| images | digits, 1x8x8, 1,000 / 397 / 400 for training / validation / test |"
+        in (folder / "card.md").read_text()
+    )
