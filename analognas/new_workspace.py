@@ -70,7 +70,8 @@ def find_or_make(
                 click.echo(f"Made the workspace {paths.root}, where params.yaml says why.", err=True)
             return paths
         there = Params.load(paths.params).dataset.path
-        if path is not None and there is not None and Path(there) != Path(path).expanduser().resolve():
+        theirs = None if there is None else (paths.root / Path(there).expanduser()).resolve()
+        if None not in (path, theirs) and theirs != Path(str(path)).expanduser().resolve():
             raise WorkspaceError(
                 f"{paths.root} is a workspace for {there}: make one with another name (`analognas init NAME`), or call "
                 "this in that one to go on with other data."

@@ -53,7 +53,7 @@ def fit_again(paths: Paths, assignments: Sequence[str], hours: float | None) -> 
     from analognas.params import Params
 
     record = read_record(paths.params)
-    if record is None or hours not in (None, record.hours):
+    if record is None or (hours is not None and f"{hours:g}" != f"{record.hours:g}"):  # as it is recorded
         return hours
     if hours is not None and lacks_lines(paths.params, record):
         return hours

@@ -201,6 +201,9 @@ def test_a_fitted_workspace_is_fitted_anew_for_other_data_or_hours(fresh: Paths,
     # What was asked before is done: a run that was stopped goes on with what it has measured.
     assert fit_again(fresh, ["dataset.name=digits", "space.max_params=10k", "sample.size=20"], 3.5) is None
     assert fit_again(fresh, [], 4.0) == 4.0
+    prepare_tailored(fresh, [], hours=1 / 3)
+    assert fit_again(fresh, [], 1 / 3) is None
+    prepare_tailored(fresh, [], hours=3.5)
     assert fit_again(fresh, ["space.max_params=5k"], 3.5) == 3.5
     assert fit_again(fresh, other, 3.5) == 3.5
     # A line that was deleted is to be fitted.
