@@ -69,13 +69,7 @@ def find_or_make(
                 _say(fitted)
                 click.echo(f"Made the workspace {paths.root}, where params.yaml says why.", err=True)
             return paths
-        there = Params.load(paths.params).dataset.path
-        theirs = None if there is None else (paths.root / Path(there).expanduser()).resolve()
-        if None not in (path, theirs) and theirs != Path(str(path)).expanduser().resolve():
-            raise WorkspaceError(
-                f"{paths.root} is a workspace for {there}: make one with another name (`analognas init NAME`), or call "
-                "this in that one to go on with other data."
-            ) from None
+        _refuse_other_data(paths, path)
     again = fit_again(paths, given, hours)
     if again is not None:
         before = Params.load(paths.params)
@@ -87,6 +81,20 @@ def find_or_make(
     elif hours is not None and not as_json:
         click.echo(f"{paths.params} is fitted to {hours:g} h already, and stays as it is.", err=True)
     return paths
+
+
+def _refuse_other_data(paths: Paths, path: str | None) -> None:
+    """Refuse a folder whose name is that of another one, for which there is a workspace already."""
+    from analognas.params import Params
+
+    theirs = Params.load(paths.params).dataset.path
+    if path is None or theirs is None:
+        return
+    if (paths.root / Path(theirs).expanduser()).resolve() != Path(path).expanduser().resolve():
+        raise WorkspaceError(
+            f"{paths.root} is a workspace for {theirs}: make one with another name (`analognas init NAME`), or call "
+            "this in that one to go on with other data."
+        )
 
 
 def _say_what_is_left_behind(paths: Paths, before: Params) -> None:
