@@ -155,7 +155,8 @@ def log_decision(
         promoted = registry.with_digest(record["challenger"]["digest"])
         if promoted is None:
             return False
-    run = found[0].info.run_id if found else _log_round(client, experiment, number, identity, record)
+    # One without a decision may have been cut off before its figures were there.
+    run = _log_round(client, experiment, number, identity, record, found[0].info.run_id if found else None)
     for path in files:
         if path.is_file():
             client.log_artifact(run, str(path))
@@ -172,9 +173,12 @@ def log_decision(
 
 
 def _log_round(
-    client: MlflowClient, experiment: str, number: int, identity: str, record: Mapping[str, Any]
-) -> str:  # fmt: skip
-    run: str = client.create_run(experiment, run_name=f"retrain-{number:03d}", tags={ROUND: identity}).info.run_id
+    client: MlflowClient, experiment: str, number: int, identity: str, record: Mapping[str, Any], known: str | None
+) -> str:
+    """Log the figures of a round, in the run that is known or in a new one, and return its id."""
+    run: str = (
+        known or client.create_run(experiment, run_name=f"retrain-{number:03d}", tags={ROUND: identity}).info.run_id
+    )
     metrics = [*flat_metrics(record["comparison"], "sentinel."), *flat_metrics(record["need"], "need.")]
     tau = record["challenger"]["kendall_tau_out_of_fold"]
     if tau is not None:

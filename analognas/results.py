@@ -152,7 +152,7 @@ class ResultStore:
         if key not in self:
             record = {"format": _FORMAT, "inputs": dict(inputs), "result": dict(result)}
             record["digest"] = digest([_FORMAT, record["inputs"], record["result"]])
-            write_json(self.path(key), record)
+            self._create(self.path(key), record)  # another process may have brought one meanwhile
         return key
 
     def replicate_path(self, key: str, digest: str) -> Path:

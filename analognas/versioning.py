@@ -24,7 +24,7 @@ from analognas.errors import CorruptFileError, StageError, WorkspaceError
 from analognas.files import digest, write_text
 from analognas.redaction import redact
 
-#: Longer than any single call, shorter than for ever: a call may wait for the lock of another DVC command.
+#: Seconds, longer than any single call, shorter than for ever: a call may wait for the lock of another DVC command.
 _TIMEOUT = 600
 #: What SQLite says of a database that is damaged; DVC adds neither which one nor a remedy.
 _DAMAGED = ("database disk image is malformed", "file is not a database")
@@ -102,7 +102,7 @@ class Versioning:
         Raises:
             StageError: if DVC fails.
         """
-        self._dvc("commit", "--force", stage)
+        self._dvc("commit", "--force", stage, timeout=None)  # a push may take long, and a stage may be hours of work
 
     def stage_hash(self, stage: str) -> str | None:
         """Return the hash of what ``dvc.lock`` records of a stage (parameters, inputs, outputs), or None."""
@@ -161,9 +161,14 @@ class Versioning:
             raise CorruptFileError(f"{path} is damaged: restore it from git, or delete it and run again.")
         return stages
 
-    def _dvc(self, *arguments: str, error: type[StageError | WorkspaceError] = StageError) -> str:
+    def _dvc(
+        self,
+        *arguments: str,
+        error: type[StageError | WorkspaceError] = StageError,
+        timeout: float | None = _TIMEOUT,
+    ) -> str:
         command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-        return _checked(command, self.root, error)
+        return _checked(command, self.root, error, timeout)
 
 
 def _is_whole(entry: Mapping[str, Any]) -> bool:
@@ -229,13 +234,18 @@ def _reasons(entries: Sequence[Any]) -> list[str]:
     return list(dict.fromkeys(reasons))
 
 
-def _checked(command: Sequence[str], folder: Path, error: type[StageError | WorkspaceError]) -> str:
+def _checked(
+    command: Sequence[str],
+    folder: Path,
+    error: type[StageError | WorkspaceError],
+    timeout: float | None = _TIMEOUT,
+) -> str:
     program = "git" if "dvc" not in command else "DVC"
     what = " ".join(part for part in command[1:] if part not in ("-m", "dvc", "--wait-for-lock", "--quiet"))
     try:
         done = subprocess.run(
             command, cwd=folder, env=dvc_environment(folder), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False, timeout=_TIMEOUT,
+            check=False, timeout=timeout,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise error(

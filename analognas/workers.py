@@ -52,8 +52,11 @@ def start(processes: int) -> ProcessPoolExecutor:
 
 def end(pool: ProcessPoolExecutor) -> None:
     """End worker processes, also in the middle of their work: it is cheap to lose, and long to wait for."""
+    results: Any = pool._result_queue
     for process in list((pool._processes or {}).values()):
         process.terminate()
+    # A worker may have been writing: with this end open the pool would wait for the rest of what it wrote, for ever.
+    results._writer.close()
     # Not `cancel_futures`: what is cancelled so never wakes those that wait for it, and whether that or the breaking of
     # the pool comes first is a matter of luck. A broken pool tells all.
     pool.shutdown(wait=True)
@@ -65,12 +68,10 @@ def each(function: Callable[[Item], Result], items: Sequence[Item], processes: i
     A worker that is ended from outside (out of memory, say) is replaced, and what it was doing is tried again.
 
     Raises:
-        StageError: if the same items end their workers three times.
+        StageError: if workers end three times without a result in between.
     """
-    todo = list(range(len(items)))
-    for _attempt in range(_ATTEMPTS):
-        if not todo:
-            return
+    todo, failures = list(range(len(items))), 0
+    while todo and failures < _ATTEMPTS:
         done: set[int] = set()
         try:
             for index, result in _pooled(function, items, todo, processes):
@@ -79,6 +80,7 @@ def each(function: Callable[[Item], Result], items: Sequence[Item], processes: i
         except BrokenProcessPool:
             pass
         todo = [index for index in todo if index not in done]
+        failures = 0 if done else failures + 1
     if not todo:
         return
     raise StageError(

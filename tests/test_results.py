@@ -84,6 +84,15 @@ def test_the_store_can_be_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert ResultStore.of(tmp_path).root == tmp_path / "shared"
 
 
+def test_what_another_process_brings_at_the_same_moment_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store, there = ResultStore(tmp_path / "here"), ResultStore(tmp_path / "there")
+    key = there.put({"id": "a"}, {"acc_1d": 1.0})
+    assert store.take(there.record(key)) == "new"
+    monkeypatch.setattr(ResultStore, "__contains__", lambda *_: False)  # as it was a moment before
+    assert store.put({"id": "a"}, {"acc_1d": 2.0}) == key
+    assert store.get(key) == {"acc_1d": 1.0}
+
+
 def test_the_table_has_fixed_columns_and_keeps_failures():
     times = (1.0, 86400.0, 2592000.0)
     row = dict.fromkeys(

@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
@@ -97,6 +98,31 @@ def test_whoever_waits_is_told_when_workers_are_ended(monkeypatch: pytest.Monkey
         told = threads.submit(wait, futures, 10.0)  # as the threads of a flow do
         workers.end(pool)
         assert told.result().done == set(futures)  # those that were never begun, too
+
+
+def test_workers_that_were_writing_a_result_are_ended_too(monkeypatch: pytest.MonkeyPatch):
+    receive, begun = Connection._recv, threading.Event()
+
+    def late(connection: Connection, size: int, *how: object) -> object:
+        if size > 1_000:  # a machine that is busy: the message is not read while it is written
+            begun.set()
+            time.sleep(0.3)
+        return receive(connection, size, *how)
+
+    monkeypatch.setattr(Connection, "_recv", late)
+    pool = workers.start(1)
+    future = pool.submit(bytes, 5_000_000)
+    assert begun.wait(30.0)
+    ended = threading.Thread(target=workers.end, args=(pool,), daemon=True)
+    ended.start()
+    ended.join(20.0)
+    assert not ended.is_alive()
+    assert future.done()
+
+
+def test_workers_that_end_now_and_then_do_not_end_the_whole(tasks: ModuleType, tmp_path: Path):
+    items = [str(tmp_path / f"{number}") for number in range(5)]  # each ends its worker once
+    assert sorted(index for index, _ in workers.each(tasks.die_once, items, 1)) == [0, 1, 2, 3, 4]
 
 
 def test_workers_end_with_their_parent(tasks: ModuleType, tmp_path: Path):
