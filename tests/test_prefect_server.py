@@ -1,6 +1,9 @@
+import asyncio
 import contextlib
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from analognas import prefect_server, retraining
@@ -49,6 +53,164 @@ def test_a_damaged_database_is_named_at_once(tmp_path: Path):
         prefect_server.server(),
     ):
         pass
+
+
+class Stub:
+    """What stands in for Prefect's server: processes that sleep, and answers that a test gives."""
+
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.codes = ["import time; time.sleep(300)"]
+        self.answers: Iterator[int | httpx.TransportError] = iter([200])
+        self.masks: list[set[Any]] = []  # while it is asked
+        self.drains: list[float] = []
+
+    def start(self, *_: Any) -> subprocess.Popen[bytes]:
+        code = self.codes[min(len(self.processes), len(self.codes) - 1)]
+        self.processes.append(subprocess.Popen([sys.executable, "-S", "-c", code]))
+        return self.processes[-1]
+
+    def answer(self, *_: Any) -> httpx.Response:
+        self.masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        if isinstance(answer := next(self.answers), int):
+            return httpx.Response(answer, request=httpx.Request("GET", "http://127.0.0.1"))
+        time.sleep(0.05)
+        raise answer
+
+
+@pytest.fixture
+def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
+    prefect_server.configure_prefect()
+    from prefect.server.api.server import SubprocessASGIServer
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_HOME,
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+        temporary_settings,
+    )
+
+    stub = Stub()
+    monkeypatch.setattr(SubprocessASGIServer, "_run_uvicorn_command", stub.start)
+    monkeypatch.setattr(httpx.Client, "get", stub.answer)
+    monkeypatch.setattr(prefect_server, "_drain", stub.drains.append)
+    settings = {PREFECT_HOME: tmp_path, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 30}
+    with temporary_settings(settings, restore_defaults={PREFECT_API_URL}):
+        yield stub
+    left = [process for process in stub.processes if process.poll() is None]
+    for process in left:
+        process.kill()
+        process.wait()
+    assert not left
+
+
+def test_a_server_that_answers_late_is_asked_again(stub: Stub):
+    stub.answers = iter([httpx.ReadTimeout("timed out"), httpx.RemoteProtocolError("closed"), 200])
+    with prefect_server.server():
+        assert [process.poll() for process in stub.processes] == [None]
+    assert len(stub.masks) == 3
+
+
+def test_a_server_that_never_answers_is_stopped(stub: Stub):
+    stub.answers = itertools.repeat(httpx.ReadTimeout("timed out"))
+    from prefect.settings import PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, temporary_settings
+
+    with (
+        temporary_settings({PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 1}),
+        pytest.raises(StageError, match=r"did not start \(timed out\): run again"),
+        prefect_server.server(),
+    ):
+        pass
+    assert [process.poll() is None for process in stub.processes] == [False]
+
+
+def test_ctrl_c_is_kept_from_the_server_and_not_from_the_wait_for_it(stub: Stub):
+    with prefect_server.server():
+        status = Path(f"/proc/{stub.processes[0].pid}/status").read_text()
+    blocked = int(re.findall(r"SigBlk:\s*(\w+)", status)[0], 16)
+    assert blocked >> (signal.SIGINT - 1) & 1
+    assert not any(signal.SIGINT in mask for mask in stub.masks)
+
+
+def test_a_server_that_is_started_again_has_a_guard_of_its_own(stub: Stub):
+    stub.codes.insert(0, "raise SystemExit(3)")  # its port was taken
+
+    def refuse() -> Iterator[int | httpx.TransportError]:
+        while len(stub.processes) < 2:
+            yield httpx.ConnectError("refused")
+        yield 200
+
+    stub.answers = refuse()
+    with prefect_server.server():
+        guards = _guards(stub)
+    assert [len(found) for found in guards] == [0, 1]
+    assert _guards(stub) == [[], []]
+
+
+def _guards(stub: Stub) -> list[list[int]]:
+    """Return the processes that wait to end each of the stub's."""
+    found: list[list[int]] = [[] for _ in stub.processes]
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (place / "cmdline").read_bytes().split(b"\0")
+            for guards, process in zip(found, stub.processes, strict=True):
+                if f"read _; kill {process.pid}".encode() in words:
+                    guards.append(int(place.name))
+    return found
+
+
+def test_nobody_waits_for_a_server_that_has_ended(stub: Stub):
+    with prefect_server.server():
+        pass
+    stub.answers = iter([200])
+    with prefect_server.server():
+        stub.processes[-1].kill()
+        stub.processes[-1].wait()
+    assert stub.drains == [prefect_server._DRAIN_SECONDS, 0]
+
+
+def test_what_prefect_cannot_hand_over_is_dropped():
+    prefect_server.configure_prefect()
+    from prefect._internal.concurrency.services import QueueService
+
+    handled = []
+
+    class Stuck(QueueService[str]):
+        async def _handle(self, item: str) -> None:
+            handled.append(item)
+            await asyncio.sleep(300)
+
+    service = Stuck.instance()
+    for item in ("first", "second"):
+        service.send(item)
+    began = time.monotonic()
+    prefect_server._drain(0.5)
+    service._at_exit()  # as Python calls it
+    assert 0.5 <= time.monotonic() - began < 10
+    assert handled == ["first"]
+    assert service._queue.get_nowait() is None
+    assert service._queue.empty()
+
+
+def test_a_server_that_is_being_started_does_not_outlive_its_run(prefect_home: dict[str, str]):
+    code = (
+        "import subprocess, sys; from analognas import prefect_server; prefect_server.configure_prefect()\n"
+        "from prefect.server.api.server import SubprocessASGIServer as Server\n"
+        "Server._run_uvicorn_command = lambda _: subprocess.Popen(\n"
+        "    [sys.executable, '-S', '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(300)'])\n"
+        "with prefect_server.server():\n"
+        "    pass\n"
+    )
+    environment = {name: value for name, value in prefect_home.items() if name != "PREFECT_API_URL"}
+    run = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert run.stdout is not None
+    with run.stdout:
+        server = int(run.stdout.readline())
+        time.sleep(0.5)  # it asks the server
+        run.kill()
+    run.wait()
+    assert _ends(server, within=5)
 
 
 def test_a_password_in_an_address_is_not_repeated():
