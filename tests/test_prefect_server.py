@@ -90,6 +90,7 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
     )
 
     stub = Stub()
+    monkeypatch.setattr(SubprocessASGIServer, "_instances", {})  # other tests may have a server in this process
     monkeypatch.setattr(SubprocessASGIServer, "_run_uvicorn_command", stub.start)
     monkeypatch.setattr(httpx.Client, "get", stub.answer)
     monkeypatch.setattr(prefect_server, "_drain", stub.drains.append)
