@@ -132,11 +132,14 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
     cells = Cells.load()
     chosen = choose(cells, arguments.cells, arguments.seed)
-    space = NASBench201Space(channels=arguments.channels, cells=1)
     training = TrainingParams(
         epochs=arguments.epochs, hwa_epochs=arguments.hwa_epochs, repeats=arguments.repeats, times=TIMES
     )
     path = None if arguments.path is None else str(Path(arguments.path).resolve())
+    data = load(arguments.dataset, path=path, image_size=arguments.image_size)
+    space = NASBench201Space(
+        None, input_shape=data.input_shape, classes=data.classes, channels=arguments.channels, cells=1
+    )
     jobs = []
     for cell in chosen:
         genes = {name: int(cells.table[name].iloc[cell]) for name in EDGE_GENES}
@@ -144,7 +147,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         size, images, scored = arguments.image_size, arguments.images, arguments.scored
         jobs.append(Job(one, arguments.dataset, path, size, images, scored, training))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    data = load(arguments.dataset, path=path, image_size=arguments.image_size)
     same = [
         data.digest, data.split_digest, list(data.augment), arguments.images, arguments.scored,
         training.model_dump(mode="json"), hardware_id(HardwareParams()), PROTOCOLS["characterize"],
