@@ -368,7 +368,7 @@ def _report(paths: Paths, as_json: bool) -> None:
     console = Console()
     console.print(render(found))
     for line in where_to_look(paths):
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False, markup=False)  # paths may hold brackets
 
 
 main.add_command(datasets)

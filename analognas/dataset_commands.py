@@ -113,14 +113,19 @@ def _list(as_json: bool) -> None:
         click.echo(json.dumps([row for _, row in rows]))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("name", "input", "classes", "here", "licence", "how to get it")
+    table = Table()
+    for heading in ("name", "input", "classes", "here", "licence", "how to get it"):
+        # What is to be typed must not be cut short.
+        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
     for entry, row in rows:
         shape = "x".join(map(str, entry.input_shape)) if entry.input_shape else "any"
         here = "-" if "path" in entry.accepts and not entry.files else "yes" if row["available"] else "no"
         here = "no" if "error" in row else here
-        table.add_row(entry.name, shape, str(entry.classes or "any"), here, entry.licence, row.get("error", entry.note))
+        cells = (entry.name, shape, str(entry.classes or "any"), here, entry.licence, row.get("error", entry.note))
+        table.add_row(*map(escape, cells))  # "analognas[bench]" is no style
     Console().print(table)
 
 

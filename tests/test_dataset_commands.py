@@ -50,7 +50,10 @@ def test_list(arguments: tuple[str, ...]):
 
 
 def test_list_as_text():
-    assert "fashion-mnist" in CliRunner().invoke(main, ["datasets", "list"], env={"COLUMNS": "200"}).output
+    listed = CliRunner().invoke(main, ["datasets", "list"], env={"COLUMNS": "200"}).output
+    assert "fashion-mnist" in listed
+    assert "analognas[bench]" in listed  # no style of rich
+    assert "analognas-bench" in CliRunner().invoke(main, ["datasets", "list"], env={"COLUMNS": "80"}).output
 
 
 def test_fetch_from_a_folder(published: Path, cache_folder: Path):
