@@ -73,7 +73,7 @@ class Job:
 def train(job: Job) -> None:
     """Train and measure a network on the test part; keep which images were right."""
     from analognas.seeds import derive_seed
-    from analognas.training.digital import DivergedError, accuracy
+    from analognas.training.digital import DivergedError
     from analognas.training.protocol import train as train_network
 
     dataset = job.dataset.load()
@@ -85,8 +85,9 @@ def train(job: Job) -> None:
         except DivergedError:
             if diverged == ATTEMPTS - 1:
                 raise
-    right = trained.outcomes(dataset, "test")
-    digital = accuracy(trained.digital, *dataset.tensors("test"))
+    measured = trained.measure(dataset, "test")
+    right, digital = measured.right, measured.row["acc_digital"]
+    assert right is not None
     beside = job.file.with_suffix(f".{os.getpid()}.tmp")
     with beside.open("wb") as file:
         np.savez(

@@ -12,19 +12,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from analognas import workers
 from analognas.errors import StageError
 from analognas.files import write_json, writing_directory
-from analognas.results import time_label
+from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS, time_label
 from analognas.search_spaces.baseline import plain_network
 from analognas.stages import Progress, _inputs, _plots, _table, silent
 from analognas.stages._inputs import DatasetSpec
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from analognas.params import HardwareParams, Params, TrainParams
     from analognas.search_spaces import Architecture
+    from analognas.training.protocol import Characterization
     from analognas.workspace import Paths
 
 _COMPARED = ("acc_1d", "acc_30d", "avm")
@@ -50,12 +54,14 @@ class Job:
 class Outcome:
     """What came of a job: rows on validation and on test, and the files of the winner it would be.
 
-    ``test`` and ``files`` are None if the training failed or the limit was broken.
+    ``images`` holds the means over programmings for every test image, of each figure that is compared. It, ``test`` and
+    ``files`` are None if the training failed or the limit was broken.
     """
 
     validation: dict[str, Any]
     test: dict[str, Any] | None = None
     files: dict[str, bytes] | None = None
+    images: dict[str, NDArray[np.float64]] | None = None
 
 
 def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
@@ -103,7 +109,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     curves = [_curve("winner", winner.test, params)]
     if baseline is not None and baseline.test is not None:
         summary["baseline"] = _figures(baseline.test)
-        summary["difference"] = {name: _difference(winner.test, baseline.test, name) for name in _COMPARED}
+        summary["difference"] = {name: _difference(winner, baseline, name) for name in _COMPARED}
         curves.append(_curve("plain residual network", baseline.test, params))
     write_json(paths.metrics("train"), summary)
     _plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
@@ -174,7 +180,7 @@ def train(job: Job) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         save_winner(Path(folder) / "winner", on_test, dataset)
         files = {path.name: path.read_bytes() for path in (Path(folder) / "winner").iterdir()}
-    return Outcome(on_validation.row, on_test.row, files)
+    return Outcome(on_validation.row, on_test.row, files, _images(on_test, job.training.times))
 
 
 def _train(job: Job, params: Params, progress: Progress) -> tuple[Outcome, Outcome | None]:
@@ -220,13 +226,42 @@ def _figures(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in left_out}
 
 
-def _difference(winner: dict[str, Any], baseline: dict[str, Any], name: str) -> dict[str, float]:
-    """Return winner minus plain network with a 95 % interval over re-programmings (Welch, normal quantile).
+def _images(measured: Characterization, times: tuple[float, ...]) -> dict[str, NDArray[np.float64]]:
+    """Return the mean over programmings for every image, (images,), in percent, or points for the AVM."""
+    assert measured.right is not None
+    mean = 100.0 * measured.right.mean(axis=0)  # (times, images)
+    day, second, month = (mean[times.index(time)] for time in (ONE_DAY, ONE_SECOND, THIRTY_DAYS))
+    return {"acc_1d": day, "acc_30d": month, "avm": second - month}
 
-    It holds for these two trained networks: how much another training would change them is not in it.
+
+def _difference(winner: Outcome, baseline: Outcome, name: str) -> dict[str, float]:
+    """Return winner minus plain network with a 95 % interval over programmings and test images.
+
+    Three variances add up: of the mean over programmings of each network, and of the mean over images of their
+    difference on the same image (crossed random effects). The quantile is Student's, its degrees of freedom are
+    Welch's and Satterthwaite's. It holds for these two trained networks: how much another training would change them
+    is not in it.
     """
-    value = winner[name] - baseline[name]
-    half = 1.96 * math.hypot(winner[f"{name}_sem"], baseline[f"{name}_sem"])
+    from scipy.stats import t as student  # slow to import
+
+    assert winner.test is not None
+    assert winner.images is not None
+    assert baseline.test is not None
+    assert baseline.images is not None
+    apart = winner.images[name] - baseline.images[name]
+    variances = np.array(
+        [
+            winner.test[f"{name}_sem"] ** 2,
+            baseline.test[f"{name}_sem"] ** 2,
+            np.var(apart, ddof=1) / len(apart) if len(apart) > 1 else 0.0,
+        ]
+    )
+    freedom = np.array([winner.test["repeats"] - 1, baseline.test["repeats"] - 1, max(1, len(apart) - 1)])
+    total = float(variances.sum())
+    half = 0.0
+    if total > 0:
+        half = float(student.ppf(0.975, total**2 / float((variances**2 / freedom).sum()))) * math.sqrt(total)
+    value = winner.test[name] - baseline.test[name]
     return {"value": value, "low": value - half, "high": value + half}
 
 

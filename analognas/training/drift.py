@@ -14,12 +14,12 @@ from analognas.hardware.analog import clean_state, load_clean_state, require_cle
 from analognas.hardware.devices import Devices
 from analognas.hardware.evaluating import for_evaluation
 from analognas.seeds import seed_torch
-from analognas.training.digital import accuracy, correct
+from analognas.training.digital import correct
 
 Progress = Callable[[float], None]
 
 
-def measure(
+def outcomes(
     model: nn.Module,
     x: Tensor,
     y: Tensor,
@@ -28,8 +28,8 @@ def measure(
     repeats: int,
     seed: int,
     progress: Progress | None = None,
-) -> NDArray[np.float64]:
-    """Return the accuracy after each time, percent, as an array (repeats, times).
+) -> NDArray[np.bool_]:
+    """Return which images are classified rightly after each time, (repeats, times, N).
 
     A repeat programs the clean weights once (programming noise and drift exponents are drawn anew) and drifts
     these same devices to each time, in increasing order; aihwkit counts from the end of programming. Nothing is
@@ -49,29 +49,29 @@ def measure(
     Raises:
         HardwareError: if the model is programmed already, or the device's model knows no such time.
     """
-    result = np.empty((repeats, len(times)))
-
-    def score(evaluated: nn.Module, repeat: int, column: int) -> None:
-        result[repeat, column] = accuracy(evaluated, x, y)
-
-    _each(model, score, times, repeats, seed, progress)
-    return result
-
-
-def outcomes(
-    model: nn.Module, x: Tensor, y: Tensor, *, times: Sequence[float], repeats: int, seed: int
-) -> NDArray[np.bool_]:
-    """Return which images are classified rightly, (repeats, times, N): ``measure`` is the mean of this over images.
-
-    Arguments and errors are those of ``measure``.
-    """
     result = np.empty((repeats, len(times), len(x)), dtype=np.bool_)
 
     def score(evaluated: nn.Module, repeat: int, column: int) -> None:
         result[repeat, column] = correct(evaluated, x, y).numpy(force=True)
 
-    _each(model, score, times, repeats, seed, None)
+    _each(model, score, times, repeats, seed, progress)
     return result
+
+
+def measure(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    times: Sequence[float],
+    repeats: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> NDArray[np.float64]:
+    """Return the accuracy after each time, percent, (repeats, times): the mean of ``outcomes`` over the images."""
+    right = outcomes(model, x, y, times=times, repeats=repeats, seed=seed, progress=progress)
+    accuracy: NDArray[np.float64] = 100.0 * right.sum(axis=2) / right.shape[2]
+    return accuracy
 
 
 def _each(

@@ -57,7 +57,7 @@ class Trained:
             acc_digital = digital.accuracy(self.digital, x, y)
             seed_torch(self.seed, "characterize", self.architecture.id, "noisy", part)
             acc_hwa = digital.accuracy(self.analog, x, y)
-            accuracy = drift.measure(
+            right = drift.outcomes(
                 self.analog,
                 x,
                 y,
@@ -66,32 +66,14 @@ class Trained:
                 seed=drift_seed(self.seed, self.architecture.id, part),
                 progress=_phase("drift", progress),
             )
+        accuracy = 100.0 * right.sum(axis=2) / right.shape[2]
         row = {
             **_row(self.architecture, self.hardware, self.protocol, "ok", ""),
             "acc_digital": acc_digital,
             "acc_hwa": acc_hwa,
             **statistics(accuracy, self.protocol.times),
         }
-        return Characterization(row, part, accuracy, self)
-
-    def outcomes(self, dataset: Dataset, part: str) -> NDArray[np.bool_]:
-        """Return which images of a part are classified rightly, (repeats, times, images), by ``measure``'s devices.
-
-        Raises:
-            DatasetError: if its images or classes are not those of the architecture's space.
-        """
-        _check_dataset(self.architecture, dataset)
-        device = next(self.digital.parameters()).device
-        x, y = (tensor.to(device) for tensor in dataset.tensors(part))
-        with reproducible(str(device)):
-            return drift.outcomes(
-                self.analog,
-                x,
-                y,
-                times=self.protocol.times,
-                repeats=self.protocol.repeats,
-                seed=drift_seed(self.seed, self.architecture.id, part),
-            )
+        return Characterization(row, part, right, self)
 
 
 @dataclass(frozen=True)
@@ -100,14 +82,19 @@ class Characterization:
 
     ``row`` holds plain JSON values: id, space, genes (JSON text), params, tiles, status (``ok``, ``diverged``,
     ``too_large``), reason, repeats and, in percent, acc_digital, acc_hwa, and acc_<time> and avm, each with its
-    _std and _sem. ``accuracy`` is the array (repeats, times) behind them, in percent; ``trained`` has the
-    networks. Both are None, and the measurements in the row too, unless the status is ``ok``.
+    _std and _sem. ``right`` is behind them: which images were classified rightly, (repeats, times, images);
+    ``trained`` has the networks. Both are None, and the measurements in the row too, unless the status is ``ok``.
     """
 
     row: dict[str, Any]
     part: str
-    accuracy: NDArray[np.float64] | None = None
+    right: NDArray[np.bool_] | None = field(default=None, repr=False)
     trained: Trained | None = field(default=None, repr=False)
+
+    @property
+    def accuracy(self) -> NDArray[np.float64] | None:
+        """Accuracies, percent, (repeats, times)."""
+        return None if self.right is None else 100.0 * self.right.sum(axis=2) / self.right.shape[2]
 
     @property
     def model(self) -> nn.Module | None:

@@ -89,10 +89,10 @@ def test_a_training_that_diverges_is_done_again_and_counted(monkeypatch: pytest.
         seeds.append(seed)
         if len(seeds) < 3:
             raise DivergedError
-        return SimpleNamespace(digital=None, outcomes=lambda *_: np.ones((2, 3, 11), dtype=bool))
+        measured = SimpleNamespace(right=np.ones((2, 3, 11), dtype=bool), row={"acc_digital": 91.5})
+        return SimpleNamespace(measure=lambda *_: measured)
 
     monkeypatch.setattr("analognas.training.protocol.train", diverging)
-    monkeypatch.setattr("analognas.training.digital.accuracy", lambda *_: 91.5)
     dataset = SimpleNamespace(load=lambda: SimpleNamespace(tensors=lambda _: ((), ())), identity=lambda _: "d")
     job: Any = Job(SimpleNamespace(id="a"), dataset, HardwareParams(), TrainParams(), 7, str(tmp_path))
     table.train(job)

@@ -22,7 +22,10 @@ def outcome(job: train.Job, avm: float, status: str = "ok") -> train.Outcome:
         return train.Outcome(row)
     names = [f"acc_{label}" for label in ("1s", "1h", "1d", "30d")]
     measured = {f"{name}{end}": 60.0 for name in (*names, "avm") for end in ("", "_std", "_sem")}
-    return train.Outcome(row, row | measured, {"architecture.json": job.architecture.id.encode()})
+    images = dict.fromkeys(("acc_1d", "acc_30d", "avm"), np.full(5, 60.0))
+    return train.Outcome(
+        row, row | measured | {"repeats": 2}, {"architecture.json": job.architecture.id.encode()}, images
+    )
 
 
 @pytest.fixture
@@ -65,8 +68,37 @@ def test_the_difference_comes_with_its_interval(finished: Paths):
     summary = json.loads(finished.metrics("train").read_text())
     for name, difference in summary["difference"].items():
         assert difference["value"] == pytest.approx(summary["winner"][name] - summary["baseline"][name])
-        half = 1.96 * (summary["winner"][f"{name}_sem"] ** 2 + summary["baseline"][f"{name}_sem"] ** 2) ** 0.5
-        assert difference["high"] - difference["low"] == pytest.approx(2 * half)
+        programmings = 1.96 * (summary["winner"][f"{name}_sem"] ** 2 + summary["baseline"][f"{name}_sem"] ** 2) ** 0.5
+        assert difference["high"] - difference["low"] > 2 * programmings  # the images are in it, too
+
+
+def _outcome(right: np.ndarray) -> train.Outcome:
+    """The outcome of accuracies (repeats, images) after a day, as 0 or 1."""
+    accuracy = 100 * right.mean(axis=1)
+    sem = accuracy.std(ddof=1) / len(accuracy) ** 0.5
+    row = {"acc_1d": accuracy.mean(), "acc_1d_sem": sem, "repeats": len(accuracy)}
+    return train.Outcome({}, row, {}, {"acc_1d": 100 * right.mean(axis=0)})
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(300):
+        hard = rng.uniform(0.4, 1, 60)  # images, the same for both networks, which are equally good
+        ours, other = (
+            _outcome(rng.random((4, 60)) < np.clip(hard + rng.normal(0, 0.05, (4, 1)), 0, 1)) for _ in range(2)
+        )
+        found = train._difference(ours, other, "acc_1d")
+        held += found["low"] <= 0 <= found["high"]
+    assert 0.93 <= held / 300 <= 1
+
+
+def test_one_image_more_is_no_certain_difference():
+    ours, other = np.ones((2, 14)), np.ones((2, 14))
+    other[:, 3] = 0
+    found = train._difference(_outcome(ours), _outcome(other), "acc_1d")
+    assert found["value"] == pytest.approx(100 / 14)
+    assert found["low"] < 0
 
 
 def test_the_curves_are_in_the_plot_table(finished: Paths):

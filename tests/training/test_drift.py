@@ -30,7 +30,7 @@ class Watched:
         self.references: list[list[Tensor]] = []
         self.scored: list[list[Tensor]] = []
         self.alphas: list[list[float]] = []
-        program, drift_to, score = drift.Devices.program, drift.Devices.drift, drift.accuracy
+        program, drift_to, score = drift.Devices.program, drift.Devices.drift, drift.correct
 
         def programmed(devices: drift.Devices) -> None:
             program(devices)
@@ -41,7 +41,7 @@ class Watched:
             drift_to(devices, seconds)
             self.events.append(f"drift {seconds:g}")
 
-        def scored(*arguments: Any) -> float:
+        def scored(*arguments: Any) -> Tensor:
             self.events.append("score")
             self.scored.append([tile.tile.weight.detach().clone() for _, tile in tiles(model)])
             self.alphas.append([float(tile.alpha) for _, tile in tiles(model)])
@@ -49,7 +49,7 @@ class Watched:
 
         monkeypatch.setattr(drift.Devices, "program", programmed)
         monkeypatch.setattr(drift.Devices, "drift", drifted)
-        monkeypatch.setattr(drift, "accuracy", scored)
+        monkeypatch.setattr(drift, "correct", scored)
 
 
 def test_result_is_percent_per_repeat_and_time(fitted: nn.Module, held_out: tuple[Tensor, Tensor]) -> None:
@@ -171,11 +171,11 @@ def test_the_model_is_clean_again_afterwards(fitted: nn.Module, held_out: tuple[
 def test_the_model_is_clean_again_after_an_interruption(
     fitted: nn.Module, held_out: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: Any) -> float:
+    def interrupt(*_: Any) -> Tensor:
         raise KeyboardInterrupt
 
     before = clean_state(fitted)
-    monkeypatch.setattr(drift, "accuracy", interrupt)
+    monkeypatch.setattr(drift, "correct", interrupt)
     with pytest.raises(KeyboardInterrupt):
         measure(fitted, *held_out, times=TIMES, repeats=1, seed=0)
     after = clean_state(fitted)

@@ -238,10 +238,11 @@ def test_progress_names_the_phases(architecture: Architecture, dataset: Dataset,
     assert len(told) == 6
 
 
-def test_outcomes_are_those_of_the_devices_that_were_measured(
+def test_it_knows_which_images_were_right(
     architecture: Architecture, dataset: Dataset, protocol: TrainingParams
 ) -> None:
     done = characterize(architecture, dataset, HARDWARE, protocol, seed=0)
-    assert done.trained is not None
-    images = done.trained.outcomes(dataset, "validation")
-    np.testing.assert_array_equal(100.0 * images.sum(axis=2) / images.shape[2], done.accuracy)
+    assert done.right is not None
+    assert done.right.shape == (protocol.repeats, len(protocol.times), len(dataset.validation))
+    day = 100 * done.right[:, protocol.times.index(86_400.0)].mean()
+    assert done.row["acc_1d"] == pytest.approx(day)
