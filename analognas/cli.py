@@ -15,7 +15,7 @@ import click
 from analognas import __version__
 from analognas.command_options import json_option
 from analognas.dataset_commands import datasets
-from analognas.errors import AnalogNASError, AnalogNASWarning
+from analognas.errors import AnalogNASError, AnalogNASWarning, ParamsError
 from analognas.listing_commands import hardware, spaces
 
 if TYPE_CHECKING:
@@ -80,6 +80,9 @@ _remote = click.option("--remote", metavar="NAME", help="DVC remote; left out: t
 
 
 def _assignments(given: Sequence[str], dataset: str | None, path: str | None, max_params: str | None) -> list[str]:
+    for option, value in (("--dataset", dataset), ("--path", path), ("--max-params", max_params)):
+        if value is not None and not value.strip():  # of a variable of the shell that is not set; null means no limit
+            raise ParamsError(f"{option} is empty: give a value, or leave it out.")
     short = {"dataset.name": dataset, "space.max_params": max_params}
     if path is not None:  # quoted: values are read as YAML, in which `set #1` is `set`
         short["dataset.path"] = json.dumps(str(Path(path).expanduser().resolve()))

@@ -98,7 +98,7 @@ def summary(dataset: Dataset) -> dict[str, Any]:
 
     counts = {part: np.bincount(dataset.part(part).y, minlength=dataset.classes).tolist() for part in PARTS}
     balance = {name: {part: counts[part][index] for part in PARTS} for index, name in enumerate(dataset.class_names)}
-    return {**describe(dataset), "class_counts": balance}
+    return {**describe(dataset), "notes": list(dataset.notes), "class_counts": balance}
 
 
 def _list(as_json: bool) -> None:
@@ -165,6 +165,7 @@ def _text(found: dict[str, Any]) -> str:
         f"digest         {found['digest']}",
         f"split digest   {found['split_digest']}",
         f"augmentation   {', '.join(found['augment']) or 'none'}",
+        *(f"note           {note}" for note in found["notes"]),
         "class                   train  validation   test",
     ]
     for name, counts in found["class_counts"].items():

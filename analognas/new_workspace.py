@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,8 @@ def make(target: Path, given: Sequence[str], hours: float | None, as_json: bool)
         return
     for line in fitted.lines() if fitted is not None else ():
         click.echo(line)
-    click.echo(f"Made {paths.root}. Go on with: cd {target} && analognas run")
+    _say_what_is_elsewhere(paths)
+    click.echo(f"Made {paths.root}. Go on with: cd {shlex.quote(str(target))} && analognas run")
 
 
 def find_or_make(
@@ -68,6 +70,7 @@ def find_or_make(
             if not as_json:
                 _say(fitted)
                 click.echo(f"Made the workspace {paths.root}, where params.yaml says why.", err=True)
+                _say_what_is_elsewhere(paths)
             return paths
         _refuse_other_data(paths, path)
     again = fit_again(paths, given, hours)
@@ -95,6 +98,19 @@ def _refuse_other_data(paths: Paths, path: str | None) -> None:
             f"{paths.root} is a workspace for {theirs}: make one with another name (`analognas init NAME`), or call "
             "this in that one to go on with other data."
         )
+
+
+def _say_what_is_elsewhere(paths: Paths) -> None:
+    """Name the modules of the user that are found in the current folder only."""
+    from analognas.params import Params
+    from analognas.plugins import left_behind
+
+    params = Params.load(paths.params)
+    named = [params.dataset.name, params.space.name, params.hardware.rpu_config]
+    named += [params.fit.evaluator, params.search.optimizer]
+    modules = [left_behind(name, paths.root) for name in named if name and ":" in name]
+    for module in sorted({str(one) for one in modules if one is not None}):
+        click.echo(f"Copy {module} into {paths.root}: commands that are called there look for it there.", err=True)
 
 
 def _say_what_is_left_behind(paths: Paths, before: Params) -> None:

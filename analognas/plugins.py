@@ -11,6 +11,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
@@ -84,6 +85,18 @@ def imported(where: str) -> Any:
     for part in attribute.split("."):
         found = getattr(found, part)
     return found
+
+
+def left_behind(where: str, root: Path) -> Path | None:
+    """Return the module of ``module:attribute`` if it is found in the current folder, but not from a workspace."""
+    top = where.partition(":")[0].partition(".")[0]
+    here = Path.cwd()
+    if here == root or PathFinder.find_spec(top) is not None:
+        return None
+    names = (f"{top}.py", top)
+    if any((root / name).exists() for name in names):
+        return None
+    return next((here / name for name in names if (here / name).exists()), None)
 
 
 def _places() -> Iterator[str]:

@@ -20,8 +20,9 @@ def collect(paths: Paths) -> dict[str, Any]:
     """Return the figures of the last run.
 
     Returns:
-        ``winner`` and ``baseline`` (test accuracies in percent, tiles, parameters), ``evaluator`` (out-of-fold
-        metrics), ``notes`` (what a reader must know), ``look`` (where to look).
+        ``winner`` and ``baseline`` (test accuracies in percent, tiles, parameters), ``difference`` of the two,
+        ``evaluator`` (out-of-fold metrics), ``dataset``, ``hardware``, ``notes`` (what a reader must know), ``changed``
+        (parameters that have other values now than the figures were made with).
 
     Raises:
         CorruptFileError: if a stage has not run yet.
@@ -36,7 +37,35 @@ def collect(paths: Paths) -> dict[str, Any]:
         "evaluator": fit,
         "notes": train["notes"],
         "dataset": read_json(paths.dataset, remedy=_REMEDY)["name"],
+        "hardware": train["hardware"],
+        "changed": _changed(paths),
     }
+
+
+def _changed(paths: Paths) -> list[str]:
+    """Return the parameters whose values are others now than DVC has recorded of the stages; [] without DVC."""
+    from analognas.params import Params
+    from analognas.stages import STAGES
+    from analognas.versioning import Versioning
+
+    versioning = Versioning.find(paths.root)
+    if versioning is None:
+        return []
+    now = Params.load(paths.params).model_dump(mode="json")
+    found: dict[str, None] = {}  # a set in order
+    for stage in STAGES:
+        then: dict[str, dict[str, Any]] = {}
+        compared: list[tuple[str, str]] = []
+        for name, value in (versioning.stage_params(stage) or {}).items():
+            section, _, key = name.partition(".")
+            if section not in now or section == "dataset":  # `dataset.` is what data/dataset.json recorded
+                continue
+            then.setdefault(section, {}).update({key: value} if key else value)
+            compared += [(section, one) for one in ([key] if key else now[section])]
+        before = Params.model_validate(then).model_dump(mode="json")
+        changed = [f"{section}.{key}" for section, key in compared if before[section][key] != now[section][key]]
+        found.update(dict.fromkeys(changed))
+    return list(found)
 
 
 def render(found: dict[str, Any]) -> RenderableType:
@@ -71,7 +100,7 @@ def render(found: dict[str, Any]) -> RenderableType:
     else:
         row("AVM (60 s to 1 month), points", lambda one: f"{one['avm']:.2f}")
     genes = ", ".join(f"{name} {value}" for name, value in winner["genes"].items())
-    lines = [Text(f"Winner {winner['id']}: {genes}")]
+    lines = [Text(f"Chip {_chip(found['hardware'])}"), Text(f"Winner {winner['id']}: {genes}")]
     for key, name in (("acc_1d", "accuracy after 1 day"), ("avm", "AVM")):
         if key in found["difference"]:
             lines.append(Text(f"Winner minus plain network, {name}: {_interval(found['difference'][key])}"))
@@ -93,7 +122,20 @@ def render(found: dict[str, Any]) -> RenderableType:
             )
         )
     lines += [Text(note) for note in found["notes"]]
+    if found["changed"]:
+        verb = "has" if len(found["changed"]) == 1 else "have"
+        lines.append(
+            Text(f"These figures are older: {', '.join(found['changed'])} {verb} changed since; `analognas run`.")
+        )
     return Group(table, *lines)
+
+
+def _chip(hardware: dict[str, Any]) -> str:
+    """Return preset, tile size and what is not the preset's."""
+    usual = ("rpu_config", "tile_size", "layers")
+    replaced = [f"{name} {value}" for name, value in hardware.items() if name not in usual]
+    size = hardware["tile_size"]
+    return ", ".join([hardware["rpu_config"], f"tiles of {size} x {size}", *replaced])
 
 
 def _interval(difference: dict[str, float]) -> str:

@@ -54,6 +54,7 @@ def _mistype(paths: Paths) -> None:
         (None, ("run", "--dataset", "image-folder", "--path", "/nowhere"), "/nowhere"),
         (None, ("report",), "`analognas run` writes it"),
         (None, ("run", "--max-params", "10"), "smallest"),
+        (None, ("run", "--max-params", ""), "--max-params is empty: give a value, or leave it out."),
         (None, ("run", "--set", "search.optimizer=ea_optimised"), "ea_optimized"),
         (_mistype, ("stage", "sample"), "did you mean search.population_size?"),
         (_damage_dataset, ("stage", "sample"), "dataset.json is damaged"),
@@ -124,9 +125,11 @@ def test_the_report_shows_winner_and_baseline(finished: Paths, monkeypatch: pyte
     text = call("report").output
     for part in ("winner", "plain residual network", "after 1 month", "AVM", "Kendall tau", "MLflow", "Prefect"):
         assert part in text
+    assert "Chip analognas-bench, tiles of 256 x 256\n" in text
     found = json.loads(call("report", "--json").stdout)
     assert found["winner"]["params"] <= 3_000
     assert found["baseline"]["acc_1d"] >= 0
+    assert found["hardware"]["tile_size"] == 256
 
 
 def test_an_interrupted_run_says_what_becomes_of_it(inside: Paths, monkeypatch: pytest.MonkeyPatch):

@@ -23,7 +23,7 @@ from analognas.hardware.presets import tile_size
 from analognas.hardware.rpu_config import from_record, record, rpu_config
 from analognas.params import HardwareParams, Params
 from analognas.params_file import override
-from analognas.plugins import GROUPS, Plugin, imported, plugins, target
+from analognas.plugins import GROUPS, Plugin, imported, left_behind, plugins, target
 from analognas.search_algorithms.registry import optimizer_class
 from analognas.search_spaces import ConfigSpace
 from analognas.search_spaces.family import family
@@ -235,6 +235,22 @@ def test_a_module_in_the_workspace_is_found_from_any_folder_below_it(
     assert imported("lying_above:Thing.part") == 3
     assert sys.path == before
     sys.modules.pop("lying_above")
+
+
+def test_a_module_that_a_new_workspace_would_not_find_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    module = tmp_path / "lying_here.py"
+    module.write_text("x = 1\n")
+    assert left_behind("lying_here:x", tmp_path / "mine") == module
+    assert left_behind("lying_here:x", tmp_path) is None
+    assert left_behind("json:dumps", tmp_path / "mine") is None
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert left_behind("lying_here:x", tmp_path / "mine") is None
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "lying_here.py").write_text("x = 1\n")
+    assert left_behind("lying_here:x", tmp_path / "mine") is None
 
 
 def test_what_is_added_is_listed(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

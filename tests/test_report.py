@@ -1,9 +1,13 @@
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from analognas import report
+from analognas.params_file import override
+from analognas.versioning import Versioning
+from analognas.workspace import Paths
 
 ROW = {"params": 1234, "tiles": 7, "acc_digital": 98.0, "avm": 1.0, "avm_std": 0.5}
 ROW |= {f"acc_{label}{end}": 90.0 for label in ("1s", "1h", "1d", "30d") for end in ("", "_std")}
@@ -21,6 +25,8 @@ def found(low: float, high: float, tau: float | None = 0.5) -> dict:
             "targets": {"acc_1d": {"kendall_tau": {"value": tau, "low": tau, "high": tau}}},
         },
         "notes": ["A note."],
+        "hardware": {"rpu_config": "pcm-hermes", "tile_size": 32, "layers": "fast", "adc_bits": 6},
+        "changed": [],
     }
 
 
@@ -37,8 +43,33 @@ def test_a_difference_whose_interval_holds_zero_is_called_inconclusive(low, high
 
 def test_everything_a_reader_needs_is_there():
     shown = text(found(0, 1))
-    for part in ("1,234", "98.00", "90.00 ± 90.00", "M 2", "Kendall tau", "28 architectures", "A note."):
+    for part in (
+        "1,234",
+        "98.00",
+        "90.00 ± 90.00",
+        "M 2",
+        "Kendall tau",
+        "28 architectures",
+        "A note.",
+        "pcm-hermes, tiles of 32 x 32, adc_bits 6",
+    ):
         assert part in shown
+
+
+def test_figures_of_other_parameters_are_called_so(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
+    hardware = {"tile_size": 64, "rpu_config": "analognas-bench"}
+    recorded = {
+        "sample": {"hardware": hardware, "base.seed": 0, "dataset.name": "stripes", "environment.torch": "2"},
+        "train": {"hardware": hardware, "characterize.source": "training"},
+    }
+    monkeypatch.setattr(Versioning, "find", lambda _: SimpleNamespace(stage_params=recorded.get))
+    paths = workspace
+    override(paths.params, ["hardware.tile_size=64"])
+    assert report._changed(paths) == []
+    override(paths.params, ["hardware.tile_size=32", "hardware.adc_bits=6", "base.seed=1"])
+    assert report._changed(paths) == ["hardware.tile_size", "hardware.adc_bits", "base.seed"]
+    shown = text(found(0, 1) | {"changed": ["hardware.tile_size", "base.seed"]})
+    assert "These figures are older: hardware.tile_size, base.seed have changed since; `analognas run`." in shown
 
 
 def test_a_tau_that_cannot_be_told_is_left_out():

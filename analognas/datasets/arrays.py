@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ _LEVELS = 255
 _KINDS = {"u": "integers", "i": "integers", "f": "floating-point numbers", "b": "truth values"}
 _CHANNELS = (1, 3)
 """How many channels images usually have, by which their axis is found."""
-_SUFFIXES = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
+_SUFFIXES = {"train": ("", "_train"), "validation": ("_validation", "_val", "_valid"), "test": ("_test",)}
+_LARGE = {"f": 2, "u": 127, "i": 127}
+"""What values beyond are not on the scale of a part that stays within 1: floats may overshoot, integers may count."""
 
 Array = np.ndarray[Any, Any]
 
@@ -24,12 +28,13 @@ Array = np.ndarray[Any, Any]
 def load(options: Options) -> Dataset:
     """Return the images and labels in an ``.npz`` file, or in the only one of a folder.
 
-    Either ``x`` and ``y``, or ``x_train``, ``y_train`` and, if wanted, ``x_validation`` (also ``x_val``),
+    ``x`` and ``y`` (or ``x_train`` and ``y_train``) and, if wanted, ``x_validation`` (also ``x_val``),
     ``y_validation``, ``x_test``, ``y_test``; parts that are missing are split off, stratified, as from an image
     folder. ``x`` is (N, H, W), (N, C, H, W) or (N, H, W, C): the axis with 1 or 3 is that of the channels, and where
     none or both have so many, the images are square. Bytes are taken as they are; other numbers are spread
     over 256 levels, from 0 to 1 if they are within, else from their least to their greatest. ``y`` holds integers or
-    text, which sorted are the classes; ``class_names`` may name them. Nothing is unpickled.
+    text, which sorted are the classes; ``class_names`` may name the integers, or order the text. Each part has every
+    class. Nothing is unpickled.
     Raises ``DatasetError`` that names the file and what is wrong.
     """
     if options.path is None:
@@ -47,7 +52,7 @@ def load(options: Options) -> Dataset:
     for part, x in zip(parts, images, strict=True):
         if x.shape[1:] != shape:
             raise DatasetError(f"{path}: the images of {part} are {x.shape[1:]}, those of the first part {shape}.")
-    x = _bytes(path, images)
+    x = _bytes(path, dict(zip(parts, images, strict=True)))
     y, class_names = _labels(path, stored, [labels for _, labels in parts.values()])
     given = {}
     start = 0
@@ -55,6 +60,7 @@ def load(options: Options) -> Dataset:
         stop = start + len(part_x)
         given[part] = stratified_order(y[start:stop], seed=options.split_seed, purpose=f"arrays {part}") + start
         start = stop
+    _refuse_missing(path, {part: y[index] for part, index in given.items()}, class_names)
     return assemble("arrays", x, y, split_off(given, y, class_names), class_names=class_names, licence=LICENCE)
 
 
@@ -78,31 +84,46 @@ def _read(path: Path) -> dict[str, Array]:
             with stored:
                 return {name: stored[name] for name in stored.files}
     except Exception as error:  # a damaged archive may raise nearly anything
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error) or type(error).__name__
+        reason = str(error) or type(error).__name__
+        if "allow_pickle" in reason:  # NumPy takes whatever it does not know for a pickle
+            reason = "it holds Python objects" if zipfile.is_zipfile(path) else "it is not an .npz archive"
         raise DatasetError(
             f"{path} cannot be read as an .npz file of numbers ({reason}); write it with numpy.savez."
         ) from error
 
 
 def _parts(path: Path, stored: dict[str, Array]) -> dict[str, tuple[Array, Array]]:
-    """Return images and labels of each part that the file has; ``train`` is all if it has no parts."""
-    if "x" in stored and "y" in stored:
-        found = {"train": (stored["x"], stored["y"])}
-    else:
-        found = {}
-        for part in PARTS:
-            pairs = [(f"x_{end}", f"y_{end}") for end in _SUFFIXES[part] if {f"x_{end}", f"y_{end}"} & set(stored)]
-            for x_name, y_name in pairs:
-                if x_name not in stored or y_name not in stored or part in found:
-                    raise DatasetError(f"{path} holds {sorted(stored)}; it needs one x and one y for {part}.")
-                found[part] = stored[x_name], stored[y_name]
+    """Return images and labels of each part that the file has; ``x`` and ``y`` are ``train``."""
+    found: dict[str, tuple[Array, Array]] = {}
+    known = set()
+    for part in PARTS:
+        pairs = [(f"x{end}", f"y{end}") for end in _SUFFIXES[part]]
+        known |= {name for pair in pairs for name in pair}
+        pairs = [pair for pair in pairs if set(pair) & set(stored)]
+        if len(pairs) > 1:
+            names = [name for pair in pairs for name in pair if name in stored]
+            raise DatasetError(
+                f"{path} holds {', '.join(names)} for the {part} part; keep one pair, as {' and '.join(pairs[-1])}."
+            )
+        for x_name, y_name in pairs:
+            if x_name not in stored or y_name not in stored:
+                raise DatasetError(f"{path} holds {sorted(stored)}; it needs both {x_name} and {y_name}.")
+            found[part] = stored[x_name], stored[y_name]
+    for name in sorted(stored):
+        if name.casefold().startswith(("x_", "y_")) and name not in known:
+            raise DatasetError(
+                f"{path} holds {name}, which names no part; remove it or rename it: {', '.join(sorted(known))}."
+            )
     if "train" not in found:
         raise DatasetError(f"{path} holds {sorted(stored) or 'nothing'}; it needs x and y, or x_train and y_train.")
     for part, (x, y) in found.items():
         if y.ndim == 2 and y.shape[1] == 1:
             y = y[:, 0]
-        if y.ndim != 1 or x.ndim < 1 or len(x) != len(y) or not len(y):
+        if y.ndim != 1 or x.ndim < 1 or len(x) != len(y):
             raise DatasetError(f"{path}: {part} has images {x.shape} but labels {y.shape}; give one label per image.")
+        if not len(y):
+            remedy = "add some" if part == "train" else "add some, or leave the part out"
+            raise DatasetError(f"{path}: {part} has no images; {remedy}.")
         found[part] = x, y
     return found
 
@@ -126,27 +147,72 @@ def _channels_first(path: Path, what: str, x: Array) -> Array:
     )
 
 
-def _bytes(path: Path, images: list[Array]) -> Bytes:
-    """Return all images as bytes; the range is that of all parts together."""
-    if all(x.dtype == np.uint8 for x in images):
-        return np.concatenate(images)
-    joined = np.concatenate([x.astype(np.float64) for x in images])
-    if not np.isfinite(joined).all():
-        raise DatasetError(f"{path}: an image has a value that is not finite; mend or remove it.")
-    low, high = float(joined.min()), float(joined.max())
+def _bytes(path: Path, images: Mapping[str, Array]) -> Bytes:
+    """Return all images as bytes; the range is that of all parts together, which have to be on one scale."""
+    spans = {part: _span(path, part, x) for part, x in images.items()}
+    kind = next(iter(images.values())).dtype.kind
+    if kind in _LARGE:
+        small = [part for part, (low, high) in spans.items() if max(-low, high) <= 1]
+        large = [part for part, (low, high) in spans.items() if max(-low, high) > _LARGE[kind]]
+        if small and large:
+            raise DatasetError(
+                f"{path}: the values of {small[0]} are from {spans[small[0]][0]:g} to {spans[small[0]][1]:g}, those of "
+                f"{large[0]} from {spans[large[0]][0]:g} to {spans[large[0]][1]:g}; give all parts in one range."
+            )
+    if all(x.dtype == np.uint8 for x in images.values()):
+        return np.concatenate(list(images.values()))
+    joined = np.concatenate([x.astype(np.float64) for x in images.values()])
+    low, high = min(low for low, _ in spans.values()), max(high for _, high in spans.values())
     low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
     return np.round((joined - low) * (_LEVELS / ((high - low) or 1.0))).astype(np.uint8)
 
 
+def _span(path: Path, part: str, x: Array) -> tuple[float, float]:
+    """Return the least and the greatest value of a part; ``DatasetError`` if one is not finite."""
+    low, high = float(x.min()), float(x.max())
+    if not np.isfinite([low, high]).all():  # what is not finite shows in the least or the greatest
+        bad = np.flatnonzero(~np.isfinite(x.astype(np.float64)).all(axis=(1, 2, 3)))
+        raise DatasetError(
+            f"{path}: there are values that are not finite in {len(bad)} of {len(x)} images of {part}, the first at "
+            f"index {bad[0]}; mend or remove them."
+        )
+    return low, high
+
+
 def _labels(path: Path, stored: dict[str, Array], parts: list[Array]) -> tuple[Integers, list[str]]:
-    labels = np.concatenate(parts) if len({part.dtype.kind for part in parts}) == 1 else np.empty(0)
-    if labels.dtype.kind not in "uibU":
-        raise DatasetError(f"{path}: labels have to be integers or text, in all parts the same; not {labels.dtype}.")
-    values, y = np.unique(labels, return_inverse=True)
-    names = [str(value) for value in values]
-    if "class_names" in stored:
-        given = stored["class_names"]
-        if given.ndim != 1 or labels.dtype.kind == "U" or values.min() < 0 or values.max() >= len(given):
-            raise DatasetError(f"{path}: class_names has to name the classes 0 to {values.max()}; leave it out if not.")
-        names = [str(given[int(value)]) for value in values]
-    return y.astype(np.int64), names
+    """Return the class of every image, and the names of the classes that there are."""
+    kinds = {part.dtype.kind for part in parts}
+    if len(kinds) > 1 or not kinds <= set("uibU"):
+        types = " and ".join(sorted({str(part.dtype) for part in parts}))
+        raise DatasetError(f"{path}: labels have to be integers or text, in all parts the same; not {types}.")
+    values, y = np.unique(np.concatenate(parts), return_inverse=True)
+    y = y.astype(np.int64)
+    if "class_names" not in stored:
+        return y, [str(value) for value in values]
+    given = stored["class_names"]
+    if given.ndim != 1:
+        raise DatasetError(f"{path}: class_names has shape {given.shape}; give one name per class, or leave it out.")
+    if kinds == {"U"}:
+        order = {name: place for place, name in reversed(list(enumerate(map(str, given))))}
+        unknown = [value for value in values.tolist() if value not in order]
+        if unknown:
+            raise DatasetError(
+                f"{path}: label {unknown[0]!r} is not one of class_names; add it there, or leave class_names out."
+            )
+        ranked = np.argsort([order[value] for value in values.tolist()])
+        return np.argsort(ranked)[y].astype(np.int64), [str(value) for value in values[ranked]]
+    if values.min() < 0 or values.max() >= len(given):
+        raise DatasetError(
+            f"{path}: class_names has {len(given)} names for the classes from 0 on, but labels are from "
+            f"{int(values.min())} to {int(values.max())}; name all, or leave it out."
+        )
+    return y, [str(given[int(value)]) for value in values]
+
+
+def _refuse_missing(path: Path, labels: Mapping[str, Integers], class_names: list[str]) -> None:
+    """Refuse a part of the file that lacks a class."""
+    for part, here in labels.items():
+        absent = np.setdiff1d(np.arange(len(class_names)), here)
+        if len(absent):
+            remedy = "" if part == "train" else f", or leave the {part} part out, so that one is split off"
+            raise DatasetError(f"{path}: class {class_names[absent[0]]!r} has no images in {part}; add some{remedy}.")

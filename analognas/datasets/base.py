@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ AUGMENTATIONS = ("crop", "flip", "cutout", "shift", "noise")
 """What may happen to training images, see ``analognas.training.augmentation``."""
 SPLIT_SEED = 0
 """Seed of every split that analognas makes itself; ``base.seed`` never moves an image to another part."""
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode categories of what no class name may hold: controls, halves of characters, line and paragraph ends."""
 
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
@@ -71,7 +74,8 @@ class Dataset:
     (255, or 16 for the digits); ``mean`` and ``std`` (population) are per channel, of ``x / scale`` over the
     training part; the std of a constant channel is 1. ``digest`` identifies images and labels, whatever files
     they came from; ``split_digest`` says which of them are in which part. ``augment`` names what happens to the
-    images of the training part while a network is trained. Make one with ``assemble``.
+    images of the training part while a network is trained. ``notes`` are sentences for whoever looks at it, and decide
+    nothing. Make one with ``assemble``.
     """
 
     name: str
@@ -88,6 +92,7 @@ class Dataset:
     digest: str
     split_digest: str
     augment: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def part(self, name: str) -> Split:
         """Return the part ``train``, ``validation`` or ``test``; ``DatasetError`` for any other name."""
@@ -126,14 +131,15 @@ def assemble(
     scale: float = 255.0,
     licence: str = "unknown",
     augment: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Dataset:
     """Return the dataset of all images ``x``, uint8 (N, C, H, W), and labels ``y`` (N,), split by index.
 
     The order of ``x`` has to be canonical (the same whatever files the images came from), because ``digest``
     depends on it. ``split`` maps each of train, validation and test to indices into ``x``. ``augment`` is what
     happens to training images unless the user says otherwise.
-    Raises ``DatasetError`` for wrong types or shapes, labels out of range, an empty or overlapping part, or a
-    class that has no training image.
+    Raises ``DatasetError`` for wrong types or shapes, class names that are blank, alike or hold control characters,
+    labels out of range, an empty or overlapping part, or a class that has no training image.
     """
     labels = np.ascontiguousarray(y, dtype=np.int64)
     if x.dtype != np.uint8 or x.ndim != 4 or 0 in x.shape:
@@ -143,8 +149,9 @@ def assemble(
             f"Dataset {name} has {len(x)} images but labels of shape {labels.shape}; give one per image."
         )
     classes = len(class_names)
-    if classes < 2 or len(set(class_names)) != classes:
-        raise DatasetError(f"Dataset {name} needs at least 2 classes with different names, not {list(class_names)}.")
+    if classes < 2:
+        raise DatasetError(f"Dataset {name} needs at least 2 classes, not {list(class_names)}; add images of another.")
+    _check_names(name, [str(class_name) for class_name in class_names])
     if labels.min() < 0 or labels.max() >= classes:
         raise DatasetError(
             f"The labels of dataset {name} span {labels.min()} to {labels.max()}; "
@@ -172,6 +179,7 @@ def assemble(
         digest=digest_of(("x", x), ("y", labels)),
         split_digest=digest_of(*indices.items()),
         augment=checked_augmentations(augment),
+        notes=tuple(notes),
     )
 
 
@@ -197,6 +205,25 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "licence": dataset.licence,
         "augment": list(dataset.augment),
     }
+
+
+def _check_names(name: str, class_names: Sequence[str]) -> None:
+    """Refuse class names that could not be told apart, or would break a table or a line of text."""
+    seen = set()
+    for class_name in class_names:
+        if not class_name.strip():
+            raise DatasetError(f"Dataset {name} has a class whose name is blank ({class_name!r}); give it a name.")
+        if any(unicodedata.category(character) in _UNPRINTABLE for character in class_name):
+            raise DatasetError(
+                f"The class name {class_name!r} of dataset {name} holds a line break or another control character; "
+                "rename the class."
+            )
+        if class_name.strip() in seen:
+            raise DatasetError(
+                f"Dataset {name} has more than one class called {class_name.strip()!r}; give classes different names, "
+                "not only in the spaces around them."
+            )
+        seen.add(class_name.strip())
 
 
 def _checked_split(name: str, split: Mapping[str, npt.ArrayLike], size: int) -> dict[str, Integers]:

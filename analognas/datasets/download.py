@@ -51,7 +51,9 @@ def fetch(file: Published, *, what: str, progress: Progress | None = None) -> Pa
                 )
                 target.chmod(0o644)  # the cache may be shared
     except (requests.RequestException, OSError, ValueError) as error:  # ValueError: wrong checksum
-        reason = " ".join(str(error).split())
+        # What requests says of a missing network is half a screen of other libraries' words.
+        offline = isinstance(error, requests.ConnectionError)
+        reason = "the server cannot be reached" if offline else " ".join(str(error).split())
         raise DatasetError(
             f"{what} could not be downloaded from {file.url} ({reason}); get {file.name} some other way and name the "
             "folder it is in: `analognas datasets fetch NAME --from DIR`, or --path with the archive or its folder."
@@ -69,6 +71,8 @@ def take(file: Published, folder: Path, *, what: str) -> Path:
     if target.is_file() and matches(file, target):
         return target
     _outside_workspaces(target.parent)
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder {folder}; name the one that {file.name} is in.")
     source = folder / file.name
     if not source.is_file():
         raise DatasetError(f"{folder} lacks {file.name} of {what}; get it from {file.url}.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,17 @@ from analognas.datasets.audio import KINDS, MAX_IMAGE_SIZE, RATE, Features, Wave
 from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, assemble
 from analognas.datasets.download import fetch
 from analognas.datasets.published import SPEECH_COMMANDS as FILES
-from analognas.datasets.recordings import NOISE, Recording, Source, class_names, open_source, recordings
+from analognas.datasets.recordings import (
+    NOISE,
+    Recording,
+    Source,
+    class_names,
+    looks_spoken,
+    open_source,
+    recordings,
+)
 from analognas.datasets.splits import split_off, split_off_groups, stratified_order
-from analognas.errors import DatasetError
+from analognas.errors import AnalogNASWarning, DatasetError
 from analognas.seeds import numpy_generator
 
 LICENCE = "CC BY 4.0"
@@ -92,13 +101,32 @@ def _own(source: Source, found: list[Recording], features: Features, options: Op
             index = np.asarray(members, dtype=np.int64)
             order = stratified_order(y[index], seed=options.split_seed, purpose=f"kws {part}")
             given[part] = index[order]
+    if len(given) < len(PARTS):
+        _warn_of_speakers(given, found)
     if any(one.speaker for one in found):
         groups = [one.speaker or one.name for one in found]
         split = split_off_groups(given, groups, y, names, seed=options.split_seed, purpose="kws")
     else:
         split = split_off(given, y, names, "recordings")
     x = _decoded(source, found, features, options)
-    return assemble("kws", x, y, split, class_names=names, licence=OWN_LICENCE, augment=AUGMENT)
+    speakers = len({one.speaker for one in found if one.speaker})
+    told = f"{speakers} speakers, as their names tell" if speakers else "the names tell no speakers"
+    return assemble(
+        "kws", x, y, split, class_names=names, licence=OWN_LICENCE, augment=AUGMENT, notes=[f"recordings: {told}"]
+    )  # fmt: skip
+
+
+def _warn_of_speakers(given: Mapping[str, Integers], found: list[Recording]) -> None:
+    """Warn if recordings are divided whatever their speakers, although their names look as if they told them."""
+    words = looks_spoken([found[index] for index in given["train"]])
+    if words:
+        listed = ", ".join(words[:3]) + (", ..." if len(words) > 3 else "")
+        warnings.warn(
+            f"recordings are divided without regard to who speaks; if {listed} in their names are speakers, call the "
+            "files CLASS_SPEAKER_NUMBER.wav, so that nobody is heard in two parts",
+            AnalogNASWarning,
+            stacklevel=2,
+        )
 
 
 def _speech_commands(source: Source, found: list[Recording], features: Features, options: Options) -> Dataset:

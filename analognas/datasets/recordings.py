@@ -8,6 +8,7 @@ import re
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,10 @@ _PART_NAMES = {
 }  # fmt: skip
 _IGNORED = "__MACOSX"
 _FLAT = re.compile(r"(?P<label>.+)_(?P<speaker>[^_]+)_\d+")
+_THREE = re.compile(r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_\d+")
 _SPOKEN = re.compile(r"(?P<speaker>.+)_nohash_.*")
+_NUMBER = re.compile(r"[\W_]*\d+\W*$")
+_BETWEEN = re.compile(r"[\W_]+")
 
 
 class Recording(NamedTuple):
@@ -44,12 +48,13 @@ class Recording(NamedTuple):
 class Source:
     """A folder or a tar archive; ``names`` are its WAV files and lists, sorted, relative, with ``/``.
 
-    ``state`` changes when any of them does. Make one with ``open_source``.
+    ``state`` changes when any of them does; ``folders`` are all folders, sorted. Make one with ``open_source``.
     """
 
     path: Path
     names: tuple[str, ...]
     state: Any
+    folders: tuple[str, ...] = ()
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield name and content of some of the files, in the order in which they are cheapest to read.
@@ -78,9 +83,9 @@ class Source:
     def _unpacked(self, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
         with _archive(self.path) as tar:
             for name, member in _members(tar):
-                if name in wanted:
+                if name in wanted and member.isfile():
                     file = tar.extractfile(member)
-                    assert file is not None  # only plain files are members
+                    assert file is not None
                     yield name, file.read()
 
 
@@ -91,14 +96,16 @@ def open_source(path: Path) -> Source:
         DatasetError: if it is neither, or cannot be read.
     """
     if path.is_dir():
-        states = dict(_walk(path))
-        names = tuple(sorted(states))
-        return Source(path, names, [states[name] for name in names])
+        found = dict(_walk(path))
+        names = tuple(sorted(name for name, state in found.items() if state is not None))
+        folders = tuple(sorted(name for name, state in found.items() if state is None))
+        return Source(path, names, [found[name] for name in names], folders)
     if not path.is_file():
         raise DatasetError(f"There is no {path}; give the folder or archive of your recordings with --path.")
     with _archive(path) as tar:
-        found = [name for name, _ in _members(tar)]
-    return Source(path, tuple(sorted(found)), cache.file_state(path.stat()))
+        members = [(name, member.isdir()) for name, member in _members(tar)]
+    files, folders = (tuple(sorted(name for name, is_dir in members if is_dir == kind)) for kind in (False, True))
+    return Source(path, files, cache.file_state(path.stat()), folders)
 
 
 def recordings(source: Source) -> list[Recording]:
@@ -106,18 +113,19 @@ def recordings(source: Source) -> list[Recording]:
 
     ``CLASS/*.wav``, ``train/CLASS/*.wav`` with ``validation`` and ``test`` beside it, or ``CLASS_SPEAKER_N.wav``
     without folders; folders around the whole do not matter. In folders, ``SPEAKER_nohash_*.wav`` (as in Speech
-    Commands) and ``CLASS_SPEAKER_N.wav`` tell the speaker.
+    Commands) and ``CLASS_SPEAKER_N.wav`` tell the speaker; ``CLASS`` may be another name than the folder's there, if
+    it is one name in each folder and no two folders have the same.
 
     Raises:
         DatasetError: naming the file that does not fit.
     """
-    names = [name for name in source.names if name.lower().endswith(".wav")]
+    names = _wav_names(source)
     if not names:
         raise DatasetError(f"{source.path} holds no .wav files; give the folder of your recordings with --path.")
     depth = _common_depth([name.split("/") for name in names])
     found = []
     split = [name.split("/")[depth:] for name in names]
-    in_part = [len(parts) > 2 and parts[0].casefold() in _PART_NAMES for parts in split]
+    in_part = [_in_part(parts) for parts in split]
     by_part = any(in_part)
     for name, parts, one in zip(names, split, in_part, strict=True):
         if by_part and not one and parts[0] != NOISE:
@@ -142,15 +150,16 @@ def recordings(source: Source) -> list[Recording]:
             part = _PART_NAMES.get(parts[0].casefold()) if by_part else None
             label = parts[0] if part is None else parts[1]
             found.append(Recording(name, label, _speaker(stem, label), part))
-    return _listed(source, found)
+    return _listed(source, _with_speakers(found))
 
 
 def class_names(source: Source, found: Sequence[Recording]) -> list[str]:
     """Return the classes of recordings, sorted.
 
     Raises:
-        DatasetError: if there are fewer than 2, or a part lacks one.
+        DatasetError: if there are fewer than 2, a part lacks one, or a class folder is empty.
     """
+    _refuse_empty(source)
     names = sorted({one.label for one in found})
     if len(names) < 2:
         raise DatasetError(f"{source.path} holds recordings of {len(names)} class; at least 2 are needed.")
@@ -164,6 +173,92 @@ def class_names(source: Source, found: Sequence[Recording]) -> list[str]:
                 odd = sorted(set(names) - here)[0]
                 raise DatasetError(f"Class {odd!r} has recordings in {source.path}, but none for {part}; add some.")
     return names
+
+
+def looks_spoken(found: Sequence[Recording]) -> list[str]:
+    """Return what may be speakers in the names of recordings that tell none: words that recur in several classes.
+
+    The first or the last word before the number, as in ``anna1.wav``: at least two of them, each twice or more in two
+    classes, that are in half of these names.
+    """
+    loose = [one for one in found if one.speaker is None]
+    for position in (0, -1):
+        counts: dict[str, dict[str, int]] = {}
+        for one in loose:
+            stem = one.name.rpartition("/")[2].rpartition(".")[0]
+            words = [word for word in _BETWEEN.split(_NUMBER.sub("", stem)) if word]
+            if words and not words[position].isdecimal():
+                by_class = counts.setdefault(words[position], {})
+                by_class[one.label] = by_class.get(one.label, 0) + 1
+        recurring = sorted(word for word, here in counts.items() if sum(count > 1 for count in here.values()) > 1)
+        if len(recurring) > 1 and 2 * sum(sum(counts[word].values()) for word in recurring) >= len(loose):
+            return recurring
+    return []
+
+
+def _refuse_empty(source: Source) -> None:
+    """Refuse a folder beside or among the class folders that holds no recordings: a class would silently be missing.
+
+    What stands around the whole, and folders that are called ``_...``, do not matter.
+    """
+    split = [name.split("/") for name in _wav_names(source)]
+    depth = _common_depth(split)
+    inner = [parts[depth:] for parts in split]
+    if all(len(parts) == 1 for parts in inner):
+        return  # there are no class folders
+    level = depth + 1 + any(map(_in_part, inner))
+    filled = {tuple(parts[:level]) for parts in split if len(parts) > level}
+    for name in source.folders:
+        parts = name.split("/")
+        if (
+            len(parts) == level
+            and parts[:depth] == split[0][:depth]
+            and (level == depth + 1 or parts[depth].casefold() in _PART_NAMES)
+            and not parts[-1].startswith("_")
+            and tuple(parts) not in filled
+        ):
+            raise DatasetError(f"Class folder {source.place(name)} holds no .wav files; add some or remove it.")
+
+
+def _wav_names(source: Source) -> list[str]:
+    return [name for name in source.names if name.lower().endswith(".wav")]
+
+
+def _in_part(parts: Sequence[str]) -> bool:
+    """Return whether a file's path, without the folders around the whole, begins with a part and a class."""
+    return len(parts) > 2 and parts[0].casefold() in _PART_NAMES
+
+
+def _with_speakers(found: list[Recording]) -> list[Recording]:
+    """Return the recordings with speakers where folders call their class otherwise than the names in them do.
+
+    ``zero/0_anna_1.wav``: what stands first is one name in each folder and different in every folder. What stands
+    second is taken for speakers only if there are several and every folder shares one with another: a name that goes
+    with its class alone is more likely the class.
+    """
+    if all(one.speaker or one.label == NOISE for one in found):
+        return found
+    by_label: dict[str, list[re.Match[str] | None]] = {}
+    for one in found:
+        stem = one.name.rpartition("/")[2].rpartition(".")[0]
+        match = None if _SPOKEN.fullmatch(stem) else _THREE.fullmatch(stem)
+        by_label.setdefault(one.label, []).append(match)
+    speakers: dict[str, set[str]] = {}
+    firsts: list[str] = []
+    for label, matches in by_label.items():
+        told = [match for match in matches if match is not None]
+        first = {match["label"] for match in told}
+        if label != NOISE and len(told) == len(matches) and len(first) == 1:
+            speakers[label] = {match["speaker"] for match in told}
+            firsts += first
+    everybody = Counter(speaker for here in speakers.values() for speaker in here)
+    shared = all(any(everybody[speaker] > 1 for speaker in here) for here in speakers.values())
+    if len(set(firsts)) < len(firsts) or len(everybody) < 2 or not shared:
+        return found
+    return [
+        one._replace(speaker=one.name.rpartition("/")[2].split("_")[1]) if one.label in speakers else one
+        for one in found
+    ]
 
 
 def _listed(source: Source, found: list[Recording]) -> list[Recording]:
@@ -192,15 +287,16 @@ def _common_depth(paths: Sequence[Sequence[str]]) -> int:
     return depth
 
 
+def _visible(name: str) -> bool:
+    return not any(part.startswith(".") or part == _IGNORED for part in name.split("/"))
+
+
 def _wanted(name: str) -> bool:
-    parts = name.split("/")
-    if any(part.startswith(".") or part == _IGNORED for part in parts):
-        return False
-    return name.lower().endswith(".wav") or parts[-1] in LISTS.values()
+    return _visible(name) and (name.lower().endswith(".wav") or name.rpartition("/")[2] in LISTS.values())
 
 
-def _walk(root: Path) -> Iterator[tuple[str, tuple[int, int, int]]]:
-    """Yield the relative names and states of the wanted files below a folder; links are followed."""
+def _walk(root: Path) -> Iterator[tuple[str, tuple[int, int, int] | None]]:
+    """Yield the relative names and states of the wanted files below a folder, and its folders; links are followed."""
     seen = set()  # links may lead in circles
 
     def refuse(error: OSError) -> None:
@@ -212,6 +308,8 @@ def _walk(root: Path) -> Iterator[tuple[str, tuple[int, int, int]]]:
             subfolders.clear()
             continue
         seen.add(real)
+        if _visible(inside := Path(folder).relative_to(root).as_posix()):  # not the root, which is "."
+            yield inside, None
         for file in files:
             path = Path(folder) / file
             name = path.relative_to(root).as_posix()
@@ -223,10 +321,10 @@ def _walk(root: Path) -> Iterator[tuple[str, tuple[int, int, int]]]:
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo]]:
-    """Yield the wanted members of an archive; at its end the rest is read, because gzip's checksum stands there."""
+    """Yield the wanted files and the folders of an archive; its end is read too: gzip's checksum stands there."""
     for member in tar:
         name = member.name.removeprefix("./")
-        if member.isfile() and _wanted(name):
+        if _wanted(name) if member.isfile() else member.isdir() and _visible(name):
             yield name, member
     while tar.fileobj and tar.fileobj.read(1 << 20):
         pass

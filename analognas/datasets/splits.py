@@ -100,7 +100,7 @@ def split_off_groups(
     """Return train, validation and test, where what is missing is split off so that no group is in two of them.
 
     Whole groups (speakers) are drawn for each part until it has its share to within half a group. With too few
-    groups the test part gets one of its own, and validation is cut off what is left as by ``split_off``.
+    groups the test part gets one of its own, and validation is cut off what is left, stratified.
 
     Args:
         given: indices of the parts there are, ``train`` among them, in stratified order.
@@ -133,6 +133,9 @@ def split_off_groups(
             count += sizes[taken[-1]]
         if taken:
             parts[part] = index[np.isin(of, taken)]
-    parts = _cut({**parts, "train": index[np.isin(of, order)]})
+    rest = index[np.isin(of, order)]
+    if len(rest) < len(index) and shares(parts):  # without the groups that were taken the order is not stratified
+        rest = rest[stratified_order(labels[rest], seed=seed, purpose=f"{purpose} rest")]
+    parts = _cut({**parts, "train": rest})
     _refuse_missing(given, parts, labels, class_names, "recordings", "add some by more speakers")
     return parts

@@ -210,9 +210,12 @@ def usable_rows(
             )
     distinct = len({architecture.id for architecture, use in zip(architectures, keep, strict=True) if use})
     if distinct < least:
+        statuses = results["status"] if "status" in results else pd.Series(dtype=object)
+        failed = " and ".join(f"{n} {name}" for name, n in statuses.value_counts().items() if name != "ok")
+        remedy = f"{failed}: see their reason, lower the learning rate or change the chip, or " if failed else ""
         raise InputError(
             f"Only {distinct} of {len(results)} results can be used (different architectures, status ok, all of "
-            f"{', '.join(TARGETS)} measured), but at least {least} are needed: characterize more architectures."
+            f"{', '.join(TARGETS)} measured), but at least {least} are needed; {remedy}characterize more architectures."
         )
     chosen = [architecture for architecture, use in zip(architectures, keep, strict=True) if use]
     rows = pd.concat([results.drop(columns=list(TARGETS)), values], axis=1)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks._cells import Cells
-from benchmarks.simulator import choose, compare, twins
+from benchmarks.simulator import COMPARED, choose, compare, twins
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_twins_agree_as_far_as_the_labels_can(cells: Cells):
 
 def test_agreement_of_figures():
     rng = np.random.default_rng(0)
-    published = pd.DataFrame({"acc_1d": rng.normal(size=30), "avm": rng.normal(size=30)})
+    published = pd.DataFrame({name: rng.normal(size=30) for name in COMPARED})
     same = compare(published, published * 2 + 1)
     assert same["acc_1d"]["tau"] == same["avm"]["spearman"] == pytest.approx(1)
     other = compare(published, published.iloc[::-1])["acc_1d"]

@@ -52,6 +52,15 @@ def test_parts_are_taken_as_they_are(tmp_path, name):
     assert sorted(map(bytes, data.test.x)) == sorted(map(bytes, X[20:30]))
 
 
+def test_x_and_y_beside_other_parts_are_the_training_part(tmp_path):
+    rest = {"x_test": X[20:30], "y_test": Y[20:30]}
+    expected = from_npz(tmp_path, x_train=X[:20], y_train=Y[:20], **rest)
+    assert describe(from_npz(tmp_path, x=X[:20], y=Y[:20], **rest)) == describe(expected)
+    assert sizes(from_npz(tmp_path, x=X[:20], y=Y[:20], x_val=X[30:], y_val=Y[30:], **rest)) == [20, 10, 10]
+    assert sizes(from_npz(tmp_path, x=X[:30], y=Y[:30], x_val=X[30:], y_val=Y[30:])) == [24, 10, 6]
+    assert sizes(from_npz(tmp_path, x=X, y=Y, mean=X[0])) == [24, 8, 8]
+
+
 def test_axes(tmp_path):
     expected = from_npz(tmp_path, x=X, y=Y)
     assert describe(from_npz(tmp_path, x=X.transpose(0, 2, 3, 1), y=Y[:, None])) == describe(expected)
@@ -95,7 +104,19 @@ def test_a_part_that_would_lack_a_class(tmp_path):
     x = np.zeros((84, 4, 4), np.uint8)
     message = "Class '2' has 4 images to divide, none of which would be in the validation part: add some, or divide"
     fails(tmp_path, message, x_train=x, y_train=y, x_test=x, y_test=y)
-    assert sizes(from_npz(tmp_path, x_train=x, y_train=y, x_val=x, y_val=y, x_test=x[:9], y_test=y[:9])) == [84, 84, 9]
+    fewer = {"x_test": x[36:81], "y_test": y[36:81]}
+    assert sizes(from_npz(tmp_path, x_train=x, y_train=y, x_val=x, y_val=y, **fewer)) == [84, 84, 45]
+
+
+def test_a_given_part_that_lacks_a_class(tmp_path):
+    y = np.arange(40) % 4
+    lacks = {"x_test": X[y != 2], "y_test": y[y != 2]}
+    message = "class 'c' has no images in test; add some, or leave the test part out, so that one is split off"
+    fails(tmp_path, message, x_train=X, y_train=np.array(list("abcd"))[y], **{**lacks, "y_test": ["a", "b", "d"] * 10})
+    val = {"x_val": X[y < 3], "y_val": y[y < 3]}
+    fails(tmp_path, "class '3' has no images in validation; add some, or leave the validation", x=X, y=y, **val)
+    message = r"class '3' has no images in train; add some\.$"
+    fails(tmp_path, message, x=val["x_val"], y=val["y_val"], x_test=lacks["x_test"], y_test=lacks["y_test"])
 
 
 def test_numbers_are_spread_over_the_levels_of_a_byte(tmp_path):
@@ -116,6 +137,66 @@ def test_one_range_for_all_parts(tmp_path):
     assert data.test.x.min() == 255
 
 
+def in_parts(train, test):
+    return {"x_train": train, "y_train": Y, "x_test": test, "y_test": Y}
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "spans"),
+    [
+        (X / 255, X * 1.0, "train are from 0 to 1, those of test from 0 to 255"),
+        (X * 1.0, X / 300, "test are from 0 to 0.85, those of train from 0 to 255"),
+        (X / 127.5 - 1, X * 1.0, "train are from -1 to 1, those of test from 0 to 255"),
+        (X / 255, X / 64 - 2.5, "train are from 0 to 1, those of test from -2.5 to 1.48438"),
+        (X // 128, X, "train are from 0 to 1, those of test from 0 to 255"),
+        (X.astype(np.int64), X // 128, "test are from 0 to 1, those of train from 0 to 255"),
+    ],
+)
+def test_parts_on_different_scales(tmp_path, train, test, spans):
+    fails(tmp_path, rf"set.npz: the values of {spans}; give all parts in one range\.$", **in_parts(train, test))
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (X / 255, X / 400),  # a part that happens to be dark
+        (X / 255, X / 250),  # resizing may overshoot
+        (X / 255 * 2 - 1, X / 255 * 1.1 - 0.1),
+        (X * 1.0, X / 2),
+        (X - 128.0, X - 100.0),
+        (X // 128, X // 200),
+        (X // 128, X // 30),  # counts
+        (X, X // 2),
+        (X > 100, X > 200),
+    ],
+)
+def test_parts_on_one_scale(tmp_path, train, test):
+    assert sizes(from_npz(tmp_path, **in_parts(train, test))) == [36, 4, 40]
+
+
+def test_text_labels_with_class_names(tmp_path):
+    text = np.where(Y, "cat", "dog")
+    data = from_npz(tmp_path, x=X, y=text, class_names=["dog", "cat"])
+    assert data.class_names == ("dog", "cat")
+    assert describe(data) == describe(from_npz(tmp_path, x=X, y=Y))
+    assert from_npz(tmp_path, x=X, y=text, class_names=["dog", "cow", "cat"]).class_names == ("dog", "cat")
+    message = r"set.npz: label 'cat' is not one of class_names; add it there, or leave class_names out\.$"
+    fails(tmp_path, message, x=X, y=text, class_names=["dog", "Cat"])
+    three = np.array(["b", "c", "a"])[np.arange(40) % 3]
+    data = from_npz(tmp_path, x=X, y=three, class_names=["b", "c", "a", "b"])
+    assert data.class_names == ("b", "c", "a")
+    assert data.digest == from_npz(tmp_path, x=X, y=np.arange(40) % 3).digest
+
+
+def test_values_that_are_not_finite_are_found(tmp_path):
+    x = X / 255
+    x[[7, 9], 0, 1] = np.nan
+    message = r"set.npz: there are values that are not finite in 2 of 40 images of test, the first at index 7; mend"
+    fails(tmp_path, message, **in_parts(X / 255, x))
+    x[[7, 9], 0, 1] = -np.inf
+    fails(tmp_path, "in 2 of 40 images of train, the first at index 7", x=x.astype(np.float16), y=Y)
+
+
 def test_labels_of_any_kind(tmp_path):
     text = from_npz(tmp_path, x=X, y=np.where(Y, "dog", "cat"))
     assert text.class_names == ("cat", "dog")
@@ -126,20 +207,39 @@ def test_labels_of_any_kind(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": X}, r"holds \['x'\]; it needs x and y, or x_train and y_train"),
+        ({"x": X}, r"holds \['x'\]; it needs both x and y\.$"),
+        ({"X": X, "Y": Y}, r"holds \['X', 'Y'\]; it needs x and y, or x_train and y_train\.$"),
         ({}, "holds nothing"),
-        ({"x_train": X, "y_train": Y, "x_test": X}, "needs one x and one y for test"),
-        ({"x_train": X, "y_train": Y, "x_val": X, "y_val": Y, "x_valid": X, "y_valid": Y}, "one y for validation"),
+        ({"x_train": X, "y_train": Y, "x_test": X}, r"it needs both x_test and y_test\.$"),
+        ({"x_train": X, "y_train": Y, "x_val": X, "y_val": Y, "x_valid": X, "y_valid": Y}, "for the validation part"),
+        (
+            {"x": X, "y": Y, "x_train": X, "y_train": Y},
+            r"holds x, y, x_train, y_train for the train part; keep one pair, as x_train and y_train\.$",
+        ),
+        ({"x": X, "y_train": Y}, "holds x, y_train for the train part; keep one pair"),
+        (
+            {"x": X, "y": Y, "x_tset": X},
+            "holds x_tset, which names no part; remove it or rename it: .*x_test",
+        ),
+        ({"x": X, "y": Y, "Y_test": Y}, "holds Y_test, which names no part"),
         ({"x_test": X, "y_test": Y}, "it needs x and y"),
         ({"x": X, "y": Y[:-1]}, r"labels \(39,\); give one label per image"),
         ({"x": X, "y": np.eye(2)[Y]}, r"labels \(40, 2\); give one label"),
         ({"x": X[:, 0, 0], "y": Y}, r"has shape \(40, 5\); it has to be"),
         ({"x": X.astype("U3"), "y": Y}, "x of train is of type"),
         ({"x": X.astype(complex), "y": Y}, "x of train is of type complex128"),
-        ({"x": np.full((40, 2, 2), np.nan), "y": Y}, "not finite"),
+        ({"x": X[:0], "y": Y[:0]}, r"train has no images; add some\.$"),
+        ({"x": X, "y": Y, "x_val": X[:0], "y_val": Y[:0]}, "validation has no images; add some, or leave the part out"),
+        ({"x": X[:0], "y": Y}, r"images \(0, 3, 6, 5\) but labels \(40,\); give one label"),
         ({"x": X, "y": Y + 0.5}, "labels have to be integers or text"),
         ({"x": X, "y": Y * 0}, "at least 2 classes"),
-        ({"x": X, "y": Y, "class_names": ["a"]}, "class_names has to name the classes 0 to 1"),
+        (
+            {"x": X, "y": Y, "class_names": ["a"]},
+            "class_names has 1 names for the classes from 0 on, but labels are from 0 to 1; name all",
+        ),
+        ({"x": X, "y": Y - 1, "class_names": ["a", "b"]}, "but labels are from -1 to 0"),
+        ({"x": X, "y": Y.astype(str), "class_names": "a"}, r"class_names has shape \(\); give one name per class"),
+        ({"x": X, "y": Y, "x_test": X, "y_test": Y.astype(str)}, "in all parts the same; not <U21 and int64"),
         ({"x_train": X, "y_train": Y, "x_test": X[:, :1], "y_test": Y}, r"images of test are \(1, 6, 5\)"),
         (
             {"x_train": X, "y_train": Y, "x_test": X / np.float32(255), "y_test": Y},
@@ -171,8 +271,15 @@ def test_damaged_file(tmp_path, damage):
     file = tmp_path / "set.npz"
     np.savez(file, x=X, y=Y)
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(DatasetError, match=r"set.npz cannot be read as an .npz file of numbers"):
+    with pytest.raises(DatasetError, match=r"set.npz cannot be read as an .npz file of numbers") as caught:
         load("arrays", path=str(file))
+    assert "Python objects" not in str(caught.value)
+
+
+def test_a_text_file(tmp_path):
+    (tmp_path / "set.npz").write_text("x, y\n1, 2\n")
+    with pytest.raises(DatasetError, match=r"\(it is not an .npz archive\); write it with numpy.savez"):
+        load("arrays", path=str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,11 @@ def test_shapes_types_and_parts():
     np.testing.assert_array_equal(data.test.x, images()[6:])
 
 
+def test_names_of_classes_are_kept_as_they_are():
+    names = ("Ångström größe", "नमस्\u200cते 👩\u200d🚀 ")
+    assert dataset(names=names).class_names == names
+
+
 def test_unknown_part_is_named():
     with pytest.raises(DatasetError, match="no part 'valid'; the parts are train, validation, test"):
         dataset().part("valid")
@@ -135,7 +140,17 @@ def test_split_length():
         ({"y": [0, 1, 0, 1, 0, 1, 0, 2]}, "span 0 to 2; 2 classes allow 0 to 1"),
         ({"y": [0, 1, 0, 1, 0, 1, 0, -1]}, "span -1 to 1"),
         ({"names": ("a",), "y": [0] * 8}, "at least 2 classes"),
-        ({"names": ("a", "a")}, "different names"),
+        ({"names": ("a", "a")}, "more than one class called 'a'; give classes different names"),
+        ({"names": ("a", "a ")}, "more than one class called 'a'"),
+        ({"names": ("a", "")}, r"a class whose name is blank \(''\); give it a name"),
+        ({"names": ("a", " \u3000")}, "a class whose name is blank"),
+        (
+            {"names": ("a", "b\nc")},
+            r"class name 'b\\nc' of dataset toy holds a line break or another control character",
+        ),
+        ({"names": ("a", "b\x1b[0m")}, "control character; rename the class"),
+        ({"names": ("a", "b\u2028c")}, "line break"),
+        ({"names": ("a", "\udcff")}, "control character"),
         ({"names": ("a", "b", "c")}, "Class 'c' of dataset toy has no training image"),
         ({"split": {"train": [0, 1]}}, "it needs train, validation, test"),
         ({"split": {**SPLIT, "test": []}}, "The test part of dataset toy would be empty"),

@@ -8,7 +8,7 @@ from scipy.io import wavfile
 
 from analognas.datasets import PARTS, describe, kws, load
 from analognas.datasets.published import Published
-from analognas.errors import DatasetError
+from analognas.errors import AnalogNASWarning, DatasetError
 from analognas.search_spaces import ConfigSpace
 
 RATE = 8_000
@@ -158,6 +158,32 @@ def test_own_recordings_are_split_by_speaker(digits, monkeypatch):
     load_split(digits)
     speakers = {part: {names[index].split("_")[1] for index in seen[part]} for part in PARTS}
     assert len(set.union(*speakers.values())) == 5 == sum(map(len, speakers.values()))
+
+
+def test_of_two_speakers_one_is_kept_for_the_test_part(tmp_path):
+    for digit in range(3):
+        for speaker in ("anna", "bela"):
+            for take in range(10):
+                write(tmp_path / f"{digit}_{speaker}_{take}.wav", 400 * (digit + 1) + 10 * take, 0.1)
+    data = load("kws", path=str(tmp_path))
+    assert {part: np.bincount(data.part(part).y).tolist() for part in PARTS} == {
+        "train": [9] * 3, "validation": [1] * 3, "test": [10] * 3,
+    }  # fmt: skip
+
+
+def test_names_that_look_as_if_they_told_speakers_are_a_warning(tmp_path):
+    for part, count in (("train", 10), ("validation", 2), ("test", 2)):
+        for number, name in enumerate(("one", "zero")):
+            for speaker in ("anna", "bela", "carl", "dora"):
+                for take in range(count):
+                    write(tmp_path / part / name / f"{speaker}{take}.wav", 400 * (number + 1), 0.1)
+    load("kws", path=str(tmp_path))  # the parts are the user's
+    message = "divided without regard to who speaks; if anna, bela, carl, ... in their names are speakers, call the"
+    with pytest.warns(AnalogNASWarning, match=message):
+        load("kws", path=str(tmp_path / "train"))
+    shutil.rmtree(tmp_path / "validation")
+    with pytest.warns(AnalogNASWarning, match=message):
+        load("kws", path=str(tmp_path))
 
 
 def test_own_recordings_of_the_same_words_are_not_speech_commands(tmp_path):

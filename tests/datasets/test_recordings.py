@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from analognas.datasets.recordings import Recording, class_names, open_source, recordings
+from analognas.datasets.recordings import Recording, class_names, looks_spoken, open_source, recordings
 from analognas.errors import DatasetError
 
 
@@ -75,6 +75,77 @@ def test_names_tell_class_and_speaker(tmp_path):
 def test_names_in_class_folders_tell_the_speaker(tmp_path):
     fill(tmp_path, "no/0a1b_nohash_3.wav", "no/no_anna_1.wav", "yes/no_anna_1.wav", "yes/take 1.wav")
     assert [one.speaker for one in found(tmp_path)] == ["0a1b", "anna", None, None]
+
+
+def test_names_tell_the_speaker_where_they_call_the_class_otherwise_than_its_folder(tmp_path):
+    fill(
+        tmp_path, "one/1_anna_0.wav", "one/1_bela_0.wav", "zero/0_anna_0.wav", "zero/more/0_bela_12.wav",
+        "_background_noise_/hum.wav",
+    )  # fmt: skip
+    assert [one.speaker for one in found(tmp_path)] == [None, "anna", "bela", "anna", "bela"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("one/a_anna_0.wav", "one/a_bela_0.wav", "zero/a_anna_0.wav", "zero/a_bela_0.wav"),  # alike in all folders
+        ("one/1_anna_0.wav", "one/2_bela_0.wav", "zero/3_anna_0.wav", "zero/4_bela_0.wav"),  # not alike in a folder
+        ("one/1_anna_0.wav", "one/1_bela.wav", "zero/0_anna_0.wav", "zero/0_bela.wav"),  # without a number
+        ("one/1_x_anna_0.wav", "one/1_x_bela_0.wav", "zero/0_x_anna_0.wav", "zero/0_x_bela_0.wav"),  # four words
+        ("one/anna_ein_0.wav", "one/anna_ein_1.wav", "zero/bela_null_0.wav", "zero/bela_null_1.wav"),  # by class
+        ("one/1_take_0.wav", "one/1_take_1.wav", "zero/0_take_0.wav", "zero/0_take_1.wav"),  # nobody else
+    ],
+)
+def test_ambiguous_names_tell_no_speaker(tmp_path, names):
+    fill(tmp_path, *names)
+    assert {one.speaker for one in found(tmp_path)} == {None}
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("anna0.wav", "anna1.wav", "bela0.wav", "bela1.wav"), ["anna", "bela"]),
+        (("hello-anna 1.wav", "hello-anna 2.wav", "hello-bela (1).wav", "hello-bela (2).wav"), ["anna", "bela"]),
+        (("anna_hello_1.wav", "anna_hello_2.wav", "bela_hello_1.wav", "bela_hello_2.wav"), ["anna", "bela"]),
+        (("take 1.wav", "take 2.wav"), []),
+        (("1.wav", "2.wav", "2024_1.wav", "2024_2.wav", "2025_1.wav", "2025_2.wav"), []),
+        (("anna0.wav", "bela0.wav", "carl0.wav"), []),  # once each
+        (("anna0.wav", "anna1.wav", "bela0.wav", "bela1.wav", *map("x{}y.wav".format, range(5))), []),  # a minority
+        (("anna_nohash_0.wav", "anna_nohash_1.wav", "bela_nohash_0.wav", "bela_nohash_1.wav"), []),  # told
+    ],
+)
+def test_words_that_recur_may_be_speakers(tmp_path, names, words):
+    fill(tmp_path, *(f"{label}/{name}" for label in ("one", "zero") for name in names))
+    assert looks_spoken(found(tmp_path)) == words
+
+
+def test_words_of_one_class_are_no_speakers(tmp_path):
+    fill(tmp_path, *(f"{label}/{label}{index}.wav" for label in ("one", "two", "zero") for index in range(5)))
+    assert looks_spoken(found(tmp_path)) == []
+
+
+def test_an_empty_class_folder_is_refused(tmp_path):
+    message = "Class folder .*maybe.* holds no .wav files; add some or remove it"
+    fill(tmp_path / "a" / "set", "no/1.wav", "yes/1.wav", "maybe/1.mp3")
+    fails(tmp_path / "a", message)
+    fill(tmp_path / "b", "train/no/1.wav", "train/yes/1.wav", "test/no/1.wav", "test/yes/1.wav")
+    (tmp_path / "b" / "test" / "maybe").mkdir()
+    fails(tmp_path / "b", message)
+    archive = tmp_path / "a.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(tmp_path / "a", arcname=".")
+    fails(archive, message)
+
+
+def test_empty_folders_that_are_no_classes_do_not_matter(tmp_path):
+    fill(tmp_path / "a" / "set", "no/1.wav", "yes/1.wav", "yes/empty/1.txt", "_background_noise_/1.txt", "__MACOSX/a")
+    fill(tmp_path / "a", "notes/1.txt", "set/.git/x", "set/_old/1.txt")
+    assert named(open_source(tmp_path / "a")) == ["no", "yes"]
+    fill(tmp_path / "b", "train/no/1.wav", "train/yes/1.wav", "test/no/1.wav", "test/yes/1.wav", "notes/more/1.txt")
+    assert named(open_source(tmp_path / "b")) == ["no", "yes"]
+    fill(tmp_path / "c", "recordings/0_anna_1.wav", "recordings/1_anna_1.wav", "utils/1.py")  # as the FSDD comes
+    (tmp_path / "c" / "recordings" / "empty").mkdir()
+    assert named(open_source(tmp_path / "c")) == ["0", "1"]
 
 
 def test_lists_tell_the_part(tmp_path):

@@ -102,6 +102,29 @@ def test_with_two_groups_the_test_part_gets_one_of_its_own(seed):
     assert len(parts["validation"]) == 5
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_two_groups_leave_is_stratified_by_class(seed):
+    # ten classes, ten recordings of each by each of two speakers: one for each class is due for validation
+    y = np.repeat(np.arange(10), 20)
+    groups = ["anna", "bela"] * 100
+    order = stratified_order(y, seed=seed, purpose="test")
+    parts = split_off_groups({"train": order}, groups, y, list("abcdefghij"), seed=seed, purpose="test")
+    counts = {part: np.bincount(y[index], minlength=10).tolist() for part, index in parts.items()}
+    assert counts == {"train": [9] * 10, "validation": [1] * 10, "test": [10] * 10}
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(200))
+
+
+def test_the_split_of_three_groups_is_pinned():
+    # the keys of recorded results depend on it: it must never change
+    order = stratified_order(np.arange(9) % 2, seed=0, purpose="pin")
+    parts = split_off_groups(
+        {"train": order}, list("abc") * 3, np.zeros(9, dtype=np.int64), ["a"], seed=0, purpose="pin"
+    )
+    assert {part: index.tolist() for part, index in parts.items()} == {
+        "train": [8, 2, 5], "test": [7, 4, 1], "validation": [0, 3, 6],
+    }  # fmt: skip
+
+
 def test_with_one_group_all_is_cut():
     groups, parts = grouped(50)
     assert len(set.union(*groups)) == 1
