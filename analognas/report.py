@@ -37,7 +37,7 @@ def collect(paths: Paths) -> dict[str, Any]:
         "evaluator": fit,
         "notes": train["notes"],
         "dataset": read_json(paths.dataset, remedy=_REMEDY)["name"],
-        "hardware": train["hardware"],
+        "hardware": train.get("hardware"),
         "changed": _changed(paths),
     }
 
@@ -100,7 +100,9 @@ def render(found: dict[str, Any]) -> RenderableType:
     else:
         row("AVM (60 s to 1 month), points", lambda one: f"{one['avm']:.2f}")
     genes = ", ".join(f"{name} {value}" for name, value in winner["genes"].items())
-    lines = [Text(f"Chip {_chip(found['hardware'])}"), Text(f"Winner {winner['id']}: {genes}")]
+    lines = [Text(f"Winner {winner['id']}: {genes}")]
+    if found["hardware"]:  # figures of an earlier version lack it
+        lines.insert(0, Text(f"Chip {_chip(found['hardware'])}"))
     for key, name in (("acc_1d", "accuracy after 1 day"), ("avm", "AVM")):
         if key in found["difference"]:
             lines.append(Text(f"Winner minus plain network, {name}: {_interval(found['difference'][key])}"))
