@@ -54,15 +54,22 @@ def _changed(paths: Paths) -> list[str]:
     now = Params.load(paths.params).model_dump(mode="json")
     found: dict[str, None] = {}  # a set in order
     for stage in STAGES:
-        then: dict[str, dict[str, Any]] = {}
+        then: dict[str, Any] = {}
         compared: list[tuple[str, str]] = []
         for name, value in (versioning.stage_params(stage) or {}).items():
             section, _, key = name.partition(".")
             if section not in now or section == "dataset":  # `dataset.` is what data/dataset.json recorded
                 continue
-            then.setdefault(section, {}).update({key: value} if key else value)
+            if key:
+                then.setdefault(section, {})[key] = value
+            else:
+                then[section] = value  # of `hardware` that may be a plain name
             compared += [(section, one) for one in ([key] if key else now[section])]
-        before = Params.model_validate(then).model_dump(mode="json")
+        try:
+            before = Params.model_validate(then).model_dump(mode="json")
+        except ValueError:  # recorded by a version with other parameters
+            found.update(dict.fromkeys(then))
+            continue
         changed = [f"{section}.{key}" for section, key in compared if before[section][key] != now[section][key]]
         found.update(dict.fromkeys(changed))
     return list(found)

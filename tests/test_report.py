@@ -68,6 +68,10 @@ def test_figures_of_other_parameters_are_called_so(workspace: Paths, monkeypatch
     assert report._changed(paths) == []
     override(paths.params, ["hardware.tile_size=32", "hardware.adc_bits=6", "base.seed=1"])
     assert report._changed(paths) == ["hardware.tile_size", "hardware.adc_bits", "base.seed"]
+    recorded["train"]["hardware"] = "pcm-hermes"  # `hardware: pcm-hermes` is how a sweep may write it
+    assert "hardware.rpu_config" in report._changed(paths)
+    recorded["train"]["characterize"] = {"of_another_version": 1}
+    assert "characterize" in report._changed(paths)
     shown = text(found(0, 1) | {"changed": ["hardware.tile_size", "base.seed"]})
     assert "These figures are older: hardware.tile_size, base.seed have changed since; `analognas run`." in shown
 
