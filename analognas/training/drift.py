@@ -69,7 +69,11 @@ def measure(
     progress: Progress | None = None,
 ) -> NDArray[np.float64]:
     """Return the accuracy after each time, percent, (repeats, times): the mean of ``outcomes`` over the images."""
-    right = outcomes(model, x, y, times=times, repeats=repeats, seed=seed, progress=progress)
+    return percent(outcomes(model, x, y, times=times, repeats=repeats, seed=seed, progress=progress))
+
+
+def percent(right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the accuracies behind ``outcomes``, percent, (repeats, times)."""
     accuracy: NDArray[np.float64] = 100.0 * right.sum(axis=2) / right.shape[2]
     return accuracy
 

@@ -66,12 +66,11 @@ class Trained:
                 seed=drift_seed(self.seed, self.architecture.id, part),
                 progress=_phase("drift", progress),
             )
-        accuracy = 100.0 * right.sum(axis=2) / right.shape[2]
         row = {
             **_row(self.architecture, self.hardware, self.protocol, "ok", ""),
             "acc_digital": acc_digital,
             "acc_hwa": acc_hwa,
-            **statistics(accuracy, self.protocol.times),
+            **statistics(drift.percent(right), self.protocol.times),
         }
         return Characterization(row, part, right, self)
 
@@ -94,7 +93,7 @@ class Characterization:
     @property
     def accuracy(self) -> NDArray[np.float64] | None:
         """Accuracies, percent, (repeats, times)."""
-        return None if self.right is None else 100.0 * self.right.sum(axis=2) / self.right.shape[2]
+        return None if self.right is None else drift.percent(self.right)
 
     @property
     def model(self) -> nn.Module | None:
