@@ -17,6 +17,7 @@ from analognas.errors import InputError, NotFittedError
 from analognas.evaluators import storage
 from analognas.evaluators.base import TARGETS, Context, Evaluator, usable_rows
 from analognas.evaluators.boosting import Boosting
+from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, Settings, fit_model
 from analognas.evaluators.reporting import frame, metrics_report, out_of_fold
@@ -62,6 +63,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
             is chosen is chosen again in every fold from its own rows, so the figures are not optimistic.
         out_of_fold_: the predictions behind it beside ``<target>_measured``, one row per measured architecture
             (not stored by ``save``).
+        evidence_: what was measured, for ``assess``; None with ``report=False``.
         schema_, model_: features and models.
     """
 
@@ -110,6 +112,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         self.context_ = context
         self.model_ = model
         self.report_: dict[str, Any] = {}
+        self.evidence_ = None
         if not self.report:
             return self
         unseen = out_of_fold(
@@ -120,6 +123,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
             **{f"{target}_measured": measured[target] for target in TARGETS}
         )
         methods = {target: model.targets[target].method for target in TARGETS}
+        self.evidence_ = Evidence.of(chosen, rows, self.out_of_fold_)
         self.report_ = metrics_report(
             ids, measured, unseen, methods,
             folds=self.folds, bootstrap=self.bootstrap, seed=self.seed, left_out=len(results) - len(chosen),
@@ -138,7 +142,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
             raise NotFittedError("An evaluator that was not fitted cannot be saved: call fit first.")
         storage.save(
             Path(path),
-            storage.Stored(self.get_params(), self.context_, self.schema_, self.model_, self.report_),
+            storage.Stored(self.get_params(), self.context_, self.schema_, self.model_, self.report_, self.evidence_),
         )
 
     @classmethod
@@ -154,6 +158,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         evaluator.schema_ = stored.schema
         evaluator.model_ = stored.model
         evaluator.report_ = stored.report
+        evaluator.evidence_ = stored.evidence
         return evaluator
 
     def check(
