@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import matrix
-from conftest import TINY
+from benchmarks.pipeline import QUICK
 
 
 def row(value: float, half: float = 1.0, **changes) -> dict:
@@ -45,7 +45,7 @@ def test_every_set_names_a_flag_of_processors_or_needs_none():
 def test_seeds_end_with_a_winner_on_two_instruction_sets(tmp_path: Path):
     command = [
         sys.executable, "-m", "benchmarks.matrix", "--json", "--folder", str(tmp_path), "--seeds", "3", "--whole", "1",
-        "--sets", "native", "sse", "--set", *TINY, "sample.size=14", "search.T_AVM=0.1",
+        "--sets", "native", "sse", "--set", *QUICK, "sample.size=14", "search.T_AVM=0.1",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     found = json.loads(done.stdout)
