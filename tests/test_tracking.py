@@ -146,6 +146,7 @@ def test_limits_that_do_not_hold_are_seen_on_the_runs_that_people_open(workspace
     for stage, status in (("search", "not shown"), ("train", "broken")):
         limits = {"status": status, "T_AVM": figures | {"status": status}}
         write_json(workspace.paths.metrics(stage), {"limits": limits, "nested": {"value": 0.5}})
+    workspace.lock()
     report = workspace.sync()
     runs = workspace.runs()
     parent = runs.pop(str(report.run_id))
