@@ -234,8 +234,8 @@ def test_the_ephemeral_server_outlives_ctrl_c_but_not_its_run(end: signal.Signal
         "import time; from analognas import prefect_server; prefect_server.configure_prefect()\n"
         "with prefect_server.server():\n"
         "    from prefect.server.api.server import SubprocessASGIServer as Server\n"
-        "    print(Server().server_process.pid, Server().port, flush=True)\n"
-        "    try:\n"
+        "    try:\n"  # before it is told: on a busy machine the signal may come at once
+        "        print(Server().server_process.pid, Server().port, flush=True)\n"
         "        time.sleep(300)\n"
         "    finally:\n"
         "        print(Server().server_process.poll(), flush=True)\n"
@@ -255,7 +255,7 @@ def test_the_ephemeral_server_outlives_ctrl_c_but_not_its_run(end: signal.Signal
         left = run.stdout.read().split()
     run.wait()
     assert left == (["None"] if end == signal.SIGINT else [])  # it was still there to be told of the end
-    assert _ends(server, within=5)
+    assert _ends(server, within=30)  # 1 s on a quiet machine
 
 
 def _listening(port: int) -> set[str]:
