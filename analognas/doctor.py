@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from packaging.requirements import Requirement
 
 _TOOLS = ("torch", "aihwkit", "xgboost", "prefect", "dvc", "mlflow")
 _MINIMUM, _BEYOND = (3, 11), (3, 14)
@@ -23,7 +25,7 @@ class Finding:
 
 def diagnose() -> list[Finding]:
     """Return one finding for everything that has to fit together."""
-    return [_python(), *map(_package, _TOOLS), _torch_tiles(), _compiled_tiles(), _fastapi(), _git(), _cuda()]
+    return [_python(), *_requirements(), _layers(), _compiled_tiles(), _git(), _cuda()]
 
 
 def _python() -> Finding:
@@ -32,25 +34,47 @@ def _python() -> Finding:
     return Finding("python", ok, f"Python {here}" + ("" if ok else ": install Python 3.11, 3.12 or 3.13"))
 
 
-def _package(name: str) -> Finding:
+def _requirements() -> list[Finding]:
+    """Return a finding for each tool, and for each other requirement that is not met; one if all of these are.
+
+    The requirements are those that analognas was installed with: there is no second list that could say otherwise.
+    """
     try:
-        return Finding(name, True, f"{name} {version(name)}")
+        listed = requires("analognas") or []
     except PackageNotFoundError:
-        return Finding(name, False, f"{name} is not installed: pip install analognas again in this environment")
+        text = "analognas is not installed, only found: pip install it, or make run"
+        return [Finding("requirements", False, text)]
+    needed = [one for one in map(Requirement, listed) if one.marker is None or one.marker.evaluate({"extra": ""})]
+    tools = [_package(one) for name in _TOOLS for one in needed if one.name == name]
+    others = [_package(one) for one in needed if one.name not in _TOOLS]
+    bad = [finding for finding in others if not finding.ok]
+    well = Finding("requirements", True, f"{len(others)} other packages fit") if not bad else None
+    return [*tools, *bad, *([well] if well else [])]
 
 
-def _torch_tiles() -> Finding:
+def _package(requirement: Requirement) -> Finding:
+    name, wanted = requirement.name, f"{requirement.name}{requirement.specifier}"
     try:
-        import torch
-        from aihwkit.nn import AnalogLinear
-        from aihwkit.simulator.configs import TorchInferenceRPUConfig
+        installed = version(name)
+    except PackageNotFoundError:
+        return Finding(name, False, f"{name} is not installed: pip install '{wanted}'")
+    if requirement.specifier.contains(installed, prereleases=True):
+        return Finding(name, True, f"{name} {installed}")
+    return Finding(name, False, f"{name} {installed} does not fit: pip install '{wanted}'")
 
-        AnalogLinear(2, 2, rpu_config=TorchInferenceRPUConfig())(torch.zeros(1, 2))
+
+def _layers() -> Finding:
+    """Train, program and age one small layer, as a characterization does."""
+    try:
+        from analognas.hardware.selfcheck import check_layers
+
+        difference = check_layers()
     except Exception as error:  # a mismatch shows in many ways, from a missing symbol to a refused tensor
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         remedy = "install the versions of aihwkit and torch in requirements.lock"
-        return Finding("torch tiles", False, f"aihwkit's torch tiles do not run ({reason}): {remedy}")
-    return Finding("torch tiles", True, "aihwkit's torch tiles run: analognas computes with these")
+        return Finding("layers", False, f"a small analog layer cannot be trained and programmed ({reason}): {remedy}")
+    text = "a small analog layer was trained, programmed and aged for a month; the fast layers and aihwkit's agree"
+    return Finding("layers", True, f"{text} to {difference:.0e}")
 
 
 def _compiled_tiles() -> Finding:
@@ -61,16 +85,6 @@ def _compiled_tiles() -> Finding:
     if problem is None:
         return Finding("compiled tiles", True, "aihwkit's compiled tiles match torch", needed=False)
     return Finding("compiled tiles", False, problem, needed=False)
-
-
-def _fastapi() -> Finding:
-    try:
-        installed = version("fastapi")
-    except PackageNotFoundError:
-        return Finding("fastapi", False, "fastapi is not installed: Prefect needs it")
-    ok = tuple(int(part) for part in installed.split(".")[:2]) < (0, 155)
-    remedy = "" if ok else ": Prefect 3.8 fails with it, pip install 'fastapi<0.155'"
-    return Finding("fastapi", ok, f"fastapi {installed}{remedy}")
 
 
 def _git() -> Finding:

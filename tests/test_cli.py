@@ -110,7 +110,7 @@ def test_doctor_finds_this_environment_well():
     findings = {finding["name"]: finding for finding in json.loads(result.stdout)}
     assert result.exit_code == 0
     assert all(finding["ok"] for finding in findings.values() if finding["needed"])
-    assert {"python", "torch", "aihwkit", "fastapi", "compiled tiles"} <= set(findings)
+    assert {"python", "torch", "aihwkit", "requirements", "layers", "compiled tiles"} <= set(findings)
 
 
 def test_doctor_records_versions_and_dataset_anew(inside: Paths):

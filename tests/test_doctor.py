@@ -1,10 +1,12 @@
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from packaging.requirements import Requirement
 
 from analognas import doctor
 from analognas.doctor import Finding, diagnose
@@ -31,21 +33,60 @@ def found(name: str) -> Finding:
     return finding
 
 
-@pytest.mark.parametrize("package", ["torch", "aihwkit", "xgboost", "prefect", "dvc", "mlflow", "fastapi"])
+def ours(name: str) -> str:
+    """Return what pyproject.toml asks of a package."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    parsed = [Requirement(text) for text in project["dependencies"]]
+    (one,) = (each for each in parsed if each.name == name and (each.marker is None or each.marker.evaluate()))
+    return f"{name}{one.specifier}"
+
+
+@pytest.mark.parametrize(
+    "package", ["torch", "aihwkit", "xgboost", "prefect", "dvc", "mlflow", "fastapi", "sqlalchemy"]
+)
 def test_a_missing_package_is_the_one_thing_that_has_to_be_mended(package: str, install: Callable):
     install(package, None)
     (bad,) = (finding for finding in diagnose() if finding.needed and not finding.ok)
     assert bad.name == package
-    assert f"{package} is not installed" in bad.text
+    assert bad.text == f"{package} is not installed: pip install '{ours(package)}'"
 
 
-@pytest.mark.parametrize(("installed", "ok"), [("0.99.1", True), ("0.154.2", True), ("0.155.0", False), ("1.0", False)])
-def test_a_fastapi_that_prefect_fails_with_is_found(installed: str, ok: bool, install: Callable):
-    install("fastapi", installed)
-    finding = found("fastapi")
-    assert (finding.ok, finding.needed) == (ok, True)
-    assert installed in finding.text
-    assert ("pip install 'fastapi<0.155'" in finding.text) is not ok
+@pytest.mark.parametrize(
+    ("package", "installed", "ok"),
+    [
+        ("fastapi", "0.99.1", True), ("fastapi", "0.150.3", True), ("fastapi", "0.151.0", False),
+        ("fastapi", "1.0", False),
+        ("sqlalchemy", "2.0.44", True), ("sqlalchemy", "2.1.0", False),
+        ("prefect", "3.9.1", False), ("torch", "2.13.0", False), ("torch", "2.14.0", False),
+        ("aihwkit", "1.0.0", False), ("mlflow", "3.17.2", True),
+    ],
+)  # fmt: skip
+def test_a_package_that_does_not_fit_is_found_with_what_we_ask_for(
+    package: str, installed: str, ok: bool, install: Callable
+):
+    install(package, installed)
+    bad = [finding for finding in diagnose() if not finding.ok and finding.needed]
+    expected = f"{package} {installed} does not fit: pip install '{ours(package)}'"
+    assert [(finding.name, finding.text) for finding in bad] == ([] if ok else [(package, expected)])
+
+
+def test_what_only_extras_need_is_not_asked_for():
+    listed = doctor.requires("analognas")
+    assert listed is not None
+    assert any("extra ==" in one for one in listed)
+    others = found("requirements").text
+    needed = [one for one in map(Requirement, listed) if one.marker is None or one.marker.evaluate({"extra": ""})]
+    assert others == f"{len(needed) - 6} other packages fit"
+
+
+def test_an_analognas_that_is_not_installed_is_found(monkeypatch: pytest.MonkeyPatch):
+    def nothing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", nothing)
+    finding = found("requirements")
+    assert (finding.ok, finding.needed) == (False, True)
+    assert "make run" in finding.text
 
 
 @pytest.mark.parametrize(
@@ -83,13 +124,19 @@ def test_a_torch_that_is_installed_but_broken_is_found(monkeypatch: pytest.Monke
     assert (finding.ok, finding.needed) == (False, True)
 
 
+def test_a_small_layer_is_trained_and_programmed():
+    finding = found("layers")
+    assert (finding.ok, finding.needed) == (True, True)
+    assert "trained, programmed and aged" in finding.text
+    assert finding.text.count("\n") == 0
+
+
 def test_an_aihwkit_that_does_not_run_has_to_be_mended(monkeypatch: pytest.MonkeyPatch):
     def broken(*_: object, **__: object) -> None:
         raise ImportError("undefined symbol: _ZN3c10")
 
-    monkeypatch.setattr("aihwkit.nn.AnalogLinear", broken)
-    (found,) = (finding for finding in diagnose() if finding.name == "torch tiles")
-    assert not found.ok
-    assert found.needed
-    assert "undefined symbol" in found.text
-    assert "requirements.lock" in found.text
+    monkeypatch.setattr("aihwkit.nn.conversion.convert_to_analog", broken)
+    (bad,) = (finding for finding in diagnose() if not finding.ok and finding.needed)
+    assert bad.name == "layers"
+    assert "undefined symbol" in bad.text
+    assert "requirements.lock" in bad.text

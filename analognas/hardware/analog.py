@@ -169,7 +169,7 @@ def clean_state(model: nn.Module) -> dict[str, Tensor]:
         HardwareError: if the model is programmed.
     """
     require_clean(model, "take the clean weights of")
-    return {name: tensor.detach().clone().cpu() for name, tensor in _tensors(model)}
+    return {name: tensor.detach().clone().cpu() for name, tensor in trained_tensors(model)}
 
 
 @torch.no_grad()
@@ -179,7 +179,7 @@ def load_clean_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     Raises:
         HardwareError: naming the tensor, if names or shapes are not those of the network; it is unchanged then.
     """
-    own = dict(_tensors(model))
+    own = dict(trained_tensors(model))
     for name in sorted({*own, *state}):
         if name not in own or name not in state:
             where = "network" if name not in own else "stored state"
@@ -215,9 +215,14 @@ def _set_scales_again(tile: Any) -> None:
         tile.set_learned_out_scales(kept)
 
 
-def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    # Not trained: a tile's drift compensation and its optimizer context.
-    left_out = {f"{name}.{part}" for name, _ in tiles(model) for part in ("alpha", "analog_ctx")}
+def trained_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield all tensors that training changes, by name: of a converted network and, the same, of a digital one.
+
+    A tile's drift compensation is not trained, and its ``analog_ctx``, a parameter that only links the tile to
+    aihwkit's optimizers, is none to read: since aihwkit 1.2 it has the shape of the weights, and no values.
+    """
+    of_tiles = tiles(model) if hasattr(model, "named_analog_tiles") else ()
+    left_out = {f"{name}.{part}" for name, _ in of_tiles for part in ("alpha", "analog_ctx")}
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if name not in left_out:
             yield name, tensor.data

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from analognas.hardware import kernels
+from analognas.hardware.bounds import at_bounds
 
 # Clipped inputs whose terms are computed at once by tensor operations: bounds the memory.
 _CHUNK = 1 << 14
@@ -72,15 +72,6 @@ class Window:
         return self.kernel == self.stride == (1, 1) and self.padding == (0, 0)
 
 
-@cache
-def gradient_at_bound() -> bool:
-    """Return whether torch's clamp passes gradients exactly at its bounds: newer versions do not."""
-    with torch.enable_grad():
-        at_bound = torch.ones(1, requires_grad=True)
-        (gradient,) = torch.autograd.grad(at_bound.clamp(-1.0, 1.0).sum(), at_bound)
-    return bool(gradient)
-
-
 def fast(tensor: Tensor) -> bool:
     """Return whether the loops can take this tensor."""
     return tensor.device.type == "cpu" and tensor.dtype == torch.float32
@@ -119,8 +110,9 @@ def to_output(z: Tensor, converters: Converters, factors: tuple[float, float], g
         factors: what the output is multiplied with then.
         gradients: whether to return where gradients pass, if they do not everywhere.
     """
-    limit = _limit(converters.out_bound)
+    passing = at_bounds().output
     if fast(z):
+        limit = _limit(converters.out_bound, passing)
         inside = np.empty(z.numel() if gradients else 0, np.uint8)
         scales = tuple(_f4(converters.out_scale, *factors))
         drawn = keys() if converters.noise > 0 else (np.uint32(1), np.uint32(0), np.uint32(0))
@@ -131,7 +123,7 @@ def to_output(z: Tensor, converters: Converters, factors: tuple[float, float], g
         z += converters.noise * torch.randn_like(z)
     if converters.out_step != 0:
         z.div_(converters.out_step).round_().mul_(converters.out_step)
-    passes = z.abs() <= limit if gradients else None
+    passes = _within(z, converters.out_bound, passing) if gradients else None
     z.clamp_(-converters.out_bound, converters.out_bound)
     for factor in (converters.out_scale, *factors):
         if factor != 1:
@@ -203,26 +195,27 @@ def from_input(
         converters: of the tile.
         each_once: whether each input is used once (``Window.dense``, or a linear layer).
     """
-    limit = _limit(converters.inp_bound)
+    passing = at_bounds()
     if fast(x):
         out = torch.empty_like(x)
         number = _number(input_range)
-        numbers = _f4(_limit(abs(float(number))), converters.inp_step, limit)
+        range_limit = _limit(abs(float(number)), passing.input_range)
+        numbers = _f4(range_limit, converters.inp_step, _limit(converters.inp_bound, passing.input))
         total, *terms = kernels.from_input(_flat(d_input), _flat(x), number, *numbers, each_once, _flat(out))
         return out, total, (terms[0], terms[1], terms[2]) if each_once else None
     if input_range is None:
-        passes = _quantise(x, converters.inp_step).abs() <= limit
+        passes = _within(_quantise(x, converters.inp_step), converters.inp_bound, passing.input)
         return d_input * passes, 0.0, None
     bound = abs(input_range.item())
     clipped = x.clamp(-bound, bound)
-    passes = _quantise(clipped / input_range, converters.inp_step).abs() <= limit
+    passes = _within(_quantise(clipped / input_range, converters.inp_step), converters.inp_bound, passing.input)
     inner = d_input * passes / input_range
     terms = None
     if each_once:
         upper = torch.where(clipped >= input_range, inner, 0).clamp(max=0).sum()
         lower = torch.where(clipped <= -input_range, inner, 0).clamp(min=0).sum()
         terms = upper, lower, (clipped.abs() >= input_range).sum()
-    return inner * (x.abs() <= _limit(bound)), (inner * clipped).sum(), terms
+    return inner * _within(x, bound, passing.input_range), (inner * clipped).sum(), terms
 
 
 def clipped_terms(
@@ -238,7 +231,7 @@ def clipped_terms(
         converters: of the tile.
         window: of the layer on the tile.
     """
-    limit = _limit(converters.inp_bound)
+    passing = at_bounds().input
     if fast(x):
         return kernels.clipped_terms(  # type: ignore[no-any-return]
             _last(x),
@@ -247,7 +240,7 @@ def clipped_terms(
             (*window.stride, *window.padding, *window.dilation),
             window.rows,
             _number(input_range),
-            *_f4(converters.inp_step, limit),
+            *_f4(converters.inp_step, _limit(converters.inp_bound, passing)),
         )
     bound = abs(input_range.item())
     kh, kw = window.kernel
@@ -257,7 +250,7 @@ def clipped_terms(
     for where in torch.split((~(x.abs() < input_range)).nonzero(), _CHUNK):
         n, c, row, column = where.unbind(1)
         value = x[n, c, row, column].clamp(-bound, bound)
-        passes = _quantise(value / input_range, converters.inp_step).abs() <= limit
+        passes = _within(_quantise(value / input_range, converters.inp_step), converters.inp_bound, passing)
         oy, in_y = _positions(row, offsets[0], window, 0, gradient.shape[2])
         ox, in_x = _positions(column, offsets[1], window, 1, gradient.shape[3])
         used = (in_y[:, :, None] & in_x[:, None, :]).flatten(1)
@@ -317,9 +310,14 @@ def _step(resolution: float, bound: float) -> float:
     return float((1 / resolution if resolution > 1 else resolution) * (2 * bound))
 
 
-def _limit(bound: float) -> float:
-    """Return the largest value that lets gradients through."""
-    return bound if gradient_at_bound() else float(np.nextafter(np.float32(bound), np.float32(0)))
+def _limit(bound: float, passing: bool) -> float:
+    """Return the largest float32 that lets gradients through; ``passing``: whether the bound itself does."""
+    return bound if passing else float(np.nextafter(np.float32(bound), np.float32(0)))
+
+
+def _within(value: Tensor, bound: float, passing: bool) -> Tensor:
+    """Return where gradients pass a clipping at ``bound``."""
+    return value.abs() <= bound if passing else value.abs() < bound
 
 
 def _last(images: Tensor) -> NDArray[np.float32]:

@@ -71,7 +71,8 @@ class Devices:
         self.programmed, self.scale = self._conductances(self.weights)
         if self.compensated:
             self.baseline = self._read_out(self.weights)
-        self._tell(self.weights)
+        # A copy: what aihwkit 1.2 sets later it writes into the tile's own memory.
+        self._tell(self.weights.clone())
         exponents = [list(pair) for pair in zip(*(self._split(half) for half in self.exponents), strict=True)]
         for index, (tile, clean, weight, nu) in enumerate(
             zip(self.tiles, self._split(self.clean), self._split(self.weights), exponents, strict=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from analognas.hardware.analog import trained_tensors
 from analognas.seeds import numpy_generator
 from analognas.training import augmentation
 
@@ -106,7 +107,7 @@ def run_epochs(
         if progress:
             progress((epoch + 1) / epochs)
     model.eval()
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+    for name, tensor in trained_tensors(model):
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise DivergedError(f"{name} is not finite after {epochs} epochs")
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from aihwkit.inference import PCMLikeNoiseModel
+from aihwkit.simulator.tiles.torch_tile import TorchSimulatorTile
 from scipy import stats
 from torch import Tensor, nn
 
-from analognas.errors import HardwareError
+from analognas.errors import AnalogNASWarning, HardwareError
+from analognas.files import write_json
 from analognas.hardware.analog import clean_state, convert, load_clean_state, tiles
 from analognas.hardware.devices import Devices
+from analognas.hardware.presets import PRESETS
+from analognas.hardware.rpu_config import rpu_config
+from analognas.params import HardwareParams
 
 Maker = Callable[..., Any]
 TIMES = (1.0, 3_600.0, 86_400.0, 2_592_000.0)
@@ -95,12 +104,63 @@ def test_aihwkit_goes_on_with_the_same_devices(bench: Maker) -> None:
     for _, tile in tiles(model):
         tile.rpu_config.noise_model.read_noise_scale = 0.0
     devices = Devices(model)
+    torch.manual_seed(1)
     devices.program()
     devices.drift(TIMES[-1])
     ours = state(model)
-    model.drift_analog_weights(TIMES[-1])
+    torch.manual_seed(1)
+    devices.program()
+    for time in (TIMES[0], TIMES[-1]):  # its first drift must not change what the second one starts from
+        model.drift_analog_weights(time)
     for before, after in zip(ours, state(model), strict=True):
         torch.testing.assert_close(before, after, rtol=1e-5, atol=1e-6)
+
+
+DRAWN = Path(__file__).parent / "drawn.json"
+
+
+def drawn(name: str) -> dict[str, list[float]]:
+    """Return what becomes of 20 weights on a chip: noisy in training, programmed, and aged for a day; by both ways."""
+    layer = nn.Linear(5, 4)
+    with torch.no_grad():
+        layer.weight.copy_(torch.linspace(-1, 0.8, 20).view(4, 5))
+        layer.bias.zero_()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnalogNASWarning)
+        model = convert(nn.Sequential(layer), rpu_config(HardwareParams(rpu_config=name))).eval()
+    (tile,) = (tile for _, tile in tiles(model))
+    clean = clean_state(model)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        noisy = TorchSimulatorTile.modify_weight(tile.tile.weight, tile.rpu_config.modifier, 1)
+    found = {"noisy": noisy.flatten().tolist()}
+    for how in ("aihwkit", "together"):
+        load_clean_state(model, clean)
+        devices = Devices(model)
+        devices.together = devices.together and how == "together"
+        torch.manual_seed(2)
+        devices.program()
+        found[f"programmed, {how}"] = tile.tile.weight.flatten().tolist()
+        devices.drift(TIMES[2])
+        found[f"aged, {how}"] = [*tile.tile.weight.flatten().tolist(), float(tile.alpha)]
+    return found
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_aihwkit_makes_the_same_weights_of_the_same_draws(name: str) -> None:
+    """Recorded with 1.1.0; so results of one Python are as good as another's.
+
+    ANALOGNAS_WRITE_DRAWN=1 writes the file anew: for a new chip, or noise models that are meant to be others.
+    """
+    found = drawn(name)
+    if os.environ.get("ANALOGNAS_WRITE_DRAWN"):
+        before = json.loads(DRAWN.read_text()) if DRAWN.exists() else {}
+        write_json(DRAWN, before | {name: {key: [float(f"{v:.8g}") for v in values] for key, values in found.items()}})
+    recorded = json.loads(DRAWN.read_text())[name]
+    assert found.keys() == recorded.keys()
+    for key, values in recorded.items():
+        # Processors round differently, and draw normal numbers with other instructions.
+        torch.testing.assert_close(torch.tensor(found[key]), torch.tensor(values), rtol=1e-5, atol=1e-6, msg=key)
 
 
 class OtherDevice(PCMLikeNoiseModel):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +64,8 @@ def test_a_network_is_trained_programmed_and_drifted_on_every_preset(name: str) 
 def test_ids_of_presets_differ_and_the_default_is_what_it_was() -> None:
     ids = {hardware_id(HardwareParams(rpu_config=name)) for name in PRESETS}
     assert len(ids) == len(PRESETS)
-    if version("aihwkit") == "1.1.0":  # another version's configuration may have other fields
-        assert hardware_id(HardwareParams()) == "analognas-bench-26c8ee0afbdd"
+    # With every aihwkit that we pin: a winner that names this chip loads under each of them.
+    assert hardware_id(HardwareParams()) == "analognas-bench-26c8ee0afbdd"
 
 
 def test_the_tile_size_is_the_presets_unless_it_is_given() -> None:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from importlib.metadata import version
 
 import pandas as pd
 import pytest
@@ -64,6 +65,20 @@ def test_every_input_that_decides_a_result_is_in_its_key(finished_copy: Paths):
     ):
         other = keys(assignment)
         assert not seen & other, assignment
+        seen |= other
+
+
+def test_results_of_other_versions_of_torch_and_aihwkit_have_other_keys(
+    finished_copy: Paths, monkeypatch: pytest.MonkeyPatch
+):
+    """Networks trained by two versions are not the same: neither is taken for the other's."""
+    params = Params.load(finished_copy.params)
+    seen = {job.key for job in characterize.jobs(params, finished_copy)}
+    for package in ("torch", "aihwkit"):
+        with monkeypatch.context() as patched:
+            patched.setattr(characterize, "version", lambda name, of=package: "0.1" if name == of else version(name))
+            other = {job.key for job in characterize.jobs(params, finished_copy)}
+        assert not seen & other, package
         seen |= other
 
 

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import copy
 import json
+import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from analognas.datasets import Dataset
 from analognas.errors import CorruptFileError, MismatchError
-from analognas.files import digest, file_digest
-from analognas.hardware.analog import clean_state
+from analognas.files import digest, file_digest, write_json
+from analognas.hardware.analog import clean_state, tiles
 from analognas.params import HardwareParams, TrainingParams
 from analognas.search_spaces.architecture import Architecture
-from analognas.training import Characterization, characterize, load_winner, save_winner
+from analognas.training import Characterization, Winner, characterize, load_winner, save_winner
 
 FILES = {"architecture.json", "hardware.json", "model.safetensors", "winner.json"}
 
@@ -65,6 +69,41 @@ def test_a_loaded_winner_gives_the_stored_drift_curve(folder: Path, dataset: Dat
     np.testing.assert_array_equal(winner.drift_curve(dataset), winner.accuracy)  # and again
     part = winner.drift_curve(dataset.tensors("test"), times=(86400.0,), repeats=2)
     np.testing.assert_array_equal(part, winner.accuracy[:2, 2:3])
+
+
+WINNERS = Path(__file__).parent / "winners"
+
+
+def silent_outputs(winner: Winner, dataset: Dataset) -> Tensor:
+    """Return the outputs of the clean weights for the test images, the noise of the converters off."""
+    silent = copy.deepcopy(winner.model)
+    for _, tile in tiles(silent):
+        tile.rpu_config.forward.out_noise = 0.0
+    with torch.no_grad():
+        return silent(dataset.tensors("test")[0])
+
+
+@pytest.mark.parametrize("made_with", ["1.1.0", "1.2.0"])
+def test_a_winner_loads_under_every_aihwkit(
+    made_with: str, architecture: Architecture, dataset: Dataset, protocol: TrainingParams
+) -> None:
+    """One was saved under each; ANALOGNAS_WRITE_WINNERS=1 saves that of the Python at hand anew."""
+    folder, expected = WINNERS / f"aihwkit-{made_with}", WINNERS / f"aihwkit-{made_with}.json"
+    if os.environ.get("ANALOGNAS_WRITE_WINNERS") and version("aihwkit") == made_with:
+        longer = protocol.model_copy(update={"epochs": 12, "hwa_epochs": 8, "repeats": 4})
+        done = characterize(architecture, dataset, HardwareParams(tile_size=32), longer, seed=3, part="test")
+        save_winner(folder, done, dataset)
+        write_json(expected, silent_outputs(load_winner(folder), dataset).tolist())
+    winner = load_winner(folder)
+    outputs, recorded = silent_outputs(winner, dataset), torch.tensor(json.loads(expected.read_text()))
+    # On another processor a sum may fall on the other side of a converter's step.
+    assert (outputs - recorded).abs().mean() < 0.01 * recorded.abs().max()
+    assert (outputs.argmax(1) == recorded.argmax(1)).all()
+    measured = winner.drift_curve(dataset)
+    assert measured.shape == winner.accuracy.shape == (4, 4)
+    assert winner.accuracy.mean() > 60  # a third is chance
+    assert abs(measured.mean() - winner.accuracy.mean()) < 5
+    assert (winner.architecture, winner.hardware.tile_size) == (architecture, 32)
 
 
 def test_other_data_needs_to_be_given_as_such(folder: Path, dataset: Dataset) -> None:
