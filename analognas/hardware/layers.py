@@ -78,6 +78,8 @@ FAST: dict[type, type] = {AnalogConv2d: FastConvolution, AnalogLinear: FastLinea
 
 def uncovered(module: Any) -> str | None:
     """Return which setting of a layer's tiles the fast layers do not compute, or None; the layer then is aihwkit's."""
+    if isinstance(module, TileModuleArray) and type(module) is not TileModuleArray:
+        return f"an array of tiles of the class {type(module).__name__}"
     for _, column in _grid(module):
         for tile in column:
             reason = uncovered_tile(tile)
@@ -112,6 +114,8 @@ def uncovered_tile(tile: Any) -> str | None:
     if type(tile) is not TorchInferenceTile or type(tile.tile) is not TorchSimulatorTile:
         return f"a tile of the class {type(tile).__name__}"
     io = tile.rpu_config.forward
+    if not _is_factor(tile.alpha, len(tile.tile.weight)):
+        return f"what the drift compensation {type(tile.rpu_config.drift_compensation).__name__} multiplies with"
     if tile.tile.out_noise_values is not None:
         return "forward.out_noise_std"
     if tile.rpu_config.modifier.per_batch_sample and tile.training:
@@ -128,6 +132,13 @@ def uncovered_tile(tile: Any) -> str | None:
         io.out_sto_round,
         tile.rpu_config.pre_post.input_range.manage_output_clipping and tile.input_range is not None,
     )
+
+
+def _is_factor(alpha: Any, columns: int) -> bool:
+    """Return whether a drift compensation is one factor, or one for each column, as all of aihwkit's are."""
+    if not isinstance(alpha, Tensor):
+        return isinstance(alpha, int | float)
+    return alpha.numel() == 1 or alpha.shape == (columns,)
 
 
 @lru_cache(maxsize=256)
@@ -202,6 +213,8 @@ def _tile_output(tile: Any, x: Tensor, window: Window | None) -> Tensor:
     mapping = tile.mapping_scales
     joint = mapping is None or mapping.numel() == 1 or bool((mapping == mapping[0]).all())
     compensated = not tile.training and config.drift_compensation is not None
+    alpha = tile.alpha if compensated else 1.0
+    for_columns = isinstance(alpha, Tensor) and alpha.numel() > 1
     out = product(
         x,
         tile.tile.weight,
@@ -210,9 +223,11 @@ def _tile_output(tile: Any, x: Tensor, window: Window | None) -> Tensor:
         window=window,
         noisy=noisy,
         scale=None if not joint else 1.0 if mapping is None else mapping[0].item(),
-        alpha=float(tile.alpha) if compensated else 1.0,
+        alpha=1.0 if for_columns else float(alpha),
         range_parameters=config.pre_post.input_range,
     )
+    if for_columns:
+        out = out * _view(alpha, out)
     if not joint:
         scale = mapping if tile.input_range is None else tile.input_range * mapping
         out = out * _view(scale, out)

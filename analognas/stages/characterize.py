@@ -107,7 +107,7 @@ def _looked_up(architecture: Architecture, params: Params) -> dict[str, Any]:
         "architecture": architecture.to_dict(),
         "source": params.characterize.source,
         "digest": _table.table().digest,
-        "tile_size": params.hardware.tile_size,
+        "tile_size": params.hardware.tile_shape.plain(),
         "protocol": PROTOCOLS["characterize"],
     }
 

@@ -246,7 +246,7 @@ def _row(
         "space": architecture.space.name,
         "genes": architecture.genes.to_json(),
         "params": architecture.params,
-        "tiles": count_tiles(architecture.structure, hardware.tile_size),
+        "tiles": count_tiles(architecture.structure, hardware.tile_shape),
         "status": status,
         "reason": reason,
         "repeats": protocol.repeats,
@@ -284,7 +284,7 @@ def _check_dataset(architecture: Architecture, dataset: Dataset) -> None:
 def _check_network(architecture: Architecture, network: nn.Module, model: nn.Module, hardware: HardwareParams) -> None:
     """Hold what the space says of the network, which is searched by, against the network that was built."""
     params = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-    tiles = count_tiles(architecture.structure, hardware.tile_size)
+    tiles = count_tiles(architecture.structure, hardware.tile_shape)
     for what, counted, built, method in (
         ("parameters", architecture.params, params, "count_params"),
         ("tiles", tiles, number_of_tiles(model), "structure"),
