@@ -21,6 +21,7 @@ from aihwkit.simulator.tiles.torch_tile import TorchSimulatorTile
 from torch import Tensor
 
 from analognas.errors import AnalogNASWarning
+from analognas.hardware import coverage
 from analognas.hardware.converters import Converters, Window, output_size, uses
 from analognas.hardware.mvm import product
 
@@ -89,7 +90,9 @@ def uncovered(module: Any) -> str | None:
 
 
 def warn_of_uncovered(layers: Iterator[tuple[str, Any]]) -> None:
-    """Warn once of what is left to aihwkit in these layers (name, layer)."""
+    """Warn of what is left to aihwkit in these layers (name, layer), unless that is said elsewhere."""
+    if coverage.is_silent():
+        return
     slow: dict[str, list[str]] = {}
     total = 0
     for name, layer in layers:
@@ -100,12 +103,7 @@ def warn_of_uncovered(layers: Iterator[tuple[str, Any]]) -> None:
     for reason, names in slow.items():
         # Of a chip it is said in the same words for every network: then Python says it once in a process.
         which = "all layers" if len(names) == total else f"{len(names)} layers ({names[0]} ...)"
-        warnings.warn(
-            f"{reason} is not computed by the fast analog layers: {which} stay aihwkit's, "
-            "which take about ten times as long to train and to evaluate; the results are the same.",
-            AnalogNASWarning,
-            stacklevel=3,
-        )
+        warnings.warn(coverage.sentence(reason, which), AnalogNASWarning, stacklevel=3)
 
 
 def uncovered_tile(tile: Any) -> str | None:
@@ -114,7 +112,7 @@ def uncovered_tile(tile: Any) -> str | None:
     if type(tile) is not TorchInferenceTile or type(tile.tile) is not TorchSimulatorTile:
         return f"a tile of the class {type(tile).__name__}"
     io = tile.rpu_config.forward
-    if not _is_factor(tile.alpha, len(tile.tile.weight)):
+    if not _is_factor(tile.alpha, tile.tile.d_size):
         return f"what the drift compensation {type(tile.rpu_config.drift_compensation).__name__} multiplies with"
     if tile.tile.out_noise_values is not None:
         return "forward.out_noise_std"

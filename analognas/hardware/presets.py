@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from analognas.errors import HardwareError
+from analognas.hardware.carrying_over import torch_tiles
 from analognas.hardware.tile_shape import TileShape, TileSize
 from analognas.plugins import imported, plugins, target
 
@@ -155,15 +156,11 @@ def aihwkit_standard() -> Any:
     short-term read noise (1.75 %) nor its IR drop, so both are off. Its constant noise management divides by 1 and
     is written as none. It injects no weight noise in training; ``hardware.weight_noise`` does.
     """
-    from aihwkit.simulator.configs import TorchInferenceRPUConfig
-    from aihwkit.simulator.parameters.enums import NoiseManagementType, WeightNoiseType
+    from aihwkit.simulator.parameters.enums import NoiseManagementType
     from aihwkit.simulator.presets import StandardHWATrainingPreset
 
-    standard, config = StandardHWATrainingPreset(), TorchInferenceRPUConfig()
-    for part in ("mapping", "forward", "remap", "clip", "pre_post", "modifier", "noise_model", "drift_compensation"):
-        setattr(config, part, getattr(standard, part))
+    config = torch_tiles(StandardHWATrainingPreset(), ("forward.w_noise", "forward.w_noise_type", "forward.ir_drop"))
     forward = config.forward
-    forward.w_noise, forward.w_noise_type, forward.ir_drop = 0.0, WeightNoiseType.NONE, 0.0
     assert forward.noise_management == NoiseManagementType.CONSTANT
     assert forward.nm_thres == 1.0
     forward.noise_management = NoiseManagementType.NONE

@@ -128,8 +128,9 @@ def _from_elsewhere(name: str) -> Any:
     if not isinstance(config, TorchInferenceRPUConfig):
         # aihwkit's compiled tiles draw noise that no seed controls, so results could not be repeated.
         raise HardwareError(
-            f"hardware.rpu_config {name!r} returned {type(config).__name__}; "
-            "let it return aihwkit's TorchInferenceRPUConfig, whose noise can be seeded."
+            f"hardware.rpu_config {name!r} returned {type(config).__name__}; let it return aihwkit's "
+            "TorchInferenceRPUConfig, whose noise can be seeded; analognas.hardware.torch_tiles makes one of an "
+            "InferenceRPUConfig."
         )
     return copy.deepcopy(config)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from analognas.datasets.base import Split
 from analognas.errors import StageError
+from analognas.hardware import coverage
 from analognas.hardware.cost import effort
 from analognas.training.digital import EVALUATION_PIXELS, DivergedError
 from analognas.training.protocol import train
@@ -68,6 +69,7 @@ def measure(architectures: Sequence[Architecture], dataset: Dataset, params: Par
     Raises:
         StageError: if a training ends in numbers that are not finite.
     """
+    coverage.tell(params.hardware)
     careful = {"learning_rate": 1e-3, "hwa_learning_rate": 1e-4}  # a step or two must not diverge
     training = params.characterize.model_copy(update=_TIMED | careful)
     clock = _clock(params)
@@ -88,6 +90,7 @@ def measure(architectures: Sequence[Architecture], dataset: Dataset, params: Par
     return Speed(*(float(part) for part in np.sum(timed, axis=0) / sum(costs)))
 
 
+@coverage.silent()
 def _timed(
     architecture: Architecture, dataset: Dataset, params: Params, training: TrainingParams
 ) -> tuple[float, float, float, float]:

@@ -15,6 +15,7 @@ from torch import nn
 from analognas.errors import DatasetError, SpaceError
 from analognas.hardware.analog import convert, number_of_tiles
 from analognas.hardware.cost import tiles as count_tiles
+from analognas.hardware.presets import PRESETS
 from analognas.hardware.rpu_config import rpu_config
 from analognas.results import ONE_SECOND, THIRTY_DAYS, measured_columns, time_label
 from analognas.seeds import derive_seed, seed_torch
@@ -189,6 +190,9 @@ def train(
             )
         model = convert(network, rpu_config(hardware), hardware.layers)
         _check_network(architecture, network, model, hardware)
+        if hardware.rpu_config in PRESETS:  # nothing of a configuration of the user's own is replaced
+            steps = protocol.hwa_epochs * digital.steps_per_epoch(len(x), protocol.batch_size)
+            hardware_aware.limit_input_range_initialization(model, steps)
         with _named("hardware-aware training"):
             seed_torch(own, "hwa")
             hardware_aware.train(
