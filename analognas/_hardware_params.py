@@ -48,19 +48,19 @@ class HardwareParams(Section):
     drift_scale: Annotated[float, Field(ge=0)] | None = None
     """Factor on the drift."""
 
-    @field_validator("tile_size", mode="plain")
+    @field_validator("tile_size", mode="before")
     @classmethod
     def _sides(cls, given: Any) -> int | tuple[int, int] | None:
         if given is None:
             return None
-        sides = [_side(side) for side in (given if isinstance(given, list | tuple) else [given])]
-        square = len(sides) == 1
-        if None in sides or len(sides) > 2 or (square and sides[0] == 0):
+        both = isinstance(given, list | tuple)
+        sides = [_side(side) for side in (given if both else (given, given))]
+        if None in sides or len(sides) != 2 or (not both and sides[0] == 0):
             raise ValueError(
                 f"give one number of {_SIDES[0]} to {_SIDES[1]} for rows and columns, or [rows, columns], 0 for a side "
                 "that is not split"
             )
-        rows, columns = sides[0] or 0, sides[-1] or 0
+        rows, columns = (side or 0 for side in sides)
         return rows if rows == columns > 0 else (rows, columns)
 
     @model_validator(mode="before")

@@ -139,7 +139,13 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
             raise NotFittedError("An evaluator that was not fitted cannot be saved: call fit first.")
         storage.save(
             Path(path),
-            storage.Stored(self.get_params() | {"tile_size": self.schema_.tile_size.plain()}, self.context_, self.schema_, self.model_, self.report_),
+            storage.Stored(
+                self.get_params() | {"tile_size": self.schema_.tile_size.plain()},
+                self.context_,
+                self.schema_,
+                self.model_,
+                self.report_,
+            ),
         )
 
     @classmethod

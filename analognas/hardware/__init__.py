@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         number_of_tiles,
         to_aihwkit,
     )
-
     from analognas.hardware.carrying_over import torch_tiles
 
 __all__ = [

@@ -33,8 +33,8 @@ def _off(value: Any) -> bool:
 
 
 #: ``check_support`` of aihwkit's ``AnalogMVM`` and ``check_rpu_config_support`` of its ``TorchSimulatorTile``, and what
-#: these let pass although the torch tiles then fail (drop-connect, output clipping) or compute something else (the worst
-#: case of bound management, its test of one bound, a backward pass with noise).
+#: these let pass although the torch tiles then fail (drop-connect, output clipping) or compute something else (the
+#: worst case of bound management, its test of one bound, a backward pass with noise).
 _LIMITS = (
     _Limit("forward.mv_type", _one_of("ONE_PASS"), "ONE_PASS"),
     _Limit("forward.bound_management", _one_of("NONE", "ITERATIVE"), "NONE"),
@@ -98,7 +98,8 @@ def torch_tiles(config: Any, without: Sequence[str] = ()) -> Any:
         if part != "tile_class":
             setattr(made, part, value)
     _leave_out(made, without)
-    refused = {limit.path: _value(made, limit.path) for limit in _LIMITS if not limit.simulated(_value(made, limit.path))}
+    values = {limit.path: _value(made, limit.path) for limit in _LIMITS}
+    refused = {limit.path: values[limit.path] for limit in _LIMITS if not limit.simulated(values[limit.path])}
     if "forward.bm_test_negative_bound" in refused and made.forward.bound_management.name == "NONE":
         del refused["forward.bm_test_negative_bound"]  # nobody looks at it
     if refused:

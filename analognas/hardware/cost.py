@@ -3,7 +3,9 @@
 A layer is a matrix of in_channels * kernel_size**2 rows (inputs) and out_channels columns (outputs). One that
 is larger than a tile is split into the fewest parts per dimension, of equal size up to one, as aihwkit does
 (``TileModuleArray`` in ``aihwkit.simulator.tiles.array``, by ``mapping.max_input_size`` and
-``max_output_size``). A tile size is one number for square tiles, (rows, columns), or a ``TileShape``. Every layer has tiles of its own; biases and batch-norms are digital and occupy none.
+``max_output_size``). Every layer has tiles of its own; biases and batch-norms are digital and occupy none.
+
+A tile size is one number for square tiles, (rows, columns), or a ``TileShape``.
 """
 
 from __future__ import annotations

@@ -153,7 +153,8 @@ class Devices:
     def _read_out(self, weights: Tensor) -> Tensor:
         """Return what the compensations read: the mean absolute output over all one-hot inputs.
 
-        It is one number for each tile, or for each of its columns where they are compensated one by one. With one input at a time the output is that input times one weight, so no product is needed.
+        It is one number for each tile, or for each of its columns where they are compensated one by one. With one
+        input at a time the output is that input times one weight, so no product is needed.
         """
         one = conv.to_input(torch.ones(1, dtype=weights.dtype, device=weights.device), None, self.converters)
         read = weights * one

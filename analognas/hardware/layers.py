@@ -212,7 +212,7 @@ def _tile_output(tile: Any, x: Tensor, window: Window | None) -> Tensor:
     joint = mapping is None or mapping.numel() == 1 or bool((mapping == mapping[0]).all())
     compensated = not tile.training and config.drift_compensation is not None
     alpha = tile.alpha if compensated else 1.0
-    for_columns = isinstance(alpha, Tensor) and alpha.numel() > 1
+    by_column = alpha if isinstance(alpha, Tensor) and alpha.numel() > 1 else None
     out = product(
         x,
         tile.tile.weight,
@@ -221,11 +221,11 @@ def _tile_output(tile: Any, x: Tensor, window: Window | None) -> Tensor:
         window=window,
         noisy=noisy,
         scale=None if not joint else 1.0 if mapping is None else mapping[0].item(),
-        alpha=1.0 if for_columns else float(alpha),
+        alpha=float(alpha) if by_column is None else 1.0,
         range_parameters=config.pre_post.input_range,
     )
-    if for_columns:
-        out = out * _view(alpha, out)
+    if by_column is not None:
+        out = out * _view(by_column, out)
     if not joint:
         scale = mapping if tile.input_range is None else tile.input_range * mapping
         out = out * _view(scale, out)

@@ -82,10 +82,10 @@ class Preset:
     """A chip: how its configuration is made, and what is known of it before that.
 
     ``tile_size`` is the number of rows and columns of a tile, or (rows, columns), 0 for a side that is not split; it
-    is set in the configuration that ``make`` returns. None: what ``make`` returns says it. ``slow`` names the setting that the fast layers do
-    not compute, so that aihwkit's own layers do; empty: they compute all. ``apart`` says that aihwkit programs and
-    drifts its devices, tile by tile, as it does with its own layers; otherwise those of all tiles are programmed and
-    drifted at once.
+    is set in the configuration that ``make`` returns. None: what ``make`` returns says it. ``slow`` names the setting
+    that the fast layers do not compute, so that aihwkit's own layers do; empty: they compute all. ``apart`` says that
+    aihwkit programs and drifts its devices, tile by tile, as it does with its own layers; otherwise those of all tiles
+    are programmed and drifted at once.
     """
 
     make: Callable[[], Any]

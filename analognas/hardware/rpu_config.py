@@ -66,7 +66,8 @@ def shape_of(config: Any, name: str) -> TileShape:
     for side, value in sides.items():
         if isinstance(value, bool) or not isinstance(value, int):
             raise HardwareError(
-                f"hardware.rpu_config {name!r} has mapping.{side} {value!r}: make it a whole number, 0 to split nothing."
+                f"hardware.rpu_config {name!r} has mapping.{side} {value!r}: make it a whole number "
+                "(0: layers are not split)."
             )
     rows, columns = (max(0, value) for value in sides.values())  # aihwkit splits nothing for 0 and less
     return TileShape(rows, columns)

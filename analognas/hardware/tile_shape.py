@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analognas.errors import HardwareError
@@ -31,7 +30,7 @@ class TileShape:
             return given
         if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
             return cls(given, given)
-        if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2:
+        if isinstance(given, list | tuple) and len(given) == 2:
             rows, columns = given
             if all(isinstance(side, int) and not isinstance(side, bool) and side >= 0 for side in (rows, columns)):
                 return cls(rows, columns)
@@ -58,7 +57,7 @@ class TileShape:
 
 
 #: What is taken for the shape of a tile: one number is square, two are rows and columns.
-TileSize = TileShape | int | Sequence[int]
+TileSize = TileShape | int | list[int] | tuple[int, int]
 
 
 def _parts(size: int, most: int) -> int:

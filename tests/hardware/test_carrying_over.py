@@ -128,7 +128,7 @@ def test_all_limits_are_tried() -> None:
 def test_a_bound_that_nobody_tests_is_no_reason() -> None:
     config = compiled()
     config.forward.bm_test_negative_bound = False
-    with pytest.raises(HardwareError, match="forward.bm_test_negative_bound False"):
+    with pytest.raises(HardwareError, match=r"forward\.bm_test_negative_bound False"):
         torch_tiles(config)
     config.forward.bound_management = BoundManagementType.NONE
     assert torch_tiles(config).forward.bm_test_negative_bound is False

@@ -107,7 +107,10 @@ def test_what_a_chip_has_that_the_fast_layers_do_not_compute(
     [
         (set_to("forward.w_noise", 0.1), "forward.w_noise not supported"),
         (set_to("runtime.data_type", RPUDataType.DOUBLE), "'own_chip:chip' cannot be simulated"),
-        (set_to("drift_compensation", Failing()), r"'own_chip:chip' cannot be simulated \(ValueError: nothing to read\)"),
+        (
+            set_to("drift_compensation", Failing()),
+            r"'own_chip:chip' cannot be simulated \(ValueError: nothing to read\)",
+        ),
     ],
 )
 def test_a_chip_that_cannot_be_simulated_is_one_sentence(
@@ -120,7 +123,9 @@ def test_a_chip_that_cannot_be_simulated_is_one_sentence(
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_what_they_say_they_are(name: str) -> None:
-    assert coverage._tried(rpu_config(HardwareParams(rpu_config=name))) == coverage.check(HardwareParams(rpu_config=name))
+    assert coverage._tried(rpu_config(HardwareParams(rpu_config=name))) == coverage.check(
+        HardwareParams(rpu_config=name)
+    )
 
 
 def test_it_is_told_once_in_a_run_whatever_happens_to_the_filters(own: Callable[..., HardwareParams]) -> None:

@@ -121,7 +121,9 @@ def test_there_are_leaves_of_every_part() -> None:
     assert len(LEAVES) > 100
     parts = {path[0] for path in LEAVES}
     assert parts >= {"forward", "mapping", "modifier", "clip", "remap", "pre_post", "noise_model", "drift_compensation"}
-    assert {("mapping", "max_input_size"), ("noise_model", "g_converter", "g_max"), ("runtime", "data_type")} < {*LEAVES}
+    assert {("mapping", "max_input_size"), ("noise_model", "g_converter", "g_max"), ("runtime", "data_type")} < {
+        *LEAVES
+    }
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=lambda path: ".".join(map(str, path)))
