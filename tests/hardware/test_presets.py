@@ -218,9 +218,17 @@ def test_devices_without_such_a_property_are_refused(given: dict[str, Any], word
 
 
 def test_the_chip_of_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (module,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    pages = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    module, carried_over = pages
     (tmp_path / "mychip.py").write_text(module)
+    (tmp_path / "standardchip.py").write_text(carried_over)
     monkeypatch.chdir(tmp_path)
+    assert HardwareParams(rpu_config="mychip:chip").tile_shape == TileShape(256, 256)
+    standard, preset = describe(config("standardchip:chip")), describe(config("aihwkit-standard"))
+    assert (standard["mapping"].pop("max_output_size"), preset["mapping"].pop("max_output_size")) == (0, 512)
+    assert standard["forward"].pop("noise_management").endswith("CONSTANT")
+    assert preset["forward"].pop("noise_management").endswith("NONE")
+    assert standard == preset
     assert config("mychip:chip").noise_model.drift_scale == 1.5
     assert config("mychip:chip", drift_scale=0.0).noise_model.drift_scale == 0.0
 
