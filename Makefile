@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick test-faults check format lock bench-env wheel clean
+.PHONY: help run test test-quick test-faults test-matrix test-pythons check format lock bench-env wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +33,12 @@ test-quick: $(STAMP)  ## only the tests that take milliseconds
 
 test-faults: $(STAMP)  ## end processes, fill the disk, damage files: about half an hour
 	$(BIN)/python -m pytest -m faults tests/faults
+
+test-matrix: $(STAMP)  ## the default run for 20 seeds on five instruction sets: hours; FOLDER=... keeps it
+	$(BIN)/python -m benchmarks.matrix $(if $(FOLDER),--folder $(FOLDER))
+
+test-pythons:  ## hardware tests and a short pipeline on every other supported Python that is installed
+	@sh .ci/pythons
 
 check: $(STAMP)  ## lint, formatting, types
 	$(BIN)/ruff check .

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from analognas.workspace import Paths
 
 STAGE, STAGE_HASH, STATE, SPAN = "analognas.stage", "analognas.stage_hash", "analognas.state", "analognas.stages"
+#: Whether the limits of the search hold, and the sentences about each: a run's description.
+LIMITS, _NOTE = "analognas.limits", "mlflow.note.content"
 _PARENT = "mlflow.parentRunId"
 _CONTEXT = "mlflow.data.context"
 _MOST_IN_BATCH = {"metrics": 1000, "params": 100}  # MLflow's own limits
@@ -133,13 +135,16 @@ class Synchroniser:
             files = {name: read_or_empty(self._paths.metrics(name)) for name in hashes}
             self._log(parent, [metric for name in hashes for metric in flat_metrics(files[name], f"{name}.")], {})
             self._client.set_tag(parent, STATE, _state(hashes, list(hashes)))
+            for key, text in {key: text for one in files.values() for key, text in _limits(one).items()}.items():
+                self._client.set_tag(parent, key, text)
             self._client.set_tag(parent, SPAN, span)
         self._client.set_terminated(parent, "FINISHED" if tuple(hashes) == STAGES else "FAILED")
 
     def _log_stage(self, name: str, value: str, parent: str) -> Run:
-        tags = {_PARENT: parent, STAGE: name, STAGE_HASH: value}
+        figures = read_or_empty(self._paths.metrics(name))
+        tags = {_PARENT: parent, STAGE: name, STAGE_HASH: value, **_limits(figures)}
         run = self._client.create_run(self._experiment, run_name=name, tags=tags).info.run_id
-        metrics = flat_metrics(read_or_empty(self._paths.metrics(name))) + curves(self._paths, name)
+        metrics = flat_metrics(figures) + curves(self._paths, name)
         timing = read_or_empty(timings_file(self._paths)).get(name, {})
         if timing.get("stage_hash") == value:
             metrics += flat_metrics({"seconds": timing["seconds"]})
@@ -235,6 +240,16 @@ def download(uri: str, name: str, alias: str, to: Path) -> Path:
             f"Version {version.version} of {name} was not registered by analognas: give the alias {alias} to another."
         )
     return Path(download_artifacts(version.source, dst_path=str(to), tracking_uri=uri))
+
+
+def _limits(figures: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a stage's figures say of the limits, as tags; of the pipeline, the last stage that says something."""
+    from analognas.search_algorithms.verdicts import from_described
+
+    if "limits" not in figures:
+        return {}
+    said = "\n\n".join(f"Limit {one}." for one in from_described(figures["limits"]))
+    return {LIMITS: str(figures["limits"]["status"])} | ({_NOTE: said} if said else {})
 
 
 def _state(hashes: Mapping[str, str], names: list[str]) -> str:

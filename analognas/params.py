@@ -201,11 +201,15 @@ class SearchParams(_Section):
     max_nb_param: Count | None = None
     """Most parameters of the winner; null: the space's budget."""
     T_AVM: Annotated[float, Field(gt=0)] | None = 5.0
-    """Largest accuracy variation of one month, percentage points, held by the upper predicted bound."""
+    """Largest accuracy variation of one month, percentage points; null: no limit."""
     min_acc_1d: Annotated[float, Field(ge=0, le=100)] | None = None
     """Least accuracy after one day, percent; null: halfway between chance and 100 %."""
+    avm_bound: Literal["mean", "upper"] = "mean"
+    """What of a predicted AVM the limit is asked of: its mean, or the upper end of its 90 % interval."""
+    strict: bool = False
+    """Whether to refuse where nothing holds the limits; false: the run goes on with what comes closest, and says so."""
     candidates: Annotated[int, Field(ge=1)] = 5
-    """How many of the best are kept, in case the first one breaks the AVM limit when it is measured."""
+    """How many of the best are kept, in case the first one breaks a limit when it is measured."""
 
 
 class TrainParams(TrainingParams):

@@ -15,6 +15,7 @@ from analognas.errors import StageError
 from analognas.files import read_parquet
 from analognas.rounds import Entry, Round, next_number, read_rounds, write_round
 from analognas.search_algorithms.closed_loop import ClosedLoop
+from analognas.search_algorithms.verdicts import Verdict, described, verdicts, with_interval
 from analognas.seeds import derive_seed
 from analognas.stages import Progress, _inputs, fit, run_stage, silent
 
@@ -40,7 +41,9 @@ class Found:
         measured: its row.
         predicted: what the evaluator says of it.
         evaluations: architectures measured for this search, all calls together.
-        history: best measured objective after each feasible architecture, those of the sample first (percent).
+        history: best measured objective after each architecture that holds the limits, those of the sample first
+            (percent).
+        limits: whether it holds the limits, as measured.
     """
 
     architecture: Architecture
@@ -48,6 +51,7 @@ class Found:
     predicted: dict[str, Any]
     evaluations: int
     history: tuple[float, ...]
+    limits: tuple[Verdict, ...] = ()
 
     def __str__(self) -> str:
         measured, predicted = self.measured, self.predicted
@@ -58,7 +62,7 @@ class Found:
         )
         if "acc_1d" in predicted:
             text += f", {predicted['acc_1d']:.2f} +- {predicted['acc_1d_uncertainty']:.2f} % by the evaluator"
-        return text + "."
+        return " ".join([f"{text}.", *(f"{str(one)[:1].upper()}{str(one)[1:]}." for one in self.limits)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable description."""
@@ -69,6 +73,7 @@ class Found:
             "predicted": {name: value for name, value in self.predicted.items() if name != "id"},
             "evaluations": self.evaluations,
             "best_measured": list(self.history),
+            "limits": described(list(self.limits)),
         }
 
 
@@ -89,6 +94,8 @@ def loop(params: Params, paths: Paths) -> ClosedLoop:
         max_nb_param=search.max_nb_param or params.space.max_params,
         T_AVM=search.T_AVM,
         min_acc_1d=search.min_acc_1d,
+        avm_bound=search.avm_bound,
+        strict=search.strict,
         objective=search.objective,
         k=search.k,
         seed=derive_seed(params.base.seed, "closed_loop", next_number(paths)),
@@ -140,7 +147,7 @@ def search(params: Params, paths: Paths, evaluations: int, batch: int, progress:
         progress: called as it gets on.
 
     Raises:
-        SearchError: if nothing measured satisfies the constraints.
+        SearchError: if every training failed, or nothing measured holds the limits and ``search.strict`` is set.
         StageError: if the space has no more architectures.
     """
     space = _inputs.space(params, paths)
@@ -171,7 +178,8 @@ def search(params: Params, paths: Paths, evaluations: int, batch: int, progress:
     made = loop(params, paths)
     best = made.recommend()
     progress(evaluations, evaluations, f"{best.best.id} is the best of those measured")
-    return Found(best.best, best.measured, best.prediction, done, _history(made))
+    limits = tuple(verdicts(made.limits, with_interval(best.measured)))
+    return Found(best.best, best.measured, best.prediction, done, _history(made), limits)
 
 
 def _history(made: ClosedLoop) -> tuple[float, ...]:

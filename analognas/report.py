@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from analognas.files import read_json
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from analognas.workspace import Paths
 
 _REMEDY = "`analognas run` writes it"
+#: Relative difference in parameters up to which two networks are of one size.
+_SAME_SIZE = 0.1
+_FURTHER = "What helps: `analognas search --true-evaluations 16`, or a larger sample.size and `analognas run`."
 _TIMES = (("1s", "1 s"), ("1h", "1 h"), ("1d", "1 day"), ("30d", "1 month"))
 
 
@@ -22,8 +26,9 @@ def collect(paths: Paths) -> dict[str, Any]:
 
     Returns:
         ``winner`` and ``baseline`` (test accuracies in percent, tiles, parameters), ``difference`` of the two,
-        ``evaluator`` (out-of-fold metrics), ``dataset``, ``hardware``, ``notes`` (what a reader must know), ``changed``
-        (parameters that have other values now than the figures were made with).
+        ``limits`` (``held``, ``not shown`` or ``broken``, with the figures), ``evaluator`` (out-of-fold metrics),
+        ``dataset``, ``hardware``, ``notes`` (what a reader must know), ``changed`` (parameters that have other values
+        now than the figures were made with).
 
     Raises:
         CorruptFileError: if a stage has not run yet.
@@ -35,6 +40,7 @@ def collect(paths: Paths) -> dict[str, Any]:
         "winner": {"genes": architecture["genes"], "id": architecture["id"], **train["winner"]},
         "baseline": train.get("baseline"),
         "difference": train.get("difference", {}),
+        "limits": train.get("limits", {}),
         "evaluator": fit,
         "notes": train["notes"],
         "dataset": read_json(paths.dataset, remedy=_REMEDY)["name"],
@@ -114,6 +120,7 @@ def render(found: dict[str, Any]) -> RenderableType:
     for key, name in (("acc_1d", "accuracy after 1 day"), ("avm", "AVM")):
         if key in found["difference"]:
             lines.append(Text(f"Winner minus plain network, {name}: {_interval(found['difference'][key])}"))
+    lines += [Text(line) for line in (*_compared(found), *_limits(found), *_ranking(found))]
     tau = found["evaluator"]["targets"]["acc_1d"]["kendall_tau"]
     if tau["value"] is not None:
         interval = f"95 % interval {tau['low']:.2f} to {tau['high']:.2f}"
@@ -138,6 +145,42 @@ def render(found: dict[str, Any]) -> RenderableType:
             Text(f"These figures are older: {', '.join(found['changed'])} {verb} changed since; `analognas run`.")
         )
     return Group(table, *lines)
+
+
+def _compared(found: dict[str, Any]) -> Iterator[str]:
+    """Yield what must be said of the comparison with the plain network."""
+    winner, plain = found["winner"], found["baseline"]
+    if not plain:
+        return
+    larger = plain["params"] / winner["params"] - 1
+    if abs(larger) > _SAME_SIZE:
+        yield (
+            f"The plain network has {abs(larger):.0%} {'more' if larger > 0 else 'fewer'} parameters than the winner: "
+            "the space has none of its size."
+        )
+    difference = found["difference"].get("acc_1d")
+    if difference and difference["high"] < 0:
+        yield f"The plain network is the better one: take it, or look further. {_FURTHER}"
+    elif difference and difference["low"] <= 0:
+        yield f"The winner is not shown to be better than the plain network after a day. {_FURTHER}"
+
+
+def _limits(found: dict[str, Any]) -> Iterator[str]:
+    """Yield whether each limit of the search holds, as measured on test images, and what helps if it does not."""
+    from analognas.search_algorithms.verdicts import HELD, from_described, overall
+
+    verdicts = from_described(found["limits"])
+    for one in verdicts:
+        yield f"Limit {one}"
+    if overall(verdicts) != HELD:
+        yield f"A limit that is not held asks for more than was found. {_FURTHER}"
+
+
+def _ranking(found: dict[str, Any]) -> Iterator[str]:
+    """Yield what must be said of an evaluator that does not rank."""
+    tau = found["evaluator"]["targets"]["acc_1d"]["kendall_tau"]
+    if tau["value"] is None or tau["low"] is None or tau["low"] <= 0:
+        yield f"The evaluator is not shown to rank better than chance: the winner is mostly a guess. {_FURTHER}"
 
 
 def _chip(hardware: dict[str, Any]) -> str:

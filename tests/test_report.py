@@ -24,6 +24,7 @@ def found(low: float, high: float, tau: float | None = 0.5) -> dict:
             "architectures": 28,
             "targets": {"acc_1d": {"kendall_tau": {"value": tau, "low": tau, "high": tau}}},
         },
+        "limits": {},
         "notes": ["A note."],
         "hardware": {"rpu_config": "pcm-hermes", "tile_size": 32, "layers": "fast", "adc_bits": 6},
         "changed": [],
@@ -39,6 +40,40 @@ def text(content: dict) -> str:
 @pytest.mark.parametrize(("low", "high", "word"), [(-1, 2, True), (0.1, 2, False), (-3, -1, False)])
 def test_a_difference_whose_interval_holds_zero_is_called_inconclusive(low, high, word):
     assert ("inconclusive" in text(found(low, high))) is word
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(-1, 2, "The winner is not shown to be better"), (-3, -1, "The plain network is the better one"), (0.1, 2, "")],
+)
+def test_a_winner_that_is_not_better_is_not_sold_as_one(low, high, said):
+    shown = text(found(low, high))
+    assert said in shown
+    assert ("analognas search --true-evaluations" in shown) is bool(said)
+
+
+@pytest.mark.parametrize(("params", "said"), [(1300, False), (1111, False), (1400, True), (1100, True)])
+def test_a_plain_network_of_another_size_is_called_so(params: int, said: bool):
+    shown = text(found(0.1, 1) | {"baseline": ROW | {"params": params}})
+    assert ("parameters than the winner" in shown) is said
+
+
+@pytest.mark.parametrize("low", [-0.1, 0.0])
+def test_an_evaluator_that_does_not_rank_is_called_so(low: float):
+    tau = {"value": 0.3, "low": low, "high": 0.6}
+    weak = {"architectures": 28, "targets": {"acc_1d": {"kendall_tau": tau}}}
+    assert "not shown to rank better than chance" in text(found(0.1, 1) | {"evaluator": weak})
+    assert "better than chance" not in text(found(0.1, 1))
+
+
+def test_limits_are_said_with_their_figures_and_what_helps():
+    held = {"limit": 5.0, "value": 2.0, "low": 1.0, "high": 3.0, "status": "held"}
+    shown = text(found(0.1, 1) | {"limits": {"status": "held", "T_AVM": held}})
+    assert "Limit search.T_AVM (at most 5 points lost in a month) is held: 2.00 points" in shown
+    assert "What helps" not in shown
+    shown = text(found(0.1, 1) | {"limits": {"status": "broken", "T_AVM": held | {"limit": 0.5, "status": "broken"}}})
+    assert "is broken" in shown
+    assert "A limit that is not held asks for more than was found. What helps" in shown
 
 
 def test_everything_a_reader_needs_is_there():

@@ -288,7 +288,7 @@ def test_candidates_rounds_and_results_are_genes_and_nothing_else(finished_copy:
     for one in best["candidates"]:
         one["space"]["family"] = planted
     write_json(file, best)
-    assert _inputs.best_architectures(params, finished_copy)[0].space.family == "resnet"
+    assert _inputs.candidates(params, finished_copy)[0].architecture.space.family == "resnet"
     entry = {"genes": best["candidates"][0]["genes"], "space": {"family": planted}, "id": "../../evil"}
     write_json(finished_copy.rounds / "001.json", {"round": "../../evil", "architectures": [entry]})
     found = read_rounds(finished_copy, _inputs.space(params, finished_copy))[-1]

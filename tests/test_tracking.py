@@ -141,6 +141,21 @@ def test_a_pipeline_is_a_parent_run_with_a_child_per_stage(workspace: Workspace)
     assert (workspace.paths.root / ".analognas" / ".gitignore").read_text() == "*\n"
 
 
+def test_limits_that_do_not_hold_are_seen_on_the_runs_that_people_open(workspace: Workspace):
+    figures = {"limit": 5.0, "value": 6.5, "low": 5.5, "high": 7.5, "status": "broken"}
+    for stage, status in (("search", "not shown"), ("train", "broken")):
+        limits = {"status": status, "T_AVM": figures | {"status": status}}
+        write_json(workspace.paths.metrics(stage), {"limits": limits, "nested": {"value": 0.5}})
+    report = workspace.sync()
+    runs = workspace.runs()
+    parent = runs.pop(str(report.run_id))
+    told = {run.info.run_name: run.data.tags.get("analognas.limits") for run in runs.values()}
+    assert told == {"sample": None, "characterize": None, "fit": None, "search": "not shown", "train": "broken"}
+    assert parent.data.tags["analognas.limits"] == "broken"
+    assert "search.T_AVM (at most 5 points lost in a month) is broken" in parent.data.tags["mlflow.note.content"]
+    assert parent.data.metrics["train.limits.T_AVM.value"] == 6.5
+
+
 def test_curves_are_metric_steps(workspace: Workspace):
     workspace.sync()
     client = workspace.client()

@@ -17,6 +17,7 @@ from analognas.errors import InputError, MismatchError, NotFittedError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analognas.evaluators.evidence import Evidence
     from analognas.search_spaces.architecture import Architecture
 
 #: What is predicted: accuracy after one day (percent), accuracy variation of one month (percentage points,
@@ -95,11 +96,13 @@ class Evaluator(ABC):
         context_: what it was fitted for.
         report_: how well it predicts architectures that it has not seen (JSON-serializable).
         out_of_fold_: the predictions behind it, with a column ``<target>_measured`` for each target.
+        evidence_: what it learned from, for ``assess``; None if it was fitted without a report.
     """
 
     context_: Context
     report_: dict[str, Any]
     out_of_fold_: pd.DataFrame
+    evidence_: Evidence | None = None
 
     @abstractmethod
     def fit(self, architectures: Sequence[Architecture], results: pd.DataFrame) -> Self:
@@ -128,6 +131,16 @@ class Evaluator(ABC):
             NotFittedError: if it was not fitted.
             MismatchError: if an architecture is of another space.
         """
+
+    def assess(self, architectures: Sequence[Architecture]) -> pd.DataFrame:
+        """Return what is known of architectures: ``predict``, and where they were measured, that weighed against it.
+
+        The columns are those of ``predict`` and ``measured`` (bool). Of a measured architecture value, uncertainty and
+        interval are those of ``Evidence``: its measurement, shrunk towards what is predicted without it.
+        """
+        from analognas.evaluators.evidence import weighed
+
+        return weighed(self.predict(architectures), self.evidence_)
 
     @abstractmethod
     def save(self, path: Path | str) -> None:

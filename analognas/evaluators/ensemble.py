@@ -20,6 +20,7 @@ from xgboost import Booster
 from analognas.errors import InputError, NotFittedError
 from analognas.evaluators import storage
 from analognas.evaluators.base import COVERAGE, TARGETS, Context, Evaluator, usable_rows
+from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import PROFILE, RARE, FeatureSchema
 from analognas.evaluators.members import TREES, GaussianProcess, Trees
 from analognas.evaluators.model import Prediction
@@ -202,6 +203,7 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
         model = learn(np.ones(len(ids), dtype=bool), derive_seed(self.seed, "fit"))
         self.schema_, self.context_, self.model_ = schema, context, model
         self.report_: dict[str, Any] = {}
+        self.evidence_ = None
         if self.report:
             measured = {target: columns[target] for target in TARGETS}
             unseen = out_of_fold(
@@ -211,6 +213,7 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
             self.out_of_fold_ = frame(ids, unseen[0]).assign(
                 **{f"{target}_measured": values for target, values in measured.items()}
             )
+            self.evidence_ = Evidence.of(chosen, rows, self.out_of_fold_)
             self.report_ = metrics_report(
                 ids, measured, unseen, dict.fromkeys(TARGETS, " + ".join(self.members)),
                 folds=self.folds, bootstrap=self.bootstrap, seed=self.seed, left_out=len(results) - len(chosen),
@@ -253,6 +256,7 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
             "factors": model.factors.tolist(),
             "report": self.report_,
         }
+        contents |= storage.evidence_file(self.evidence_)
         storage.write_folder(Path(path), self.kind, schema, contents)
 
     @classmethod
@@ -274,6 +278,7 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
             evaluator.context_ = Context(**schema["context"])
             evaluator.schema_ = FeatureSchema.from_dict(schema["features"])
             evaluator.report_ = schema["report"]
+            evaluator.evidence_ = storage.evidence_of(contents)
             stored = schema["components"]
             loadings = np.array(stored["loadings"])
             processes, trees = {}, {}

@@ -3,12 +3,14 @@
 schema.json          everything but the trees, with the digest of every other file
 anchors.npy          standardised features of the measured architectures
 <target>/<nn>.ubj    the boosted trees of each member
+evidence.json        what was measured, and what was predicted without it
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,14 +24,16 @@ from analognas.errors import CorruptFileError
 from analognas.evaluators.base import TARGETS, Context
 from analognas.evaluators.boosting import Ensemble, Member, Trend
 from analognas.evaluators.calibration import Interval, Novelty, Scale, ScoreMap
+from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, TargetModel
-from analognas.files import digest, inside, read_json, write_json, writing_directory
+from analognas.files import digest, inside, json_bytes, read_json, write_json, writing_directory
 
 FORMAT = 2
 KIND = "analognas evaluator: xgboost"
 SCHEMA = "schema.json"
 ANCHORS = "anchors.npy"
+EVIDENCE = "evidence.json"
 
 _REMEDY = "fit the evaluator again (`analognas stage fit`), or pull it again"
 
@@ -43,6 +47,7 @@ class Stored:
     schema: FeatureSchema
     model: Model
     report: dict[str, Any]
+    evidence: Evidence | None = None
 
 
 def save(path: Path, stored: Stored) -> None:
@@ -55,6 +60,7 @@ def save(path: Path, stored: Stored) -> None:
     for target, model in stored.model.targets.items():
         for number, member in enumerate(model.ensemble.members):
             contents[_member_file(target, number)] = bytes(member.booster.save_raw("ubj"))
+    contents |= evidence_file(stored.evidence)
     write_folder(
         path,
         KIND,
@@ -85,7 +91,8 @@ def load(path: Path) -> Stored:
             Novelty.from_dict(schema["novelty"], array(path / ANCHORS, contents[ANCHORS])),
             features.structural,
         )
-        return Stored(schema["params"], Context(**schema["context"]), features, model, schema["report"])
+        evidence = evidence_of(contents)
+        return Stored(schema["params"], Context(**schema["context"]), features, model, schema["report"], evidence)
 
 
 def write_folder(path: Path, kind: str, schema: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
@@ -132,6 +139,20 @@ def read_folder(path: Path, kind: str | None = None) -> tuple[dict[str, Any], di
     with described(path):
         files = {name: (inside(path, name, remedy=_REMEDY), expected) for name, expected in schema["files"].items()}
         return schema, {name: _checked(file, expected) for name, (file, expected) in files.items()}
+
+
+def evidence_file(evidence: Evidence | None) -> dict[str, bytes]:
+    """Return the evidence of an evaluator as a file's content by its name; empty without any."""
+    return {} if evidence is None else {EVIDENCE: json_bytes(evidence.to_dict())}
+
+
+def evidence_of(contents: Mapping[str, bytes]) -> Evidence | None:
+    """Return the evidence among the files of an evaluator, None if there is none.
+
+    Raises:
+        CorruptFileError: if it is damaged.
+    """
+    return Evidence.from_dict(json.loads(contents[EVIDENCE])) if EVIDENCE in contents else None
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from analognas.errors import InputError, NotFittedError
 from analognas.evaluators import storage
 from analognas.evaluators.base import TARGETS, Context, Evaluator, usable_rows
 from analognas.evaluators.boosting import Boosting
+from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, Settings, fit_model
 from analognas.evaluators.reporting import frame, metrics_report, out_of_fold
@@ -63,6 +64,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
             is chosen is chosen again in every fold from its own rows, so the figures are not optimistic.
         out_of_fold_: the predictions behind it beside ``<target>_measured``, one row per measured architecture
             (not stored by ``save``).
+        evidence_: what was measured, for ``assess``; None with ``report=False``.
         schema_, model_: features and models.
     """
 
@@ -111,6 +113,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         self.context_ = context
         self.model_ = model
         self.report_: dict[str, Any] = {}
+        self.evidence_ = None
         if not self.report:
             return self
         unseen = out_of_fold(
@@ -121,6 +124,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
             **{f"{target}_measured": measured[target] for target in TARGETS}
         )
         methods = {target: model.targets[target].method for target in TARGETS}
+        self.evidence_ = Evidence.of(chosen, rows, self.out_of_fold_)
         self.report_ = metrics_report(
             ids, measured, unseen, methods,
             folds=self.folds, bootstrap=self.bootstrap, seed=self.seed, left_out=len(results) - len(chosen),
@@ -145,6 +149,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
                 self.schema_,
                 self.model_,
                 self.report_,
+                self.evidence_,
             ),
         )
 
@@ -161,6 +166,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         evaluator.schema_ = stored.schema
         evaluator.model_ = stored.model
         evaluator.report_ = stored.report
+        evaluator.evidence_ = stored.evidence
         return evaluator
 
     def check(

@@ -51,6 +51,8 @@ class Optimizer(ABC):
         max_nb_param: most parameters, see ``Constraints``.
         T_AVM: largest accuracy variation of one month, see ``Constraints``.
         min_acc_1d: least accuracy after one day, see ``Constraints``.
+        avm_bound: what of a predicted AVM ``T_AVM`` is asked of, see ``Constraints``.
+        strict: whether to refuse where nothing holds the limits, instead of returning what comes closest.
         objective: ``"penalized"`` or ``"ratio"``, see ``Objective``.
         k: weight of the standard deviation in the penalized objective.
         seed: seed of ``run`` and of ``bind`` if they are given none.
@@ -71,6 +73,8 @@ class Optimizer(ABC):
         max_nb_param: int | None = None,
         T_AVM: float | None = None,  # noqa: N803 - the published name of the threshold
         min_acc_1d: float | None = None,
+        avm_bound: str = "mean",
+        strict: bool = False,
         objective: str = "penalized",
         k: float = 1.0,
         seed: int = 0,
@@ -78,7 +82,8 @@ class Optimizer(ABC):
         self.evaluator = evaluator
         self.population_size = whole("population_size", population_size, 2)
         self.nb_iter = whole("nb_iter", nb_iter, 1)
-        self.constraints = Constraints(max_nb_param, T_AVM, min_acc_1d)
+        self.constraints = Constraints(max_nb_param, T_AVM, min_acc_1d, avm_bound)
+        self.strict = strict
         self.objective = Objective(objective, k)
         self.seed = seed
         self.evaluated: dict[str, Evaluated] = {}
@@ -178,7 +183,9 @@ class Optimizer(ABC):
     def run(self, space: ConfigSpace, seed: int | None = None, progress: Progress | None = None) -> SearchResult:
         """Search ``space`` with the evaluator and return what was found.
 
-        Every iteration asks for ``population_size`` new architectures and predicts them in one call.
+        What the evaluator has measurements of comes first: it is worth what was measured, weighed against what is
+        predicted (``Evaluator.assess``). Then every iteration asks for ``population_size`` new architectures and
+        predicts them in one call.
 
         Args:
             space: where to search.
@@ -186,7 +193,7 @@ class Optimizer(ABC):
             progress: called after every iteration with the iterations done and their total.
 
         Raises:
-            SearchError: if there is no evaluator, or nothing that was evaluated satisfies the constraints.
+            SearchError: if there is no evaluator, everything failed, or nothing holds the limits and they are strict.
             MismatchError: if the evaluator was fitted for something else.
         """
         if self.evaluator is None:
@@ -194,35 +201,50 @@ class Optimizer(ABC):
                 f"{type(self).__name__} has no evaluator to run with: give it one, or use bind, ask and tell."
             )
         self.bind(space, seed)
+        self._tell_measured(self.evaluator)
         for iteration in range(self.nb_iter):
             architectures = self.ask(self.population_size)
             if not architectures:
                 break
-            self.tell(architectures, self.evaluator.predict(architectures))
+            self.tell(architectures, self.evaluator.assess(architectures))
             if progress is not None:
                 progress(iteration + 1, self.nb_iter)
         return self.result()
+
+    def _tell_measured(self, evaluator: Evaluator) -> None:
+        """Tell what the evaluator has measurements of, as far as it is within the space and its budget."""
+        evidence = evaluator.evidence_
+        known = [] if evidence is None else [one for one in evidence.architectures if self._fits(one)]
+        known = [one for one in known if one in self.space]
+        if known:
+            for one in known:
+                self._register(one, "measured")
+            self.tell(known, evaluator.assess(known))
 
     def result(self) -> SearchResult:
         """Return what was found so far.
 
         Raises:
-            SearchError: if nothing was told yet, or nothing satisfies the constraints; the message says
-                which constraint excludes how many and by how much.
+            SearchError: if nothing was told yet, or everything failed.
+            InfeasibleError: if the limits are ``strict`` and nothing holds them: which one excludes how many, by how
+                much, and what helps.
         """
         _ = self.space  # refuses with the remedy if there is none
         if not self.evaluated:
             raise SearchError("nothing was evaluated yet: call run(space), or ask and tell.")
-        feasible = self.ranked(record for record in self.evaluated.values() if record.feasible)
-        if not feasible:
-            raise InfeasibleError(self.limits.explain(self.evaluated.values()))
-        best = feasible[0]
+        records = self.evaluated.values()
+        ranked = self.ranked(one for one in records if one.alive and self._fits(one.architecture))
+        if not ranked or (self.strict and not ranked[0].feasible):
+            raise InfeasibleError(self.limits.explain(records))
+        best = ranked[0]
+        chosen = [record for record in ranked if record.feasible] or ranked
         return SearchResult(
             best=best.architecture,
             value=best.objective,
+            violation=best.violation,
             prediction=best.row,
             history=self.history,
-            candidates=[record.architecture for record in feasible],
+            candidates=[record.architecture for record in chosen],
             seed=self.run_seed,
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +37,7 @@ class Recommendation:
         prediction: what it says of it. Of many noisy measurements the highest is mostly luck; the fitted value
             takes that out.
         measured: what was measured of it.
-        candidates: all measured architectures that hold the constraints, best first.
+        candidates: all measured architectures that hold the limits, best first; if none does, those that come closest.
     """
 
     best: Architecture
@@ -130,14 +130,18 @@ class ClosedLoop(Optimizer):
     def recommend(self) -> Recommendation:
         """Return the best measured architecture by the evaluator that was fitted with all measurements.
 
+        Limits are asked of the measurements. If none holds them, it is the one that comes closest.
+
         Raises:
-            SearchError: if nothing measured satisfies the constraints.
+            SearchError: if everything failed, or nothing measured holds the limits and they are strict.
         """
-        best = self.result()  # refuses with the reason if nothing is feasible
+        best = self.result()
         fitted = self.fitted()
         candidates = list(best.candidates)
-        if fitted is None:
-            return Recommendation(best.best, {}, best.prediction, candidates)
+        if fitted is None or best.violation > 0:
+            predicted = [{}] if fitted is None else fitted.predict(candidates[:1]).to_dict("records")
+            named = {str(name): value for name, value in predicted[0].items()}
+            return Recommendation(best.best, named, best.prediction, candidates)
         predictions = fitted.predict(candidates)
         objective = self.objective(predictions)
         order = np.lexsort((np.arange(len(candidates)), -objective))
@@ -168,7 +172,7 @@ class ClosedLoop(Optimizer):
         uncertainty = predictions["acc_1d_uncertainty"].to_numpy()
         sizes = np.array([one.params for one in pool], dtype=np.float64)
         # A limit is held by what is expected: what may break it by its uncertainty is worth a measurement.
-        excess = self.limits.violations(sizes, predictions.drop(columns="avm_high", errors="ignore")).sum(axis=1)
+        excess = replace(self.limits, avm_bound="mean").violations(sizes, predictions).sum(axis=1)
         known = {record.architecture.function_id for record in self.evaluated.values()}
         functions = [one.function_id for one in pool]
         free = np.array([function not in known for function in functions])
@@ -216,7 +220,7 @@ class ClosedLoop(Optimizer):
             asked = search.ask(search.population_size)
             if not asked:
                 break
-            predicted = fitted.predict(asked).drop(columns="avm_high")
+            predicted = fitted.predict(asked)
             predicted["acc_1d"] += self.explore * predicted["acc_1d_uncertainty"]
             search.tell(asked, predicted)
         return [record.architecture for record in search.evaluated.values()]

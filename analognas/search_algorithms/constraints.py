@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from analognas.search_spaces.config_space import ConfigSpace
 
 OBJECTIVES = ("penalized", "ratio")
+
+#: What of a predicted AVM a limit is asked of: its mean, or the upper end of its 90 % interval.
+AVM_BOUNDS = ("mean", "upper")
+
+#: The limits, in the order in which they are reported.
+NAMES = ("max_nb_param", "T_AVM", "min_acc_1d")
 
 #: Percentage points below which the published ratio does not reward a smaller standard deviation.
 STD_FLOOR = 0.1
@@ -37,7 +43,7 @@ def _finite(value: object) -> bool:
 
 
 class InfeasibleError(SearchError):
-    """A search evaluated architectures, but none of them satisfies the constraints."""
+    """A search that must hold its limits (``strict``) evaluated architectures, and none of them holds all."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +81,16 @@ class Objective:
 
 @dataclass(frozen=True)
 class Constraints:
-    """What everything that a search returns must satisfy.
+    """The limits of a search. Parameters are always held; the others are preferred, and refused only if asked to be.
 
     Args:
         max_nb_param: most trainable parameters; None: the budget of the space, if it has one.
-        T_AVM: largest accuracy variation of one month in percentage points, held by ``avm_high``, the upper
-            bound of the predicted 90 % interval (by ``avm`` where measured values are told); None: no limit.
+        T_AVM: largest accuracy variation of one month in percentage points; None: no limit.
         min_acc_1d: least accuracy after one day in percent; None: halfway between chance and 100 %. Without
             it a dead network, which has nothing to lose, would satisfy every limit on its variation.
+        avm_bound: ``"mean"``: a prediction holds ``T_AVM`` if its ``avm`` does; what is chosen is measured before it
+            is taken. ``"upper"``: if ``avm_high`` does, the upper end of the 90 % interval of a new measurement; after
+            a few dozen characterizations that excludes most of what would hold. Measured values have no such end.
 
     Raises:
         SearchError: if a limit is out of range.
@@ -91,6 +99,7 @@ class Constraints:
     max_nb_param: int | None = None
     T_AVM: float | None = None
     min_acc_1d: float | None = None
+    avm_bound: str = "mean"
 
     def __post_init__(self) -> None:
         if self.max_nb_param is not None:
@@ -99,6 +108,8 @@ class Constraints:
             raise SearchError(f"T_AVM is {self.T_AVM!r}: give percentage points, or None for no limit.")
         if self.min_acc_1d is not None and not (_finite(self.min_acc_1d) and 0 <= self.min_acc_1d <= 100):
             raise SearchError(f"min_acc_1d is {self.min_acc_1d!r}: it must be between 0 and 100 percent.")
+        if self.avm_bound not in AVM_BOUNDS:
+            raise SearchError(f"avm_bound is {self.avm_bound!r}: use one of {', '.join(AVM_BOUNDS)}.")
 
     def resolve(self, space: ConfigSpace) -> Constraints:
         """Return these constraints with the defaults that follow from ``space``.
@@ -122,15 +133,15 @@ class Constraints:
     @property
     def active(self) -> tuple[str, ...]:
         """Return the names of the constraints that are set."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+        return tuple(name for name in NAMES if getattr(self, name) is not None)
 
     def violations(self, params: NDArray[np.float64], values: pd.DataFrame | None) -> NDArray[np.float64]:
         """Return by how much each architecture breaks each active constraint.
 
         Args:
             params: parameters of the architectures, shape (n,).
-            values: ``acc_1d`` and ``avm_high`` or ``avm`` of each, n rows; None if only the objective is
-                known, then the constraints on them are taken as met.
+            values: ``acc_1d`` and ``avm`` (or ``avm_high``, see ``avm_bound``) of each, n rows; None if only the
+                objective is known, then the constraints on them are taken as met.
 
         Returns:
             Shape (n, constraints) in the order of ``active``; 0 where met, NaN where the value is missing.
@@ -139,6 +150,10 @@ class Constraints:
         columns = [np.maximum(gap, 0) for gap in self._gaps(params, values).values()]
         return np.stack(columns, axis=1) if columns else np.zeros((len(params), 0))
 
+    def violation(self, params: int, row: Mapping[str, Any]) -> float:
+        """Return by how much one architecture breaks the limits, see ``violations``; NaN if a value is missing."""
+        return float(self.violations(np.array([float(params)]), pd.DataFrame([dict(row)])).sum())
+
     def _gaps(self, params: NDArray[np.float64], values: pd.DataFrame | None) -> dict[str, NDArray[np.float64]]:
         """Return value beyond the limit (positive: violated) by the name of the constraint."""
         gaps: dict[str, NDArray[np.float64]] = {}
@@ -146,17 +161,21 @@ class Constraints:
         if self.max_nb_param is not None:
             gaps["max_nb_param"] = 100 * (params / self.max_nb_param - 1)
         if self.T_AVM is not None:
-            gaps["T_AVM"] = met if values is None else _variation(values) - self.T_AVM
+            gaps["T_AVM"] = met if values is None else self._variation(values) - self.T_AVM
         if self.min_acc_1d is not None:
             accuracy = None if values is None else values["acc_1d"].to_numpy(dtype=np.float64)
             gaps["min_acc_1d"] = met if accuracy is None else self.min_acc_1d - accuracy
         return gaps
 
+    def _variation(self, values: pd.DataFrame) -> NDArray[np.float64]:
+        name = "avm_high" if self.avm_bound == "upper" and "avm_high" in values else "avm"
+        return values[name].to_numpy(dtype=np.float64)
+
     def explain(self, evaluated: Iterable[Evaluated]) -> str:
-        """Return which constraint excludes what and by how much, and the remedy, in two sentences.
+        """Return which limit excludes what and by how much, and what helps, in two sentences.
 
         Args:
-            evaluated: everything that was evaluated, none of it feasible.
+            evaluated: everything that was evaluated, none of it within all limits.
         """
         records = list(evaluated)
         alive = [record for record in records if math.isfinite(record.violation)]
@@ -168,37 +187,37 @@ class Constraints:
         sizes = np.array([record.architecture.params for record in alive], dtype=np.float64)
         known = pd.DataFrame([record.row for record in alive])
         parts: list[str] = []
-        remedies: dict[str, float] = {}
+        kept: list[str] = []
         for name, gap in self._gaps(sizes, known if len(known.columns) else None).items():
             broken = int((gap > 0).sum())
             if broken:
                 limit, nearest = getattr(self, name), float(np.nanmin(gap))
-                parts.append(f"{name} = {limit} excludes {broken} ({_closest(name, limit, nearest)})")
-                remedies["lower min_acc_1d" if name == "min_acc_1d" else f"raise {name}"] = nearest
-        # A limit that some architecture meets is not to blame where another one is met by none.
-        to_blame = [remedy for remedy, nearest in remedies.items() if nearest > 0] or list(remedies)
+                parts.append(f"{name} = {limit} excludes {broken} ({self._closest(name, limit, nearest)})")
+                if name == "max_nb_param" and nearest > 0:
+                    return f"none of the {len(records)} architectures evaluated is small enough: {parts[-1]}. Raise it."
+                # A limit that some architecture meets is not to blame where another one is met by none.
+                if nearest > 0:
+                    kept.append(_kept(name, limit, nearest))
         lost = f"; {len(records) - len(alive)} failed" if len(alive) < len(records) else ""
+        best = f" set {' and '.join(kept)}, which the closest one keeps," if kept else ""
         return (
-            f"none of the {len(records)} architectures evaluated satisfies the constraints: "
-            f"{'; '.join(parts)}{lost}. {_capital(' or '.join(to_blame))}, "
-            "search longer (population_size, nb_iter), or widen the space."
+            f"none of the {len(records)} architectures evaluated holds the limits: {'; '.join(parts)}{lost}. "
+            "Characterize more architectures (a larger sample.size, or `analognas search --true-evaluations 16`),"
+            f"{best} or leave search.strict false: the run then goes on with what comes closest."
         )
 
-
-def _closest(name: str, limit: float, gap: float) -> str:
-    """Return the value that comes closest to its limit; ``gap`` is what it is beyond it."""
-    side = f"{gap:.2f} points off" if gap > 0 else "which meets it, but not together with the others"
-    if name == "max_nb_param":
-        return f"the smallest has {limit * (1 + gap / 100):.0f} parameters"
-    if name == "T_AVM":
-        return f"the lowest upper bound of the AVM is {limit + gap:.2f}, {side}"
-    return f"the highest acc_1d is {limit - gap:.2f}, {side}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    def _closest(self, name: str, limit: float, gap: float) -> str:
+        """Return the value that comes closest to its limit; ``gap`` is what it is beyond it."""
+        side = f"{gap:.2f} points off" if gap > 0 else "which meets it, but not together with the others"
+        if name == "max_nb_param":
+            return f"the smallest has {limit * (1 + gap / 100):.0f} parameters"
+        if name == "T_AVM":
+            what = "upper bound of the AVM" if self.avm_bound == "upper" else "AVM"
+            return f"the lowest {what} is {limit + gap:.2f}, {side}"
+        return f"the highest acc_1d is {limit - gap:.2f}, {side}"
 
 
-def _variation(values: pd.DataFrame) -> NDArray[np.float64]:
-    name = "avm_high" if "avm_high" in values else "avm"
-    return values[name].to_numpy(dtype=np.float64)
+def _kept(name: str, limit: float, gap: float) -> str:
+    """Return the limit, to a tenth of a point, that the closest one holds."""
+    value = math.ceil(10 * (limit + gap)) / 10 if name == "T_AVM" else math.floor(10 * (limit - gap)) / 10
+    return f"search.{name}={value:g}"

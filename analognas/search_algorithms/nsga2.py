@@ -90,9 +90,10 @@ class NSGA2(SampledByOptuna):
 
     @property
     def pareto(self) -> pd.DataFrame:
-        """Return the feasible architectures that no other one dominates, best by the first objective first.
+        """Return the architectures that no other one dominates, best by the first objective first.
 
-        Columns as in ``history``, of which ``id`` and ``genes`` say what they are.
+        Of those that hold the limits; of all that did not fail, if none does. Columns as in ``history``, of which
+        ``id`` and ``genes`` say what they are.
 
         Raises:
             SearchError: if an objective was told no values.
@@ -100,7 +101,10 @@ class NSGA2(SampledByOptuna):
         table = self.history
         if missing := [name for name in self.trade_off if name not in table]:
             raise SearchError(f"there are no values of {missing[0]} yet: run the search, or tell frames with it.")
-        return pareto_front(table[table["feasible"]], self.trade_off)
+        holds = table["feasible"]
+        if not holds.any():
+            holds = table["objective"].notna() & (table["params"] <= (self.limits.max_nb_param or math.inf))
+        return pareto_front(table[holds], self.trade_off)
 
     def _exact(self, name: str, architecture: Architecture) -> float | None:
         """Return what follows from the architecture alone, None if the objective is predicted."""

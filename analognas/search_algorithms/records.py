@@ -12,7 +12,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from analognas.search_spaces.architecture import Architecture
 
-_COLUMNS = ("iteration", "origin", "id", "genes", "params", "objective", "feasible")
+_COLUMNS = ("iteration", "origin", "id", "genes", "params", "objective", "feasible", "violation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,22 @@ class SearchResult:
     """What one run of a search found.
 
     Args:
-        best: the feasible architecture with the highest objective.
+        best: the architecture with the highest objective of those that hold all limits; if none does, the one that
+            comes closest (least violation, then objective).
         value: its objective.
+        violation: by how much it breaks the limits, see ``Constraints.violations``; 0 if it holds them.
         prediction: its predicted (or told) values by name.
         history: one row for every evaluated architecture: ``iteration``, ``origin`` (where the proposal came
-            from), ``id``, ``genes`` (JSON), ``params``, ``objective`` (NaN: failed), ``feasible``, and the
-            predictions.
-        candidates: all feasible architectures, best first.
+            from), ``id``, ``genes`` (JSON), ``params``, ``objective`` (NaN: failed), ``feasible``, ``violation``
+            (infinite: failed), and the predictions.
+        candidates: all architectures that hold the limits, best first; if none does, all that did not fail, those that
+            come closest first.
         seed: what the run was seeded with.
     """
 
     best: Architecture
     value: float
+    violation: float
     prediction: dict[str, Any]
     history: pd.DataFrame = field(repr=False)
     candidates: list[Architecture] = field(repr=False)
@@ -82,6 +86,7 @@ def history_table(evaluated: Iterable[Evaluated]) -> pd.DataFrame:
             record.architecture.params,
             record.objective,
             record.feasible,
+            record.violation,
         )
         for record in records
     ]

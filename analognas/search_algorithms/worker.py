@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from rich.table import Table
 from analognas.errors import SearchError
 from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective, whole
 from analognas.search_algorithms.pareto import TRADE_OFF, non_dominated, pareto_front
+from analognas.search_algorithms.verdicts import verdicts
 from analognas.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TRADE_OFF", "SearchSummary", "Worker", "non_dominated"]
 
+_BOUNDS = {"mean": "its prediction", "upper": "the upper end of its interval"}
 _LABELS = (
     ("acc_1d", "1-day accuracy", "%"),
     ("acc_1d_std", "1-day std", "points"),
@@ -46,10 +48,10 @@ class SearchSummary:
         value: its objective.
         prediction: its predicted values.
         objective: what was maximised.
-        limits: the constraints that held.
-        runs: best objective of each run by its number, NaN where nothing was feasible.
+        limits: the limits that it was to hold.
+        runs: best objective of each run by its number, NaN where nothing holds them.
         evaluated: distinct architectures evaluated over all runs.
-        feasible: how many of them satisfy the constraints.
+        feasible: how many of them hold the limits.
     """
 
     architecture: Architecture
@@ -73,7 +75,8 @@ class SearchSummary:
     def _found(self) -> Table:
         title = f"Best architecture of {self.architecture.space.name}: {self.architecture.id}"
         table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        for name in ("what", "predicted", "unit", "90 % interval", "uncertainty", "limit"):
+        known = "measured and predicted" if self.prediction.get("measured") else "predicted"
+        for name in ("what", known, "unit", "90 % interval", "uncertainty", "limit"):
             table.add_column(name, justify="left" if name in ("what", "unit") else "right", no_wrap=True)
         limits = {"acc_1d": (">=", self.limits.min_acc_1d), "avm": ("<=", self.limits.T_AVM)}
         for name, label, unit in _LABELS:
@@ -94,11 +97,14 @@ class SearchSummary:
         ratio = self.objective.kind == "ratio"
         formula = "acc / std" if ratio else f"acc - {self.objective.k:g} std"
         table.add_row(formula, _number(self.value), "" if ratio else "%")
-        runs = ", ".join("nothing feasible" if isnan(value) else _number(value) for value in self.runs.values())
+        runs = ", ".join("nothing feasible" if math.isnan(value) else _number(value) for value in self.runs.values())
         table.caption = (
-            f"{self.evaluated:,} architectures evaluated in {len(self.runs)} runs, {self.feasible:,} within all "
-            f"limits (that of the AVM holds for the upper end of its interval). Best objective by run: {runs}."
+            f"{self.evaluated:,} architectures evaluated in {len(self.runs)} runs, {self.feasible:,} within all limits "
+            f"(that of the AVM is asked of {_BOUNDS[self.limits.avm_bound]}). Best objective by run: {runs}."
         )
+        if not self.feasible:
+            closest = "; ".join(map(str, verdicts(self.limits, self.prediction)))
+            table.caption += f" Nothing holds all limits, this comes closest: {closest}."
         return table
 
     def _genes(self) -> Table:
@@ -132,6 +138,7 @@ class Worker:
         self.runs = whole("runs", runs, 1)
         self._results: dict[int, SearchResult] = {}
         self._histories: dict[int, pd.DataFrame] = {}
+        self._architectures: dict[str, Architecture] = {}
 
     def search(self, progress: Callable[[int, int], None] | None = None) -> SearchResult:
         """Run the search ``runs`` times and return the best run's result.
@@ -141,12 +148,12 @@ class Worker:
 
         Raises:
             SpaceError: if the space is not valid.
-            SearchError: if no run found anything that satisfies the constraints; the histories are kept.
+            SearchError: if everything failed, or the optimizer is strict and no run found anything that holds the
+                limits; the histories are kept.
         """
         self.space.validate()
         self._results, self._histories = {}, {}
-        for name in ("_ranking", "_architectures"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("_ranking", None)
         evaluated: dict[str, Evaluated] = {}
         for run in range(self.runs):
             # One run may fail where another finds something.
@@ -158,13 +165,14 @@ class Worker:
                 )
             self._histories[run] = self.optimizer.history
             evaluated.update(self.optimizer.evaluated)
+        self._architectures = {id_: record.architecture for id_, record in evaluated.items()}
         if not self._results:
             raise InfeasibleError(self.optimizer.limits.explain(evaluated.values()))
         return self._best
 
     @property
     def results(self) -> list[SearchResult]:
-        """Return the results of the runs that found something feasible, in order."""
+        """Return the results of the runs that found something, in order."""
         self._searched()
         return list(self._results.values())
 
@@ -180,9 +188,16 @@ class Worker:
 
     @property
     def candidates(self) -> list[Architecture]:
-        """Return all distinct feasible architectures over all runs, best first."""
+        """Return all distinct architectures over all runs that hold the limits, best first.
+
+        If none does, those that did not fail, the ones that come closest first.
+        """
+        return self.closest(int(self._ranking["feasible"].sum()) if self._holds else len(self._ranking))
+
+    def closest(self, n: int) -> list[Architecture]:
+        """Return the ``n`` best distinct architectures over all runs: those that hold the limits, then the closest."""
         self._searched()
-        return [self._architectures[id_] for id_ in self._ranking["id"]]
+        return [self._architectures[id_] for id_ in self._ranking["id"][:n]]
 
     @property
     def history(self) -> pd.DataFrame:
@@ -197,14 +212,17 @@ class Worker:
         return table[["run", *(name for name in table.columns if name != "run")]]
 
     def pareto(self) -> pd.DataFrame:
-        """Return the feasible architectures that no other one dominates, best by the first respect first.
+        """Return the architectures that no other one dominates, best by the first respect first.
+
+        Of those that hold the limits; of all, if none does.
 
         One dominates another if it is no worse in every respect and better in one. The respects are the
         optimizer's ``trade_off``: by default ``acc_1d`` (higher is better), ``avm``, ``acc_1d_std`` and
         ``params`` (lower is better). Columns as in ``history``.
         """
         self._searched()
-        return pareto_front(self._ranking, self.optimizer.trade_off)
+        ranking = self._ranking[self._ranking["feasible"]] if self._holds else self._ranking
+        return pareto_front(ranking, self.optimizer.trade_off)
 
     def result_summary(self) -> SearchSummary:
         """Print what was found as a table, and return it.
@@ -220,9 +238,9 @@ class Worker:
             prediction=best.prediction,
             objective=self.optimizer.objective,
             limits=self.optimizer.constraints.resolve(self.space),
-            runs={run: self._results[run].value if run in self._results else float("nan") for run in self._histories},
+            runs={run: self._value(run) for run in self._histories},
             evaluated=int(history["id"].nunique()),
-            feasible=len(self._ranking),
+            feasible=int(self._ranking["feasible"].sum()),
         )
         Console().print(summary)
         return summary
@@ -282,18 +300,28 @@ class Worker:
     @property
     def _best(self) -> SearchResult:
         self._searched()
-        return min(self._results.values(), key=lambda result: (-result.value, result.best.params, result.best.id))
+        return min(
+            self._results.values(),
+            key=lambda result: (result.violation, -result.value, result.best.params, result.best.id),
+        )
 
-    @cached_property
-    def _architectures(self) -> dict[str, Architecture]:
-        return {one.id: one for result in self._results.values() for one in result.candidates}
+    @property
+    def _holds(self) -> bool:
+        return self._best.violation == 0
+
+    def _value(self, run: int) -> float:
+        result = self._results.get(run)
+        return float("nan") if result is None or result.violation > 0 else result.value
 
     @cached_property
     def _ranking(self) -> pd.DataFrame:
-        """All distinct feasible architectures of the history, best first."""
+        """All distinct architectures of the history that did not fail and are within the budget, best first."""
         history = self.history
-        feasible = history[history["feasible"]]
-        order = feasible.sort_values(["objective", "params", "id"], ascending=[False, True, True], kind="stable")
+        limit = self.optimizer.limits.max_nb_param
+        alive = history[history["objective"].notna() & (history["params"] <= (limit or math.inf))]
+        order = alive.sort_values(
+            ["violation", "objective", "params", "id"], ascending=[True, False, True, True], kind="stable"
+        )
         return order.drop_duplicates("id").reset_index(drop=True)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analognas.errors import CorruptFileError, MismatchError, SpaceError
 from analognas.files import digest, read_json, read_object, read_parquet
 from analognas.rounds import read_rounds, read_sentinel
+from analognas.search_algorithms.constraints import Constraints
 from analognas.search_spaces import ConfigSpace
 from analognas.stages import PROTOCOLS
 
@@ -105,7 +106,22 @@ def architectures(params: Params, paths: Paths) -> list[Architecture]:
     return [one.architecture for one in listed(params, paths)]
 
 
-def best_architectures(params: Params, paths: Paths) -> list[Architecture]:
+def constraints(params: Params, paths: Paths) -> Constraints:
+    """Return the limits of the search, with the defaults that follow from the space."""
+    given = params.search
+    limits = Constraints(given.max_nb_param or params.space.max_params, given.T_AVM, given.min_acc_1d, given.avm_bound)
+    return limits.resolve(space(params, paths))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture that the search proposes to train, and whether it holds the limits as far as it is known."""
+
+    architecture: Architecture
+    limits: str
+
+
+def candidates(params: Params, paths: Paths) -> list[Candidate]:
     """Return the candidates of the search, best first.
 
     Raises:
@@ -115,10 +131,13 @@ def best_architectures(params: Params, paths: Paths) -> list[Architecture]:
     remedy = "run `analognas stage search`"
     best = read_json(paths.search / "best.json", remedy=remedy)
     try:
-        candidates = [here.architecture(candidate["genes"]) for candidate in best["candidates"]]
-        if not candidates:
+        found = [
+            Candidate(here.architecture(candidate["genes"]), candidate["limits"]["status"])
+            for candidate in best["candidates"]
+        ]
+        if not found:
             raise SpaceError("it has no candidates")
-        return candidates
+        return found
     except (KeyError, TypeError, SpaceError) as error:
         raise CorruptFileError(
             f"{paths.search / 'best.json'} does not fit this workspace ({error}): {remedy}."

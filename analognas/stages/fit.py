@@ -8,8 +8,11 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from analognas.errors import InputError
 from analognas.evaluators.ceiling import ceilings
+from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.registry import evaluator_class
 from analognas.files import read_parquet, write_json
 from analognas.seeds import derive_seed
@@ -39,9 +42,12 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
             "run `analognas stage characterize`."
         ) from None
     evaluator = unfitted(params, derive_seed(params.base.seed, "fit")).fit(architectures, results)
+    again = _inputs.usable(everything[everything["role"] == "replicate"])
+    if evaluator.evidence_ is not None:  # what was trained again tells how much of a measurement is luck
+        rows = pd.concat([_inputs.usable(results), again[again["id"].isin(results["id"])]], ignore_index=True)
+        evaluator.evidence_ = Evidence.of([by_id[name] for name in rows["id"]], rows, evaluator.out_of_fold_)
     progress(1, 2, "writing the evaluator")
     evaluator.save(paths.evaluator)
-    again = _inputs.usable(everything[everything["role"] == "replicate"])
     seed = derive_seed(params.base.seed, "fit")
     report = {**evaluator.report_, "ceiling": ceilings(_inputs.usable(results), again, seed)}
     write_json(paths.metrics("fit"), report)

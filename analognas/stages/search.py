@@ -1,6 +1,7 @@
 """``search``: look for the best architecture through the evaluator.
 
-Reads ``data/evaluator/``; writes ``data/search/``: ``best.json`` (the best and the runners-up),
+Reads ``data/evaluator/``; writes ``data/search/``: ``best.json`` (the best and the runners-up, and whether each holds
+the limits),
 ``history.parquet`` (everything that was asked) and ``pareto.parquet`` (what nothing beats in every respect).
 """
 
@@ -14,6 +15,7 @@ from analognas.evaluators.registry import load_evaluator
 from analognas.files import write_json, write_parquet, writing_directory
 from analognas.search_algorithms import Worker
 from analognas.search_algorithms.registry import optimizer_class
+from analognas.search_algorithms.verdicts import described, verdicts
 from analognas.seeds import derive_seed
 from analognas.stages import Progress, _inputs, _plots, silent
 
@@ -28,7 +30,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     """Run the search several times, and random search with the same number of questions beside it.
 
     Raises:
-        SearchError: if nothing satisfies the constraints.
+        SearchError: if nothing holds the limits and ``search.strict`` is set.
         MismatchError: if the evaluator was fitted for something else.
     """
     space = _inputs.space(params, paths)
@@ -49,17 +51,20 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         random = baseline.search(lambda done, total: progress(1 + done / total, 2, "random search beside it"))
         histories["random_search"] = baseline.history
 
-    candidates = worker.candidates[: params.search.candidates]
-    predictions = evaluator.predict(candidates).to_dict(orient="records")
+    # Those that hold the limits as far as it is known, then what comes closest: each is measured before it is taken.
+    candidates = worker.closest(params.search.candidates)
+    known = evaluator.assess(candidates).to_dict(orient="records")
+    limits = [described(verdicts(worker.optimizer.limits, row)) for row in known]
     history = pd.concat([table.assign(search=name) for name, table in histories.items()], ignore_index=True)
     with writing_directory(paths.search) as folder:
         write_json(
             folder / "best.json",
             {
                 "candidates": [
-                    architecture.to_dict() | {"prediction": prediction}
-                    for architecture, prediction in zip(candidates, predictions, strict=True)
+                    architecture.to_dict() | {"prediction": row, "limits": limit}
+                    for architecture, row, limit in zip(candidates, known, limits, strict=True)
                 ],
+                "limits": limits[0],
                 "objective": best.value,
                 "objective_of_random_search": random.value,
             },
@@ -71,7 +76,9 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         "objective_random_search": random.value,
         "evaluations": len(worker.history),
         "params": candidates[0].params,
-        **{f"predicted_{name}": predictions[0][name] for name in ("acc_1d", "avm", "acc_1d_std")},
+        "best_is_measured": bool(known[0]["measured"]),
+        "limits": limits[0],
+        **{f"predicted_{name}": known[0][name] for name in ("acc_1d", "avm", "acc_1d_std")},
     }
     write_json(paths.metrics("search"), summary)
     _plots.search_history(paths, history)
@@ -88,6 +95,8 @@ def _optimizer(name: str, evaluator: Evaluator, params: Params) -> Optimizer:
         max_nb_param=given.max_nb_param or params.space.max_params,
         T_AVM=given.T_AVM,
         min_acc_1d=given.min_acc_1d,
+        avm_bound=given.avm_bound,
+        strict=given.strict,
         objective=given.objective,
         k=given.k,
         seed=derive_seed(params.base.seed, "search", name),

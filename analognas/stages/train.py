@@ -19,6 +19,7 @@ from analognas import workers
 from analognas.errors import StageError
 from analognas.files import write_json, writing_directory
 from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS, time_label
+from analognas.search_algorithms.verdicts import BROKEN, described, verdicts
 from analognas.search_spaces.baseline import plain_network
 from analognas.stages import Progress, _inputs, _plots, _table, silent
 from analognas.stages._inputs import DatasetSpec
@@ -27,18 +28,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analognas.params import HardwareParams, Params, TrainParams
+    from analognas.search_algorithms.constraints import Constraints
     from analognas.search_spaces import Architecture
     from analognas.training.protocol import Characterization
     from analognas.workspace import Paths
 
 _COMPARED = ("acc_1d", "acc_30d", "avm")
+#: Half width of a 90 % interval in standard deviations.
+_Z90 = 1.645
 
 
 @dataclass(frozen=True)
 class Job:
     """Everything a worker process needs to train one network and to measure it.
 
-    ``limit`` is the largest AVM on validation, percentage points, with which the test set is touched.
+    ``limits`` are those that it must hold on validation before the test set is touched; None: none.
     """
 
     architecture: Architecture
@@ -47,7 +51,7 @@ class Job:
     training: TrainParams
     seed: int
     device: str
-    limit: float | None = None
+    limits: Constraints | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Outcome:
     """What came of a job: rows on validation and on test, and the files of the winner it would be.
 
     ``images`` holds the means over programmings for every test image, of each figure that is compared. It, ``test`` and
-    ``files`` are None if the training failed or the limit was broken.
+    ``files`` are None if the training failed or a limit was broken.
     """
 
     validation: dict[str, Any]
@@ -65,15 +69,21 @@ class Outcome:
 
 
 def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
-    """Train candidates, best first, until one keeps the AVM limit on validation; test it and the plain network.
+    """Train candidates, best first, until one holds the limits on validation; test it and the plain network.
+
+    If none does, the one that comes closest is taken, and the summary says so.
 
     Raises:
-        StageError: if no candidate can be trained.
+        StageError: if no candidate can be trained, or none holds the limits and ``search.strict`` is set.
         SpaceError, MismatchError, CorruptFileError: if an input does not fit.
     """
-    candidates = _inputs.best_architectures(params, paths)
+    known = _inputs.candidates(params, paths)
+    limits = _inputs.constraints(params, paths)
     if _table.is_table(params) and not _inputs.recorded_dataset(paths)["sizes"]["train"]:
-        return _from_table(candidates, params, paths, progress)
+        return _from_table([one.architecture for one in known], limits, params, paths, progress)
+    # What is known to break a limit is not trained in the hope that it holds it.
+    hopeful = [one.architecture for one in known if one.limits != BROKEN]
+    candidates = hopeful or [known[0].architecture]
     job = Job(
         architecture=candidates[0],
         dataset=DatasetSpec.of(params, paths),
@@ -81,10 +91,10 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         training=params.train,
         seed=params.base.seed,
         device=params.base.device,
-        limit=params.search.T_AVM,
+        limits=limits if hopeful or params.search.strict else None,
     )
     progress(0, 2, f"training {candidates[0].id} and a plain network of its size")
-    notes: list[str] = []
+    notes = [] if hopeful else ["Nothing that is known holds the limits: what comes closest was trained."]
     tried: list[tuple[Job, Outcome]] = []
     for architecture in candidates:
         here = replace(job, architecture=architecture)
@@ -92,18 +102,21 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         if winner.test is not None:
             break
         tried.append((here, winner))
-        notes.append(_why_not(architecture, winner.validation, params.search.T_AVM))
+        notes.append(_why_not(architecture, winner.validation, limits))
     else:
-        here, winner, baseline = _least_variation(tried, params, progress)
-        notes.append(f"No candidate keeps the limit: {here.architecture.id} varies least of {len(tried)} and is taken.")
+        here, winner, baseline = _closest(tried, limits, params, progress)
+        closest = f"{here.architecture.id} comes closest of {len(tried)} and is taken."
+        notes.append(f"No candidate holds the limits when it is measured: {closest}")
     assert winner.test is not None
     assert winner.files is not None
+    assert winner.images is not None
 
     with writing_directory(paths.winner) as folder:
         for name, content in winner.files.items():
             (folder / name).write_bytes(content)
     summary: dict[str, Any] = {
         "winner": _figures(winner.test) | {"acc_1d_validation": winner.validation["acc_1d"]},
+        "limits": described(verdicts(limits, _with_interval(winner))),
         "notes": notes,
     }
     curves = [_curve("winner", winner.test, params)]
@@ -118,26 +131,37 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     return summary
 
 
-def _from_table(candidates: list[Architecture], params: Params, paths: Paths, progress: Progress) -> dict[str, Any]:
-    """Look up the best candidate that keeps the AVM limit, and the plain network: there are no images to train on."""
+def _from_table(
+    candidates: list[Architecture], limits: Constraints, params: Params, paths: Paths, progress: Progress
+) -> dict[str, Any]:
+    """Look up the best candidate that holds the limits, and the plain network: there are no images to train on."""
     rows = [_table.row(one, params.hardware) for one in candidates]
-    limit = params.search.T_AVM
-    kept = [place for place, row in enumerate(rows) if row["status"] == "ok" and (limit is None or row["avm"] <= limit)]
-    place = kept[0] if kept else 0
-    notes = ["Looked up in AnalogNAS-Bench: nothing was trained, AVM starts at 60 s, and there are no weights."]
-    notes += [_why_not(candidates[before], rows[before], limit) for before in range(place)]
-    architecture, row = candidates[place], rows[place]
-    if row["status"] != "ok":
+    measured = [place for place, row in enumerate(rows) if row["status"] == "ok"]
+    if not measured:
         raise StageError(f"The table has no value for any of {len(candidates)} candidates: search again.")
+    place = min(measured, key=lambda index: (limits.violation(candidates[index].params, rows[index]), index))
+    _refuse_if_strict(limits, [(candidates[index], rows[index]) for index in measured], params)
+    notes = ["Looked up in AnalogNAS-Bench: nothing was trained, AVM starts at 60 s, and there are no weights."]
+    notes += [_why_not(candidates[before], rows[before], limits) for before in range(place)]
+    architecture, row = candidates[place], rows[place]
+    spread = _table.twin_std()
+    bounds = {
+        f"{name}_{end}": row[name] + sign * _Z90 * spread[name]
+        for name in ("acc_1d", "avm")
+        for end, sign in (("low", -1), ("high", 1))
+    }
     with writing_directory(paths.winner) as folder:
         write_json(folder / "architecture.json", architecture.to_dict())
         write_json(folder / "winner.json", {"row": row, "source": params.characterize.source})
     plain = plain_network(architecture.space, architecture.params)
-    summary: dict[str, Any] = {"winner": _figures(row), "notes": notes}
+    summary: dict[str, Any] = {
+        "winner": _figures(row),
+        "limits": described(verdicts(limits, row | bounds)),
+        "notes": notes,
+    }
     curves = [_looked_up("winner", row)]
     if plain is not None:
         other = _table.row(plain, params.hardware)
-        spread = _table.twin_std()
         summary["baseline"] = _figures(other)
         # Both rows carry the luck of one training: how far twins are apart is the standard error of each.
         halves = {name: 1.96 * math.sqrt(2) * std for name, std in spread.items()}
@@ -176,7 +200,9 @@ def train(job: Job) -> Outcome:
         job.architecture, dataset, job.hardware, job.training, seed=job.seed, device=job.device
     )
     trained = on_validation.trained
-    if trained is None or (job.limit is not None and on_validation.row["avm"] > job.limit):
+    if trained is None:
+        return Outcome(on_validation.row)
+    if job.limits is not None and job.limits.violation(job.architecture.params, on_validation.row) > 0:
         return Outcome(on_validation.row)
     on_test = trained.measure(dataset, "test")
     with tempfile.TemporaryDirectory() as folder:
@@ -190,7 +216,7 @@ def _train(job: Job, params: Params, progress: Progress) -> tuple[Outcome, Outco
     jobs = [job]
     plain = plain_network(job.architecture.space, job.architecture.params)
     if plain is not None:
-        jobs.append(replace(job, architecture=plain, limit=None))
+        jobs.append(replace(job, architecture=plain, limits=None))
     processes = 1 if params.run.runner == "serial" else min(2, workers.workers(params.run.workers))
     results: dict[int, Outcome] = {}
     for index, result in workers.each(train, jobs, processes):
@@ -200,27 +226,67 @@ def _train(job: Job, params: Params, progress: Progress) -> tuple[Outcome, Outco
     return results[0], results.get(1)
 
 
-def _least_variation(
-    tried: list[tuple[Job, Outcome]], params: Params, progress: Progress
+def _closest(
+    tried: list[tuple[Job, Outcome]], limits: Constraints, params: Params, progress: Progress
 ) -> tuple[Job, Outcome, Outcome | None]:
+    """Train the candidate again that came closest to the limits on validation, and measure it on test."""
     trained = [(job, result) for job, result in tried if result.validation["status"] == "ok"]
     if not trained:
         raise StageError(
             f"None of {len(tried)} candidates could be trained ({tried[0][1].validation['reason']}): "
             "lower train.learning_rate, or sample and search again."
         )
-    job, _ = min(trained, key=lambda pair: (pair[1].validation["avm"], pair[0].architecture.id))
-    job = replace(job, limit=None)
+    _refuse_if_strict(limits, [(job.architecture, result.validation) for job, result in trained], params)
+
+    def order(pair: tuple[Job, Outcome]) -> tuple[float, float, str]:
+        architecture, row = pair[0].architecture, pair[1].validation
+        return limits.violation(architecture.params, row), -row["acc_1d"], architecture.id
+
+    job = replace(min(trained, key=order)[0], limits=None)
     return job, *_train(job, params, progress)
 
 
-def _why_not(architecture: Architecture, row: dict[str, Any], limit: float | None) -> str:
+def _refuse_if_strict(limits: Constraints, measured: list[tuple[Architecture, dict[str, Any]]], params: Params) -> None:
+    if params.search.strict and all(limits.violation(one.params, row) > 0 for one, row in measured):
+        broken = "; ".join(f"{one.id}: {_broken(limits, row)}" for one, row in measured)
+        raise StageError(
+            f"None of {len(measured)} candidates holds the limits when it is measured ({broken}). Characterize more "
+            "architectures (`analognas search --true-evaluations 16`), keep more of them (search.candidates), or leave "
+            "search.strict false."
+        )
+
+
+def _why_not(architecture: Architecture, row: dict[str, Any], limits: Constraints) -> str:
     if row["status"] != "ok":
         return f"Candidate {architecture.id} could not be trained ({row['reason']}); the next one is taken."
-    return (
-        f"Candidate {architecture.id} breaks the limit on validation: it varies by {row['avm']:.2f} points "
-        f"in a month, T_AVM is {limit:g}; the next one is taken."
-    )
+    why = _broken(limits, row)
+    return f"Candidate {architecture.id} breaks a limit when it is measured ({why}); the next one is taken."
+
+
+def _broken(limits: Constraints, row: dict[str, Any]) -> str:
+    """Return which limits a measured row breaks."""
+    parts = []
+    if limits.T_AVM is not None and row["avm"] > limits.T_AVM:
+        parts.append(f"it varies by {row['avm']:.2f} points in a month, T_AVM is {limits.T_AVM:g}")
+    if limits.min_acc_1d is not None and row["acc_1d"] < limits.min_acc_1d:
+        parts.append(f"{row['acc_1d']:.2f} % after a day, min_acc_1d is {limits.min_acc_1d:g}")
+    return ", ".join(parts)
+
+
+def _with_interval(winner: Outcome) -> dict[str, Any]:
+    """Return the winner's test row with 90 % intervals over programmings and test images."""
+    assert winner.test is not None
+    assert winner.images is not None
+    row = dict(winner.test)
+    for name in ("acc_1d", "avm"):
+        images = winner.images[name]
+        half = _half_width(
+            [row[f"{name}_sem"] ** 2, _of_images(images)],
+            [row["repeats"] - 1, max(1, len(images) - 1)],
+            0.95,
+        )
+        row |= {f"{name}_low": row[name] - half, f"{name}_high": row[name] + half}
+    return row
 
 
 def _figures(row: dict[str, Any]) -> dict[str, Any]:
@@ -244,27 +310,38 @@ def _difference(winner: Outcome, baseline: Outcome, name: str) -> dict[str, floa
     Welch's and Satterthwaite's. It holds for these two trained networks: how much another training would change them
     is not in it.
     """
-    from scipy.stats import t as student  # slow to import
-
     assert winner.test is not None
     assert winner.images is not None
     assert baseline.test is not None
     assert baseline.images is not None
     apart = winner.images[name] - baseline.images[name]
-    variances = np.array(
+    half = _half_width(
         [
             winner.test[f"{name}_sem"] ** 2,
             baseline.test[f"{name}_sem"] ** 2,
-            np.var(apart, ddof=1) / len(apart) if len(apart) > 1 else 0.0,
-        ]
+            _of_images(apart),
+        ],
+        [winner.test["repeats"] - 1, baseline.test["repeats"] - 1, max(1, len(apart) - 1)],
+        0.975,
     )
-    freedom = np.array([winner.test["repeats"] - 1, baseline.test["repeats"] - 1, max(1, len(apart) - 1)])
-    total = float(variances.sum())
-    half = 0.0
-    if total > 0:
-        half = float(student.ppf(0.975, total**2 / float((variances**2 / freedom).sum()))) * math.sqrt(total)
     value = winner.test[name] - baseline.test[name]
     return {"value": value, "low": value - half, "high": value + half}
+
+
+def _of_images(values: NDArray[np.float64]) -> float:
+    """Return the variance of the mean over images."""
+    return float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
+
+
+def _half_width(variances: list[float], freedom: list[int], level: float) -> float:
+    """Return the half width of an interval from variances that add up, with Welch's and Satterthwaite's degrees."""
+    from scipy.stats import t as student  # slow to import
+
+    parts, total = np.array(variances), float(sum(variances))
+    if total == 0:
+        return 0.0
+    degrees = total**2 / float((parts**2 / np.array(freedom)).sum())
+    return float(student.ppf(level, degrees)) * math.sqrt(total)
 
 
 def _curve(network: str, row: dict[str, Any], params: Params) -> pd.DataFrame:

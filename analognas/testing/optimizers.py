@@ -57,6 +57,21 @@ class CountingEvaluator(AnalyticEvaluator):
         return super().predict(architectures)
 
 
+class Measured(AnalyticEvaluator):
+    """Has measurements of six architectures (``known``): the fourth is better than what is predicted of any."""
+
+    def __init__(self, space: ConfigSpace, seed: int = 0) -> None:
+        from analognas.evaluators.evidence import Evidence
+
+        super().__init__(space, seed)
+        self.known = space.sample(6, seed=9)
+        results = pd.DataFrame(
+            {"acc_1d": [70.0, 65, 72, 99.9, 68, 61], "avm": 1.0, "acc_1d_std": [1.0, 1, 1, 0.1, 1, 1]}
+        )
+        unseen = results.assign(id=[one.id for one in self.known], acc_1d=[68.0, 66, 71, 99.7, 67, 62])
+        self.evidence_ = Evidence.of(self.known, results, unseen)
+
+
 class OptimizerConformance(ABC):
     """Tests of the ask/tell interface, of ``run``, and of the constraints."""
 
@@ -194,6 +209,7 @@ class OptimizerConformance(ABC):
             {"max_nb_param": "50k"},
             {"min_acc_1d": 101.0},
             {"T_AVM": float("nan")},
+            {"avm_bound": "lower"},
         ],
     )
     def test_bad_arguments_are_named(self, arguments: dict[str, Any]) -> None:
@@ -202,6 +218,17 @@ class OptimizerConformance(ABC):
             self.make(**arguments)
 
     # run
+
+    def test_what_was_measured_is_a_candidate(self) -> None:
+        """By its measurement: one that is far better than predicted is found, if no strategy proposes it."""
+        space = ConfigSpace("digits", max_params=15_000)
+        evaluator = Measured(space)
+        result = self.make(evaluator, population_size=8, nb_iter=2).run(space)
+        told = result.history[result.history["origin"] == "measured"]
+        assert set(told["id"]) == {one.id for one in evaluator.known}
+        assert told["measured"].all()
+        assert result.best == evaluator.known[3]
+        assert len(result.history) == 16 + len(evaluator.known)
 
     def test_a_seed_gives_the_same_run(self, space: ConfigSpace) -> None:
         """Also with an optimizer that has run before."""
@@ -237,8 +264,8 @@ class OptimizerConformance(ABC):
         evaluator = AnalyticEvaluator(space)
         result = self.make(evaluator, population_size=10, nb_iter=4).run(space)
         history = result.history
-        assert list(history.columns[:7]) == [
-            "iteration", "origin", "id", "genes", "params", "objective", "feasible",
+        assert list(history.columns[:8]) == [
+            "iteration", "origin", "id", "genes", "params", "objective", "feasible", "violation",
         ]  # fmt: skip
         assert history["iteration"].value_counts().to_dict() == dict.fromkeys(range(4), 10)
         assert history["id"].is_unique
@@ -253,15 +280,18 @@ class OptimizerConformance(ABC):
         assert result.candidates[0] == result.best
         assert result.prediction["acc_1d"] == evaluator.predict([result.best])["acc_1d"].iloc[0]
 
-    def test_constraints_hold_for_everything_returned(self) -> None:
-        """The AVM by the upper end of its interval, dead networks by the default of ``min_acc_1d``."""
+    @pytest.mark.parametrize(("bound", "column"), [("mean", "avm"), ("upper", "avm_high")])
+    def test_limits_hold_for_everything_returned_where_something_holds_them(self, bound: str, column: str) -> None:
+        """The AVM by its prediction or its interval's upper end, dead networks by the default of ``min_acc_1d``."""
         space = ConfigSpace("digits")
         evaluator = AnalyticEvaluator(space)
-        optimizer = self.make(evaluator, max_nb_param=15_000, T_AVM=5.0, population_size=20, nb_iter=10)
+        optimizer = self.make(
+            evaluator, max_nb_param=15_000, T_AVM=5.0, avm_bound=bound, population_size=20, nb_iter=10
+        )
         result = optimizer.run(space)
         predicted = evaluator.predict(result.candidates)
         assert max(architecture.params for architecture in result.candidates) <= 15_000
-        assert predicted["avm_high"].max() <= 5.0
+        assert predicted[column].max() <= 5.0
         assert predicted["acc_1d"].min() >= 55.0
         assert 0 < len(result.candidates) < len(result.history)
 
@@ -271,18 +301,30 @@ class OptimizerConformance(ABC):
         optimizer = self.make(AnalyticEvaluator(space), max_nb_param=10_000, min_acc_1d=0.0)
         assert optimizer.run(space).history["params"].max() <= 2_000
 
-    def test_impossible_constraints_are_explained(self) -> None:
-        """Which constraint excludes how many, the closest value seen, and the remedy."""
+    def test_without_one_that_holds_the_limits_the_closest_is_returned(self) -> None:
+        """Least violation first, then the objective; never one with too many parameters."""
+        space = small_space()
+        optimizer = self.make(AnalyticEvaluator(space), T_AVM=0.1, population_size=10, nb_iter=2)
+        result = optimizer.run(space)
+        alive = result.history[result.history["violation"] < np.inf]
+        assert result.violation == alive["violation"].min() > 0
+        closest = alive.sort_values(["violation", "objective"], ascending=[True, False])
+        assert [one.id for one in result.candidates][:5] == list(closest["id"][:5])
+        assert result.best == result.candidates[0]
+        assert not result.history["feasible"].any()
+
+    def test_strict_limits_that_nothing_holds_are_explained(self) -> None:
+        """Which limit excludes how many, the closest value seen, and what helps."""
         space = small_space()
         evaluator = AnalyticEvaluator(space)
         with pytest.raises(InfeasibleError) as raised:
-            self.make(evaluator, T_AVM=0.1, population_size=10, nb_iter=2).run(space)
-        closest = evaluator.predict(list(enumerate_space(space)))["avm_high"].min()
+            self.make(evaluator, T_AVM=0.1, strict=True, population_size=10, nb_iter=2).run(space)
+        closest = evaluator.predict(list(enumerate_space(space)))["avm"].min()
         message = str(raised.value)
         assert "none of the 20 architectures" in message
         assert "T_AVM = 0.1 excludes 20" in message
-        assert float(message.partition("upper bound of the AVM is ")[2].partition(",")[0]) >= closest - 0.01
-        assert "Raise T_AVM" in message
+        assert float(message.partition("lowest AVM is ")[2].partition(",")[0]) >= closest - 0.01
+        assert message.index("Characterize more architectures") < message.index("search.T_AVM=")
         with pytest.raises(SearchError, match=r"smallest network .* parameters: allow at least"):
             self.make(evaluator, max_nb_param=10).run(space)
 
@@ -302,7 +344,7 @@ class OptimizerConformance(ABC):
         inside = [one for one in enumerate_space(space) if one.params <= limits.get("max_nb_param", one.params)]
         assert set(result.history["id"]) == {one.id for one in inside}
         predicted = evaluator.predict(inside)
-        kept = predicted["avm_high"] <= limits.get("T_AVM", np.inf)
+        kept = predicted["avm"] <= limits.get("T_AVM", np.inf)
         optimum = evaluator.optimum([one for one, keep in zip(inside, kept, strict=True) if keep])
         assert result.best == optimum
         assert limits or optimum == evaluator.target

@@ -48,7 +48,7 @@ def test_told_architectures_over_the_limit_are_infeasible():
     optimizer = RandomSearch(max_nb_param=1_000).bind(space)
     large = [one for one in space.sample(10) if one.params > 1_000]
     optimizer.tell(large, [1.0] * len(large))
-    with pytest.raises(SearchError, match=rf"max_nb_param = 1000 excludes {len(large)} .*Raise max_nb_param"):
+    with pytest.raises(SearchError, match=rf"max_nb_param = 1000 excludes {len(large)} .*Raise it"):
         optimizer.result()
 
 

@@ -32,6 +32,7 @@ def test_history_keeps_genes_as_text_and_values_by_name():
             "params": architecture.params,
             "objective": 80.0,
             "feasible": True,
+            "violation": 0.0,
             "acc_1d": 81.0,
         }
     ]

@@ -46,7 +46,7 @@ def test_candidates_are_distinct_and_best_first(worker):
     predicted = EVALUATOR.predict(candidates)
     objective = predicted["acc_1d"] - predicted["acc_1d_std"]
     assert objective.is_monotonic_decreasing
-    assert predicted["avm_high"].max() <= 6.0
+    assert predicted["avm"].max() <= 6.0
     assert candidates[0] == worker.best_arch
 
 
@@ -153,7 +153,7 @@ def test_progress_goes_over_all_runs():
 
 def test_one_run_may_find_nothing():
     # Few evaluations and a high bar: some seeds fail.
-    optimizer = RandomSearch(EVALUATOR, population_size=4, nb_iter=1, min_acc_1d=80.0)
+    optimizer = RandomSearch(EVALUATOR, population_size=4, nb_iter=1, min_acc_1d=80.0, strict=True)
     worker = Worker(SPACE, optimizer, runs=8)
     worker.search()
     assert 0 < len(worker.results) < 8
@@ -164,12 +164,37 @@ def test_one_run_may_find_nothing():
 
 
 def test_all_runs_may_find_nothing():
-    worker = Worker(SPACE, RandomSearch(EVALUATOR, population_size=5, nb_iter=1, T_AVM=0.1), runs=2)
+    worker = Worker(SPACE, RandomSearch(EVALUATOR, population_size=5, nb_iter=1, T_AVM=0.1, strict=True), runs=2)
     with pytest.raises(SearchError, match=r"none of the 10 .* T_AVM = 0.1 excludes 10"):
         worker.search()
     assert len(worker.history) == 10
     with pytest.raises(SearchError, match="run search"):
         _ = worker.best_arch
+
+
+def test_without_strict_limits_the_closest_over_all_runs_is_the_best():
+    worker = Worker(SPACE, RandomSearch(EVALUATOR, population_size=5, nb_iter=1, T_AVM=0.1), runs=2)
+    best = worker.search()
+    assert best.violation == worker.history["violation"].min() > 0
+    assert best.best == worker.candidates[0] == worker.closest(1)[0]
+    assert len(worker.candidates) == worker.history["id"].nunique()
+    summary = worker.result_summary()
+    assert (summary.feasible, list(np.isnan(list(summary.runs.values())))) == (0, [True, True])
+    assert "Nothing holds all limits, this comes closest" in str(summary)
+    assert "search.T_AVM" in str(summary)
+    assert set(worker.pareto()["id"]) <= set(worker.history["id"])
+
+
+def test_what_holds_the_limits_comes_before_what_is_better():
+    worker = Worker(SPACE, RandomSearch(EVALUATOR, population_size=20, nb_iter=2, T_AVM=6.0), runs=1)
+    worker.search()
+    kept = len(worker.candidates)
+    more = worker.closest(kept + 3)
+    assert more[:kept] == worker.candidates
+    assert not {one.id for one in more[kept:]} & set(worker.history[worker.history["feasible"]]["id"])
+    violations = worker.history.set_index("id").loc[[one.id for one in more[kept:]], "violation"]
+    assert violations.is_monotonic_increasing
+    assert violations.iloc[0] > 0
 
 
 def test_the_space_is_validated_first():

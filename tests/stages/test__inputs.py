@@ -28,7 +28,7 @@ def write_sample(paths: Paths, architectures: list[Architecture]) -> None:
 
 def write_best(paths: Paths, architectures: list[Architecture]) -> None:
     paths.search.mkdir()
-    best = {"candidates": [{"genes": dict(one.genes)} for one in architectures]}
+    best = {"candidates": [{"genes": dict(one.genes), "limits": {"status": "held"}} for one in architectures]}
     (paths.search / "best.json").write_text(json.dumps(best))
 
 
@@ -58,10 +58,11 @@ def test_a_sample_that_is_missing_names_the_stage_that_writes_it(workspace: Path
 def test_candidates_keep_their_order_and_have_to_be_in_the_space(workspace: Paths):
     candidates = sorted(some(workspace, 5), key=lambda one: one.id)
     write_best(workspace, candidates)
-    assert _inputs.best_architectures(Params.load(workspace.params), workspace) == candidates
+    found = _inputs.candidates(Params.load(workspace.params), workspace)
+    assert found == [_inputs.Candidate(one, "held") for one in candidates]
     narrowed = override(workspace.params, ["space.ranges={M: [3, 3]}"])
     with pytest.raises(CorruptFileError, match=r"best\.json does not fit this workspace .*analognas stage search"):
-        _inputs.best_architectures(narrowed, workspace)
+        _inputs.candidates(narrowed, workspace)
 
 
 @pytest.mark.parametrize(
@@ -155,4 +156,4 @@ def test_a_description_of_no_dataset_is_named(workspace: Paths, content: str):
 def test_a_search_without_candidates_is_damaged(workspace: Paths):
     write_best(workspace, [])
     with pytest.raises(CorruptFileError, match="no candidates"):
-        _inputs.best_architectures(Params.load(workspace.params), workspace)
+        _inputs.candidates(Params.load(workspace.params), workspace)

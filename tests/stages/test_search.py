@@ -13,7 +13,7 @@ from analognas.workspace import Paths
 def test_best_is_a_ranked_list_of_members_of_the_space(finished: Paths):
     params = Params.load(finished.params)
     best = json.loads((finished.search / "best.json").read_text())
-    candidates = _inputs.best_architectures(params, finished)
+    candidates = [one.architecture for one in _inputs.candidates(params, finished)]
     assert [candidate.id for candidate in candidates] == [entry["id"] for entry in best["candidates"]]
     assert all(candidate.params <= 3_000 for candidate in candidates)
     assert 1 <= len(candidates) <= params.search.candidates
@@ -50,9 +50,36 @@ def test_an_evaluator_of_another_protocol_is_refused(finished_copy: Paths):
         run_stage("search", override(finished_copy.params, ["characterize.epochs=3"]), finished_copy)
 
 
-def test_an_impossible_limit_says_which_one(finished_copy: Paths):
-    with pytest.raises(SearchError, match="min_acc_1d"):
-        run_stage("search", override(finished_copy.params, ["search.min_acc_1d=100"]), finished_copy)
+def test_what_was_characterized_is_a_candidate_of_both_searches(finished: Paths):
+    history = pd.read_parquet(finished.search / "history.parquet")
+    table = pd.read_parquet(finished.surrogate)
+    characterized = set(table[table["status"] == "ok"]["id"])
+    for _, one in history.groupby(["search", "run"]):
+        told = one[one["origin"] == "measured"]
+        assert set(told["id"]) == characterized
+        assert told["measured"].all()
+        assert not one.drop(told.index)["measured"].any()
+
+
+def test_a_limit_that_nothing_holds_ends_no_run(finished_copy: Paths):
+    summary = run_stage("search", override(finished_copy.params, ["search.min_acc_1d=100"]), finished_copy)
+    assert summary["limits"]["status"] == "broken"
+    best = json.loads((finished_copy.search / "best.json").read_text())
+    assert best["limits"]["min_acc_1d"]["status"] == "broken"
+    assert best["limits"]["min_acc_1d"]["limit"] == 100
+    history = pd.read_parquet(finished_copy.search / "history.parquet")
+    own = history[history["search"] == "ea_optimized"].drop_duplicates("id")
+    closest = own.sort_values(["violation", "objective"], ascending=[True, False])
+    assert [entry["id"] for entry in best["candidates"]] == list(closest["id"][: len(best["candidates"])])
+    assert len(pd.read_parquet(finished_copy.search / "pareto.parquet"))
+
+
+def test_a_strict_limit_that_nothing_holds_says_which_one_and_what_helps(finished_copy: Paths):
+    params = override(finished_copy.params, ["search.min_acc_1d=100", "search.strict=true"])
+    before = (finished_copy.search / "best.json").read_bytes()
+    with pytest.raises(SearchError, match=r"min_acc_1d = 100.* Characterize more architectures .*search.strict false"):
+        run_stage("search", params, finished_copy)
+    assert (finished_copy.search / "best.json").read_bytes() == before
 
 
 def test_an_unknown_optimizer_names_the_known_ones(finished_copy: Paths):
@@ -60,11 +87,11 @@ def test_an_unknown_optimizer_names_the_known_ones(finished_copy: Paths):
         run_stage("search", override(finished_copy.params, ["search.optimizer=magic"]), finished_copy)
 
 
-@pytest.mark.parametrize("content", ["{", '{"candidates": [{"genes": {"M": 99}}]}', "{}"])
+@pytest.mark.parametrize("content", ["{", '{"candidates": [{"genes": {"M": 99}}]}', '{"candidates": []}', "{}"])
 def test_a_damaged_result_of_the_search_is_named(finished_copy: Paths, content: str):
     (finished_copy.search / "best.json").write_text(content)
     with pytest.raises(CorruptFileError, match=r"best\.json .*analognas stage search"):
-        _inputs.best_architectures(Params.load(finished_copy.params), finished_copy)
+        _inputs.candidates(Params.load(finished_copy.params), finished_copy)
 
 
 def test_random_search_is_its_own_baseline(finished_copy: Paths):

@@ -10,6 +10,7 @@ from analognas.errors import StageError
 from analognas.files import file_digest
 from analognas.params import Params
 from analognas.params_file import override
+from analognas.search_algorithms import Constraints
 from analognas.stages import _inputs, run_stage, train
 from analognas.training import load_winner
 from analognas.workspace import Paths
@@ -18,7 +19,7 @@ from analognas.workspace import Paths
 def outcome(job: train.Job, avm: float, status: str = "ok") -> train.Outcome:
     """Return what a worker would, without training: 60 % after a day, and this variation on validation."""
     row = {"id": job.architecture.id, "status": status, "reason": "made up", "avm": avm, "acc_1d": 60.0}
-    if status != "ok" or (job.limit is not None and avm > job.limit):
+    if status != "ok" or (job.limits is not None and job.limits.violation(job.architecture.params, row) > 0):
         return train.Outcome(row)
     names = [f"acc_{label}" for label in ("1s", "1h", "1d", "30d")]
     measured = {f"{name}{end}": 60.0 for name in (*names, "avm") for end in ("", "_std", "_sem")}
@@ -26,6 +27,18 @@ def outcome(job: train.Job, avm: float, status: str = "ok") -> train.Outcome:
     return train.Outcome(
         row, row | measured | {"repeats": 2}, {"architecture.json": job.architecture.id.encode()}, images
     )
+
+
+def known(params: Params, paths: Paths) -> list:
+    return [one.architecture for one in _inputs.candidates(params, paths)]
+
+
+def set_statuses(paths: Paths, statuses: list[str]) -> None:
+    file = paths.search / "best.json"
+    best = json.loads(file.read_text())
+    for candidate, status in zip(best["candidates"], statuses, strict=False):
+        candidate["limits"]["status"] = status
+    file.write_text(json.dumps(best))
 
 
 @pytest.fixture
@@ -116,21 +129,65 @@ def test_the_same_params_give_the_same_bytes_serially(finished_copy: Paths):
 def test_a_candidate_that_breaks_the_limit_is_passed_over_and_the_run_says_so(finished_copy: Paths, pretend):
     pretend((9.0, "ok"), (1.0, "ok"))
     params = override(finished_copy.params, ["search.T_AVM=2.0"])
-    candidates = _inputs.best_architectures(params, finished_copy)
+    candidates = known(params, finished_copy)
     summary = run_stage("train", params, finished_copy)
     assert (finished_copy.winner / "architecture.json").read_text() == candidates[1].id
     (note,) = summary["notes"]
     assert candidates[0].id in note
     assert "9.00 points" in note
+    assert summary["limits"]["T_AVM"]["value"] == 60.0  # of the made-up test figures
+    assert summary["limits"]["status"] != "held"
 
 
-def test_if_all_break_it_the_one_that_varies_least_is_taken_and_the_run_says_so(finished_copy: Paths, pretend):
+def test_a_candidate_below_the_least_accuracy_is_passed_over_too(finished_copy: Paths, pretend):
+    pretend((1.0, "ok"))
+    params = override(finished_copy.params, ["search.min_acc_1d=70"])
+    summary = run_stage("train", params, finished_copy)
+    assert "60.00 % after a day, min_acc_1d is 70" in summary["notes"][0]
+    assert "No candidate holds the limits" in summary["notes"][-1]
+
+
+def test_strict_limits_that_no_candidate_holds_are_refused_and_the_old_winner_stays(finished_copy: Paths, pretend):
+    pretend((9.0, "ok"), *[(7.0, "ok")] * 10)
+    before = file_digest(finished_copy.winner)
+    params = override(finished_copy.params, ["search.T_AVM=2.0", "search.strict=true"])
+    with pytest.raises(StageError, match=r"holds the limits when it is measured .*9\.00 points.*search\.strict false"):
+        run_stage("train", params, finished_copy)
+    assert file_digest(finished_copy.winner) == before
+
+
+def test_what_is_known_to_break_a_limit_is_trained_only_where_there_is_nothing_else(finished_copy: Paths, pretend):
+    params = override(finished_copy.params, ["search.T_AVM=2.0"])
+    candidates = known(params, finished_copy)
+    statuses = ["broken", "not shown", *["broken"] * len(candidates)]
+    set_statuses(finished_copy, statuses)
+    pretend((1.0, "ok"))
+    assert run_stage("train", params, finished_copy)["notes"] == []
+    assert (finished_copy.winner / "architecture.json").read_text() == candidates[1].id
+    set_statuses(finished_copy, ["broken"] * len(candidates))
+    pretend((9.0, "ok"))
+    summary = run_stage("train", params, finished_copy)
+    assert (finished_copy.winner / "architecture.json").read_text() == candidates[0].id
+    assert summary["notes"] == ["Nothing that is known holds the limits: what comes closest was trained."]
+
+
+def test_the_limits_are_judged_on_test_images(finished_copy: Paths):
+    params = override(finished_copy.params, ["search.T_AVM=100", "search.min_acc_1d=0"])
+    limits = run_stage("train", params, finished_copy)["limits"]
+    winner = json.loads(finished_copy.metrics("train").read_text())["winner"]
+    assert limits["status"] == "held"
+    assert limits["T_AVM"]["value"] == winner["avm"]
+    assert limits["min_acc_1d"]["value"] == winner["acc_1d"]
+    assert limits["T_AVM"]["high"] - limits["T_AVM"]["value"] > 1.645 * winner["avm_sem"]
+
+
+def test_if_all_break_it_the_closest_is_taken_and_the_run_says_so(finished_copy: Paths, pretend):
     params = override(finished_copy.params, ["search.T_AVM=0.5"])
-    candidates = _inputs.best_architectures(params, finished_copy)
+    candidates = known(params, finished_copy)
     pretend((9.0, "ok"), (3.0, "ok"), *[(5.0, "ok")] * len(candidates))
     summary = run_stage("train", params, finished_copy)
     assert (finished_copy.winner / "architecture.json").read_text() == candidates[1].id
-    assert "No candidate keeps the limit" in summary["notes"][-1]
+    assert "No candidate holds the limits" in summary["notes"][-1]
 
 
 def test_a_candidate_that_diverges_is_passed_over(finished_copy: Paths, pretend):
@@ -155,15 +212,15 @@ def test_the_test_part_is_not_touched_when_the_limit_is_broken(finished_copy: Pa
     tensors = Dataset.tensors
     monkeypatch.setattr(Dataset, "tensors", lambda self, part: (parts.append(part), tensors(self, part))[1])
     job = train.Job(
-        architecture=_inputs.best_architectures(params, finished_copy)[0],
+        architecture=known(params, finished_copy)[0],
         dataset=_inputs.DatasetSpec.of(params, finished_copy),
         hardware=params.hardware,
         training=params.train,
         seed=0,
         device="cpu",
-        limit=-100.0,
+        limits=Constraints(min_acc_1d=100.0),
     )
     assert train.train(job).test is None
     assert "test" not in parts
-    assert train.train(replace(job, limit=None)).test is not None
+    assert train.train(replace(job, limits=None)).test is not None
     assert "test" in parts

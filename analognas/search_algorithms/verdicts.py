@@ -1,0 +1,93 @@
+"""Whether limits hold, as far as it is known: held, not shown, or broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from analognas.search_algorithms.constraints import Constraints
+
+#: From best to worst: the whole 90 % interval is within the limit, the limit is inside of it, all of it is beyond.
+HELD, NOT_SHOWN, BROKEN = STATUSES = ("held", "not shown", "broken")
+
+#: The value that a limit is asked of, its sign (1: at most) and its unit.
+_ASKED = {"T_AVM": ("avm", 1, "points"), "min_acc_1d": ("acc_1d", -1, "%")}
+_WORDS = {"T_AVM": "at most {limit:g} points lost in a month", "min_acc_1d": "at least {limit:g} % after a day"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of one limit.
+
+    Args:
+        name: ``T_AVM`` or ``min_acc_1d``.
+        limit: in percentage points, or percent.
+        value: what is predicted or was measured, in the same unit.
+        low, high: its 90 % interval.
+        status: ``held``, ``not shown`` or ``broken``.
+    """
+
+    name: str
+    limit: float
+    value: float
+    low: float
+    high: float
+    status: str
+
+    def __str__(self) -> str:
+        limit = _WORDS[self.name].format(limit=self.limit)
+        figures = f"{self.value:.2f} {_ASKED[self.name][2]}, 90 % interval {self.low:.2f} to {self.high:.2f}"
+        return f"search.{self.name} ({limit}) {_VERBS[self.status]}: {figures}"
+
+
+_VERBS = {HELD: "is held", NOT_SHOWN: "is not shown to hold", BROKEN: "is broken"}
+
+
+def verdicts(constraints: Constraints, values: Mapping[Any, Any]) -> list[Verdict]:
+    """Return the verdict on each limit that is set, but for the parameters, which always hold.
+
+    Args:
+        constraints: resolved for the space.
+        values: of one architecture by name: ``acc_1d`` and ``avm``, each perhaps with ``_low`` and ``_high``.
+    """
+    found = []
+    for name, (column, sign, _) in _ASKED.items():
+        limit = getattr(constraints, name)
+        if limit is None or column not in values:
+            continue
+        value = float(values[column])
+        low, high = (float(values.get(f"{column}_{end}", value)) for end in ("low", "high"))
+        best, worst = (low, high) if sign > 0 else (-high, -low)
+        status = HELD if worst <= sign * limit else BROKEN if best > sign * limit else NOT_SHOWN
+        found.append(Verdict(name, float(limit), value, low, high, status))
+    return found
+
+
+def with_interval(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a measured row with the 90 % intervals over programmings of what limits are asked of."""
+    from scipy.stats import t as student
+
+    found = dict(row)
+    for column, _, _ in _ASKED.values():
+        if row.get(f"{column}_sem") is None or row.get("repeats", 0) < 2:
+            continue
+        half = float(student.ppf(0.95, row["repeats"] - 1)) * float(row[f"{column}_sem"])
+        found |= {f"{column}_low": row[column] - half, f"{column}_high": row[column] + half}
+    return found
+
+
+def overall(found: Iterable[Verdict]) -> str:
+    """Return the worst status; ``held`` if there is no limit."""
+    return max((one.status for one in found), key=STATUSES.index, default=HELD)
+
+
+def described(found: list[Verdict]) -> dict[str, Any]:
+    """Return a JSON-serializable description: ``status`` (the worst), and the figures of each limit by its name."""
+    figures = {one.name: {key: value for key, value in asdict(one).items() if key != "name"} for one in found}
+    return {"status": overall(found), **figures}
+
+
+def from_described(data: Mapping[str, Any]) -> list[Verdict]:
+    """Return the verdicts that ``described`` described."""
+    return [Verdict(name, **figures) for name, figures in data.items() if name in _ASKED]
