@@ -54,6 +54,7 @@ class Speed:
         return effort * (self.once + trained + scored * _passes(training) * self.pass_)
 
 
+@coverage.silent()
 def measure(architectures: Sequence[Architecture], dataset: Dataset, params: Params, images: int = 256) -> Speed:
     """Train architectures for two epochs on a few images, measure them, and return how long that took.
 
@@ -90,7 +91,6 @@ def measure(architectures: Sequence[Architecture], dataset: Dataset, params: Par
     return Speed(*(float(part) for part in np.sum(timed, axis=0) / sum(costs)))
 
 
-@coverage.silent()
 def _timed(
     architecture: Architecture, dataset: Dataset, params: Params, training: TrainingParams
 ) -> tuple[float, float, float, float]:
