@@ -81,8 +81,8 @@ class Devices:
         if self.compensated:
             self.baseline = self._read_out(self.weights)
         self._tell(self.weights)
-        baselines = self._of_tiles(self.baseline) if self.compensated else []
         exponents = [list(pair) for pair in zip(*(self._split(half) for half in self.exponents), strict=True)]
+        baselines = self._of_tiles(self.baseline) if self.compensated else []
         for index, (tile, clean, weight, nu) in enumerate(
             zip(self.tiles, self._split(self.clean), self._split(self.weights), exponents, strict=True)
         ):
