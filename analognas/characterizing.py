@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from analognas import clusters, workers
 from analognas.artifacts import Characterizing
 from analognas.errors import AnalogNASError, StageError
+from analognas.hardware import coverage
 from analognas.orchestration import current
 
 if TYPE_CHECKING:
@@ -210,6 +211,7 @@ def _measure_pending(here: Session, chunk_task: Any) -> None:
     jobs = stage.pending(here.params, here.paths)
     if not jobs:
         return
+    coverage.tell(here.params.hardware)
     work = _Work(here, jobs)
     token = _work.set(work)
     try:

@@ -77,9 +77,11 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None, *, held:
         WorkspaceError: if another run works in the workspace, or it cannot be written.
     """
     from analognas.datasets import describe
+    from analognas.hardware import coverage
     from analognas.stages._inputs import space_of
     from analognas.workspace import alone
 
+    coverage.begin()
     truth = {paths.environment: current_environment()}
     lock = ExitStack()
 
@@ -106,6 +108,7 @@ def check_parts(params: Params) -> None:
         InputError: with the remedy.
     """
     from analognas.evaluators.registry import EVALUATORS, evaluator_class
+    from analognas.hardware import coverage
     from analognas.hardware.presets import PRESETS
     from analognas.hardware.rpu_config import overrides, rpu_config
     from analognas.search_algorithms.registry import optimizer_class
@@ -113,7 +116,9 @@ def check_parts(params: Params) -> None:
     optimizer_class(params.search.optimizer)
     if params.fit.evaluator not in EVALUATORS:  # those that ship need no look, and take long to load
         evaluator_class(params.fit.evaluator)
-    if params.hardware.rpu_config not in PRESETS or overrides(params.hardware):
+    if params.hardware.rpu_config not in PRESETS:
+        coverage.check(params.hardware)
+    elif overrides(params.hardware):
         rpu_config(params.hardware)
     if params.base.device != "cpu" and params.run.runner in ("processes", "serial"):  # workers elsewhere may have one
         import torch

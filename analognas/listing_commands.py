@@ -15,6 +15,7 @@ from analognas.command_options import json_option
 
 if TYPE_CHECKING:
     from analognas.hardware.presets import Preset
+    from analognas.hardware.tile_shape import TileShape
     from analognas.plugins import Plugin
 
 #: What is printed as JSON, and what is printed as text.
@@ -58,14 +59,20 @@ def spaces(as_json: bool) -> None:
 def hardware(as_json: bool) -> None:
     """List the chips that can be named in params.yaml: where they come from, and who computes their layers."""
     from analognas.hardware.presets import PRESETS, preset
+    from analognas.params import HardwareParams
     from analognas.plugins import plugins
 
-    rows: list[Row] = [({"name": name, **one.to_dict()}, _chip(name, one)) for name, one in PRESETS.items()]
+    def row(name: str, one: Preset, package: str = "") -> Row:
+        tiles = one.tiles or HardwareParams(rpu_config=name).tile_shape  # the latter makes the configuration
+        described = {"name": name, **one.to_dict(), "tile_size": tiles.plain()} | (
+            {"package": package} if package else {}
+        )
+        return described, _chip(f"{name} ({package})" if package else name, one, tiles)
+
+    rows: list[Row] = [row(name, one) for name, one in PRESETS.items()]
 
     def show(one: Plugin) -> Row:
-        found = preset(one.name)
-        row = {"name": one.name, **found.to_dict(), "package": one.package}
-        return row, _chip(f"{one.name} ({one.package})", found)
+        return row(one.name, preset(one.name), one.package)
 
     rows += _added(plugins("chip"), show)
     if as_json:
@@ -75,9 +82,9 @@ def hardware(as_json: bool) -> None:
     click.echo("\nhardware.rpu_config may also be module:function of your own; see docs/hardware.md.")
 
 
-def _chip(name: str, one: Preset) -> str:
+def _chip(name: str, one: Preset, tiles: TileShape) -> str:
     layers = f"aihwkit's layers, about ten times as slow ({one.slow})" if one.slow else "fast layers"
-    return f"{name}: tiles of {one.tile_size}, {layers}\n    {one.note}\n    source: {one.source}"
+    return f"{name}: tiles of {tiles}, {layers}\n    {one.note}\n    source: {one.source}"
 
 
 def _added(plugins: Iterable[Plugin], show: Callable[[Plugin], Row]) -> Iterator[Row]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from analognas.files import read_json
+from analognas.hardware.tile_shape import TileShape
 from analognas.redaction import redact
 
 if TYPE_CHECKING:
@@ -186,8 +187,7 @@ def _chip(hardware: dict[str, Any]) -> str:
     """Return preset, tile size and what is not the preset's."""
     usual = ("rpu_config", "tile_size", "layers")
     replaced = [f"{name} {value}" for name, value in hardware.items() if name not in usual]
-    size = hardware["tile_size"]
-    return ", ".join([hardware["rpu_config"], f"tiles of {size} x {size}", *replaced])
+    return ", ".join([hardware["rpu_config"], f"tiles of {TileShape.of(hardware['tile_size'])}", *replaced])
 
 
 def _interval(difference: dict[str, float]) -> str:

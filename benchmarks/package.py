@@ -101,7 +101,8 @@ def card(
         "deviation is that of re-reads of one programming"
         if looked_up
         else f"{training.epochs} digital and {training.hwa_epochs} hardware-aware epochs, {training.repeats} "
-        f"programmings, `{params.hardware.rpu_config}`, tiles of {evaluator.tile_size}; measured on validation images"
+        f"programmings, `{params.hardware.rpu_config}`, tiles of {evaluator.schema_.tile_size}; "
+        "measured on validation images"
     )
     lines = [
         f"# Surrogate of the space {context.space}", "",
@@ -164,7 +165,7 @@ def package(
     if name is not None:
         architectures = [replace(one, space=replace(one.space, name=name)) for one in architectures]
         rows = rows.assign(space=name, id=[one.id for one in architectures])
-    evaluator = XGBoostEvaluator(tile_size=params.hardware.tile_size).fit(architectures, rows)
+    evaluator = XGBoostEvaluator(tile_size=params.hardware.tile_shape.plain()).fit(architectures, rows)
     folder = target / evaluator.context_.space
     target.mkdir(parents=True, exist_ok=True)
     evaluator.save(folder)

@@ -196,7 +196,7 @@ def _made_up(job: Any, draw: Any) -> dict[str, Any]:
     accuracy = draw.uniform(50, 100, (training.repeats, len(training.times)))
     return {
         "id": one.id, "space": one.space.name, "genes": one.genes.to_json(), "params": one.params,
-        "tiles": tiles(one.structure, job.hardware.tile_size), "status": "ok", "reason": "",
+        "tiles": tiles(one.structure, job.hardware.tile_shape), "status": "ok", "reason": "",
         "repeats": training.repeats, "acc_digital": 95.0, "acc_hwa": 94.0, **columns(accuracy, training.times),
         "accuracy": accuracy.tolist(),
     }  # fmt: skip

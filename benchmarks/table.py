@@ -279,7 +279,7 @@ def measure(
 def _tiles(architecture: Architecture, params: Params) -> int:
     from analognas.hardware.cost import tiles
 
-    return tiles(architecture.structure, params.hardware.tile_size)
+    return tiles(architecture.structure, params.hardware.tile_shape)
 
 
 def markdown(found: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ import pytest
 from analognas import clusters
 from analognas.errors import DatasetError, MismatchError, ParamsError, StageError
 from analognas.files import file_digest
+from analognas.hardware import coverage
 from analognas.params import Params
 from analognas.params_file import override
 from analognas.stages import characterize, run_stage
@@ -75,6 +76,7 @@ def test_what_needs_no_cluster_is_not_looked_after():
 def test_a_worker_refuses_a_job_whose_key_it_would_make_untrue(jobs: list[characterize.Job]):
     job = jobs[0]
     assert clusters.checked(lambda one: one.key, job) == job.key
+    assert clusters.checked(lambda _: coverage.is_silent(), job)
     for name, value in (("torch", "0.1"), ("protocol", -1), ("hardware", "another-000000000000")):
         other: Any = SimpleNamespace(hardware=job.hardware, inputs=job.inputs | {name: value})
         with pytest.raises(MismatchError, match=f"has another {name} "):

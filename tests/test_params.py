@@ -1,11 +1,13 @@
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from analognas.errors import ParamsError
-from analognas.params import Params, known_keys, parse_count
+from analognas.params import HardwareParams, Params, known_keys, parse_count
 from analognas.params_file import override
 
 ROOT = Path(__file__).parent.parent
@@ -82,6 +84,31 @@ def test_hardware_may_be_given_by_name(tmp_path: Path):
     path.write_text("hardware: mychip:config")
     assert Params.load(path).hardware.rpu_config == "mychip:config"
     assert override(path, ["hardware.tile_size=64"]).hardware.rpu_config == "mychip:config"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("null", None), ("64", 64), ("[64, 64]", 64), ("[128, 64]", (128, 64)), ("[512, 0]", (512, 0)), ("[0,0]", (0, 0))],
+)
+def test_tiles_are_one_number_or_rows_and_columns(params_file: Path, given: str, expected: Any):
+    params = override(params_file, [f"hardware.tile_size={given}"])
+    assert params.hardware.tile_size == expected == Params.load(params_file).hardware.tile_size
+    plain = json.loads(json.dumps(params.values("hardware")))
+    assert HardwareParams.model_validate(plain) == params.hardware
+    if expected is not None:
+        assert str(params.hardware.tile_shape) == " x ".join(
+            str(side or "any") for side in (expected if isinstance(expected, tuple) else (expected, expected))
+        )
+
+
+@pytest.mark.parametrize(
+    "given", ["1", "0", "4097", "[64, 7]", "[64]", "[64, 64, 64]", "true", "64.5", "wide", "[a, 64]"]
+)
+def test_what_is_no_tile_is_refused(params_file: Path, given: str):
+    with pytest.raises(
+        ParamsError, match=r"hardware.tile_size is .*: give one number of 8 to 4096 .*or \[rows, columns\]"
+    ):
+        override(params_file, [f"hardware.tile_size={given}"])
 
 
 @pytest.mark.parametrize(

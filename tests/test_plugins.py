@@ -19,8 +19,8 @@ from analognas.datasets import load, names
 from analognas.environment import prepare
 from analognas.errors import DatasetError, HardwareError, InputError, SearchError, SpaceError
 from analognas.evaluators.registry import evaluator_class, load_evaluator
-from analognas.hardware.presets import tile_size
 from analognas.hardware.rpu_config import from_record, record, rpu_config
+from analognas.hardware.tile_shape import TileShape
 from analognas.params import HardwareParams, Params
 from analognas.params_file import override
 from analognas.plugins import GROUPS, Plugin, imported, left_behind, plugins, target
@@ -73,6 +73,15 @@ def quiet():
 QUIET = Preset(quiet, 64, "a data sheet", "hardly any noise at its converters")
 
 
+def wide():
+    config = quiet()
+    config.mapping.max_output_size = 0
+    return config
+
+
+WIDE = Preset(wide, None, "a data sheet", "as many columns as there are")
+
+
 class Smooth(GaussianProcessEvaluator):
     """A Gaussian process by another name."""
 
@@ -90,6 +99,7 @@ stripes = {module}:stripes
 
 [analognas.chips]
 quiet = {module}:QUIET
+wide = {module}:WIDE
 
 [analognas.evaluators]
 smooth = {module}:Smooth
@@ -146,7 +156,8 @@ def test_each_is_found_by_its_name(site: Path) -> None:
 def test_a_chip_brings_its_tiles_and_may_be_varied_like_others(site: Path) -> None:
     chip = HardwareParams(rpu_config="quiet", adc_bits=6)
     assert "tiny_things" in sys.modules
-    assert (chip.tile_size, tile_size("tiny_things:quiet")) == (64, 256)
+    assert (chip.tile_size, chip.tile_shape) == (None, TileShape(64, 64))
+    assert HardwareParams(rpu_config="tiny_things:quiet").tile_shape == TileShape(256, 256)  # that of `analognas_bench`
     config = rpu_config(chip)
     assert (config.forward.out_noise, config.forward.out_res) == (0.01, 1 / 62)
     assert config.mapping.max_input_size == 64
@@ -161,7 +172,7 @@ def test_a_chip_that_is_none_is_refused(site: Path) -> None:
         HardwareParams(rpu_config="loud")
     with pytest.raises(HardwareError, match=r"'tiny_things:QUIET' is no callable but a Preset: name the function"):
         rpu_config(HardwareParams(rpu_config="tiny_things:QUIET"))
-    with pytest.raises(HardwareError, match=r"'silent' is no preset \(analognas-bench, .*, loud, quiet\)"):
+    with pytest.raises(HardwareError, match=r"'silent' is no preset \(analognas-bench, .*, loud, quiet, wide\)"):
         HardwareParams(rpu_config="silent")
 
 
@@ -178,7 +189,7 @@ def test_the_librarys_own_names_cannot_be_taken(site: Path) -> None:
     distribution(site, "grabbing", ENTRY_POINTS.format(module="nowhere").replace("narrow", "resnet"))
     assert family("resnet").name == "resnet"
     distribution(site, "clutching", "[analognas.chips]\nreram-cmo = nowhere:CHIP\n")
-    assert HardwareParams(rpu_config="reram-cmo").tile_size == 256
+    assert HardwareParams(rpu_config="reram-cmo").tile_shape == TileShape(256, 256)
 
 
 def test_a_name_that_two_packages_add_is_refused_where_it_is_used(site: Path) -> None:
@@ -263,7 +274,9 @@ def test_what_is_added_is_listed(site: Path, tmp_path: Path, monkeypatch: pytest
     assert rows["stripes"]["available"]
     chips = {one["name"]: one for one in json.loads(CliRunner().invoke(main, ["hardware", "--json"]).stdout)}
     assert (chips["quiet"]["tile_size"], chips["quiet"]["package"]) == (64, "tiny-things 0.1")
-    assert "quiet (tiny-things 0.1): tiles of 64, fast layers" in CliRunner().invoke(main, ["hardware"]).stdout
+    assert "quiet (tiny-things 0.1): tiles of 64 x 64, fast layers" in CliRunner().invoke(main, ["hardware"]).stdout
+    assert chips["wide"]["tile_size"] == [256, 0]
+    assert "wide (tiny-things 0.1): tiles of 256 x any, fast layers" in CliRunner().invoke(main, ["hardware"]).stdout
 
 
 @pytest.mark.parametrize("command", ["spaces", "hardware", "datasets"])
@@ -273,6 +286,7 @@ def test_a_broken_package_does_not_hide_the_others(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "400")
     broken = ENTRY_POINTS.format(module="broken_things")
+    broken = broken.replace("wide = broken_things:WIDE\n", "")
     for name in ("narrow", "stripes", "quiet", "smooth", "patient"):
         broken = broken.replace(f"{name} =", f"broken-{name} =")
     distribution(site, "broken-things", broken, "0.2")

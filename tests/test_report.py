@@ -89,6 +89,9 @@ def test_everything_a_reader_needs_is_there():
         "pcm-hermes, tiles of 32 x 32, adc_bits 6",
     ):
         assert part in shown
+    other = found(0, 1)
+    other["hardware"]["tile_size"] = [128, 0]
+    assert "pcm-hermes, tiles of 128 x any, adc_bits 6" in text(other)
 
 
 def test_figures_of_other_parameters_are_called_so(workspace: Paths, monkeypatch: pytest.MonkeyPatch):

@@ -43,6 +43,10 @@ def die(_):
 def fail(number):
     raise ValueError(number)
 
+def is_silent(_):
+    from analognas.hardware import coverage
+    return coverage.is_silent()
+
 def sleep(path):
     pathlib.Path(path).write_text(str(os.getpid()))
     time.sleep(60)
@@ -61,6 +65,11 @@ def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_every_item_comes_back_once(tasks: ModuleType):
     assert dict(workers.each(tasks.square, [1, 2, 3], 2)) == {0: 1, 1: 4, 2: 9}
     assert list(workers.each(tasks.square, [], 2)) == []
+
+
+def test_workers_do_not_say_what_their_parent_says(tasks: ModuleType):
+    assert list(workers.each(tasks.is_silent, [1], 1)) == [(0, True)]
+    assert not tasks.is_silent(1)
 
 
 def test_an_ended_worker_is_replaced(tasks: ModuleType, tmp_path: Path):

@@ -31,6 +31,7 @@ from analognas.seeds import derive_seed, numpy_generator
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from analognas.hardware.tile_shape import TileSize
     from analognas.search_spaces.architecture import Architecture
 
     Array = NDArray[np.float64]
@@ -154,7 +155,7 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
         components: that are learned, at most.
         folds: of the cross-validation behind ``report_``.
         bootstrap: resamples behind its intervals.
-        tile_size: rows and columns of a tile of the hardware, for the features.
+        tile_size: rows and columns of a tile of the hardware, one number or both, for the features.
         seed: of everything that is drawn.
         report: whether to cross-validate; without it ``report_`` is empty, and a fit takes a sixth of the time.
 
@@ -172,7 +173,7 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
         components: int = 5,
         folds: int = 5,
         bootstrap: int = 1000,
-        tile_size: int = 256,
+        tile_size: TileSize = 256,
         seed: int = 0,
         report: bool = True,
     ) -> None:
@@ -243,7 +244,8 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
                 contents[f"{name}/{place}.ubj"] = bytes(booster.save_raw("ubj"))
         schema = {
             "context": asdict(self.context_),
-            "params": storage.plain(self.get_params()) | {"members": list(self.members)},
+            "params": storage.plain(self.get_params())
+            | {"members": list(self.members), "tile_size": self.schema_.tile_size.plain()},
             "features": self.schema_.to_dict(),
             "components": {
                 "loadings": model.components.loadings.tolist(),
@@ -332,7 +334,7 @@ class GaussianProcessEvaluator(EnsembleEvaluator):
         components: int = 5,
         folds: int = 5,
         bootstrap: int = 1000,
-        tile_size: int = 256,
+        tile_size: TileSize = 256,
         seed: int = 0,
         report: bool = True,
     ) -> None:

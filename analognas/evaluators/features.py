@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analognas.errors import MismatchError, SpaceError
+from analognas.hardware.tile_shape import TileShape, TileSize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +50,7 @@ STRUCTURAL = (
 _CACHE_SIZE = 100_000
 
 
-def structural_features(structure: Structure, tile_size: int) -> tuple[float, ...]:
+def structural_features(structure: Structure, tile_size: TileSize) -> tuple[float, ...]:
     """Return the values of ``STRUCTURAL``, all from the network's description; logarithms are natural.
 
     ``longest_path`` and ``shortest_path`` count the noisy (analog) layers from input to output, ``layers`` all
@@ -59,9 +60,9 @@ def structural_features(structure: Structure, tile_size: int) -> tuple[float, ..
     network, of one over the columns at that depth (parallel branches together): if every column adds an
     independent error of the same relative size, it is proportional to the variance that reaches the output.
     ``fan_in_noise`` is the same with the fewest rows at that depth, for independent errors of the weights.
-    ``tiles`` and ``utilisation`` are those of tiles of ``tile_size`` squared weights.
+    ``tiles`` and ``utilisation`` are those of tiles of ``tile_size``.
     """
-    from analognas.hardware.cost import tiles
+    from analognas.hardware.cost import tiles, utilisation
 
     tile_count = tiles(structure, tile_size)
     layers = structure.layers
@@ -91,7 +92,7 @@ def structural_features(structure: Structure, tile_size: int) -> tuple[float, ..
         float(np.log(sum(1 / count for count in columns.values()))),
         float(np.log(sum(1 / count for count in rows.values()))),
         float(np.log(tile_count)),
-        structure.weights / (tile_count * tile_size**2),
+        utilisation(structure, tile_size),
     )
 
 
@@ -120,18 +121,18 @@ class GeneColumns:
 class FeatureSchema:
     """Which features, in which order, for the architectures of which space.
 
-    Learn one from architectures with ``FeatureSchema.learn``. ``tile_size`` is the side of the hardware's
+    Learn one from architectures with ``FeatureSchema.learn``. ``tile_size`` is that of the hardware's
     tiles. ``descriptors`` are the family's own features, which stand in place of the structural ones.
     """
 
     space: str
-    tile_size: int
+    tile_size: TileShape
     genes: tuple[GeneColumns, ...]
     descriptors: tuple[str, ...] = ()
     _cache: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def learn(cls, architectures: Sequence[Architecture], tile_size: int) -> FeatureSchema:
+    def learn(cls, architectures: Sequence[Architecture], tile_size: TileSize) -> FeatureSchema:
         """Return the schema of these architectures: a column for every gene that one of them has.
 
         Types and choices are those of the family (a gene may be an integer and yet have no order); a gene that
@@ -155,7 +156,7 @@ class FeatureSchema:
                     seen.setdefault(name, set()).add(gene)
         order = [name for name in listed if name in seen] + sorted(set(seen) - set(listed))
         columns = tuple(_columns(name, listed.get(name), seen[name]) for name in order)
-        return cls(space.name, tile_size, columns, descriptors)
+        return cls(space.name, TileShape.of(tile_size), columns, descriptors)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -212,7 +213,7 @@ class FeatureSchema:
         """Return a JSON-serializable description."""
         return {
             "space": self.space,
-            "tile_size": self.tile_size,
+            "tile_size": self.tile_size.plain(),
             "genes": [
                 {"name": columns.name, "choices": None if columns.choices is None else list(columns.choices)}
                 for columns in self.genes
@@ -232,7 +233,7 @@ class FeatureSchema:
             GeneColumns(entry["name"], None if entry["choices"] is None else tuple(entry["choices"]))
             for entry in data["genes"]
         )
-        schema = cls(data["space"], data["tile_size"], genes, tuple(data["descriptors"]))
+        schema = cls(data["space"], TileShape.of(data["tile_size"]), genes, tuple(data["descriptors"]))
         if list(schema.names) != data["names"]:
             raise MismatchError(
                 "The evaluator was fitted with other features than this version of analognas computes: fit it again."

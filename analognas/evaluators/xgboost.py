@@ -26,6 +26,7 @@ from analognas.seeds import derive_seed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from analognas.hardware.tile_shape import TileSize
     from analognas.search_spaces.architecture import Architecture
 
     Array = NDArray[np.float64]
@@ -49,7 +50,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
             starts from a linear trend in the structural features where that lowers its out-of-fold error.
         folds: of every cross-validation.
         bootstrap: resamples behind the intervals of ``report_``.
-        tile_size: rows and columns of a tile of the hardware, for the features.
+        tile_size: rows and columns of a tile of the hardware, one number or both, for the features.
         seed: of folds, trees and resamples.
         rounds: trees of a member; None: by the number of rows, see ``Boosting.for_rows``.
         max_depth: of the trees; None: likewise.
@@ -73,7 +74,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         *,
         folds: int = 5,
         bootstrap: int = 1000,
-        tile_size: int = 256,
+        tile_size: TileSize = 256,
         seed: int = 0,
         rounds: int | None = None,
         max_depth: int | None = None,
@@ -142,7 +143,14 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
             raise NotFittedError("An evaluator that was not fitted cannot be saved: call fit first.")
         storage.save(
             Path(path),
-            storage.Stored(self.get_params(), self.context_, self.schema_, self.model_, self.report_, self.evidence_),
+            storage.Stored(
+                self.get_params() | {"tile_size": self.schema_.tile_size.plain()},
+                self.context_,
+                self.schema_,
+                self.model_,
+                self.report_,
+                self.evidence_,
+            ),
         )
 
     @classmethod

@@ -16,13 +16,22 @@ if TYPE_CHECKING:
         number_of_tiles,
         to_aihwkit,
     )
+    from analognas.hardware.carrying_over import torch_tiles
 
-__all__ = ["clean_state", "convert", "from_aihwkit", "load_clean_state", "number_of_tiles", "to_aihwkit"]
+__all__ = [
+    "clean_state",
+    "convert",
+    "from_aihwkit",
+    "load_clean_state",
+    "number_of_tiles",
+    "to_aihwkit",
+    "torch_tiles",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from analognas.hardware import analog
+    from analognas.hardware import analog, carrying_over
 
-    return getattr(analog, name)
+    return getattr(carrying_over if name == "torch_tiles" else analog, name)

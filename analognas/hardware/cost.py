@@ -4,31 +4,34 @@ A layer is a matrix of in_channels * kernel_size**2 rows (inputs) and out_channe
 is larger than a tile is split into the fewest parts per dimension, of equal size up to one, as aihwkit does
 (``TileModuleArray`` in ``aihwkit.simulator.tiles.array``, by ``mapping.max_input_size`` and
 ``max_output_size``). Every layer has tiles of its own; biases and batch-norms are digital and occupy none.
+
+A tile size is one number for square tiles, (rows, columns), or a ``TileShape``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analognas.errors import HardwareError
+from analognas.hardware.tile_shape import TileShape, TileSize
 
 if TYPE_CHECKING:
     from analognas.search_spaces.structure import AnalogLayer, Structure
 
 
-def layer_tiles(layer: AnalogLayer, tile_size: int) -> int:
-    """Return how many tiles of ``tile_size`` x ``tile_size`` weights one layer occupies."""
-    _check(tile_size)
-    return -(-layer.rows // tile_size) * -(-layer.columns // tile_size)
+def layer_tiles(layer: AnalogLayer, tile_size: TileSize) -> int:
+    """Return how many tiles of this size one layer occupies."""
+    down, across = TileShape.of(tile_size).parts(layer.rows, layer.columns)
+    return down * across
 
 
-def tiles(structure: Structure, tile_size: int) -> int:
-    """Return how many tiles of ``tile_size`` x ``tile_size`` weights the network occupies.
+def tiles(structure: Structure, tile_size: TileSize) -> int:
+    """Return how many tiles of this size the network occupies.
 
     Raises:
-        HardwareError: if ``tile_size`` is less than 1.
+        HardwareError: if ``tile_size`` is no size of a tile.
     """
-    return sum(layer_tiles(layer, tile_size) for layer in structure.layers)
+    shape = TileShape.of(tile_size)
+    return sum(layer_tiles(layer, shape) for layer in structure.layers)
 
 
 def effort(structure: Structure) -> float:
@@ -41,15 +44,11 @@ def effort(structure: Structure) -> float:
     return float(structure.macs + 350 * structure.outputs + 250_000 * len(structure.layers))
 
 
-def utilisation(structure: Structure, tile_size: int) -> float:
+def utilisation(structure: Structure, tile_size: TileSize) -> float:
     """Return the share of the occupied tiles that holds weights, in (0, 1].
 
     Raises:
-        HardwareError: if ``tile_size`` is less than 1.
+        HardwareError: if ``tile_size`` is no size of a tile.
     """
-    return structure.weights / (tiles(structure, tile_size) * tile_size**2)
-
-
-def _check(tile_size: int) -> None:
-    if tile_size < 1:
-        raise HardwareError(f"The tile size is {tile_size}: give the number of rows and columns of a tile, at least 1.")
+    shape = TileShape.of(tile_size)
+    return structure.weights / sum(shape.area(layer.rows, layer.columns) for layer in structure.layers)

@@ -29,7 +29,8 @@ class Devices:
     weights. aihwkit's own methods may follow: its tiles know the state. ``load_clean_state`` ends it.
 
     Configurations whose noise model, conductances or compensation are not aihwkit's standard ones
-    (``PCMLikeNoiseModel``, single pairs, ``GlobalDriftCompensation`` or none) go through aihwkit's own methods.
+    (``PCMLikeNoiseModel``, single pairs, ``GlobalDriftCompensation``, ``PerColumnDriftCompensation`` or none) go
+    through aihwkit's own methods.
 
     Args:
         model: from ``analognas.hardware.convert``.
@@ -39,6 +40,8 @@ class Devices:
     """
 
     def __init__(self, model: nn.Module) -> None:
+        from aihwkit.inference.compensation.drift import PerColumnDriftCompensation
+
         require_clean(model, "program the devices of")
         self.model = model
         self.tiles = [tile for _, tile in tiles(model)]
@@ -48,12 +51,18 @@ class Devices:
         config = self.tiles[0].rpu_config
         self.noise_model, self.converters = config.noise_model, tile_converters(config.forward)
         self.compensated = config.drift_compensation is not None
+        self.by_column = type(config.drift_compensation) is PerColumnDriftCompensation
         weights = [tile.tile.weight.detach() for tile in self.tiles]
         self.shapes = [weight.shape for weight in weights]
         self.sizes = [weight.numel() for weight in weights]
         self.clean = torch.cat([weight.reshape(-1) for weight in weights])
-        lengths = torch.tensor(self.sizes, device=self.clean.device)
-        self.of_tile = torch.repeat_interleave(torch.arange(len(weights), device=self.clean.device), lengths)
+        self.of_tile, lengths = _numbered(self.sizes, self.clean.device)
+        # The weights that a compensation reads together: those of a tile, or of one of its columns (they lie in a row).
+        self.groups, self.read_together = [1] * len(weights), self.of_tile
+        if self.by_column:
+            self.groups = [columns for columns, _ in self.shapes]
+            inputs = [rows for columns, rows in self.shapes for _ in range(columns)]
+            self.read_together, lengths = _numbered(inputs, self.clean.device)
         self.lengths = lengths.to(self.clean.dtype)
 
     @torch.no_grad()
@@ -74,12 +83,13 @@ class Devices:
         # A copy: what aihwkit 1.2 sets later it writes into the tile's own memory.
         self._tell(self.weights.clone())
         exponents = [list(pair) for pair in zip(*(self._split(half) for half in self.exponents), strict=True)]
+        baselines = self._of_tiles(self.baseline) if self.compensated else []
         for index, (tile, clean, weight, nu) in enumerate(
             zip(self.tiles, self._split(self.clean), self._split(self.weights), exponents, strict=True)
         ):
             tile.reference_combined_weights, tile.programmed_weights, tile.drift_noise_parameters = clean, weight, nu
             if self.compensated:
-                tile.drift_baseline = self.baseline[index]
+                tile.drift_baseline = baselines[index]
                 tile.drift_readout_tensor = None
 
     @torch.no_grad()
@@ -97,13 +107,14 @@ class Devices:
         weights = self._weights(aged, self.scale)
         self._tell(weights)
         if self.compensated:
-            alpha = self.baseline / self._read_out(weights)
-            for index, tile in enumerate(self.tiles):
+            alphas = self._of_tiles(self.baseline / self._read_out(weights))
+            for tile, alpha in zip(self.tiles, alphas, strict=True):
                 tile.__dict__.pop("alpha", None)
-                tile.alpha = alpha[index]
+                tile.alpha = alpha
 
     def _are_standard(self) -> bool:
         from aihwkit.inference import GlobalDriftCompensation, PCMLikeNoiseModel
+        from aihwkit.inference.compensation.drift import PerColumnDriftCompensation
         from aihwkit.inference.converter.conductance import SinglePairConductanceConverter
 
         first = self.tiles[0].rpu_config
@@ -112,7 +123,8 @@ class Devices:
             return False
         if type(noise_model.g_converter) is not SinglePairConductanceConverter:
             return False
-        if compensation is not None and type(compensation) is not GlobalDriftCompensation:
+        known = (GlobalDriftCompensation, PerColumnDriftCompensation)
+        if compensation is not None and type(compensation) not in known:
             return False
         return all(
             uncovered_tile(tile) is None
@@ -140,16 +152,21 @@ class Devices:
         return difference / scale
 
     def _read_out(self, weights: Tensor) -> Tensor:
-        """Return what each tile's compensation reads: the mean absolute output over all one-hot inputs.
+        """Return what the compensations read: the mean absolute output over all one-hot inputs.
 
-        With one input at a time the output is that input times one weight, so no product is needed.
+        It is one number for each tile, or for each of its columns where they are compensated one by one. With one
+        input at a time the output is that input times one weight, so no product is needed.
         """
         one = conv.to_input(torch.ones(1, dtype=weights.dtype, device=weights.device), None, self.converters)
         read = weights * one
         conv.to_output(read, self.converters, (1.0, 1.0), gradients=False)
-        sums = torch.zeros(len(self.tiles), dtype=weights.dtype, device=weights.device)
-        sums.index_add_(0, self.of_tile, read.abs_())
+        sums = torch.zeros_like(self.lengths)
+        sums.index_add_(0, self.read_together, read.abs_())
         return (sums / self.lengths).clamp_(min=_LEAST_READOUT)
+
+    def _of_tiles(self, values: Tensor) -> list[Tensor]:
+        """Return what ``_read_out`` returned for each tile: a number, or one for each column, as aihwkit has it."""
+        return [part if self.by_column else part[0] for part in torch.split(values, self.groups)]
 
     def _split(self, weights: Tensor) -> list[Tensor]:
         return [part.view(shape) for part, shape in zip(torch.split(weights, self.sizes), self.shapes, strict=True)]
@@ -157,6 +174,12 @@ class Devices:
     def _tell(self, weights: Tensor) -> None:
         for tile, weight in zip(self.tiles, self._split(weights), strict=True):
             tile.tile.weight.data = weight
+
+
+def _numbered(sizes: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the number of its group for each member of groups of these sizes, and the sizes."""
+    lengths = torch.tensor(sizes, device=device)
+    return torch.repeat_interleave(torch.arange(len(sizes), device=device), lengths), lengths
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from aihwkit.simulator.tiles.torch_tile import TorchSimulatorTile
 from torch import Tensor
 
 from analognas.errors import AnalogNASWarning
+from analognas.hardware import coverage
 from analognas.hardware.converters import Converters, Window, output_size, uses
 from analognas.hardware.mvm import product
 
@@ -78,6 +79,8 @@ FAST: dict[type, type] = {AnalogConv2d: FastConvolution, AnalogLinear: FastLinea
 
 def uncovered(module: Any) -> str | None:
     """Return which setting of a layer's tiles the fast layers do not compute, or None; the layer then is aihwkit's."""
+    if isinstance(module, TileModuleArray) and type(module) is not TileModuleArray:
+        return f"an array of tiles of the class {type(module).__name__}"
     for _, column in _grid(module):
         for tile in column:
             reason = uncovered_tile(tile)
@@ -87,7 +90,9 @@ def uncovered(module: Any) -> str | None:
 
 
 def warn_of_uncovered(layers: Iterator[tuple[str, Any]]) -> None:
-    """Warn once of what is left to aihwkit in these layers (name, layer)."""
+    """Warn of what is left to aihwkit in these layers (name, layer), unless that is said elsewhere."""
+    if coverage.is_silent():
+        return
     slow: dict[str, list[str]] = {}
     total = 0
     for name, layer in layers:
@@ -98,12 +103,7 @@ def warn_of_uncovered(layers: Iterator[tuple[str, Any]]) -> None:
     for reason, names in slow.items():
         # Of a chip it is said in the same words for every network: then Python says it once in a process.
         which = "all layers" if len(names) == total else f"{len(names)} layers ({names[0]} ...)"
-        warnings.warn(
-            f"{reason} is not computed by the fast analog layers: {which} stay aihwkit's, "
-            "which take about ten times as long to train and to evaluate; the results are the same.",
-            AnalogNASWarning,
-            stacklevel=3,
-        )
+        warnings.warn(coverage.sentence(reason, which), AnalogNASWarning, stacklevel=3)
 
 
 def uncovered_tile(tile: Any) -> str | None:
@@ -112,6 +112,8 @@ def uncovered_tile(tile: Any) -> str | None:
     if type(tile) is not TorchInferenceTile or type(tile.tile) is not TorchSimulatorTile:
         return f"a tile of the class {type(tile).__name__}"
     io = tile.rpu_config.forward
+    if not _is_factor(tile.alpha, tile.tile.d_size):
+        return f"what the drift compensation {type(tile.rpu_config.drift_compensation).__name__} multiplies with"
     if tile.tile.out_noise_values is not None:
         return "forward.out_noise_std"
     if tile.rpu_config.modifier.per_batch_sample and tile.training:
@@ -128,6 +130,13 @@ def uncovered_tile(tile: Any) -> str | None:
         io.out_sto_round,
         tile.rpu_config.pre_post.input_range.manage_output_clipping and tile.input_range is not None,
     )
+
+
+def _is_factor(alpha: Any, columns: int) -> bool:
+    """Return whether a drift compensation is one factor, or one for each column, as all of aihwkit's are."""
+    if not isinstance(alpha, Tensor):
+        return isinstance(alpha, int | float)
+    return alpha.numel() == 1 or alpha.shape == (columns,)
 
 
 @lru_cache(maxsize=256)
@@ -202,6 +211,8 @@ def _tile_output(tile: Any, x: Tensor, window: Window | None) -> Tensor:
     mapping = tile.mapping_scales
     joint = mapping is None or mapping.numel() == 1 or bool((mapping == mapping[0]).all())
     compensated = not tile.training and config.drift_compensation is not None
+    alpha = tile.alpha if compensated else 1.0
+    by_column = alpha if isinstance(alpha, Tensor) and alpha.numel() > 1 else None
     out = product(
         x,
         tile.tile.weight,
@@ -210,9 +221,11 @@ def _tile_output(tile: Any, x: Tensor, window: Window | None) -> Tensor:
         window=window,
         noisy=noisy,
         scale=None if not joint else 1.0 if mapping is None else mapping[0].item(),
-        alpha=float(tile.alpha) if compensated else 1.0,
+        alpha=float(alpha) if by_column is None else 1.0,
         range_parameters=config.pre_post.input_range,
     )
+    if by_column is not None:
+        out = out * _view(by_column, out)
     if not joint:
         scale = mapping if tile.input_range is None else tile.input_range * mapping
         out = out * _view(scale, out)

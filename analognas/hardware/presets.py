@@ -12,10 +12,9 @@ from types import MappingProxyType
 from typing import Any
 
 from analognas.errors import HardwareError
+from analognas.hardware.carrying_over import torch_tiles
+from analognas.hardware.tile_shape import TileShape, TileSize
 from analognas.plugins import imported, plugins, target
-
-#: Rows and columns of a tile where neither parameters nor a preset say it.
-DEFAULT_TILE_SIZE = 256
 
 #: Fields of aihwkit's ``TorchInferenceRPUConfig`` that the preset ``analognas-bench`` sets; all others keep
 #: aihwkit's defaults. It is the configuration of AnalogNAS-Bench (arXiv 2506.18495), for phase-change memory.
@@ -27,6 +26,8 @@ ANALOGNAS_BENCH: Mapping[str, Any] = MappingProxyType(
         "modifier.type": "ADD_NORMAL",
         "modifier.std_dev": 0.06,
         # Weights in conductances: the largest of a tile at full range, one scale per tile; biases digital.
+        "mapping.max_input_size": 256,
+        "mapping.max_output_size": 256,
         "mapping.digital_bias": True,
         "mapping.weight_scaling_omega": 1.0,
         "mapping.weight_scaling_columnwise": False,
@@ -58,6 +59,8 @@ ANALOGNAS: Mapping[str, Any] = MappingProxyType(
         "modifier.type": "ADD_NORMAL",
         "modifier.std_dev": 0.05,
         "modifier.rel_to_actual_wmax": True,
+        "mapping.max_input_size": 256,
+        "mapping.max_output_size": 256,  # "- 1 if digital_bias else 0" in the code
         "mapping.digital_bias": True,
         "mapping.weight_scaling_omega": 1.0,  # "= 0.4", then "= True"
         "mapping.learn_out_scaling": True,
@@ -78,23 +81,29 @@ ANALOGNAS: Mapping[str, Any] = MappingProxyType(
 class Preset:
     """A chip: how its configuration is made, and what is known of it before that.
 
-    ``tile_size`` is the number of rows and columns of a tile. ``slow`` names the setting that the fast layers do
-    not compute, so that aihwkit's own layers do; empty: they compute all. ``apart`` says that aihwkit programs and
-    drifts its devices, tile by tile, as it does with its own layers; otherwise those of all tiles are programmed and
-    drifted at once.
+    ``tile_size`` is the number of rows and columns of a tile, or (rows, columns), 0 for a side that is not split; it
+    is set in the configuration that ``make`` returns. None: what ``make`` returns says it. ``slow`` names the setting
+    that the fast layers do not compute, so that aihwkit's own layers do; empty: they compute all. ``apart`` says that
+    aihwkit programs and drifts its devices, tile by tile, as it does with its own layers; otherwise those of all tiles
+    are programmed and drifted at once.
     """
 
     make: Callable[[], Any]
-    tile_size: int
+    tile_size: TileSize | None
     source: str
     note: str
     slow: str = ""
     apart: bool = False
 
+    @property
+    def tiles(self) -> TileShape | None:
+        """Rows and columns of a tile, None if only the configuration says them."""
+        return None if self.tile_size is None else TileShape.of(self.tile_size)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-serializable description."""
+        """Return a JSON-serializable description; ``tile_size`` is null if only the configuration says it."""
         return {
-            "tile_size": self.tile_size,
+            "tile_size": None if self.tiles is None else self.tiles.plain(),
             "source": self.source,
             "note": self.note,
             "layers": "aihwkit" if self.slow else "fast",
@@ -147,15 +156,11 @@ def aihwkit_standard() -> Any:
     short-term read noise (1.75 %) nor its IR drop, so both are off. Its constant noise management divides by 1 and
     is written as none. It injects no weight noise in training; ``hardware.weight_noise`` does.
     """
-    from aihwkit.simulator.configs import TorchInferenceRPUConfig
-    from aihwkit.simulator.parameters.enums import NoiseManagementType, WeightNoiseType
+    from aihwkit.simulator.parameters.enums import NoiseManagementType
     from aihwkit.simulator.presets import StandardHWATrainingPreset
 
-    standard, config = StandardHWATrainingPreset(), TorchInferenceRPUConfig()
-    for part in ("mapping", "forward", "remap", "clip", "pre_post", "modifier", "noise_model", "drift_compensation"):
-        setattr(config, part, getattr(standard, part))
+    config = torch_tiles(StandardHWATrainingPreset(), ("forward.w_noise", "forward.w_noise_type", "forward.ir_drop"))
     forward = config.forward
-    forward.w_noise, forward.w_noise_type, forward.ir_drop = 0.0, WeightNoiseType.NONE, 0.0
     assert forward.noise_management == NoiseManagementType.CONSTANT
     assert forward.nm_thres == 1.0
     forward.noise_management = NoiseManagementType.NONE
@@ -259,13 +264,13 @@ def preset(name: str) -> Preset:
     return found
 
 
-def tile_size(name: str) -> int:
-    """Return the rows and columns of a tile of a preset, 256 for ``module:function``.
+def said_tiles(name: str) -> TileShape | None:
+    """Return the rows and columns of a tile that a preset says; None for ``module:function`` and where it says none.
 
     Raises:
         InputError: if there is no such preset; see ``preset``.
     """
-    return DEFAULT_TILE_SIZE if ":" in name else preset(name).tile_size
+    return None if ":" in name else preset(name).tiles
 
 
 def set_fields(config: Any, values: Mapping[str, Any]) -> Any:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from analognas import files
 from analognas.errors import HardwareError, MismatchError
-from analognas.hardware.presets import PRESETS, preset
+from analognas.hardware.presets import PRESETS, preset, said_tiles
+from analognas.hardware.tile_shape import TileShape
 from analognas.plugins import imported
 
 if TYPE_CHECKING:
@@ -37,10 +38,9 @@ def rpu_config(spec: HardwareParams) -> Any:
     """Return a new aihwkit RPU configuration.
 
     Args:
-        spec: a preset's name (the library's or a package's) or ``module:function``, the tile size, and what replaces
-            values of the preset (``OVERRIDES``). The tile size replaces the one of the configuration, also of the
-            user's own, so that what is counted is what is simulated. The module is found as Python finds modules, and
-            in the current folder.
+        spec: a preset's name (the library's or a package's) or ``module:function``, and what is set in place of its
+            own values: the tile size and ``OVERRIDES``. What is not set stays as the preset or the function has it.
+            The module is found as Python finds modules, and in the current folder.
 
     Raises:
         HardwareError: if there is no such preset, module or function, the function does not return a
@@ -48,10 +48,29 @@ def rpu_config(spec: HardwareParams) -> Any:
     """
     name = spec.rpu_config
     config = PRESETS[name].make() if name in PRESETS else _from_elsewhere(name)
-    config.mapping.max_input_size = spec.tile_size
-    config.mapping.max_output_size = spec.tile_size
+    tiles = said_tiles(name) if spec.tile_size is None else TileShape.of(spec.tile_size)
+    if tiles is not None:
+        config.mapping.max_input_size, config.mapping.max_output_size = tiles.rows, tiles.columns
+    shape_of(config, name)
     _replace(config, overrides(spec), name)
     return config
+
+
+def shape_of(config: Any, name: str) -> TileShape:
+    """Return the rows and columns of a tile of an aihwkit configuration, called ``name`` in errors.
+
+    Raises:
+        HardwareError: if they are no whole numbers.
+    """
+    sides = {side: getattr(config.mapping, side) for side in ("max_input_size", "max_output_size")}
+    for side, value in sides.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise HardwareError(
+                f"hardware.rpu_config {name!r} has mapping.{side} {value!r}: make it a whole number "
+                "(0: layers are not split)."
+            )
+    rows, columns = (max(0, value) for value in sides.values())  # aihwkit splits nothing for 0 and less
+    return TileShape(rows, columns)
 
 
 def overrides(spec: HardwareParams) -> dict[str, int | float]:
@@ -110,8 +129,9 @@ def _from_elsewhere(name: str) -> Any:
     if not isinstance(config, TorchInferenceRPUConfig):
         # aihwkit's compiled tiles draw noise that no seed controls, so results could not be repeated.
         raise HardwareError(
-            f"hardware.rpu_config {name!r} returned {type(config).__name__}; "
-            "let it return aihwkit's TorchInferenceRPUConfig, whose noise can be seeded."
+            f"hardware.rpu_config {name!r} returned {type(config).__name__}; let it return aihwkit's "
+            "TorchInferenceRPUConfig, whose noise can be seeded; analognas.hardware.torch_tiles makes one of an "
+            "InferenceRPUConfig."
         )
     return copy.deepcopy(config)
 
@@ -127,7 +147,7 @@ def _function(name: str) -> Any:
     if not callable(function):
         raise HardwareError(
             f"hardware.rpu_config {name!r} is no callable but a {type(function).__name__}: name the function that "
-            "makes the configuration (hardware.tile_size says its tiles)."
+            "makes the configuration."
         )
     return function
 
@@ -188,10 +208,11 @@ def _name(cls: type) -> str:
 
 def record(spec: HardwareParams) -> dict[str, Any]:
     """Return what ``hardware.json`` holds: enough to rebuild the configuration and to see that it is the same."""
-    description = describe(rpu_config(spec))
+    config = rpu_config(spec)
+    description = describe(config)
     return {
         "rpu_config": spec.rpu_config,
-        "tile_size": spec.tile_size,
+        "tile_size": shape_of(config, spec.rpu_config).plain(),
         "layers": spec.layers,
         # What is not set is left out: then the record is the one it was before there was anything to set.
         **overrides(spec),
@@ -209,8 +230,10 @@ def from_record(recorded: Mapping[str, Any]) -> tuple[HardwareParams, Any]:
     """
     from analognas.params import HardwareParams
 
-    set_by_name = {name: recorded[name] for name in OVERRIDES if name in recorded}
-    spec = HardwareParams(**{name: recorded[name] for name in ("rpu_config", "tile_size", "layers")}, **set_by_name)
+    given = {name: recorded[name] for name in ("rpu_config", "layers", *OVERRIDES) if name in recorded}
+    spec = HardwareParams(**given)
+    if spec.tile_shape.plain() != recorded["tile_size"]:  # asked for in place of the configuration's own
+        spec = HardwareParams(**given, tile_size=recorded["tile_size"])
     config = rpu_config(spec)
     difference = _difference(recorded["description"], describe(config), "rpu_config")
     if difference:

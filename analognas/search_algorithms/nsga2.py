@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import optuna
 
     from analognas.evaluators.base import Evaluator
+    from analognas.hardware.tile_shape import TileSize
     from analognas.search_spaces.architecture import Architecture
 
 #: What can be an objective; True: more is better.
@@ -39,7 +40,7 @@ class NSGA2(SampledByOptuna):
         nb_iter: iterations.
         objectives: at least two of ``acc_1d`` (maximised), ``avm``, ``acc_1d_std``, ``params``, and ``tiles``
             (all minimised); ``tiles`` is how many the network occupies on the hardware.
-        tile_size: rows and columns of a tile.
+        tile_size: rows and columns of a tile, one number or both; None: those that the evaluator knows, or 256.
         further: as in ``Optimizer``.
 
     Raises:
@@ -53,7 +54,7 @@ class NSGA2(SampledByOptuna):
         nb_iter: int = 10,
         *,
         objectives: Sequence[str] = ("acc_1d", "avm", "params"),
-        tile_size: int = 256,
+        tile_size: TileSize | None = None,
         **further: Any,
     ) -> None:
         super().__init__(evaluator, population_size, nb_iter, **further)
@@ -62,7 +63,7 @@ class NSGA2(SampledByOptuna):
             raise SearchError(f"objectives is {objectives!r}: give two or more of {', '.join(OBJECTIVES)}, each once.")
         self.trade_off = {name: OBJECTIVES[name] for name in objectives}
         self.n_costs = len(objectives)
-        self.tile_size = whole("tile_size", tile_size, 1)
+        self.tile_size = whole("tile_size", tile_size, 1) if isinstance(tile_size, int) else tile_size
 
     def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
         """Return the sampler, with Deb's feasibility rule."""
@@ -84,7 +85,7 @@ class NSGA2(SampledByOptuna):
         """Return one row for every architecture told since ``bind``; with ``tiles`` if that is an objective."""
         table = super().history
         if "tiles" in self.trade_off:
-            table["tiles"] = [tiles(one.architecture.structure, self.tile_size) for one in self.evaluated.values()]
+            table["tiles"] = [self._tiles(one.architecture) for one in self.evaluated.values()]
         return table
 
     @property
@@ -110,5 +111,10 @@ class NSGA2(SampledByOptuna):
         if name == "params":
             return float(architecture.params)
         if name == "tiles":
-            return float(tiles(architecture.structure, self.tile_size))
+            return float(self._tiles(architecture))
         return None
+
+    def _tiles(self, architecture: Architecture) -> int:
+        known = getattr(self.evaluator, "schema_", None)
+        given = self.tile_size if self.tile_size is not None else getattr(known, "tile_size", 256)
+        return tiles(architecture.structure, given)

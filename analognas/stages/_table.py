@@ -97,7 +97,7 @@ def row(architecture: Architecture, hardware: HardwareParams) -> dict[str, Any]:
         "status": "ok" if ok else "diverged",
         "reason": "" if ok else "the table has no value",
         "params": architecture.params,
-        "tiles": tiles(architecture.structure, hardware.tile_size),
+        "tiles": tiles(architecture.structure, hardware.tile_shape),
         "repeats": 25,
         **(values if ok else {}),
     }

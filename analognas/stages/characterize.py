@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from analognas import workers
 from analognas.files import write_json, write_parquet
+from analognas.hardware import coverage
 from analognas.hardware.cost import effort
 from analognas.results import ResultStore, result_key, table
 from analognas.seeds import derive_seed
@@ -107,7 +108,7 @@ def _looked_up(architecture: Architecture, params: Params) -> dict[str, Any]:
         "architecture": architecture.to_dict(),
         "source": params.characterize.source,
         "digest": _table.table().digest,
-        "tile_size": params.hardware.tile_size,
+        "tile_size": params.hardware.tile_shape.plain(),
         "protocol": PROTOCOLS["characterize"],
     }
 
@@ -159,6 +160,8 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     processes = 1 if params.run.runner == "serial" else workers.workers(params.run.workers)
     todo.sort(key=lambda job: -job.cost)
     if todo:
+        if not _table.is_table(params):
+            coverage.tell(params.hardware)
         progress(0, len(todo), f"{len(todo)} architectures to characterize")
     # What is looked up takes no worker's time.
     results = enumerate(map(measure, todo)) if _table.is_table(params) else workers.each(measure, todo, processes)

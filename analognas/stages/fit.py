@@ -72,7 +72,7 @@ def unfitted(params: Params, seed: int, *, report: bool = True) -> Evaluator:
         "method": params.fit.method,
         "folds": params.fit.folds,
         "bootstrap": params.fit.bootstrap,
-        "tile_size": params.hardware.tile_size,
+        "tile_size": params.hardware.tile_shape.plain(),
         "seed": seed,
         "report": report,
     }

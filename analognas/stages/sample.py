@@ -29,13 +29,14 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     progress(0, size, "sampling architectures")
     space = _inputs.space(params, paths)
     architectures = space.sample(size, seed=derive_seed(params.base.seed, "sample"), method=params.sample.method)
+    tile_shape = params.hardware.tile_shape
     frame = pd.DataFrame(
         {
             "id": [architecture.id for architecture in architectures],
             "space": space.name,
             "genes": [architecture.genes.to_json() for architecture in architectures],
             "params": [architecture.params for architecture in architectures],
-            "tiles": [tiles(architecture.structure, params.hardware.tile_size) for architecture in architectures],
+            "tiles": [tiles(architecture.structure, tile_shape) for architecture in architectures],
         }
     )
     write_parquet(paths.architectures, frame)

@@ -88,7 +88,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
 
 def _optimizer(name: str, evaluator: Evaluator, params: Params) -> Optimizer:
     given = params.search
-    return optimizer_class(name)(
+    made = optimizer_class(name)(
         evaluator,
         population_size=given.population_size,
         nb_iter=given.nb_iter,
@@ -101,3 +101,6 @@ def _optimizer(name: str, evaluator: Evaluator, params: Params) -> Optimizer:
         k=given.k,
         seed=derive_seed(params.base.seed, "search", name),
     )
+    if getattr(made, "tile_size", ()) is None:  # it counts tiles, and nobody has said whose
+        made.tile_size = params.hardware.tile_shape  # type: ignore[attr-defined]
+    return made

@@ -124,7 +124,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         summary["baseline"] = _figures(baseline.test)
         summary["difference"] = {name: _difference(winner, baseline, name) for name in _COMPARED}
         curves.append(_curve("plain residual network", baseline.test, params))
-    summary["hardware"] = params.hardware.model_dump(mode="json", exclude_none=True)
+    summary["hardware"] = params.hardware.told()
     write_json(paths.metrics("train"), summary)
     _plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
     progress(2, 2, f"{here.architecture.id}: {winner.test['acc_1d']:.1f} % on test after 1 day")
@@ -171,7 +171,7 @@ def _from_table(
             for name, value in values.items()
         }
         curves.append(_looked_up("plain residual network", other))
-    summary["hardware"] = params.hardware.model_dump(mode="json", exclude_none=True)
+    summary["hardware"] = params.hardware.told()
     write_json(paths.metrics("train"), summary)
     _plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
     progress(2, 2, f"{architecture.id}: {row['acc_1d']:.1f} % after 1 day, as published")

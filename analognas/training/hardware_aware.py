@@ -49,7 +49,6 @@ def train(
 
     require_clean(model, "train")
     steps = epochs * steps_per_epoch(len(x), batch_size)
-    limit_input_range_initialization(model, steps)
     optimizer = AnalogSGD(model.parameters(), lr=learning_rate, momentum=MOMENTUM, nesterov=True)
     optimizer.regroup_param_groups(model)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -63,6 +62,8 @@ def limit_input_range_initialization(model: nn.Module, steps: int) -> None:
     """Let the input ranges follow the data in the first quarter of ``steps`` at most, then be learned.
 
     aihwkit counts batches: with its setting alone, a short training would be over before the ranges are learned.
+    ``analognas.training.protocol`` asks for it for the presets of the library; a chip of the user's own is trained as
+    its configuration says.
     """
     for _, tile in tiles(model):
         pre_post = getattr(tile.rpu_config, "pre_post", None)

@@ -11,6 +11,7 @@ import numpy as np
 
 from analognas.datasets.base import Split
 from analognas.errors import StageError
+from analognas.hardware import coverage
 from analognas.hardware.cost import effort
 from analognas.training.digital import EVALUATION_PIXELS, DivergedError
 from analognas.training.protocol import train
@@ -53,6 +54,7 @@ class Speed:
         return effort * (self.once + trained + scored * _passes(training) * self.pass_)
 
 
+@coverage.silent()
 def measure(architectures: Sequence[Architecture], dataset: Dataset, params: Params, images: int = 256) -> Speed:
     """Train architectures for two epochs on a few images, measure them, and return how long that took.
 
@@ -68,6 +70,7 @@ def measure(architectures: Sequence[Architecture], dataset: Dataset, params: Par
     Raises:
         StageError: if a training ends in numbers that are not finite.
     """
+    coverage.tell(params.hardware)
     careful = {"learning_rate": 1e-3, "hwa_learning_rate": 1e-4}  # a step or two must not diverge
     training = params.characterize.model_copy(update=_TIMED | careful)
     clock = _clock(params)

@@ -15,6 +15,7 @@ from torch import nn
 from analognas.errors import DatasetError, SpaceError
 from analognas.hardware.analog import convert, number_of_tiles
 from analognas.hardware.cost import tiles as count_tiles
+from analognas.hardware.presets import PRESETS
 from analognas.hardware.rpu_config import rpu_config
 from analognas.results import ONE_SECOND, THIRTY_DAYS, measured_columns, time_label
 from analognas.seeds import derive_seed, seed_torch
@@ -189,6 +190,9 @@ def train(
             )
         model = convert(network, rpu_config(hardware), hardware.layers)
         _check_network(architecture, network, model, hardware)
+        if hardware.rpu_config in PRESETS:  # nothing of a configuration of the user's own is replaced
+            steps = protocol.hwa_epochs * digital.steps_per_epoch(len(x), protocol.batch_size)
+            hardware_aware.limit_input_range_initialization(model, steps)
         with _named("hardware-aware training"):
             seed_torch(own, "hwa")
             hardware_aware.train(
@@ -246,7 +250,7 @@ def _row(
         "space": architecture.space.name,
         "genes": architecture.genes.to_json(),
         "params": architecture.params,
-        "tiles": count_tiles(architecture.structure, hardware.tile_size),
+        "tiles": count_tiles(architecture.structure, hardware.tile_shape),
         "status": status,
         "reason": reason,
         "repeats": protocol.repeats,
@@ -284,7 +288,7 @@ def _check_dataset(architecture: Architecture, dataset: Dataset) -> None:
 def _check_network(architecture: Architecture, network: nn.Module, model: nn.Module, hardware: HardwareParams) -> None:
     """Hold what the space says of the network, which is searched by, against the network that was built."""
     params = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-    tiles = count_tiles(architecture.structure, hardware.tile_size)
+    tiles = count_tiles(architecture.structure, hardware.tile_shape)
     for what, counted, built, method in (
         ("parameters", architecture.params, params, "count_params"),
         ("tiles", tiles, number_of_tiles(model), "structure"),

@@ -6,6 +6,7 @@ import pytest
 from analognas.errors import MismatchError
 from analognas.evaluators.features import STRUCTURAL, FeatureSchema, GeneColumns, structural_features
 from analognas.hardware.cost import tiles, utilisation
+from analognas.hardware.tile_shape import TileShape
 from analognas.search_spaces import Architecture, ConfigSpace, Genes, SpaceId
 
 GENES = {"out_channel0": 4, "kernel_size0": 5, "M": 1, "R1": 2, "B1": 2, "convblock1": "basic", "widenfact1": 2}
@@ -48,6 +49,18 @@ def test_the_tile_size_is_that_of_the_hardware(architectures):
     small, large = (FeatureSchema.learn(architectures, size).transform(architectures) for size in (16, 256))
     assert (small[:, -2] > large[:, -2]).all()
     assert (small[:, :-2] == large[:, :-2]).all()
+
+
+def test_tiles_may_have_other_rows_than_columns(architectures):
+    schema = FeatureSchema.learn(architectures, (16, 0))
+    described = schema.to_dict()
+    assert described["tile_size"] == [16, 0]
+    assert FeatureSchema.from_dict(json.loads(json.dumps(described))) == schema
+    assert FeatureSchema.learn(architectures, 16).to_dict()["tile_size"] == 16
+    wide, square = (one.transform(architectures) for one in (schema, FeatureSchema.learn(architectures, 16)))
+    assert (wide[:, -2] < square[:, -2]).any()
+    expected = [np.log(tiles(one.structure, TileShape(16, 0))) for one in architectures]
+    assert wide[:, -2] == pytest.approx(expected)
 
 
 def test_raw_genes_are_those_of_the_space_s_encoding(space, architectures):

@@ -2,6 +2,7 @@ import pytest
 
 from analognas.errors import HardwareError
 from analognas.hardware.cost import effort, layer_tiles, tiles, utilisation
+from analognas.hardware.tile_shape import TileShape
 from analognas.search_spaces import AnalogLayer, ConfigSpace, Structure
 
 
@@ -21,6 +22,17 @@ def test_tiles_and_utilisation_by_hand():
     assert utilisation(structure, 64) == pytest.approx((27 * 8 + 72 * 64 + 64 * 10) / (4 * 64 * 64))
     full = Structure((linear(128, 64),), 0, 1, 1, 0, ())
     assert utilisation(full, 64) == 1.0
+
+
+def test_rows_and_columns_of_a_tile_may_differ_and_need_not_be_split():
+    structure = Structure((conv(3, 8, 3), conv(8, 64, 3), linear(64, 10)), 144, 3, 3, 0, ())
+    # 27x8, 72x64, 64x10 on tiles of 40 x 20
+    assert [layer_tiles(layer, (40, 20)) for layer in structure.layers] == [1, 2 * 4, 2]
+    assert utilisation(structure, (40, 20)) == pytest.approx(structure.weights / (11 * 40 * 20))
+    # 40 rows and as many columns as there are
+    assert tiles(structure, (40, 0)) == 1 + 2 + 2
+    assert utilisation(structure, (40, 0)) == pytest.approx(structure.weights / (40 * 8 + 80 * 64 + 80 * 10))
+    assert (tiles(structure, (0, 0)), utilisation(structure, (0, 0))) == (3, 1.0)
 
 
 def test_effort_counts_multiplications_outputs_and_layers():
@@ -47,7 +59,8 @@ def aihwkit_arrays():
     def arrays(module, tile_size):
         config = TorchInferenceRPUConfig()
         config.mapping.digital_bias = True
-        config.mapping.max_input_size = config.mapping.max_output_size = tile_size
+        shape = TileShape.of(tile_size)
+        config.mapping.max_input_size, config.mapping.max_output_size = shape.rows, shape.columns
         found = []
         for layer in convert_to_analog(module, config).analog_layers():
             array, count = layer.analog_module, len(list(layer.analog_tiles()))
@@ -60,7 +73,7 @@ def aihwkit_arrays():
     return arrays
 
 
-@pytest.mark.parametrize("tile_size", [16, 27, 64, 256])
+@pytest.mark.parametrize("tile_size", [16, 27, 64, 256, (27, 8), (8, 27), (16, 0), (0, 5), (0, 0)])
 @pytest.mark.parametrize("shape", [(1, 4, 3), (3, 8, 7), (8, 33, 3), (16, 64, 1), (5, 17, 5)])
 def test_a_convolution_is_split_as_aihwkit_splits_it(aihwkit_arrays, shape, tile_size):
     from torch import nn
@@ -82,7 +95,8 @@ def test_a_linear_layer_is_split_as_aihwkit_splits_it_without_its_bias(aihwkit_a
 
 
 def test_a_whole_network_occupies_what_aihwkit_makes_of_it(aihwkit_arrays):
-    for architecture in ConfigSpace("digits", max_params=8_000).sample(3, seed=0):
-        found = aihwkit_arrays(architecture.build(), 32)
-        assert len(found) == len(architecture.structure.layers)
-        assert sum(count for _, _, count in found) == tiles(architecture.structure, 32)
+    for tile_size in (32, (32, 8), (40, 0)):
+        for architecture in ConfigSpace("digits", max_params=8_000).sample(3, seed=0):
+            found = aihwkit_arrays(architecture.build(), tile_size)
+            assert len(found) == len(architecture.structure.layers)
+            assert sum(count for _, _, count in found) == tiles(architecture.structure, tile_size)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from aihwkit.inference import PCMLikeNoiseModel
+from aihwkit.inference import GlobalDriftCompensation, PCMLikeNoiseModel
+from aihwkit.inference.compensation.drift import PerColumnDriftCompensation
 from aihwkit.simulator.tiles.torch_tile import TorchSimulatorTile
 from scipy import stats
 from torch import Tensor, nn
@@ -44,12 +45,14 @@ def state(model: nn.Module) -> list[Tensor]:
     return [value.detach().clone().view(-1) for _, tile in tiles(model) for value in (tile.tile.weight, tile.alpha)]
 
 
+@pytest.mark.parametrize("compensation", [GlobalDriftCompensation, PerColumnDriftCompensation])
 @pytest.mark.parametrize("draw", [0.0, 0.7, -1.2])
 @pytest.mark.parametrize("minimum", [0.0, 3.0])
 def test_the_same_draws_give_the_same_weights_and_compensation(
-    bench: Maker, monkeypatch: pytest.MonkeyPatch, draw: float, minimum: float
+    bench: Maker, monkeypatch: pytest.MonkeyPatch, draw: float, minimum: float, compensation: type
 ) -> None:
     def configure(config: Any) -> None:
+        config.drift_compensation = compensation()
         config.noise_model = PCMLikeNoiseModel(g_max=25.0)
         config.noise_model.g_converter.g_min = minimum
 
@@ -71,6 +74,11 @@ def test_the_same_draws_give_the_same_weights_and_compensation(
             devices.drift(time)
             for ours, theirs in zip(state(model), values, strict=True):
                 torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    by_column = compensation is PerColumnDriftCompensation
+    for _, tile in tiles(model):  # in the form in which aihwkit has them
+        assert tile.alpha.shape == ((len(tile.tile.weight),) if by_column else ())
+    if by_column:
+        assert len({round(float(value), 4) for value in state(model)[1]}) > 1
 
 
 def test_programming_and_drift_have_the_same_distribution(bench: Maker) -> None:
@@ -99,8 +107,13 @@ def test_programming_and_drift_have_the_same_distribution(bench: Maker) -> None:
     assert (centred[:, 1:] * centred[:, :-1]).mean().abs() < stats.norm.isf(FALSE_ALARM) / (300 * number) ** 0.5
 
 
-def test_aihwkit_goes_on_with_the_same_devices(bench: Maker) -> None:
-    model = network(bench(silent, tile_size=64))
+def by_column(config: Any) -> None:
+    config.drift_compensation = PerColumnDriftCompensation()
+
+
+@pytest.mark.parametrize("changes", [(), (by_column,)], ids=["of tiles", "of columns"])
+def test_aihwkit_goes_on_with_the_same_devices(bench: Maker, changes: Any) -> None:
+    model = network(bench(silent, *changes, tile_size=64))
     for _, tile in tiles(model):
         tile.rpu_config.noise_model.read_noise_scale = 0.0
     devices = Devices(model)
@@ -171,6 +184,14 @@ def other_device(config: Any) -> None:
     config.noise_model = OtherDevice(g_max=25.0)
 
 
+class OtherCompensation(PerColumnDriftCompensation):
+    pass
+
+
+def other_compensation(config: Any) -> None:
+    config.drift_compensation = OtherCompensation()
+
+
 def exact_reference(config: Any) -> None:
     from aihwkit.inference.compensation.drift import GlobalDriftCompensationWithExactReference
 
@@ -182,7 +203,9 @@ def input_noise(config: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::analognas.errors.AnalogNASWarning")
-@pytest.mark.parametrize("change", [other_device, exact_reference, input_noise], ids=lambda change: change.__name__)
+@pytest.mark.parametrize(
+    "change", [other_device, other_compensation, exact_reference, input_noise], ids=lambda change: change.__name__
+)
 def test_everything_else_is_left_to_aihwkit(bench: Maker, change: Any) -> None:
     model = network(bench(change, tile_size=64))
     clean = clean_state(model)

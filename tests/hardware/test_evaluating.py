@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from aihwkit.inference.compensation.drift import PerColumnDriftCompensation
 from scipy import stats
 from torch import Tensor, fx, nn
 
@@ -47,6 +48,10 @@ def no_bounds(config: Any) -> None:
     config.forward.inp_res = config.forward.out_res = 1e-6
 
 
+def by_column(config: Any) -> None:
+    config.drift_compensation = PerColumnDriftCompensation()
+
+
 def learned(config: Any) -> None:
     config.mapping.learn_out_scaling = config.mapping.out_scaling_columnwise = True
 
@@ -78,7 +83,7 @@ def resnet() -> nn.Module:
 @pytest.mark.parametrize("loops", [True, False])
 @pytest.mark.parametrize("tile_size", [256, 20])
 @pytest.mark.parametrize("make", [Net, resnet])
-@pytest.mark.parametrize("changes", [(), (learned,)], ids=["bench", "learned"])
+@pytest.mark.parametrize("changes", [(), (learned,), (by_column,)], ids=["bench", "learned", "by column"])
 def test_without_noise_it_computes_the_same(
     network: Maker, make: Any, changes: Any, tile_size: int, loops: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

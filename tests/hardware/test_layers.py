@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from aihwkit.inference.compensation.drift import PerColumnDriftCompensation
 from aihwkit.nn import AnalogConv2d, AnalogLinear
 from aihwkit.optim import AnalogSGD
 from aihwkit.simulator.parameters.enums import (
@@ -186,6 +187,38 @@ def test_every_covered_setting_without_noise(bench: Maker, analog: Maker, change
         assert ours.keys() == theirs.keys()
         for name, expected in theirs.items():
             torch.testing.assert_close(ours[name], expected, rtol=1e-11, atol=1e-11, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("tile_size", [256, 20])
+@pytest.mark.parametrize(
+    "make", [lambda: nn.Conv2d(3, 6, 3, padding=1), lambda: nn.Linear(50, 6)], ids=["2d", "linear"]
+)
+def test_drift_is_compensated_column_by_column(bench: Maker, analog: Maker, make: Any, tile_size: int) -> None:
+    def by_column(config: Any) -> None:
+        config.drift_compensation = PerColumnDriftCompensation()
+
+    torch.manual_seed(0)
+    layer = make()
+    model = analog(layer, bench(no_noise, by_column, learned_scales, tile_size=tile_size), torch.float64)
+    for _, tile in tiles(model):
+        tile.alpha = torch.rand(len(tile.tile.weight), dtype=torch.float64) + 0.5
+    x = torch.randn(4, 3, 8, 7) if isinstance(layer, nn.Conv2d) else torch.randn(4, 50)
+    for training in (True, False):  # in training nothing is compensated
+        ours, theirs = both(model, x.double(), training)
+        assert ours.keys() == theirs.keys()
+        for name, expected in theirs.items():
+            torch.testing.assert_close(ours[name], expected, rtol=1e-12, atol=1e-12, msg=lambda m, n=name: f"{n}: {m}")
+    assert type(model[0]) in (FastConvolution, FastLinear)
+    assert uncovered(model[0].analog_module) is None
+
+
+def test_a_compensation_of_another_shape_is_left_to_aihwkit(bench: Maker, analog: Maker) -> None:
+    model = analog(nn.Linear(50, 6), bench(no_noise), torch.float64)
+    for _, tile in tiles(model):
+        tile.alpha = torch.rand(1, 6, dtype=torch.float64) + 0.5
+    assert uncovered(model[0].analog_module) == "what the drift compensation GlobalDriftCompensation multiplies with"
+    ours, theirs = both(model, torch.randn(4, 50, dtype=torch.float64), training=False)
+    assert all(torch.equal(ours[name], expected) for name, expected in theirs.items())
 
 
 def test_the_loops_are_what_runs_and_agree_with_tensor_operations(

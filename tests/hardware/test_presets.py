@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import nn
 
 from analognas.errors import AnalogNASWarning, HardwareError
 from analognas.hardware.analog import convert
 from analognas.hardware.devices import Devices
 from analognas.hardware.layers import uncovered
-from analognas.hardware.presets import PRESETS
-from analognas.hardware.rpu_config import OVERRIDES, describe, from_record, record, rpu_config
+from analognas.hardware.presets import PRESETS, Preset
+from analognas.hardware.rpu_config import OVERRIDES, describe, from_record, record, rpu_config, shape_of
+from analognas.hardware.tile_shape import TileShape
 from analognas.params import HardwareParams
 from analognas.stages._inputs import hardware_id
 from analognas.training import hardware_aware
@@ -69,15 +71,40 @@ def test_ids_of_presets_differ_and_the_default_is_what_it_was() -> None:
 
 
 def test_the_tile_size_is_the_presets_unless_it_is_given() -> None:
-    sizes = {name: HardwareParams(rpu_config=name).tile_size for name in PRESETS}
-    assert sizes == {name: preset.tile_size for name, preset in PRESETS.items()}
-    assert (sizes["analognas"], sizes["analognas-512"]) == (256, 512)
-    assert HardwareParams.model_validate({"rpu_config": "analognas-512", "tile_size": None}).tile_size == 512
-    assert HardwareParams(rpu_config="analognas-512", tile_size=64).tile_size == 64
-    assert HardwareParams(rpu_config="my_chip:chip").tile_size == 256
-    assert config("analognas-512").mapping.max_input_size == 512
-    with pytest.raises(ValidationError, match="greater than or equal to 8"):
-        HardwareParams(tile_size=1)
+    sizes = {name: HardwareParams(rpu_config=name).tile_shape for name in PRESETS}
+    assert sizes == {name: preset.tiles for name, preset in PRESETS.items()}
+    assert (sizes["analognas"], sizes["analognas-512"]) == (TileShape(256, 256), TileShape(512, 512))
+    for name, shape in sizes.items():
+        assert shape_of(config(name), name) == shape
+    assert HardwareParams(rpu_config="analognas-512", tile_size=64).tile_shape == TileShape(64, 64)
+    assert HardwareParams(rpu_config="analognas-512", tile_size=(64, 0)).tile_shape == TileShape(64, 0)
+    # What a chip of one's own is made from has the tiles of the preset, too.
+    assert shape_of(PRESETS["analognas-bench"].make(), "") == TileShape(256, 256)
+
+
+def test_the_tiles_of_a_preset_are_known_without_aihwkit() -> None:
+    code = (
+        "import sys; from analognas.params import HardwareParams;"
+        "assert str(HardwareParams(rpu_config='analognas-512').tile_shape) == '512 x 512';"
+        "assert str(HardwareParams(rpu_config='my:chip', tile_size=[64, 8]).tile_shape) == '64 x 8';"
+        "sys.exit(any(m in sys.modules for m in ('torch', 'aihwkit')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_preset_may_leave_its_tiles_to_its_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make() -> Any:
+        made = PRESETS["analognas-bench"].make()
+        made.mapping.max_input_size, made.mapping.max_output_size = 96, 0
+        return made
+
+    chips = {"mute": Preset(make, None, "", ""), "said": Preset(make, (64, 32), "", "")}
+    monkeypatch.setattr("analognas.hardware.presets.target", lambda _, name: f"chips:{name}")
+    monkeypatch.setattr("analognas.hardware.presets.imported", lambda name: chips[name.removeprefix("chips:")])
+    for name, shape in (("mute", TileShape(96, 0)), ("said", TileShape(64, 32))):
+        spec = HardwareParams(rpu_config=name)
+        assert spec.tile_shape == shape_of(rpu_config(spec), name) == shape
+    assert (chips["mute"].to_dict()["tile_size"], chips["said"].to_dict()["tile_size"]) == (None, [64, 32])
 
 
 def test_analognas_is_the_published_code_with_noise() -> None:
@@ -174,7 +201,6 @@ def test_the_record_holds_what_was_set_and_nothing_else() -> None:
     ],
 )
 def test_devices_without_such_a_property_are_refused(given: dict[str, Any], words: str, monkeypatch: Any) -> None:
-    import sys
     import types
 
     def chip() -> Any:
@@ -191,9 +217,17 @@ def test_devices_without_such_a_property_are_refused(given: dict[str, Any], word
 
 
 def test_the_chip_of_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (module,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    pages = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    module, carried_over = pages
     (tmp_path / "mychip.py").write_text(module)
+    (tmp_path / "standardchip.py").write_text(carried_over)
     monkeypatch.chdir(tmp_path)
+    assert HardwareParams(rpu_config="mychip:chip").tile_shape == TileShape(256, 256)
+    standard, preset = describe(config("standardchip:chip")), describe(config("aihwkit-standard"))
+    assert (standard["mapping"].pop("max_output_size"), preset["mapping"].pop("max_output_size")) == (0, 512)
+    assert standard["forward"].pop("noise_management").endswith("CONSTANT")
+    assert preset["forward"].pop("noise_management").endswith("NONE")
+    assert standard == preset
     assert config("mychip:chip").noise_model.drift_scale == 1.5
     assert config("mychip:chip", drift_scale=0.0).noise_model.drift_scale == 0.0
 
@@ -201,6 +235,7 @@ def test_the_chip_of_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_page_tells_every_preset_as_it_is() -> None:
     rows = re.findall(r"^\| `([\w-]+)` \| (\d+) \| (.*) \|$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert {name: int(size) for name, size, _ in rows} == {name: one.tile_size for name, one in PRESETS.items()}
+    assert all(isinstance(one.tile_size, int) for one in PRESETS.values())
     for name, _, rest in rows:
         assert rest.split(" | ")[-2:] == [
             "aihwkit" if PRESETS[name].slow else "fast",

@@ -11,6 +11,7 @@ import pytest
 
 from analognas.errors import HardwareError, MismatchError
 from analognas.hardware.rpu_config import compiled_tiles_problem, describe, digest, from_record, record, rpu_config
+from analognas.hardware.tile_shape import TileShape
 from analognas.params import HardwareParams
 
 BENCH = HardwareParams()
@@ -21,7 +22,7 @@ from aihwkit.simulator.configs import InferenceRPUConfig, TorchInferenceRPUConfi
 
 CHIP = TorchInferenceRPUConfig()
 CHIP.forward.out_noise = 0.01
-CHIP.mapping.max_input_size = 512
+CHIP.mapping.max_input_size, CHIP.mapping.max_output_size = 128, 100
 
 def chip():
     return CHIP
@@ -105,11 +106,40 @@ def test_every_call_gives_a_configuration_of_its_own() -> None:
 
 def test_users_own_chip_is_found_in_the_workspace_and_not_changed(own_chip: Path) -> None:
     path = list(sys.path)
-    config = rpu_config(HardwareParams(rpu_config="my_chip:chip", tile_size=128))
+    config = rpu_config(HardwareParams(rpu_config="my_chip:chip", tile_size=64))
     assert config.forward.out_noise == 0.01
-    assert config.mapping.max_input_size == 128
-    assert sys.modules["my_chip"].CHIP.mapping.max_input_size == 512
+    assert config.mapping.max_input_size == 64
+    assert sys.modules["my_chip"].CHIP.mapping.max_input_size == 128
     assert sys.path == path
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(128, 128), (128, 64), (512, 0), (0, 0), (-1, 32), (4, 9_999)])
+def test_the_tiles_of_ones_own_chip_are_its_own(own_chip: Path, rows: int, columns: int) -> None:
+    spec = HardwareParams(rpu_config="my_chip:chip")
+    mapping = rpu_config(spec).mapping  # imports the module
+    assert (mapping.max_input_size, mapping.max_output_size) == (128, 100)
+    chip = sys.modules["my_chip"].CHIP
+    chip.mapping.max_input_size, chip.mapping.max_output_size = rows, columns
+    mapping = rpu_config(spec).mapping
+    assert (mapping.max_input_size, mapping.max_output_size) == (rows, columns)
+    assert spec.tile_size is None
+    assert spec.tile_shape == TileShape(max(0, rows), columns)
+    assert spec.told() == {"rpu_config": "my_chip:chip", "tile_size": spec.tile_shape.plain(), "layers": "fast"}
+    recorded = json.loads(json.dumps(record(spec)))
+    assert recorded["tile_size"] == spec.tile_shape.plain()
+    assert from_record(recorded)[0] == spec
+    # What was asked for in its place is recorded as well.
+    asked = HardwareParams(rpu_config="my_chip:chip", tile_size=(32, 16))
+    assert from_record(record(asked))[0] == asked
+    assert record(asked)["description"]["mapping"]["max_output_size"] == 16
+
+
+def test_a_size_that_is_no_whole_number_is_refused(own_chip: Path) -> None:
+    spec = HardwareParams(rpu_config="my_chip:chip")
+    rpu_config(spec)
+    sys.modules["my_chip"].CHIP.mapping.max_output_size = 64.0
+    with pytest.raises(HardwareError, match=r"'my_chip:chip' has mapping.max_output_size 64.0: make it a whole number"):
+        rpu_config(spec)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +153,10 @@ def test_users_own_chip_is_found_in_the_workspace_and_not_changed(own_chip: Path
         ("my_chip:number", ["returned int", "TorchInferenceRPUConfig"]),
         ("my_chip:fails", ["RuntimeError", "no chip today"]),
         # Compiled tiles draw noise that no seed controls.
-        ("my_chip:compiled", ["returned InferenceRPUConfig", "TorchInferenceRPUConfig"]),
+        (
+            "my_chip:compiled",
+            ["returned InferenceRPUConfig", "TorchInferenceRPUConfig", "analognas.hardware.torch_tiles"],
+        ),
     ],
 )
 def test_a_wrong_chip_is_one_sentence(own_chip: Path, name: str, words: list[str]) -> None:

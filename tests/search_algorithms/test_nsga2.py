@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from analognas.errors import SearchError
 from analognas.hardware.cost import tiles
+from analognas.hardware.tile_shape import TileShape
 from analognas.search_algorithms import NSGA2, RandomSearch, Worker
 from analognas.search_algorithms.pareto import non_dominated
 from analognas.search_spaces import ConfigSpace
@@ -41,6 +44,18 @@ def test_tiles_are_an_objective():
     worker = Worker(SPACE, optimizer, runs=2)
     worker.search()
     assert set(worker.pareto().columns) == {"run", *front.columns}
+
+
+def test_tiles_are_those_of_the_evaluator_s_chip_unless_others_are_given():
+    class Knowing(AnalyticEvaluator):
+        schema_ = SimpleNamespace(tile_size=TileShape(40, 6))
+
+    for given, expected in (({}, TileShape(40, 6)), ({"tile_size": (9, 5)}, (9, 5))):
+        optimizer = NSGA2(Knowing(SPACE, seed=1), 10, 1, objectives=("acc_1d", "tiles"), min_acc_1d=0.0, **given)
+        optimizer.run(SPACE)
+        counted = [tiles(one.architecture.structure, expected) for one in optimizer.evaluated.values()]
+        assert optimizer.history["tiles"].tolist() == counted
+        assert len(set(counted)) > 1
 
 
 def test_the_worker_s_front_has_the_same_objectives():

@@ -1,15 +1,22 @@
 import json
 import shutil
+import sys
+import types
 from importlib.metadata import version
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from analognas import workers
+from analognas.environment import prepare
 from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError
+from analognas.hardware.cost import tiles
 from analognas.params import Params
 from analognas.params_file import override
-from analognas.results import ResultStore
-from analognas.stages import characterize, run_stage
+from analognas.results import ResultStore, measured_columns
+from analognas.search_algorithms import NSGA2
+from analognas.stages import _inputs, characterize, run_stage
 from analognas.workspace import Paths
 
 
@@ -167,3 +174,63 @@ def test_some_are_characterized_again_with_another_seed(finished_copy: Paths):
     report = run_stage("fit", params, finished_copy)
     assert report["ceiling"]["acc_1d"]["pairs"] <= 2
     assert (finished_copy.evaluator / "schema.json").read_bytes() == evaluator  # nothing is learned from them
+
+
+CHIP = """
+from aihwkit.simulator.parameters.enums import NoiseManagementType
+from analognas.hardware.presets import analognas_bench
+
+def chip():
+    config = analognas_bench()
+    config.mapping.max_input_size, config.mapping.max_output_size = 24, 5
+    config.forward.noise_management = NoiseManagementType.ABS_MAX
+    return config
+"""
+
+
+def test_the_tiles_of_ones_own_chip_are_counted_everywhere(workspace: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what of it the fast layers do not compute is said once, before the work begins."""
+    module = types.ModuleType("two_sides")
+    exec(CHIP, vars(module))
+    monkeypatch.setitem(sys.modules, "two_sides", module)
+    monkeypatch.chdir(workspace.root)
+    params = prepare(workspace, ["hardware.rpu_config=two_sides:chip"])
+    run_stage("sample", params, workspace)
+    sampled = pd.read_parquet(workspace.architectures)
+    space = _inputs.space(params, workspace)
+    expected = {
+        one.id: tiles(one.structure, (24, 5))
+        for one in (space.architecture(json.loads(genes)) for genes in sampled["genes"])
+    }
+    assert dict(zip(sampled["id"], sampled["tiles"], strict=True)) == expected
+    assert len(set(expected.values())) > 1
+
+    measured = dict(zip(sampled["id"], range(60, 70), strict=True))
+
+    def measure(job: characterize.Job) -> dict[str, Any]:
+        one = job.architecture
+        values = dict.fromkeys(measured_columns(job.training.times), 1.0) | {"acc_1d": float(measured[one.id])}
+        return {
+            "id": one.id, "space": one.space.name, "genes": one.genes.to_json(), "params": one.params,
+            "tiles": tiles(one.structure, job.hardware.tile_shape), "status": "ok", "reason": "", "repeats": 2,
+            **values,
+        }  # fmt: skip
+
+    monkeypatch.setattr(characterize, "measure", measure)
+    monkeypatch.setattr(workers, "each", lambda _, todo, processes: enumerate(map(measure, todo)))
+    with pytest.warns(AnalogNASWarning, match="ABS_MAX is not computed by the fast analog layers: all layers") as said:
+        run_stage("characterize", params, workspace)
+    assert [one.category for one in said] == [AnalogNASWarning]
+    run_stage("fit", params, workspace)
+    schema = json.loads((workspace.evaluator / "schema.json").read_text())
+    assert schema["features"]["tile_size"] == [24, 5]
+
+    class Fronts(NSGA2):
+        def __init__(self, *given: Any, **further: Any) -> None:
+            super().__init__(*given, objectives=("acc_1d", "tiles"), **further)
+
+    monkeypatch.setattr("analognas.stages.search.optimizer_class", lambda name: Fronts)
+    run_stage("search", params, workspace)
+    front = pd.read_parquet(workspace.search / "pareto.parquet")
+    found = [space.architecture(json.loads(genes)) for genes in front["genes"]]
+    assert front["tiles"].tolist() == [tiles(one.structure, (24, 5)) for one in found]

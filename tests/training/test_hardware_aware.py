@@ -103,6 +103,7 @@ def test_input_ranges_are_initialised_within_the_first_quarter(
 def test_input_ranges_come_from_the_data_and_are_learned_afterwards(
     network: nn.Module, config: Any, train_set: tuple[Tensor, Tensor]
 ) -> None:
+    config.pre_post.input_range.init_from_data = STEPS // 4
     model = trained(network, config, train_set)
     for _, tile in tiles(model):
         assert tile.input_range_update_idx.item() == STEPS // 4

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
+import types
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,10 @@ import torch
 import analognas.training.protocol as protocol_module
 from analognas.datasets import Dataset
 from analognas.errors import DatasetError, SpaceError
-from analognas.hardware.analog import is_programmed
+from analognas.hardware.analog import is_programmed, number_of_tiles, tiles
+from analognas.hardware.cost import tiles as count_tiles
+from analognas.hardware.presets import PRESETS
+from analognas.hardware.rpu_config import describe
 from analognas.params import HardwareParams, TrainingParams
 from analognas.results import measured_columns
 from analognas.search_spaces.architecture import Architecture
@@ -161,6 +166,31 @@ def test_validation_results_do_not_depend_on_the_test_part(
 def test_hardware_reaches_the_tiles(architecture: Architecture, dataset: Dataset, protocol: TrainingParams) -> None:
     small = characterize(architecture, dataset, HardwareParams(tile_size=16), protocol, seed=0)
     assert small.row["tiles"] > len(architecture.structure.layers)
+
+
+def test_a_chip_of_ones_own_is_trained_as_it_says(
+    architecture: Architecture, dataset: Dataset, protocol: TrainingParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tiles are counted as they are, and nothing of it is another after the training."""
+
+    def chip() -> Any:
+        config = PRESETS["analognas-bench"].make()
+        config.mapping.max_input_size, config.mapping.max_output_size = 16, 3
+        return config
+
+    module = types.ModuleType("own_chip")
+    module.chip = chip  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "own_chip", module)
+    own = characterize(architecture, dataset, HardwareParams(rpu_config="own_chip:chip"), protocol, seed=0)
+    assert own.row["status"] == "ok"
+    assert own.row["tiles"] == count_tiles(architecture.structure, (16, 3)) > len(architecture.structure.layers)
+    assert own.model is not None
+    assert number_of_tiles(own.model) == own.row["tiles"]
+    assert all(describe(tile.rpu_config) == describe(chip()) for _, tile in tiles(own.model))
+    # Presets' input ranges are initialised in a part of a short training, so that they are learned at all.
+    preset = characterize(architecture, dataset, HARDWARE, protocol, seed=0)
+    assert preset.model is not None
+    assert {tile.rpu_config.pre_post.input_range.init_from_data for _, tile in tiles(preset.model)} == {2}
 
 
 def test_a_diverged_training_is_a_result_with_a_reason(
