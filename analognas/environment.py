@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from analognas.datasets import Dataset
-    from analognas.params import Params
+    from analognas.params import HardwareParams, Params
     from analognas.params_file import Draft
     from analognas.workspace import Paths
 
@@ -27,9 +27,24 @@ _PACKAGES = ("aihwkit", "scikit-learn", "torch", "xgboost")
 _REMEDY = "`analognas doctor --update` records it anew, and the stages that depend on it run again"
 
 
-def current_environment() -> dict[str, Any]:
-    """Return the protocol version of each stage and the versions of the packages that decide results."""
-    return {"protocol": dict(PROTOCOLS), **{package: version(package) for package in _PACKAGES}}
+def current_environment(hardware: HardwareParams) -> dict[str, Any]:
+    """Return the protocol version of each stage, the versions of the packages that decide results, and the chip.
+
+    The chip is "preset", or the id of what a name of another kind stands for just now: who edits the function of a chip
+    of her own has another chip, though no parameter changed.
+    """
+    from analognas.hardware.presets import PRESETS
+
+    chip = "preset"
+    if hardware.rpu_config not in PRESETS:
+        from analognas.stages._inputs import hardware_id
+
+        chip = hardware_id(hardware)
+    return {"protocol": dict(PROTOCOLS), **_versions(), "hardware": chip}
+
+
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in _PACKAGES}
 
 
 def load_dataset(params: Params, paths: Paths, progress: Progress | None = None) -> Dataset:
@@ -82,13 +97,14 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None, *, held:
     from analognas.workspace import alone
 
     coverage.begin()
-    truth = {paths.environment: current_environment()}
+    truth: dict[Path, dict[str, Any]] = {}
     lock = ExitStack()
 
     def accept(params: Params) -> None:
         truth[paths.dataset] = describe(load_dataset(params, paths, progress))
         space_of(params, truth[paths.dataset])
         check_parts(params)
+        truth[paths.environment] = current_environment(params.hardware)
         if not held:  # a run that goes on keeps its parameters, and the files that it is about to finish
             lock.enter_context(alone(paths))
         paths.clean()  # the last look: whether the folder can be written
@@ -135,10 +151,10 @@ def check_environment(paths: Paths, stage: str) -> None:
     """
     recorded = read_object(paths.environment, remedy=_REMEDY)
     protocols = recorded.get("protocol")
-    now = current_environment()
+    now = _versions()
     names = [f"protocol of {stage}", *_PACKAGES]
     pairs = [
-        (protocols.get(stage) if isinstance(protocols, dict) else None, now["protocol"][stage]),
+        (protocols.get(stage) if isinstance(protocols, dict) else None, PROTOCOLS[stage]),
         *((recorded.get(package), now[package]) for package in _PACKAGES),
     ]
     for name, (then, is_now) in zip(names, pairs, strict=True):

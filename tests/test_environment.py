@@ -1,6 +1,8 @@
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,9 +31,26 @@ def test_prepare_takes_the_assignments_over_and_records_versions_and_data(worksp
     assert params.search.k == 2.5
     assert params == Params.load(workspace.params)
     environment = json.loads(workspace.environment.read_text())
-    assert environment == current_environment()
+    assert environment == current_environment(params.hardware)
+    assert environment["hardware"] == "preset"
     assert environment["protocol"] == PROTOCOLS
     assert json.loads(workspace.dataset.read_text()) == describe(load("digits"))
+
+
+def test_who_edits_a_chip_of_her_own_has_another_one(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
+    from analognas.hardware.presets import PRESETS
+
+    config = PRESETS["analognas-bench"].make()
+    monkeypatch.setitem(sys.modules, "own_chip", SimpleNamespace(chip=lambda: config))
+    prepare(workspace, ["hardware.rpu_config=own_chip:chip"])
+    before = json.loads(workspace.environment.read_text())
+    prepare(workspace)
+    assert json.loads(workspace.environment.read_text()) == before
+    config.forward.out_noise *= 2
+    prepare(workspace)
+    after = json.loads(workspace.environment.read_text())
+    assert after["hardware"].startswith("own_chip:chip-")
+    assert after["hardware"] != before["hardware"]
 
 
 def test_what_is_recorded_already_is_not_written_again(workspace: Paths):

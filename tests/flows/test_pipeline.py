@@ -312,7 +312,7 @@ def test_a_stage_declares_the_params_it_reads_and_no_others(stage: str):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_its_own_protocol_and_on_the_data(stage: str):
     files = {path: keys for entry in DVC[stage]["params"] if isinstance(entry, dict) for path, keys in entry.items()}
-    assert f"protocol.{stage}" in files["data/environment.json"]
+    assert {f"protocol.{stage}", "hardware"} <= set(files["data/environment.json"])
     assert {"name", "input_shape", "classes"} <= set(files["data/dataset.json"])
 
 
