@@ -44,6 +44,8 @@ class _Group(click.Group):
             return super().main(*args, **kwargs | {"standalone_mode": False})
         except AnalogNASError as error:
             click.echo(f"analognas: {error}", err=True)
+            if "--json" in (kwargs.get("args") or (args[0] if args else None) or sys.argv[1:]):
+                click.echo(json.dumps({"error": str(error), "exit_code": error.exit_code, **error.details}))
             sys.exit(error.exit_code)
         except click.ClickException as error:
             error.show()
