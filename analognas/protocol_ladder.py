@@ -120,7 +120,7 @@ def tries(forms: Sequence[Form], counts: Sequence[int], given: Set[str], begin: 
     parts: list[int | None] = [None]
     few: list[int | None] = []
     if "dataset.per_class" not in given:
-        parts += parts_of(counts)
+        parts += parts_of(counts, None, _LEAST_IMAGES, _LEAST_PER_CLASS)
         few += parts_of(counts, parts[-1], _FEW_IMAGES, _FEW_PER_CLASS)
     if begin == 0:
         yield from (Try(forms[0], part, rung) for part in parts for rung in LADDER)
