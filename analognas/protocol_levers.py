@@ -55,8 +55,9 @@ def refusal(
         without: chooses again as if some of these keys were not the user's.
     """
     said = (
-        f"No run fits --hours {shortest.hours:g} with these data on this machine: the shortest one that is worth its "
-        f"while takes {duration(shortest.seconds)}, {duration(shortest.time.besides)} of it to start, fit and search"
+        f"No run fits {shortest.hours:g} h (--hours, two if you say none) with these data on this machine: the "
+        f"shortest one that is worth its while takes {duration(shortest.seconds)}, {duration(shortest.time.besides)} of it "
+        "to start, fit and search"
     )
     if more:
         said += f", with {more} architectures of the rounds and the sentinel set to characterize"

@@ -191,7 +191,7 @@ def test_init_makes_nothing_where_nothing_fits(here: Path) -> None:
     assert done.exit_code == 2
     assert done.stdout == ""
     (said,) = (line for line in done.stderr.splitlines() if line.startswith("analognas: "))
-    assert "No run fits --hours 0.01" in said
+    assert "No run fits 0.01 h" in said
     assert "allow --hours 0." in said
     assert not list(here.iterdir())
 
@@ -204,7 +204,7 @@ def test_what_does_not_fit_is_told_in_json(here: Path, photos: Path) -> None:
     assert done.exit_code == 2
     found = json.loads(done.stdout)
     assert found["exit_code"] == 2
-    assert found["error"].startswith("No run fits --hours 0.1")
+    assert found["error"].startswith("No run fits 0.1 h")
     assert "--set sample.size=" in found["error"]
     assert found["fitted"]["fits"] is False
     assert found["fitted"]["seconds"] > 360

@@ -41,8 +41,9 @@ def refused(hours: float, more: int = 0, **values: object) -> str:
 def test_nothing_of_the_user_in_the_way() -> None:
     said = refused(0.01)
     assert re.fullmatch(
-        r"No run fits --hours 0\.01 with these data on this machine: the shortest one that is worth its while takes "
-        r"about \d+ (s|min), about \d+ s of it to start, fit and search; allow --hours 0\.\d+\.",
+        r"No run fits 0\.01 h \(--hours, two if you say none\) with these data on this machine: the shortest "
+        r"one that is worth its while takes about \d+ (s|min), about \d+ s of it to start, "
+        r"fit and search; allow --hours 0\.\d+\.",
         said,
     )
 
