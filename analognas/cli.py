@@ -6,9 +6,9 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -39,18 +39,26 @@ class _Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line."""
         warnings.showwarning = _warn
+        given = kwargs.get("args") or (args[0] if args else sys.argv[1:])
         try:
             # Not standalone: there click would say "Aborted!" and nothing more.
             return super().main(*args, **kwargs | {"standalone_mode": False})
         except AnalogNASError as error:
             click.echo(f"analognas: {error}", err=True)
-            sys.exit(error.exit_code)
+            _end(given, error.exit_code, str(error), error.details)
         except click.ClickException as error:
             error.show()
-            sys.exit(error.exit_code)
+            _end(given, error.exit_code, error.format_message())
         except (KeyboardInterrupt, click.Abort):
             click.echo("analognas: interrupted; what was finished is kept, run again to go on.", err=True)
             sys.exit(1)
+
+
+def _end(given: Sequence[str], code: int, message: str, details: Mapping[str, Any] | None = None) -> NoReturn:
+    """End after an error that was told; who asked for JSON gets an object, as after success."""
+    if "--json" in given:
+        click.echo(json.dumps({"error": message, "exit_code": code, **(details or {})}))
+    sys.exit(code)
 
 
 def _overrides(command: Any) -> Any:

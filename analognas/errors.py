@@ -6,11 +6,18 @@ exits with 2. Everything else that derives from ``AnalogNASError`` exits with 1.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class AnalogNASError(Exception):
     """Base of all errors raised by analognas."""
 
     exit_code = 1
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What ``--json`` says besides the message, JSON-serializable."""
+        return {}
 
 
 class InputError(AnalogNASError):
@@ -53,6 +60,19 @@ class NotFittedError(InputError):
 
 class WorkspaceError(InputError):
     """The folder is not a workspace, or cannot be written or read."""
+
+
+class HoursError(InputError):
+    """No run that is worth its while fits the hours; ``fitted`` describes the shortest one."""
+
+    def __init__(self, message: str, fitted: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.fitted = fitted
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The shortest run, as ``init --json`` describes the one that fits."""
+        return {"fitted": self.fitted}
 
 
 class SearchError(InputError):

@@ -13,37 +13,23 @@ from analognas.datasets.base import PARTS
 from analognas.datasets.reduction import kept
 from analognas.datasets.registry import canonical
 from analognas.fitted import Choice, with_values
+from analognas.protocol_ladder import Form, Rung, forms, tries
+from analognas.run_time import EffortsOf, Machine, RunTime, duration, estimate
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
     from analognas.params import Params, TrainingParams
-    from analognas.training.probe import Speed
 
 #: The data that the template's protocol, and its limits of the search, were made for.
 TEMPLATES = "digits"
 #: Architectures by which a space is judged.
 SAMPLED = 48
-#: Steps of digital training that a network should get, and those without which it has learned nothing.
-_STEPS, _LEAST_STEPS = 1_500, 400
-#: Bounds of the epochs that follow: at most, at least if there is time, at least.
-_MOST_EPOCHS, _FEW_EPOCHS, _LEAST_EPOCHS = 30, 6, 3
-#: What the protocol shrinks by, from the best to what an evaluator can still be learned from: sampled architectures,
-#: share of the epochs, repeats. Then images are left out, and only then it shrinks to the least.
-_LADDER = (
-    *((size, 1.0, 25) for size in (256, 192, 128, 96, 64)),
-    (64, 1.0, 10),
-    *((48, share, 10) for share in (1.0, 0.7)),
-)
-_LEAST = (
-    *((32, share, 10) for share in (0.7, 0.5)),
-    *((24, share, 5) for share in (0.5, 0.33, 0.2)),
-)
-#: Training images that are left at least, in all and of each class.
-_LEAST_IMAGES, _LEAST_PER_CLASS = 3_000, 50
-#: Share of the speed of one process that each of several side by side reaches.
-_SIDE_BY_SIDE = 0.85
-#: Seconds of a run that hardly any protocol changes: starting Prefect and the workers, fitting, searching, logging.
-_FIXED_SECONDS = 80.0
+#: Steps of digital training that a network should get.
+_STEPS = 1_500
+#: Bounds of the epochs that follow: at most, and at least if there is time.
+_MOST_EPOCHS, _FEW_EPOCHS = 30, 6
+#: So few architectures, or programmings, are good for a first look.
+_FIRST_LOOK_SIZE, _FIRST_LOOK_REPEATS = 32, 5
 
 
 @dataclass(frozen=True)
@@ -100,19 +86,27 @@ class Profile:
 class Tailored:
     """What was chosen, and how long a run will take with it, as far as one can tell.
 
-    ``profile`` is of the images that are used, ``whole`` of all that there are. ``one`` is the time of one
-    characterization in seconds, ``seconds`` that of the whole run. ``kept`` are the keys that would have been chosen,
-    and were left alone because they are the user's.
+    ``profile`` is of the images that are used, ``whole`` of all that there are. ``params`` are those of the run, and
+    ``form`` tells what was made smaller. ``one`` is the time of one characterization in seconds, ``time`` that of the
+    whole run by parts. ``kept`` are the keys that would have been chosen, and were left alone because they are the
+    user's.
     """
 
     profile: Profile
     whole: Profile
     choices: tuple[Choice, ...]
+    params: Params
+    form: Form
     one: float
-    seconds: float
+    time: RunTime
     hours: float
     workers: int
     kept: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long the whole run takes."""
+        return self.time.seconds
 
     @property
     def fits(self) -> bool:
@@ -132,15 +126,34 @@ class Tailored:
                 f"Only a part is used, of {self.whole.sizes['train']:,} training images: with all of them it would "
                 "take too long (see dataset.per_class, and --hours)."
             )
-        time = (
+        said.append(
             f"Time: a typical characterization takes {duration(self.one)} on one core (a few small ones were timed, "
             f"the others are judged by their layers), so with {self.workers} side by side the run takes "
-            f"{duration(self.seconds)}; {self.hours:g} h were allowed (--hours)."
+            f"{duration(self.seconds)}, {duration(self.time.besides)} of it whatever the protocol (starting, fitting, "
+            f"searching, logging); {self.hours:g} h were allowed (--hours)."
         )
-        if not self.fits:
-            time += " Less is not worth its while: reduce per_class, max_params or image_size, or allow more."
-        yours = f"Yours, and kept: {', '.join(self.kept)}. Delete such a line to have it fitted."
-        return [*said, time, *([yours] if self.kept else [])]
+        if self.first_look is not None:
+            said.append(self.first_look)
+        if self.kept:
+            said.append(f"Yours, and kept: {', '.join(self.kept)}. Delete such a line to have it fitted.")
+        return said
+
+    @property
+    def first_look(self) -> str | None:
+        """One sentence about what a short run is good for, None if it is not that short."""
+        size, training = self.params.sample.size, self.params.characterize
+        if size > _FIRST_LOOK_SIZE and training.repeats > _FIRST_LOOK_REPEATS:
+            return None
+        least = [f"{size} architectures", f"{training.epochs} + {training.hwa_epochs} epochs"]
+        least += [f"{training.repeats} programmings of each"]
+        if self.form.edge is not None:
+            least.append(f"images of {self.form.edge}x{self.form.edge} pixels")
+        if self.form.budget is not None:
+            least.append(f"networks of at most {self.form.budget:,} parameters")
+        return (
+            f"A run of {duration(self.seconds).removeprefix('about ')}: {', '.join(least)}: good for a first look at "
+            "what is possible, not for telling apart networks that are close; more --hours do that."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable description."""
@@ -153,8 +166,10 @@ class Tailored:
             "params": {choice.key: choice.value for choice in self.choices},
             "seconds_per_characterization": round(self.one, 1),
             "seconds": round(self.seconds),
+            "seconds_by_part": self.time.to_dict(),
             "hours_allowed": self.hours,
             "fits": self.fits,
+            "first_look": self.first_look is not None,
             "workers": self.workers,
             "kept": list(self.kept),
         }
@@ -164,76 +179,74 @@ def choose(
     profile: Profile,
     before: Sequence[Choice],
     params: Params,
-    speed: Speed,
-    efforts: Sequence[float],
-    workers: int,
+    machine: Machine,
+    efforts: EffortsOf,
     hours: float,
     given: Set[str],
     more: int = 0,
+    least: Form | None = None,
 ) -> Tailored:
-    """Return the best protocol whose run fits the time, the least one if none does.
+    """Return the best protocol whose run fits the time, the one that takes least if none does.
 
     Args:
         profile: of the data.
         before: what was chosen before, to read the data.
         params: with it.
-        speed: of this machine.
-        efforts: of some architectures of the space.
-        workers: processes side by side.
+        machine: what was timed on it.
+        efforts: of the architectures of the space.
         hours: that the run may take.
         given: keys that the user has set: they stay, and it is only said that they are kept.
         more: architectures to characterize besides the sample: those of rounds and of the sentinel set.
+        least: networks and images are of this form or smaller.
     """
-    side_by_side = workers if workers == 1 else _SIDE_BY_SIDE * workers
-    parts: list[int | None] = [None]
-    if "dataset.per_class" not in given:
-        parts += _parts(profile)
-    tries = [(part, rung) for part in parts for rung in _LADDER]
+    of_all = _with(params, of_the_data(profile, params), given)
+    there = forms(profile.input_shape, of_all, given)
+    begin = 0 if least is None else there.index(least)
+    shortest: Tailored | None = None
     everything = math.inf
-    for part, (size, share, repeats) in [*tries, *((parts[-1], rung) for rung in _LEAST)]:
-        used = profile if part is None else profile.reduced(part)
-        if len(efforts) < SAMPLED:  # the space holds no more
-            size = min(size, len(efforts))
-        left_out = [] if part is None else [_left_out(part, profile, everything)]
-        all_of_it = [*before, *left_out, *of_the_data(used, params)]
-        here = _with(params, all_of_it, given)
-        all_of_it += _protocol(used, here, size, share, repeats)
-        all_of_it += _winners(_with(params, all_of_it, given).characterize)
-        choices = tuple(one for one in all_of_it if one.key not in given)
+    for one in tries(there, profile.counts["train"], given, begin):
+        used = profile if one.part is None else profile.reduced(one.part)
+        used = replace(used, input_shape=one.form.shape(profile.input_shape))
+        left_out = [] if one.part is None else [_left_out(one.part, profile, everything)]
+        chosen = [*before, *left_out, *of_the_data(used, params), *_smaller(one.form, profile, of_all)]
+        here = _with(params, chosen, given)
+        found = efforts(here, used.input_shape, one.rung.size if "sample.size" not in given else here.sample.size)
+        if found is None:  # no architecture is that small
+            continue
+        chosen += _protocol(used, here, one.rung, len(found.sample))
+        chosen += _winners(_with(params, chosen, given).characterize, one.rung)
+        chosen = list({choice.key: choice for choice in chosen}.values())  # the last one of a key holds
+        choices = tuple(choice for choice in chosen if choice.key not in given)
         here = _with(params, choices, given)
-        train, validation, test = (used.sizes[name] for name in ("train", "validation", "test"))
-        one = speed.seconds(sum(efforts) / len(efforts), here.characterize, train, validation)
-        final = speed.seconds(max(efforts), here.train, train, validation + test)
-        number = here.sample.size + here.characterize.replicates + more
-        seconds = _FIXED_SECONDS + one * number / side_by_side + 2 * final / min(2.0, side_by_side)
-        if part is None:
-            everything = seconds
-        if seconds <= 3600 * hours:
-            break
-    kept = tuple(one.key for one in all_of_it if one.key in given)
-    return Tailored(used, profile, choices, one, seconds, hours, workers, kept)
-
-
-def _parts(profile: Profile) -> Iterator[int]:
-    """Yield how many images of each class may be kept: half as many each time, to two digits, down to the least."""
-    counts = profile.counts["train"]
-    if sum(counts) <= _LEAST_IMAGES:
-        return
-    enough = (
-        number for number in range(1, max(counts)) if sum(min(count, number) for count in counts) >= _LEAST_IMAGES
-    )
-    least = max(_LEAST_PER_CLASS, next(enough, max(counts)))
-    most = max(counts)
-    while (most := most // 2) > least:
-        digits = len(str(most)) - 2
-        yield most // 10**digits * 10**digits
-    if max(counts) > least:
-        yield least
+        tried = Tailored(
+            used, profile, choices, here, one.form,
+            one=machine.speed.seconds(found.mean, here.characterize, used.sizes["train"], used.sizes["validation"]),
+            time=estimate(here, used.sizes, found, machine, more),
+            hours=hours, workers=machine.workers,
+            kept=tuple(choice.key for choice in chosen if choice.key in given),
+        )  # fmt: skip
+        if tried.fits:
+            return tried
+        if one.part is None and one.form == there[0]:
+            everything = min(everything, tried.seconds)
+        if shortest is None or tried.seconds < shortest.seconds:
+            shortest = tried
+    assert shortest is not None  # the space has architectures, or it would have been refused before
+    return shortest
 
 
 def _left_out(part: int, profile: Profile, everything: float) -> Choice:
     why = f"of up to {max(profile.counts['train']):,}: with all of them the run would take {duration(everything)}"
     return Choice("dataset.per_class", part, f"{why}; null: all")
+
+
+def _smaller(form: Form, profile: Profile, params: Params) -> Iterator[Choice]:
+    """Yield what makes networks and images smaller than they should be."""
+    if form.edge is not None:
+        _, height, width = profile.input_shape
+        yield Choice("dataset.image_size", form.edge, f"{width}x{height} would be better and take longer")
+    if form.budget is not None:
+        yield Choice("space.max_params", form.budget, f"{params.space.max_params:,} would be better and take longer")
 
 
 def of_the_data(profile: Profile, params: Params) -> Iterator[Choice]:
@@ -255,26 +268,28 @@ def of_the_data(profile: Profile, params: Params) -> Iterator[Choice]:
     yield Choice("search.T_AVM", None, "no limit until you know what your networks lose; then e.g. 5.0, and run again")
 
 
-def _protocol(profile: Profile, params: Params, size: int, share: float, repeats: int) -> Iterator[Choice]:
-    """Yield the protocol of one rung of the ladder."""
+def _protocol(profile: Profile, params: Params, rung: Rung, size: int) -> Iterator[Choice]:
+    """Yield the protocol of one rung of the ladder, for so many architectures."""
     steps = -(-profile.sizes["train"] // params.characterize.batch_size)
     wanted = min(_MOST_EPOCHS, max(_FEW_EPOCHS, math.ceil(_STEPS / steps)))
-    least = min(wanted, max(_LEAST_EPOCHS, math.ceil(_LEAST_STEPS / steps)))
-    epochs = max(least, round(share * wanted))
-    hwa = max(2, round(epochs / 3))
+    least = min(wanted, max(rung.epochs, math.ceil(rung.steps / steps)))
+    epochs = max(least, round(rung.share * wanted))
+    hwa = max(min(2, epochs), round(epochs / 3))
     cut = "" if epochs == wanted else f"; {wanted} would be better and take longer"
     yield Choice("sample.size", size, "architectures to characterize: the more, the better the evaluator")
     again = min(8, size // 6)
     yield Choice("characterize.replicates", again, "of them, characterized again with another seed: how much is luck")
     yield Choice("characterize.epochs", epochs, f"digital, {steps:,} steps each{cut}")
     yield Choice("characterize.hwa_epochs", hwa, "hardware-aware, with injected noise: a third of the digital ones")
-    yield Choice("characterize.repeats", repeats, "how often the trained weights are programmed anew")
+    yield Choice("characterize.repeats", rung.repeats, "how often the trained weights are programmed anew")
 
 
-def _winners(training: TrainingParams) -> Iterator[Choice]:
+def _winners(training: TrainingParams, rung: Rung) -> Iterator[Choice]:
     """Yield the protocol of the winner, from that of the characterizations."""
-    yield Choice("train.epochs", math.ceil(1.5 * training.epochs), "the winner's: half as many again")
-    yield Choice("train.hwa_epochs", math.ceil(1.5 * training.hwa_epochs), "hardware-aware")
+    why = "the winner's: half as many again" if rung.longer > 1 else "the winner's: as many"
+    yield Choice("train.epochs", math.ceil(rung.longer * training.epochs), why)
+    yield Choice("train.hwa_epochs", math.ceil(rung.longer * training.hwa_epochs), "hardware-aware")
+    yield Choice("train.repeats", rung.final_repeats, "how often the winner's weights are programmed anew")
 
 
 def _with(params: Params, choices: Iterable[Choice], given: Set[str]) -> Params:
@@ -284,12 +299,3 @@ def _with(params: Params, choices: Iterable[Choice], given: Set[str]) -> Params:
 def by_key(choices: Iterable[Choice]) -> dict[str, Any]:
     """Return the values of choices."""
     return {choice.key: choice.value for choice in choices}
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words, as exactly as an estimate deserves."""
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"about {round(seconds / 60)} min"
-    return f"about {seconds / 3600:.1f} h"

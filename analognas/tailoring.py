@@ -6,16 +6,21 @@ time is written into ``params.yaml``, where every value can be edited afterwards
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analognas._yaml import scalar
 from analognas.datasets.registry import canonical
-from analognas.errors import AnalogNASError, DatasetError
+from analognas.errors import AnalogNASError, DatasetError, HoursError, SpaceError
 from analognas.fitted import Choice, default, lacks_lines, put_into, read_record, with_values, written_by_user
 from analognas.params import parse_count
 from analognas.protocol_choice import SAMPLED, TEMPLATES, Profile, Tailored, by_key, choose, of_the_data
+from analognas.protocol_ladder import Form
+from analognas.protocol_levers import CHOSEN, refusal
+from analognas.run_time import Efforts, EffortsOf, Machine, Shape
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
@@ -29,6 +34,8 @@ HOURS = 2.0
 LARGEST_SIZE, RESIZED = 64, 32
 #: Architectures that are timed.
 _TIMED = 5
+#: The winner is taken to be larger than this share of so many architectures.
+_LARGE, _MANY = 0.95, 400
 #: Why a value is the default again.
 _DEFAULT = "the default, which does for these data"
 
@@ -95,12 +102,14 @@ def prepare_tailored(
         What was written, or None if there is nothing to train on (results that are only looked up).
 
     Raises:
+        HoursError: if no run that is worth its while fits the hours; nothing is written then.
         InputError: if parameters, dataset or space are not valid; nothing is written then.
         WorkspaceError: if another run works in the workspace.
     """
     from analognas.environment import adopt, check_parts, load_dataset
     from analognas.params_file import Draft
 
+    began = time.process_time()
     record = read_record(paths.params)
     draft = Draft(paths.params)
     draft.assign(assignments)
@@ -121,7 +130,7 @@ def prepare_tailored(
         draft.assign([f"{key}={'null' if value is None else value}" for key, value in values.items()])
         adopt(draft, paths, progress, held=held)
         return None
-    done = _fitted(paths, params, dataset, hours, yours, before, progress)
+    done = _fitted(paths, params, dataset, hours, yours, before, began, progress)
     chosen = {one.key for one in done.choices}
     back = [Choice(key, value, _DEFAULT) for key, value in stale.items() if key not in chosen]
     earlier = set() if record is None else set(record.kept)
@@ -137,24 +146,101 @@ def _fitted(
     hours: float,
     yours: Set[str],
     before: Sequence[Choice],
+    began: float,
     progress: Callable[[float, float, str], None] | None,
 ) -> Tailored:
-    """Time some architectures, and choose."""
+    """Time some architectures, and choose; where the networks or images become other ones, time these.
+
+    Raises:
+        HoursError: if nothing fits.
+    """
+    from analognas.environment import dataset_arguments, load_dataset
     from analognas.stages._inputs import space_of
     from analognas.training import probe
-    from analognas.workers import workers
 
     profile = Profile.of(dataset)
-    params = with_values(params, by_key(one for one in of_the_data(profile, params) if one.key not in yours))
-    space = space_of(params, {"name": dataset.name, "input_shape": dataset.input_shape, "classes": dataset.classes})
-    efforts, spread = _efforts(space)
-    if progress is not None:
-        progress(0, 1, "timing a few small characterizations")
-    speed = probe.measure(spread, dataset, params)
-    if progress is not None:
-        progress(1, 1, "timed a few small characterizations")
-    side_by_side = 1 if params.run.runner == "serial" else workers(params.run.workers)
-    return choose(profile, before, params, speed, efforts, side_by_side, hours, yours, _besides(paths, space))
+    efforts = _efforts_of(dataset)
+    here = with_values(params, by_key(one for one in of_the_data(profile, params) if one.key not in yours))
+    space = space_of(here, _described(dataset, dataset.input_shape))
+    more = _besides(paths, space)
+    form = Form()
+    while True:
+        if progress is not None:
+            progress(0, 1, "timing a few small characterizations")
+        speed = probe.measure(_spread(space), dataset, here)
+        start, read = probe.start_up(dataset_arguments(here, paths))
+        if progress is not None:
+            progress(1, 1, "timed a few small characterizations")
+        spent = time.process_time() - began + start
+        machine = Machine(speed, _side_by_side(params), start, read, spent)
+        done = choose(profile, before, params, machine, efforts, hours, yours, more, form)
+        if not done.fits:
+            break
+        if done.form == form:
+            return done
+        form, here = done.form, done.params
+        dataset = load_dataset(here, paths, progress)
+        space = space_of(here, _described(dataset, dataset.input_shape))
+
+    def without(keys: Set[str]) -> Tailored:
+        defaults = {key: default(key) for key in keys if key not in CHOSEN}
+        others = yours - keys
+        return choose(profile, before, with_values(params, defaults), machine, efforts, hours, others, more)
+
+    raise HoursError(refusal(done, params, yours, more, without), done.to_dict())
+
+
+def _side_by_side(params: Params) -> int:
+    """Return how many processes characterize at the same time, each with a processor of its own."""
+    from analognas.workers import workers
+
+    if params.run.runner == "serial":
+        return 1
+    if params.run.runner == "processes":  # more than there are processors take as long as so many
+        return min(workers(params.run.workers), len(os.sched_getaffinity(0)))
+    return workers(params.run.workers)
+
+
+def _described(dataset: Dataset, shape: Shape) -> dict[str, Any]:
+    return {"name": dataset.name, "input_shape": shape, "classes": dataset.classes}
+
+
+def _efforts_of(dataset: Dataset) -> EffortsOf:
+    """Return what tells the efforts of the networks of a run on a dataset, whose images may become smaller."""
+    from analognas.seeds import derive_seed
+    from analognas.stages._inputs import space_of
+
+    spaces: dict[tuple[int | None, Shape], tuple[ConfigSpace, float, float] | None] = {}
+    known: dict[tuple[int | None, Shape, int], Efforts] = {}
+
+    def efforts(params: Params, shape: Shape, size: int) -> Efforts | None:
+        place = (params.space.max_params, shape)
+        if place not in spaces:
+            try:
+                space = space_of(params, _described(dataset, shape))
+                spaces[place] = (space, *_finalists(space))
+            except SpaceError:
+                spaces[place] = None
+        found = spaces[place]
+        if found is None:
+            return None
+        if (*place, size) not in known:
+            seed = derive_seed(params.base.seed, "sample")
+            sample = _sample(found[0], size, seed, params.sample.method)
+            known[(*place, size)] = Efforts(_costs(sample), *found[1:])
+        return known[(*place, size)]
+
+    return efforts
+
+
+def _finalists(space: ConfigSpace) -> tuple[float, float]:
+    """Return the efforts of the winner, as large as it may reasonably be, and of the plain network beside it."""
+    from analognas.search_spaces.baseline import plain_network
+
+    costs = sorted(_costs(_sample(space, _MANY, 0)))
+    budget = space.max_params or max(one.params for one in _sample(space, SAMPLED, 0))
+    plain = plain_network(space.id, budget)
+    return costs[int(_LARGE * (len(costs) - 1))], 0.0 if plain is None else _costs([plain])[0]
 
 
 def _besides(paths: Paths, space: ConfigSpace) -> int:
@@ -189,15 +275,22 @@ def size_of_images(folder: Path, looked_at: int = 300) -> Choice | None:
     return Choice("dataset.image_size", RESIZED, f"{what}; twice the size takes four times as long")
 
 
-def _efforts(space: ConfigSpace) -> tuple[list[float], list[Architecture]]:
-    """Return the efforts of some architectures of a space, sorted, and some that are spread evenly over them."""
-    from analognas.errors import SpaceError
+def _sample(space: ConfigSpace, size: int, seed: int, method: str = "latin_hypercube") -> list[Architecture]:
+    """Return so many architectures of a space, or all that it has."""
+    try:
+        return space.sample(size, seed=seed, method=method)
+    except SpaceError:  # a space that holds fewer
+        return list(space.enumerate())
+
+
+def _costs(architectures: Sequence[Architecture]) -> tuple[float, ...]:
     from analognas.hardware.cost import effort
 
-    try:
-        sample = space.sample(SAMPLED, seed=0)
-    except SpaceError:  # a space that holds fewer
-        sample = list(space.enumerate())
-    sample.sort(key=lambda one: effort(one.structure))
-    places = sorted({int((place + 0.5) * len(sample) / _TIMED) for place in range(_TIMED)})
-    return [effort(one.structure) for one in sample], [sample[place] for place in places]
+    return tuple(effort(one.structure) for one in architectures)
+
+
+def _spread(space: ConfigSpace) -> list[Architecture]:
+    """Return some architectures of a space, spread evenly over their efforts."""
+    sample = _sample(space, SAMPLED, 0)
+    order = [one for _, one in sorted(zip(_costs(sample), sample, strict=True), key=lambda pair: pair[0])]
+    return [order[place] for place in sorted({int((place + 0.5) * len(order) / _TIMED) for place in range(_TIMED)})]

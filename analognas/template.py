@@ -5,6 +5,7 @@ A wheel carries the workspace files of the repository; an editable install finds
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import tempfile
@@ -71,6 +72,7 @@ def create(target: Path, assignments: Sequence[str], prepare: Preparing | None =
     target = target.resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise WorkspaceError(f"{target} exists and is not empty: name another folder.")
+    missing = [parent for parent in target.parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -92,5 +94,9 @@ def create(target: Path, assignments: Sequence[str], prepare: Preparing | None =
         building.rename(target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+        if not target.exists():
+            for parent in missing:
+                with contextlib.suppress(OSError):
+                    parent.rmdir()
     Versioning.init(target)
     return Paths(target)

@@ -73,6 +73,24 @@ def test_bad_input_is_one_sentence_and_exit_code_2(inside: Paths, spoil, argumen
     assert {path: path.read_bytes() for path in inside.root.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("stage", "smaple", "--json"), "There is no stage 'smaple'"),
+        (("run", "--json", "--dataset", "digitz"), "digits"),
+        (("init", "--json"), "TARGET"),
+    ],
+)
+def test_bad_input_is_told_in_json_to_who_asks_for_it(inside: Paths, arguments: tuple[str, ...], message: str):
+    result = call(*arguments)
+    assert result.exit_code == 2
+    found = json.loads(result.stdout)
+    assert message in found["error"]
+    assert found["exit_code"] == 2
+    assert result.stderr
+    assert call(*(one for one in arguments if one != "--json")).stdout == ""
+
+
 def test_outside_of_a_workspace_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     result = call("run")

@@ -27,7 +27,7 @@ import pytest
 from analognas.environment import current_environment
 from analognas.evaluators.registry import load_evaluator
 from analognas.files import file_digest, write_json
-from analognas.params import Params
+from analognas.params import HardwareParams, Params
 from analognas.stages import PROTOCOLS, STAGES, _inputs, run_stage
 from analognas.workspace import Paths
 
@@ -53,7 +53,11 @@ def machine() -> dict[str, Any]:
 
     lines = Path("/proc/cpuinfo").read_text().splitlines() if platform.system() == "Linux" else []
     told = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
-    versions = {name: value for name, value in current_environment().items() if name != "protocol"}
+    versions = {
+        name: value
+        for name, value in current_environment(HardwareParams()).items()
+        if name not in ("protocol", "hardware")
+    }
     names = ("NPY_DISABLE_CPU_FEATURES", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "ONEDNN_MAX_CPU_ISA")
     switches = {name: os.environ[name] for name in names if os.environ.get(name)}
     return {

@@ -31,6 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in an empty folder, on a machine whose speed is known."""
     monkeypatch.setenv("ANALOGNAS_DATA", str(tmp_path / "cache"))
     monkeypatch.setattr(probe, "measure", lambda *_: Speed(2e-10, 3e-10, 5e-11))
+    monkeypatch.setattr(probe, "start_up", lambda _: (3.0, 0.1))
     monkeypatch.setattr(Versioning, "init", lambda *_: None)  # see test_template
     (tmp_path / "stand").mkdir()
     monkeypatch.chdir(tmp_path / "stand")
@@ -147,10 +148,10 @@ def test_results_of_another_protocol_are_told(
     call("init", "pets", "--dataset", "image-folder", "--path", str(photos), "--hours", "3")
     monkeypatch.chdir(here / "pets")
     ResultStore.of(Path()).put({"id": "a"}, {"status": "ok"})
-    done = call("run", "--hours", "0.01")
+    done = call("run", "--hours", "0.2")
     assert done.exit_code == 0, done.output
     assert "1 stored results are kept; those of the protocol of before are not used by this one." in done.stderr
-    assert "stored results" not in call("run", "--hours", "0.01").stderr
+    assert "stored results" not in call("run", "--hours", "0.2").stderr
 
 
 def test_run_fits_the_protocol_of_a_workspace_if_it_is_asked_to(
@@ -183,6 +184,52 @@ def test_a_fitted_workspace_is_fitted_anew_for_other_data(
     assert Params.load(Path("params.yaml")).search.min_acc_1d == 50.0
     # The same data again: nothing is fitted.
     assert "h were allowed" not in call("run", "--path", str(tmp_path / "more")).stderr
+
+
+def test_init_makes_nothing_where_nothing_fits(here: Path) -> None:
+    done = call("init", "deep/short", "--hours", "0.01")
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    (said,) = (line for line in done.stderr.splitlines() if line.startswith("analognas: "))
+    assert "No run fits 0.01 h" in said
+    assert "allow --hours 0." in said
+    assert not list(here.iterdir())
+
+
+def test_what_does_not_fit_is_told_in_json(here: Path, photos: Path) -> None:
+    done = call(
+        "init", "short", "--dataset", "image-folder", "--path", str(photos), "--hours", "0.1", "--json",
+        "--set", "sample.size=999",
+    )  # fmt: skip
+    assert done.exit_code == 2
+    found = json.loads(done.stdout)
+    assert found["exit_code"] == 2
+    assert found["error"].startswith("No run fits 0.1 h")
+    assert "--set sample.size=" in found["error"]
+    assert found["fitted"]["fits"] is False
+    assert found["fitted"]["seconds"] > 360
+    assert not list(here.iterdir())
+
+
+def test_a_run_that_does_not_fit_leaves_the_workspace_as_it_is(
+    here: Path, ran: list[Paths], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call("run", "--dataset", "digits", "--hours", "0.01").exit_code == 2
+    assert not list(here.iterdir())
+    call("init", "plain")
+    monkeypatch.chdir(here / "plain")
+    before = Path("params.yaml").read_bytes()
+    assert call("run", "--hours", "0.01", "--set", "train.epochs=3").exit_code == 2
+    assert Path("params.yaml").read_bytes() == before
+    assert not ran
+
+
+def test_a_short_run_is_said_to_be_one(here: Path, photos: Path) -> None:
+    done = call("init", "pets", "--dataset", "image-folder", "--path", str(photos), "--hours", "0.2")
+    assert done.exit_code == 0, done.output
+    assert "good for a first look" in done.stdout
+    assert "good for a first look" in Path("pets/params.yaml").read_text().replace("\n# ", " ")
+    assert "first look" not in call("init", "long", "--hours", "20").stdout
 
 
 def test_bad_data_make_nothing(here: Path, ran: list[Paths]) -> None:

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from analognas import protocol_choice
+from analognas import run_time
 from analognas.datasets import load
 from analognas.datasets.reduction import reduced
 from analognas.params import Params
 from analognas.protocol_choice import Profile, Tailored, choose, of_the_data
+from analognas.protocol_ladder import Form
+from analognas.run_time import Efforts, Machine, Shape
 from analognas.training.probe import Speed
 
 #: Seconds of an image and unit of effort, about those of one core: at an effort of 1e7 500 images a second.
@@ -23,9 +25,18 @@ SMALL = Profile((3, 32, 32), ("cat", "dog"), {"train": (540, 60), "validation": 
 OWN = Params.validated({"dataset": {"name": "image-folder", "path": "somewhere"}})
 
 
+def efforts_of(params: Params, shape: Shape, size: int) -> Efforts:
+    """Return efforts in proportion to pixels and budget, those of ``EFFORTS`` for 32x32 and 100,000 parameters."""
+    assert params.space.max_params is not None
+    scale = shape[1] * shape[2] / 1024 * params.space.max_params / 100_000
+    spread = tuple(scale * EFFORTS[index % 48] for index in range(size))
+    return Efforts(spread, scale * EFFORTS[-1], scale * EFFORTS[0])
+
+
 def chosen(profile: Profile = LARGE, hours: float = 8.0, **given: Any) -> Tailored:
-    how: dict[str, Any] = {"params": Params(), "speed": SPEED, "efforts": EFFORTS, "workers": 2, "given": set()} | given
-    return choose(profile, (), hours=hours, **how)
+    machine = Machine(given.pop("speed", SPEED), given.pop("workers", 2))
+    how: dict[str, Any] = {"params": Params(), "efforts": efforts_of, "given": set()} | given
+    return choose(profile, (), machine=machine, hours=hours, **how)
 
 
 def values(tailored: Tailored) -> dict[str, Any]:
@@ -47,7 +58,8 @@ def test_the_run_fits_the_time_by_the_times_that_were_measured() -> None:
         assert one.fits
         assert one.seconds <= 3600 * hours
         # A characterization is what its epochs and passes take, by hand.
-        typical, how = sum(EFFORTS) / 48, values(one)
+        how = values(one)
+        typical = efforts_of(one.params, one.profile.input_shape, how["sample.size"]).mean
         images, scored = one.profile.sizes["train"], one.profile.sizes["validation"]
         trained = images * (how["characterize.epochs"] * 2e-10 + how["characterize.hwa_epochs"] * 3e-10)
         passes = scored * (2 + 4 * how["characterize.repeats"]) * 5e-11
@@ -79,9 +91,10 @@ def test_images_are_left_out_before_too_few_architectures_are_sampled() -> None:
 
 
 def test_no_images_are_left_out_where_it_is_the_users_or_there_are_few() -> None:
-    for one in (chosen(hours=0.01, given={"dataset.per_class"}), chosen(SMALL, hours=0.01)):
-        assert one.per_class is None
-        assert one.profile == one.whole
+    one = chosen(hours=0.01, given={"dataset.per_class"})
+    assert one.per_class is None
+    assert one.profile.counts == one.whole.counts
+    assert chosen(SMALL, hours=0.01).per_class is None
     assert "dataset.per_class" not in chosen(hours=128.0, given={"dataset.per_class"}).kept  # it would not be chosen
 
 
@@ -96,9 +109,8 @@ def test_what_the_images_that_are_used_decide_follows_from_them() -> None:
 
 
 def test_what_is_besides_the_sample_takes_its_time() -> None:
-    assert chosen(hours=500.0, more=50).seconds == pytest.approx(
-        chosen(hours=500.0).seconds + 50 * chosen(hours=500.0).one / (2 * protocol_choice._SIDE_BY_SIDE)
-    )
+    found = chosen(hours=500.0, more=50).seconds - chosen(hours=500.0).seconds
+    assert found == pytest.approx(50 * chosen(hours=500.0).one / (2 * run_time._SIDE_BY_SIDE), rel=0.02)
 
 
 def test_the_winners_protocol_follows_that_of_the_characterizations() -> None:
@@ -114,34 +126,71 @@ def test_a_part_is_told_as_the_dataset_has_it() -> None:
     assert Profile.of(digits).reduced(1_000) == Profile.of(digits)
 
 
-@pytest.mark.parametrize(
-    ("counts", "parts"),
-    [
-        ((5_000,) * 10, [2_500, 1_200, 620, 310, 300]),
-        ((22_500, 300), [11_000, 5_600, 2_800, 2_700]),  # 2,700 + 300 images
-        ((50_000, *(100,) * 9), [25_000, 12_000, 6_200, 3_100, 2_100]),
-        ((500,) * 100, [250, 120, 62, 50]),
-        ((400,) * 10, [300]),
-        ((300,) * 10, []),
-    ],
-)
-def test_the_parts_that_are_tried(counts: tuple[int, ...], parts: list[int]) -> None:
-    names = tuple(map(str, range(len(counts))))
-    profile = Profile((3, 32, 32), names, {"train": counts, "validation": counts, "test": counts})
-    assert list(protocol_choice._parts(profile)) == parts
-    for part in parts:
-        assert sum(profile.reduced(part).counts["train"]) >= 3_000
+def test_a_run_shrinks_in_the_order_that_costs_least() -> None:
+    found = [chosen(hours=hours, params=OWN) for hours in (500.0, 60.0, 20.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.05)]
+    assert all(one.fits for one in found)
+    for name in ("sample.size", "characterize.repeats", "train.repeats"):
+        assert values(found[-1])[name] < values(found[0])[name]
+    smaller = [(one.profile.sizes["train"], one.form.edge or 32, one.form.budget or 100_000) for one in found]
+    assert smaller == sorted(smaller, reverse=True)
+    # Images are left out before networks and images become smaller, and that is before a bad protocol.
+    assert smaller[0] == (45_000, 32, 100_000)
+    shrunk = next(one for one in found if one.form != Form())
+    assert shrunk.profile.sizes["train"] == 3_000
+    assert values(shrunk)["sample.size"] >= 24
+    least = found[-1]
+    assert least.profile.input_shape == (3, 16, 16)
+    assert values(least)["dataset.image_size"] == 16
+    assert values(least)["space.max_params"] == 25_000
+    why = {choice.key: choice.why for choice in least.choices}
+    assert why["dataset.image_size"] == "32x32 would be better and take longer"
+    assert why["space.max_params"] == "100,000 would be better and take longer"
 
 
-def test_without_time_the_least_protocol_is_taken_and_said_to_take_longer() -> None:
+def test_what_the_user_has_set_is_not_made_smaller() -> None:
+    one = chosen(hours=0.1, params=OWN, given={"space.max_params", "dataset.image_size", "dataset.per_class"})
+    assert not one.fits
+    assert one.form == Form()
+    assert one.profile == one.whole
+    assert "dataset.image_size" not in values(one)
+
+
+def test_a_short_run_says_what_it_is_good_for() -> None:
+    one = chosen(hours=0.05, params=OWN)
+    how = values(one)
+    assert one.first_look is not None
+    assert one.first_look in one.lines()
+    assert f"{how['sample.size']} architectures" in one.first_look
+    assert f"{how['characterize.repeats']} programmings of each" in one.first_look
+    assert "images of 16x16 pixels, networks of at most 25,000 parameters" in one.first_look
+    assert "good for a first look" in one.first_look
+    assert one.to_dict()["first_look"] is True
+    long = chosen(hours=500.0)
+    assert long.first_look is None
+    assert long.to_dict()["first_look"] is False
+
+
+def test_without_time_the_run_that_takes_least_is_told_not_to_fit() -> None:
     one = chosen(hours=0.01)
     assert not one.fits
-    assert values(one)["sample.size"] == 24
-    assert one.profile.sizes["train"] == 3_000
-    assert "reduce per_class, max_params or image_size, or allow more" in one.lines()[3]
-    assert "reduce" not in " ".join(chosen(hours=8.0).lines())
-    whole = values(chosen(hours=0.01, given={"dataset.per_class"}))
-    assert whole["characterize.epochs"] == protocol_choice._LEAST_EPOCHS
+    assert not one.to_dict()["fits"]
+    assert one.seconds > 36
+    assert sum(one.to_dict()["seconds_by_part"].values()) == pytest.approx(one.seconds, abs=3)
+    assert all(one.seconds <= chosen(hours=one.seconds / 3600 * more).seconds for more in (1.0, 2.0, 5.0))
+
+
+def test_forms_before_one_are_not_tried_again() -> None:
+    assert chosen(hours=500.0, params=OWN).form == Form()
+    assert chosen(hours=500.0, params=OWN, least=Form(24, 25_000)).form == Form(24, 25_000)
+
+
+def test_a_form_without_architectures_is_passed_over() -> None:
+    def from_10k(params: Params, shape: Shape, size: int) -> Efforts | None:
+        assert params.space.max_params is not None
+        return efforts_of(params, shape, size) if params.space.max_params >= 10_000 else None
+
+    one = chosen(hours=0.01, params=OWN, efforts=from_10k)
+    assert one.form.budget == 10_000
 
 
 def test_few_images_get_more_epochs() -> None:
@@ -150,9 +199,11 @@ def test_few_images_get_more_epochs() -> None:
 
 
 def test_nobody_gets_so_few_steps_that_nothing_is_learned() -> None:
-    assert values(chosen(SMALL, hours=0.01))["characterize.epochs"] == 22  # 19 steps an epoch, with batches of 32
+    assert values(chosen(SMALL, hours=0.01))["characterize.epochs"] == 6  # 19 steps an epoch, with batches of 32
     yours = values(chosen(SMALL, hours=0.01, given={"characterize.batch_size"}))
-    assert yours["characterize.epochs"] == 30  # 10 steps, with batches of 64
+    assert yours["characterize.epochs"] == 10  # 10 steps, with batches of 64
+    # Where the networks stay what they are, it is those that tell networks apart.
+    assert values(chosen(SMALL, hours=1.0))["characterize.epochs"] >= 22
 
 
 def test_what_the_user_has_set_stays_and_is_counted_with() -> None:
@@ -166,7 +217,8 @@ def test_what_the_user_has_set_stays_and_is_counted_with() -> None:
 
 
 def test_a_small_space_is_not_asked_for_more_than_it_holds() -> None:
-    assert values(chosen(hours=500.0, efforts=EFFORTS[:30]))["sample.size"] == 30
+    few = chosen(hours=500.0, efforts=lambda params, shape, size: efforts_of(params, shape, min(30, size)))
+    assert values(few)["sample.size"] == 30
 
 
 def test_the_data_decide_budget_batch_and_limits() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analognas import protocol_choice, tailoring
+from analognas import protocol_ladder, tailoring
 from analognas.environment import check_dataset, prepare
-from analognas.errors import DatasetError, ParamsError, StageError
+from analognas.errors import DatasetError, HoursError, ParamsError, StageError
 from analognas.fitted import read_record
 from analognas.hardware.cost import effort
 from analognas.params import Params
@@ -70,6 +72,12 @@ def test_other_data_than_the_templates_want_another_protocol() -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this machine be as fast as ``SPEED`` says."""
     monkeypatch.setattr(probe, "measure", lambda *_: SPEED)
+
+
+@pytest.fixture(autouse=True)
+def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no worker process to time it."""
+    monkeypatch.setattr(probe, "start_up", lambda _: (3.0, 0.1))
 
 
 @pytest.mark.usefixtures("quick")
@@ -143,9 +151,9 @@ def test_what_a_fit_wrote_is_fitted_anew_for_other_data(fresh: Paths, tmp_path: 
 def test_of_many_images_a_part_is_used_until_there_is_time(
     fresh: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "measure", lambda *_: replace(SPEED, digital=1e-6))
-    monkeypatch.setattr(protocol_choice, "_LEAST_IMAGES", 40)
-    monkeypatch.setattr(protocol_choice, "_LEAST_PER_CLASS", 10)
+    monkeypatch.setattr(probe, "measure", lambda *_: replace(SPEED, pass_=1e-8))
+    monkeypatch.setattr(protocol_ladder, "_LEAST_IMAGES", 40)
+    monkeypatch.setattr(protocol_ladder, "_LEAST_PER_CLASS", 10)
     many = images(tmp_path / "many", 12, number=100)  # of each class; 60 of them are for training
     given = ["dataset.name=image-folder", f"dataset.path={many}"]
     done = prepare_tailored(fresh, given, hours=1.0)
@@ -234,7 +242,7 @@ def test_a_fit_that_is_interrupted_changes_nothing(
 @pytest.mark.usefixtures("quick")
 def test_what_is_besides_the_sample_is_counted(fresh: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    monkeypatch.setattr(tailoring, "choose", lambda *given: (seen.append(given[-1]), choose(*given))[1])
+    monkeypatch.setattr(tailoring, "choose", lambda *given: (seen.append(given[-2]), choose(*given))[1])
     prepare_tailored(fresh, [], hours=1.0)
     write_sentinel(fresh, ConfigSpace("digits", max_params=10_000).sample(7, seed=3))
     prepare_tailored(fresh, [], hours=1.0)
@@ -283,3 +291,76 @@ def test_bad_input_leaves_the_workspace_as_it_is(workspace: Paths) -> None:
     with pytest.raises(ParamsError):
         prepare_tailored(workspace, ["sample.nothing=3"], hours=1.0)
     assert workspace.params.read_bytes() == before
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_does_not_fit_is_refused_and_nothing_is_written(fresh: Paths) -> None:
+    prepare_tailored(fresh, [], hours=1.0)
+    before = fresh.params.read_bytes(), fresh.dataset.read_bytes()
+    with pytest.raises(HoursError, match=r"No run fits 0\.01 h .* about .* it to start, .* allow --hours ") as info:
+        prepare_tailored(fresh, ["search.k=2"], hours=0.01)
+    assert (fresh.params.read_bytes(), fresh.dataset.read_bytes()) == before
+    assert info.value.exit_code == 2
+    assert info.value.details["fitted"]["fits"] is False
+    # What is said to be enough is enough.
+    enough = float(re.search(r"allow --hours (0\.\d+)", str(info.value))[1])  # type: ignore[index]
+    done = prepare_tailored(fresh, ["search.k=2"], hours=enough)
+    assert done is not None
+    assert done.fits
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_values_of_the_user_that_stand_in_the_way_are_named(fresh: Paths) -> None:
+    with pytest.raises(HoursError) as info:
+        prepare_tailored(fresh, ["sample.size=500", "train.repeats=30", "search.k=2"], hours=0.4)
+    said = str(info.value)
+    assert re.search(r", or --set sample\.size=\d+ instead of 500 \(about \d+ min\)", said)
+    assert "search.k" not in said
+    assert "train.repeats" not in said  # that alone does not help
+    size = re.search(r"sample\.size=(\d+) instead", said)
+    assert size is not None
+    prepare_tailored(fresh, [f"sample.size={size[1]}", "train.repeats=30", "search.k=2"], hours=0.4)
+
+
+def test_smaller_networks_and_images_are_timed_too(
+    fresh: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[tuple[int, int, int], int]] = []
+
+    def measure(timed: Any, dataset: Any, params: Params) -> Speed:
+        seen.append((dataset.input_shape, max(one.params for one in timed)))
+        # Small images take longer than their effort tells: a second look is needed.
+        slower = 1 if dataset.input_shape[1] == 32 else 1.5
+        return replace(SPEED, digital=slower * SPEED.digital, hwa=slower * SPEED.hwa)
+
+    monkeypatch.setattr(probe, "measure", measure)
+    folder = images(tmp_path / "mine", 80, number=300)
+    done = prepare_tailored(fresh, ["dataset.name=image-folder", f"dataset.path={folder}"], hours=0.15)
+    assert done is not None
+    assert done.fits
+    assert len(seen) > 1
+    assert seen[0][0] == (1, 32, 32)
+    assert seen[-1][0] == done.profile.input_shape
+    params = Params.load(fresh.params)
+    assert params.dataset.image_size == done.form.edge
+    assert params.space.max_params == done.form.budget
+    assert seen[-1][1] <= done.form.budget < 100_000
+    text = fresh.params.read_text()
+    assert "# 32x32 would be better and take longer" in text
+    assert "# 100,000 would be better and take longer" in text
+    # With time again what was made smaller is as it was.
+    prepare_tailored(fresh, [], hours=50.0)
+    params = Params.load(fresh.params)
+    assert (params.dataset.image_size, params.space.max_params) == (32, 100_000)
+
+
+def test_more_processes_than_processors_are_no_faster(fresh: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    params = Params.load(fresh.params)
+    how: dict[str, Any]
+    for how, expected in (
+        ({}, 2), ({"workers": 8}, 2), ({"workers": 1}, 1), ({"runner": "serial"}, 1),
+        ({"runner": "dask", "workers": 8}, 8),
+    ):  # fmt: skip
+        run = params.run.model_copy(update=how)
+        assert tailoring._side_by_side(params.model_copy(update={"run": run})) == expected

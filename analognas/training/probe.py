@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analognas import workers
 from analognas.datasets.base import Split
 from analognas.errors import StageError
 from analognas.hardware import coverage
@@ -89,6 +90,33 @@ def measure(architectures: Sequence[Architecture], dataset: Dataset, params: Par
             f"The training that was to be timed diverged ({error}): look at dataset and hardware, or leave --hours out."
         ) from error
     return Speed(*(float(part) for part in np.sum(timed, axis=0) / sum(costs)))
+
+
+def start_up(dataset: Mapping[str, Any]) -> tuple[float, float]:
+    """Start a worker process as the characterizations do, and return its processor seconds until it is ready.
+
+    Args:
+        dataset: arguments of ``datasets.load``.
+
+    Returns:
+        The seconds, and those of them in which it read the dataset.
+
+    Raises:
+        StageError: if worker processes keep ending.
+        DatasetError: if it cannot be read.
+    """
+    ((_, seconds),) = workers.each(_ready, [dict(dataset)], 1)
+    return seconds
+
+
+def _ready(dataset: dict[str, Any]) -> tuple[float, float]:
+    # What a worker needs was loaded when this module was, before this is called.
+    from analognas.datasets import load
+
+    before = time.process_time()
+    load(**dataset)
+    now = time.process_time()
+    return now, now - before
 
 
 def _timed(

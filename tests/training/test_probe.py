@@ -9,13 +9,13 @@ import pytest
 
 from analognas.datasets import load
 from analognas.datasets.base import Split
-from analognas.errors import StageError
+from analognas.errors import DatasetError, StageError
 from analognas.hardware.cost import effort
 from analognas.params import CharacterizeParams, Params
 from analognas.search_spaces import ConfigSpace
 from analognas.training import probe
 from analognas.training.digital import DivergedError
-from analognas.training.probe import Speed, measure
+from analognas.training.probe import Speed, measure, start_up
 
 
 def test_seconds_grow_with_images_epochs_and_passes() -> None:
@@ -118,6 +118,14 @@ def test_small_characterizations_are_timed() -> None:
     assert 1e-6 < 32 * effort(some[0].structure) * speed.digital < 60
     with pytest.raises(AttributeError):
         speed.digital = 1.0  # type: ignore[misc]
+
+
+def test_a_worker_process_is_timed_until_it_has_read_the_data() -> None:
+    seconds, read = start_up({"name": "digits"})
+    assert 0.3 < seconds < 120  # it imports torch
+    assert 0 < read < seconds
+    with pytest.raises(DatasetError, match="nothing"):
+        start_up({"name": "nothing"})
 
 
 def test_a_training_that_diverges_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
