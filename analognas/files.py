@@ -154,6 +154,27 @@ def is_damaged_database(path: Path) -> bool:
         return True
 
 
+def workspace_root(start: Path) -> Path | None:
+    """Return the folder of the workspace that ``start`` lies in (params.yaml with dvc.yaml), None if it is in none."""
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return folder
+    return None
+
+
+def cache_folder() -> Path:
+    """Return the one folder on this machine for downloads and what is made of them; nothing in it is precious.
+
+    It is ``ANALOGNAS_DATA`` if that is set, else the platform's cache folder of analognas.
+    """
+    named = os.environ.get("ANALOGNAS_DATA")
+    if named:
+        return Path(named).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("analognas"))
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Yield a temporary file beside ``path`` that takes its place when the block ends well.

@@ -6,7 +6,6 @@ as it is installed. Nothing is imported before it is used, and nothing here is h
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import sys
 from collections.abc import Iterator
@@ -16,8 +15,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
-from analognas.errors import InputError, WorkspaceError
-from analognas.workspace import Paths
+from analognas.errors import InputError
+from analognas.files import workspace_root
 
 Kind = Literal["space", "dataset", "chip", "evaluator", "optimizer"]
 
@@ -101,8 +100,9 @@ def left_behind(where: str, root: Path) -> Path | None:
 
 def _places() -> Iterator[str]:
     yield str(Path.cwd())
-    with contextlib.suppress(WorkspaceError):
-        yield str(Paths.find().root)
+    root = workspace_root(Path.cwd().resolve())
+    if root is not None:
+        yield str(root)
 
 
 def _package(entry: EntryPoint) -> str:

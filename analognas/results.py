@@ -17,33 +17,14 @@ import fcntl
 import os
 import secrets
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from analognas.errors import AnalogNASWarning, CorruptFileError, WorkspaceError
 from analognas.files import digest, flush, read_json, write_json
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 _FORMAT = 1
-_DAY = 86_400
-
-#: Seconds after programming at which the fixed targets are taken.
-ONE_SECOND, ONE_DAY, THIRTY_DAYS = 1.0, float(_DAY), float(30 * _DAY)
-
-
-def time_label(seconds: float) -> str:
-    """Return the name of a time after programming: 1 s is ``1s``, 3600 s ``1h``, 86400 s ``1d``."""
-    whole = int(seconds)
-    if whole != seconds:
-        return f"{seconds:g}s"
-    if whole and whole % _DAY == 0:
-        return f"{whole // _DAY}d"
-    if whole and whole % 3600 == 0:
-        return f"{whole // 3600}h"
-    return f"{whole}s"
 
 
 def result_key(inputs: Mapping[str, Any]) -> str:
@@ -252,23 +233,3 @@ class ResultStore:
 def _aside(path: Path) -> Path:
     """Return where a damaged result is kept: its name is no result's."""
     return path.with_name(f"{path.name}.damaged")
-
-
-def measured_columns(times: Iterable[float]) -> tuple[str, ...]:
-    """Return the names of the measured columns of a row, in order."""
-    labels = [time_label(time) for time in times]
-    names = ["acc_digital", "acc_hwa"]
-    names += [f"acc_{label}{suffix}" for label in labels for suffix in ("", "_std", "_sem")]
-    return (*names, "avm", "avm_std", "avm_sem")
-
-
-def table(rows: Iterable[Mapping[str, Any]], times: Iterable[float]) -> pd.DataFrame:
-    """Return result rows as a frame with fixed columns and types; missing measurements are NaN."""
-    import pandas as pd
-
-    measured = measured_columns(times)
-    text = ("id", "space", "dataset", "hardware", "protocol", "role", "decision", "genes", "status", "reason")
-    whole = ("round", "params", "tiles", "repeats")
-    frame = pd.DataFrame(list(rows), columns=[*text, *whole, *measured])
-    types = dict.fromkeys(text, "str") | dict.fromkeys(whole, "int64")
-    return frame.astype(types | dict.fromkeys(measured, "float64"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analognas.errors import WorkspaceError
-from analognas.files import remove_leftovers, write_text
+from analognas.files import remove_leftovers, workspace_root, write_text
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Paths:
             WorkspaceError: if there is none.
         """
         start = (start or Path.cwd()).resolve()
-        for folder in (start, *start.parents):
-            if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
-                return cls(folder)
+        root = workspace_root(start)
+        if root is not None:
+            return cls(root)
         raise WorkspaceError(
             f"{start} is not in a workspace (no params.yaml with dvc.yaml): make one with `analognas init NAME`."
         )
@@ -99,6 +99,11 @@ class Paths:
         if not ignore.exists():
             write_text(ignore, "*\n")
         return folder
+
+    @property
+    def challenger(self) -> Path:
+        """Where a challenger is fitted: in the ignored folder, never in ``data/evaluator/``."""
+        return self.private() / "challenger"
 
     def clean(self) -> None:
         """Remove what killed writers left behind.

@@ -35,7 +35,8 @@ class Cells:
     @classmethod
     def load(cls) -> Cells:
         """Return the published table."""
-        from analognas.search_spaces.nasbench201 import EDGE_GENES, AnalogNASBench, NASBench201Space
+        from analognas.search_spaces.nasbench201 import AnalogNASBench, NASBench201Space
+        from analognas.search_spaces.nasbench201.family import EDGE_GENES
 
         table = AnalogNASBench().table
         space = NASBench201Space()

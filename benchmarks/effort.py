@@ -33,7 +33,7 @@ def timed(space: ConfigSpace, dataset: Dataset, count: int, images: int) -> list
     """Return multiplications, outputs, layers, effort and the seconds of a characterization of some architectures."""
     from analognas.hardware.cost import effort
     from analognas.params import Params
-    from analognas.training import probe
+    from analognas.setup import probe
 
     params = Params()
     training = params.characterize.model_copy(update={"epochs": 10, "hwa_epochs": 3, "repeats": 5})

@@ -109,8 +109,8 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def _prepare(paths: Any, job: Job) -> None:
-    from analognas.environment import prepare
-    from analognas.template import source
+    from analognas.setup.preparing import prepare
+    from analognas.setup.template import source
 
     for name in ("params.yaml", "dvc.yaml", "data/rounds/000.json"):
         (paths.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +196,7 @@ def _inner(arguments: argparse.Namespace) -> None:
     """Run the seeds of one instruction set in this process, whose environment is set."""
     import torch
 
-    from analognas import workers
+    from analognas.stages import processes
 
     folder = arguments.folder / arguments.inner
     folder.mkdir(parents=True, exist_ok=True)
@@ -205,7 +205,7 @@ def _inner(arguments: argparse.Namespace) -> None:
     replays = [
         Job(str(folder), seed, seed % arguments.whole, settings) for seed in range(arguments.whole, arguments.seeds)
     ]
-    done = dict(workers.each(run, replays, workers.workers(None)))
+    done = dict(processes.each(run, replays, processes.workers(None)))
     rows += [done[index] for index in sorted(done)]
     print(json.dumps({"capability": torch.backends.cpu.get_cpu_capability(), "rows": rows}))
 

@@ -44,25 +44,26 @@ _UNITS = {"acc_1d": "1-day accuracy", "avm": "accuracy variation of one month", 
 def measured(params: Params, paths: Paths) -> tuple[list[Architecture], pd.DataFrame]:
     """Return the characterized architectures of a workspace and their results."""
     from analognas.files import read_parquet
-    from analognas.stages import _inputs
+    from analognas.stages import inputs
+    from analognas.stages.rows import learnable, usable
 
-    rows = _inputs.usable(_inputs.learnable(read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")))
-    by_id = {one.id: one for one in _inputs.architectures(params, paths)}
+    rows = usable(learnable(read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")))
+    by_id = {one.id: one for one in inputs.architectures(params, paths)}
     return [by_id[name] for name in rows["id"]], rows.reset_index(drop=True)
 
 
 def cells(params: Params, paths: Paths) -> tuple[list[Architecture], pd.DataFrame]:
     """Return one cell of every function that is not set aside, and its published results with a workspace's ids."""
-    from analognas.stages import _inputs
+    from analognas.stages import identity
     from benchmarks._cells import Cells
 
     table = Cells.load()
     learn, _ = table.split(0, len(table.architectures), 0, final=True)
     rows = table.table.iloc[learn].reset_index(drop=True)
     return [table.architectures[i] for i in learn], rows.assign(
-        dataset=_inputs.dataset_id(paths),
-        hardware=_inputs.hardware_id(params.hardware),
-        protocol=_inputs.protocol_id(params.characterize),
+        dataset=identity.dataset_id(paths),
+        hardware=identity.hardware_id(params.hardware),
+        protocol=identity.protocol_id(params.characterize),
     )
 
 

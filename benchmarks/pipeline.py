@@ -53,7 +53,7 @@ for stage in sys.argv[2:]:
     run_stage(stage, Params.load(paths.params), paths)
 """
 _EMPTY = """
-from analognas.prefect_server import configure_prefect, server
+from analognas.orchestration.server import configure_prefect, server
 configure_prefect()
 from prefect import flow
 @flow
@@ -66,7 +66,7 @@ with server():
 _ROUND = """
 import sys
 from analognas import characterizing, orchestration
-from analognas.prefect_server import configure_prefect
+from analognas.orchestration.server import configure_prefect
 configure_prefect()
 from prefect import flow, task
 @task(task_run_name="characterize-chunk-{chunk}")
@@ -93,7 +93,7 @@ class Place:
 
     def workspace(self, name: str, *assignments: str) -> Path:
         """Make a workspace with git and DVC."""
-        from analognas.template import create
+        from analognas.setup.template import create
 
         return create(self.folder / name, assignments).root
 

@@ -106,8 +106,8 @@ def bananas(problem: Problem, budget: int, seed: int) -> list[tuple[int, Any]]:
 
 def _path_encoding(problem: Problem) -> Any:
     """Return which sequences of operations lead from input to output, (cells, paths)."""
-    from analognas.search_spaces.cell import paths
-    from analognas.search_spaces.nasbench201 import cell_of
+    from analognas.search_spaces.nasbench201.cell import paths
+    from analognas.search_spaces.nasbench201.family import cell_of
 
     found = [set(paths(cell_of(one.genes))) for one in problem.cells.architectures]
     names = sorted(set().union(*found))

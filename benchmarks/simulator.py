@@ -137,13 +137,13 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train the cells that are missing and compare."""
     import pandas as pd
 
-    from analognas import workers
     from analognas.datasets import load
     from analognas.files import digest, write_json
     from analognas.params import HardwareParams, TrainingParams
-    from analognas.search_spaces.nasbench201 import EDGE_GENES, NASBench201Space
-    from analognas.stages import PROTOCOLS
-    from analognas.stages._inputs import hardware_id
+    from analognas.search_spaces.nasbench201 import NASBench201Space
+    from analognas.search_spaces.nasbench201.family import EDGE_GENES
+    from analognas.stages import PROTOCOLS, processes
+    from analognas.stages.identity import hardware_id
 
     cells = Cells.load()
     chosen = choose(cells, arguments.cells, arguments.seed)
@@ -174,7 +174,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     files = [arguments.out / f"{digest([one.architecture.id, *same])}.json" for one in jobs]
     missing = [index for index, file in enumerate(files) if not file.is_file()]
     todo = [jobs[index] for index in missing]
-    for done, (index, row) in enumerate(workers.each(measure_one, todo, workers.workers(arguments.processes)), 1):
+    for done, (index, row) in enumerate(processes.each(measure_one, todo, processes.workers(arguments.processes)), 1):
         write_json(files[missing[index]], row)
         said = row["status"] if row["acc_1d"] is None else f"{row['acc_1d']:.2f} % after 1 day"
         print(f"{done}/{len(missing)}: {said}", file=sys.stderr, flush=True)

@@ -52,7 +52,7 @@ def _predict(name: str, cells: Cells, target: str, learn: Any, test: Any, seed: 
     """Return scores of the test cells, and the share of their labels within the 90 % interval."""
     from analognas.evaluators import XGBoostEvaluator
     from analognas.evaluators.ensemble import EnsembleEvaluator, GaussianProcessEvaluator
-    from analognas.search_spaces.nasbench201 import EDGE_GENES
+    from analognas.search_spaces.nasbench201.family import EDGE_GENES
 
     if name in ("reference", "one_hot"):
         import xgboost as xgb

@@ -37,7 +37,7 @@ import numpy as np
 if TYPE_CHECKING:
     from analognas.params import HardwareParams, Params, TrainParams
     from analognas.search_spaces import Architecture
-    from analognas.stages._inputs import DatasetSpec
+    from analognas.stages.identity import DatasetSpec
     from analognas.workspace import Paths
 
 METHODS = ("ours", "digital", "random", "resnet32", "tiny_resnet")
@@ -60,10 +60,10 @@ class Job:
     def file(self) -> Path:
         """Where its outcomes are kept; the name says everything that decides them."""
         from analognas.files import digest
-        from analognas.stages import PROTOCOLS, _inputs
+        from analognas.stages import PROTOCOLS, identity
 
         inputs = [
-            self.architecture.id, self.dataset.identity("test"), _inputs.hardware_id(self.hardware),
+            self.architecture.id, self.dataset.identity("test"), identity.hardware_id(self.hardware),
             self.hardware.layers, self.training.model_dump(mode="json"), self.seed,
             PROTOCOLS["train"], version("torch"), version("aihwkit"),
         ]  # fmt: skip
@@ -113,13 +113,14 @@ def networks(params: Params, paths: Paths, budget: int, methods: list[str]) -> d
     from analognas.search_algorithms.registry import optimizer_class
     from analognas.search_spaces.baseline import residual_network
     from analognas.seeds import derive_seed
-    from analognas.stages import _inputs
+    from analognas.stages import inputs as inputs_module
     from analognas.stages.fit import unfitted
+    from analognas.stages.rows import learnable
 
-    space = _inputs.space(params, paths)
-    rows = _inputs.learnable(pd.read_parquet(paths.surrogate))
+    space = inputs_module.space(params, paths)
+    rows = learnable(pd.read_parquet(paths.surrogate))
     rows = rows[rows["status"] == "ok"].reset_index(drop=True)
-    by_id = {one.id: one for one in _inputs.architectures(params, paths)}
+    by_id = {one.id: one for one in inputs_module.architectures(params, paths)}
     known = [by_id[name] for name in rows["id"]]
     seed = derive_seed(params.base.seed, "fit")
 
@@ -163,7 +164,7 @@ class Measured:
 
     def figures(self) -> dict[str, float]:
         """Return the means over seeds, devices and images, percent and percentage points."""
-        from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS
+        from analognas.training.columns import ONE_DAY, ONE_SECOND, THIRTY_DAYS
 
         accuracy = 100.0 * self.right.mean(axis=3)  # (seeds, repeats, times)
         at = {label: accuracy[..., self.place[time]] for label, time in
@@ -183,7 +184,7 @@ class Measured:
             images: how often each image is in each resample, (resamples, images).
             rng: draws seeds, and devices within each.
         """
-        from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS
+        from analognas.training.columns import ONE_DAY, ONE_SECOND, THIRTY_DAYS
 
         seeds, repeats, times, count = self.right.shape
         drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=len(images))
@@ -228,9 +229,9 @@ def measure(
     workspace: Path, budgets: list[int], seeds: int, methods: list[str], processes: int | None = None
 ) -> dict[str, Any]:
     """Train what is missing and return the table."""
-    from analognas import workers
     from analognas.params import Params
-    from analognas.stages._inputs import DatasetSpec
+    from analognas.stages.identity import DatasetSpec
+    from analognas.stages.processes import each, workers
     from analognas.workspace import Paths
 
     paths = Paths.find(workspace)
@@ -247,7 +248,7 @@ def measure(
 
     needed = {job.file: job for found in chosen.values() for one in found.values() for job in jobs(one)}
     missing = [job for file, job in needed.items() if not file.is_file()]
-    for done, (index, _) in enumerate(workers.each(train, missing, workers.workers(processes)), 1):
+    for done, (index, _) in enumerate(each(train, missing, workers(processes)), 1):
         print(f"{done}/{len(missing)}: {missing[index].architecture.id}", file=sys.stderr, flush=True)
 
     table: dict[str, Any] = {}

@@ -15,13 +15,13 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from analognas import artifacts, characterizing, orchestration
+from analognas.orchestration import artifacts, characterizing, session, stage
 
 
 @task(cache_policy=NO_CACHE)
 def sample() -> Any:
     """Spread architectures over the configuration space."""
-    return orchestration.stage("sample")
+    return stage("sample")
 
 
 @task(
@@ -39,25 +39,25 @@ def characterize_chunk(chunk: int) -> int:
 @task(cache_policy=NO_CACHE)
 def characterize() -> Any:
     """Make the table of all results."""
-    return orchestration.stage("characterize")
+    return stage("characterize")
 
 
 @task(cache_policy=NO_CACHE)
 def fit() -> Any:
     """Learn to predict accuracy and robustness."""
-    return orchestration.stage("fit")
+    return stage("fit")
 
 
 @task(cache_policy=NO_CACHE)
 def search() -> Any:
     """Look for the best architecture through the evaluator."""
-    return orchestration.stage("search")
+    return stage("search")
 
 
 @task(cache_policy=NO_CACHE)
 def train() -> Any:
     """Train the best architecture and follow its drift on the test set."""
-    return orchestration.stage("train")
+    return stage("train")
 
 
 @flow
@@ -70,7 +70,7 @@ def pipeline(workspace: str = ".") -> dict[str, list[str]]:
     Returns:
         The stages that ran and those that were up to date.
     """
-    with orchestration.session(workspace) as here:
+    with session(workspace) as here:
         sample()
         characterizing.measure_pending(characterize_chunk)
         characterize()

@@ -15,25 +15,25 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from analognas import artifacts, characterizing, orchestration, retrain_session
+from analognas.orchestration import artifacts, characterizing, retraining, stage
 
 
 @task(cache_policy=NO_CACHE)
 def look() -> bool:
     """Fetch what others shared, and see whether the champion needs retraining."""
-    return retrain_session.look()
+    return retraining.look()
 
 
 @task(cache_policy=NO_CACHE)
 def sentinel() -> int:
     """Draw the sentinel set, once."""
-    return retrain_session.sentinel()
+    return retraining.sentinel()
 
 
 @task(cache_policy=NO_CACHE)
 def propose() -> int:
     """Propose a round by uncertainty and promise, or take up the one that waits."""
-    return retrain_session.propose()
+    return retraining.propose()
 
 
 @task(
@@ -51,25 +51,25 @@ def characterize_chunk(chunk: int) -> int:
 @task(cache_policy=NO_CACHE)
 def challenge() -> dict[str, Any]:
     """Fit the challenger beside the champion."""
-    return retrain_session.challenge()
+    return retraining.challenge()
 
 
 @task(cache_policy=NO_CACHE)
 def decide() -> dict[str, Any]:
     """Compare both on the sentinel set, and write the decision."""
-    return retrain_session.decide()
+    return retraining.decide()
 
 
 @task(cache_policy=NO_CACHE)
 def characterize() -> Any:
     """Make the table of all results, with the decision about each."""
-    return orchestration.stage("characterize")
+    return stage("characterize")
 
 
 @task(cache_policy=NO_CACHE)
 def fit() -> Any:
     """Make the challenger the evaluator of this workspace, if it was accepted."""
-    return retrain_session.refit()
+    return retraining.refit()
 
 
 @flow
@@ -83,7 +83,7 @@ def retrain(workspace: str = ".", force: bool = False) -> dict[str, Any]:
     Returns:
         Whether it was retrained, why, and what was decided.
     """
-    with retrain_session.session(workspace, force) as going:
+    with retraining.session(workspace, force) as going:
         if look():
             sentinel()
             propose()

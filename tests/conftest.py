@@ -21,13 +21,13 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from analognas.environment import prepare
 from analognas.evaluators import XGBoostEvaluator
 from analognas.params import Params
-from analognas.stages import STAGES, _inputs, run_stage
+from analognas.setup.preparing import prepare
+from analognas.setup.template import source
+from analognas.stages import STAGES, inputs, run_stage
 from analognas.stages import characterize as characterize_stage
 from analognas.stages import fit as fit_stage
-from analognas.template import source
 from analognas.workspace import Paths
 
 #: Small enough that all five stages take seconds, large enough that every stage has something to do.
@@ -201,7 +201,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory, make_workspace: Callable[
     params = Params.load(paths.params)
     formula = Formula()
     run_stage("sample", params, paths)
-    formula.sample = {one.id for one in _inputs.architectures(params, paths)}
+    formula.sample = {one.id for one in inputs.architectures(params, paths)}
     formula.all(paths)
     with pytest.MonkeyPatch.context() as quick:
         quick.setattr(fit_stage, "unfitted", _quick)
@@ -224,7 +224,7 @@ def retrained(champion: Paths, tmp_path: Path) -> Paths:
 def formula(retrained: Paths, monkeypatch: pytest.MonkeyPatch) -> Formula:
     """Let every characterization in this process be a formula, and every fit a quick one."""
     made = Formula()
-    made.sample = {one.id for one in _inputs.architectures(Params.load(retrained.params), retrained)}
+    made.sample = {one.id for one in inputs.architectures(Params.load(retrained.params), retrained)}
     monkeypatch.setattr(characterize_stage, "measure", made)
     monkeypatch.setattr(fit_stage, "unfitted", _quick)
     return made

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from analognas.cli import main
-from analognas.template import source
+from analognas.setup.template import source
 
 FOLDER = source() / "deploy" / "systemd"
 UNITS = sorted(FOLDER.glob("*.service"))

@@ -174,3 +174,21 @@ def test_the_digest_of_a_directory_sees_names_and_contents(tmp_path: Path):
     digests = [files.file_digest(tmp_path / folder) for folder in "abcd"]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 3
+
+
+def test_the_cache_folder_is_the_named_one_or_the_platforms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("ANALOGNAS_DATA", str(tmp_path))
+    assert files.cache_folder() == tmp_path
+    monkeypatch.setenv("ANALOGNAS_DATA", "~/there")
+    assert files.cache_folder().is_absolute()
+    monkeypatch.delenv("ANALOGNAS_DATA")
+    assert "analognas" in files.cache_folder().name
+
+
+def test_the_root_of_a_workspace_is_found_from_below(tmp_path: Path):
+    below = tmp_path / "flows" / "more"
+    below.mkdir(parents=True)
+    (tmp_path / "params.yaml").touch()
+    assert files.workspace_root(below) is None
+    (tmp_path / "dvc.yaml").touch()
+    assert files.workspace_root(below) == files.workspace_root(tmp_path) == tmp_path

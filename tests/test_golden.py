@@ -24,11 +24,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analognas.environment import current_environment
 from analognas.evaluators.registry import load_evaluator
 from analognas.files import file_digest, write_json
 from analognas.params import HardwareParams, Params
-from analognas.stages import PROTOCOLS, STAGES, _inputs, run_stage
+from analognas.setup.preparing import current_environment
+from analognas.stages import PROTOCOLS, STAGES, inputs, run_stage
 from analognas.workspace import Paths
 
 GOLDEN = Path(__file__).parent / "golden.json"
@@ -152,7 +152,7 @@ def _characterized(paths: Paths) -> dict[str, Any]:
 
 def _fitted(params: Params, paths: Paths) -> dict[str, Any]:
     evaluator = load_evaluator(paths.evaluator, params.fit.evaluator)
-    predicted = evaluator.predict(_inputs.architectures(params, paths))
+    predicted = evaluator.predict(inputs.architectures(params, paths))
     files = sorted(str(path.relative_to(paths.evaluator)) for path in paths.evaluator.rglob("*") if path.is_file())
     return {
         "facts": {"files": files, "columns": list(predicted), "ids": predicted["id"].tolist()},

@@ -16,17 +16,17 @@ from click.testing import CliRunner
 
 from analognas.cli import main
 from analognas.datasets import load, names
-from analognas.environment import prepare
 from analognas.errors import DatasetError, HardwareError, InputError, SearchError, SpaceError
 from analognas.evaluators.registry import evaluator_class, load_evaluator
 from analognas.hardware.rpu_config import from_record, record, rpu_config
 from analognas.hardware.tile_shape import TileShape
 from analognas.params import HardwareParams, Params
-from analognas.params_file import override
+from analognas.params.file import override
 from analognas.plugins import GROUPS, Plugin, imported, left_behind, plugins, target
 from analognas.search_algorithms.registry import optimizer_class
 from analognas.search_spaces import ConfigSpace
 from analognas.search_spaces.family import family
+from analognas.setup.preparing import prepare
 from analognas.workspace import Paths
 
 MODULE = '''

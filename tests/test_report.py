@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from analognas import report
-from analognas.params_file import override
+from analognas.params.file import override
 from analognas.versioning import Versioning
 from analognas.workspace import Paths
 

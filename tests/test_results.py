@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from analognas.errors import AnalogNASWarning, CorruptFileError
-from analognas.results import ResultStore, measured_columns, result_key, table, time_label
+from analognas.results import ResultStore, result_key
+from analognas.stages.rows import table
+from analognas.training.columns import measured_columns, time_label
 
 INPUTS = {"architecture": "a", "seed": 0}
 RESULT = {"id": "a", "status": "ok", "acc_1d": 91.5}

@@ -29,9 +29,10 @@ from analognas.files import digest, file_digest, read_parquet, write_json
 from analognas.params import Params
 from analognas.report import where_to_look
 from analognas.results import ResultStore
-from analognas.rounds import read_rounds
-from analognas.stages import _inputs
-from analognas.template import source
+from analognas.setup.template import source
+from analognas.stages import inputs
+from analognas.stages.rounds import read_rounds
+from analognas.tracking import syncing
 from analognas.training import load_winner
 from analognas.workspace import Paths
 
@@ -168,7 +169,7 @@ _RESTRICTED = {"datasets/restricted_pickle.py", "search_spaces/analognas_bench.p
 
 def test_nothing_in_the_package_unpickles_or_evaluates():
     """A new call of this kind has to be looked at, and listed here if it is harmless."""
-    folder = Path(tracking.__file__).parent
+    folder = Path(syncing.__file__).parent
     files = [*folder.rglob("*.py"), *(source() / "flows").glob("*.py")]
     assert len(files) > 100
     found = []
@@ -288,16 +289,16 @@ def test_candidates_rounds_and_results_are_genes_and_nothing_else(finished_copy:
     for one in best["candidates"]:
         one["space"]["family"] = planted
     write_json(file, best)
-    assert _inputs.candidates(params, finished_copy)[0].architecture.space.family == "resnet"
+    assert inputs.candidates(params, finished_copy)[0].architecture.space.family == "resnet"
     entry = {"genes": best["candidates"][0]["genes"], "space": {"family": planted}, "id": "../../evil"}
     write_json(finished_copy.rounds / "001.json", {"round": "../../evil", "architectures": [entry]})
-    found = read_rounds(finished_copy, _inputs.space(params, finished_copy))[-1]
+    found = read_rounds(finished_copy, inputs.space(params, finished_copy))[-1]
     assert (found.number, found.entries[0].architecture.space.family) == (1, "resnet")
     assert len(found.entries[0].architecture.id) == 16
 
 
 def test_an_experiment_is_no_path(workspace: Paths):
-    from analognas._mlflow import artifact_folder
+    from analognas.tracking.runs import artifact_folder
 
     for name in ("..", ".", "../../x", "a/../b", "/etc", "...."):
         folder = artifact_folder(workspace, name)

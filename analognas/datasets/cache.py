@@ -1,4 +1,4 @@
-"""The one folder on this machine where downloads and decoded images are kept.
+"""Decoded images, kept in the one folder on this machine for such things (``files.cache_folder``).
 
 Nothing in it is precious: it may be deleted at any time, and is made again when it is needed.
 """
@@ -17,22 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from analognas.files import cache_folder
+
 VERSION = 2
 """Raised when the decoding changes, so that what an older version decoded is not used."""
 KEEP = 8
 """How many decoded datasets are kept; each is as large as its images in memory."""
 _ABANDONED = 24 * 3600
 """Age in seconds from which a file that is being written counts as left behind by a process that was killed."""
-
-
-def folder() -> Path:
-    """Return the cache folder: ``ANALOGNAS_DATA`` if set, else the platform's cache folder of analognas."""
-    named = os.environ.get("ANALOGNAS_DATA")
-    if named:
-        return Path(named).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("analognas"))
 
 
 def fingerprint(*parts: Any) -> str:
@@ -82,7 +74,7 @@ def write(key: str, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
 
 
 def _file(key: str) -> Path:
-    return folder() / "decoded" / f"{key}.npz"
+    return cache_folder() / "decoded" / f"{key}.npz"
 
 
 def _prune(newest: Path) -> None:

@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from analognas.datasets import cache
 from analognas.datasets.base import Progress
 from analognas.datasets.published import Published
 from analognas.errors import DatasetError
+from analognas.files import cache_folder, workspace_root
 
 _CHUNK = 1 << 16
 _TIMEOUT = 30.0
@@ -170,12 +170,12 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _outside_workspaces(folder: Path) -> None:
     """Refuse to put downloads into a workspace, where git and DVC would see them."""
-    for parent in (folder.absolute(), *folder.absolute().parents):
-        if (parent / "dvc.yaml").is_file() and (parent / "params.yaml").is_file():
-            raise DatasetError(
-                f"The folder for downloads, {cache.folder()}, is in the workspace {parent}; "
-                "set ANALOGNAS_DATA to one outside it."
-            )
+    root = workspace_root(folder.absolute())
+    if root is not None:
+        raise DatasetError(
+            f"The folder for downloads, {cache_folder()}, is in the workspace {root}; "
+            "set ANALOGNAS_DATA to one outside it."
+        )
 
 
 class _Bar(AbstractContextManager[Progress]):

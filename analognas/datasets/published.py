@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from analognas.datasets import cache
+from analognas.files import cache_folder
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Published:
     @property
     def path(self) -> Path:
         """Where it is kept once it was downloaded."""
-        return cache.folder() / self.folder / self.name
+        return cache_folder() / self.folder / self.name
 
 
 CIFAR10 = (

@@ -19,7 +19,8 @@ from analognas.hardware.tile_shape import TileShape, TileSize
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from analognas.search_spaces.architecture import Architecture, Gene
+    from analognas.search_spaces.architecture import Architecture
+    from analognas.search_spaces.genes import Gene
     from analognas.search_spaces.structure import Structure
 
 #: How the names of descriptors begin that only trees look at, and of those that count paths by kind.

@@ -12,7 +12,7 @@ import pandas as pd
 from analognas.errors import CorruptFileError
 from analognas.evaluators.base import COLUMNS, LIMITS, TARGETS, Context, Evaluator
 from analognas.files import read_json, write_json, writing_directory
-from analognas.search_spaces.analognas_bench import AnalogNASBench
+from analognas.search_spaces.nasbench201.table import AnalogNASBench
 
 if TYPE_CHECKING:
     from analognas.search_spaces.architecture import Architecture

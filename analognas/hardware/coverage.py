@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from analognas.errors import AnalogNASError, AnalogNASWarning, HardwareError
 
 if TYPE_CHECKING:
-    from analognas.params import HardwareParams
+    from analognas.hardware.params import HardwareParams
 
 _silent: ContextVar[bool] = ContextVar("analognas_coverage_silent", default=False)
 _told: set[str] = set()

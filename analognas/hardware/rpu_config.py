@@ -19,7 +19,7 @@ from analognas.hardware.tile_shape import TileShape
 from analognas.plugins import imported
 
 if TYPE_CHECKING:
-    from analognas.params import HardwareParams
+    from analognas.hardware.params import HardwareParams
 
 #: Parameters that replace a value of the preset, where they are set.
 OVERRIDES = (
@@ -228,7 +228,7 @@ def from_record(recorded: Mapping[str, Any]) -> tuple[HardwareParams, Any]:
         HardwareError: if the configuration cannot be made here.
         MismatchError: if what is made here is not what was recorded; the message names the first difference.
     """
-    from analognas.params import HardwareParams
+    from analognas.hardware.params import HardwareParams
 
     given = {name: recorded[name] for name in ("rpu_config", "layers", *OVERRIDES) if name in recorded}
     spec = HardwareParams(**given)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from analognas.errors import HardwareError
 from analognas.hardware.analog import clean_state, convert, tiles, to_aihwkit
 from analognas.hardware.devices import Devices
+from analognas.hardware.params import HardwareParams
 from analognas.hardware.rpu_config import rpu_config
-from analognas.params import HardwareParams
 
 #: Largest difference, relative to the largest value. In float64 it is rounding (3e-15 was seen); in float32 sums that
 #: are rounded otherwise may fall on the other side of a converter's step, which outputs and what is made of them show.

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
 
-    from analognas.search_spaces.architecture import Architecture, Gene
+    from analognas.search_spaces.architecture import Architecture
     from analognas.search_spaces.config_space import ConfigSpace
+    from analognas.search_spaces.genes import Gene
 
 
 @contextlib.contextmanager

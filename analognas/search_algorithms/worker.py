@@ -22,11 +22,12 @@ from analognas.seeds import derive_seed
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
-    from analognas.params import HardwareParams, TrainingParams
+    from analognas.hardware.params import HardwareParams
     from analognas.search_algorithms.base import Optimizer
     from analognas.search_algorithms.records import Evaluated, SearchResult
     from analognas.search_spaces.architecture import Architecture
     from analognas.search_spaces.config_space import ConfigSpace
+    from analognas.training.params import TrainingParams
     from analognas.training.protocol import Characterization
 
 __all__ = ["TRADE_OFF", "SearchSummary", "Worker", "non_dominated"]
@@ -280,7 +281,8 @@ class Worker:
             raise SearchError(f"{self.space.name} was made for no dataset: give one, train(dataset=...).")
 
         from analognas.datasets import load
-        from analognas.params import HardwareParams, TrainParams
+        from analognas.hardware.params import HardwareParams
+        from analognas.training.params import TrainParams
         from analognas.training.protocol import characterize  # loads torch and aihwkit
 
         return characterize(

@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError
+from analognas.search_spaces.genes import Genes
 
 if TYPE_CHECKING:
     from torch import nn
 
     from analognas.search_spaces.family import Family
     from analognas.search_spaces.structure import Structure
-
-Gene = int | str
-
-
-class Genes(Mapping[str, Gene]):
-    """An immutable, picklable mapping of gene names to values, ordered by name."""
-
-    __slots__ = ("_items",)
-
-    def __init__(self, genes: Mapping[str, Gene]) -> None:
-        self._items = dict(sorted(genes.items()))
-
-    def __getitem__(self, name: str) -> Gene:
-        return self._items[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self._items.items()))
-
-    def __repr__(self) -> str:
-        return repr(self._items)
-
-    def to_json(self) -> str:
-        """Return the canonical text of the genes."""
-        return json.dumps(self._items, separators=(",", ":"))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from analognas.errors import SpaceError
-from analognas.search_spaces.architecture import Architecture, Gene, Genes, SpaceId
+from analognas.search_spaces.architecture import Architecture, SpaceId
 from analognas.search_spaces.family import family
+from analognas.search_spaces.genes import Gene, Genes
 
 
 def plain_network(space: SpaceId, params: int) -> Architecture | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from analognas.errors import SpaceError
 from analognas.plugins import imported
 from analognas.plugins import target as plugin_target
-from analognas.search_spaces.architecture import Gene
+from analognas.search_spaces.genes import Gene
 from analognas.search_spaces.hyperparameter import Hyperparameter
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analognas.errors import SpaceError
-from analognas.search_spaces.architecture import Gene
+from analognas.search_spaces.genes import Gene
 
 TYPES = ("discrete", "categorical")
 

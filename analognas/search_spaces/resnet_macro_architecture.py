@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from analognas.search_spaces.resnet import ConvPlan, Plan, ResidualPlan
+from analognas.search_spaces.resnet_plan import ConvPlan, Plan, ResidualPlan
 
 
 def _conv(plan: ConvPlan) -> nn.Conv2d:

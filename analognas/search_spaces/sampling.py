@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analognas.errors import SpaceError
-from analognas.search_spaces.architecture import Architecture, Gene
+from analognas.search_spaces.architecture import Architecture
+from analognas.search_spaces.genes import Gene
 from analognas.seeds import numpy_generator
 
 if TYPE_CHECKING:
-    from analognas.search_spaces.config_space import ConfigSpace
     from analognas.search_spaces.hyperparameter import Hyperparameter
+    from analognas.search_spaces.schema import Schema
 
 METHODS = ("latin_hypercube", "uniform")
 PROBE = 256
@@ -41,7 +42,7 @@ ActiveGenes = dict[str, Gene]
 
 
 def sample(
-    space: ConfigSpace, n: int, *, seed: int, method: str = "latin_hypercube", max_params: int | None = None
+    space: Schema, n: int, *, seed: int, method: str = "latin_hypercube", max_params: int | None = None
 ) -> list[Architecture]:
     """Return ``n`` distinct architectures within ``max_params``; see ``ConfigSpace.sample``."""
     if method not in METHODS:
@@ -51,7 +52,7 @@ def sample(
     n = int(n)
     if max_params is not None:
         refuse_impossible_budget(space, max_params)
-    total = space.size()
+    total = size(space)
     if n > total:
         raise _too_few(space, n, total, None)
     rng = numpy_generator(seed, "sample", method)
@@ -81,7 +82,7 @@ def sample(
     return [*chosen, *(others[int(i)] for i in picked)]
 
 
-def _draw(space: ConfigSpace, n: int, method: str, rng: np.random.Generator) -> Iterator[ActiveGenes]:
+def _draw(space: Schema, n: int, method: str, rng: np.random.Generator) -> Iterator[ActiveGenes]:
     """Yield the active genes of ``n`` draws."""
     genes = space.hyperparameters
     if method == "latin_hypercube":
@@ -98,13 +99,13 @@ def _draw(space: ConfigSpace, n: int, method: str, rng: np.random.Generator) -> 
         yield active
 
 
-def _acceptance(space: ConfigSpace, max_params: int, seed: int) -> float:
+def _acceptance(space: Schema, max_params: int, seed: int) -> float:
     """Return the share of uniform draws that keep the budget."""
     draws = _draw(space, PROBE, "uniform", numpy_generator(seed, "sample", "probe"))
     return sum(space.count_params(genes) <= max_params for genes in draws) / PROBE
 
 
-def _repair(space: ConfigSpace, genes: ActiveGenes, max_params: int, rng: np.random.Generator) -> Architecture:
+def _repair(space: Schema, genes: ActiveGenes, max_params: int, rng: np.random.Generator) -> Architecture:
     """Return a network within the budget: random genes shrink to random lower values until it is one.
 
     Genes on which others depend shrink last, or almost every network would end with one main block. Genes
@@ -139,7 +140,7 @@ def keep_active(schema: tuple[Hyperparameter, ...], genes: Mapping[str, Gene]) -
     return active
 
 
-def complete(space: ConfigSpace, genes: Mapping[str, Gene], rng: np.random.Generator | None) -> ActiveGenes:
+def complete(space: Schema, genes: Mapping[str, Gene], rng: np.random.Generator | None) -> ActiveGenes:
     """Return the active genes; those that are missing are drawn, or at their first value without ``rng``."""
     active: ActiveGenes = {}
     for gene in space.hyperparameters:
@@ -151,7 +152,7 @@ def complete(space: ConfigSpace, genes: Mapping[str, Gene], rng: np.random.Gener
     return active
 
 
-def smallest(space: ConfigSpace, fixed: Mapping[str, Gene] | None = None) -> Architecture:
+def smallest(space: Schema, fixed: Mapping[str, Gene] | None = None) -> Architecture:
     """Return the network with the fewest parameters that has the genes of ``fixed``.
 
     All others start at their first value; then each in turn takes that of its extreme values (all of them
@@ -174,7 +175,7 @@ def smallest(space: ConfigSpace, fixed: Mapping[str, Gene] | None = None) -> Arc
     return space.trusted(best)
 
 
-def refuse_impossible_budget(space: ConfigSpace, max_params: int) -> None:
+def refuse_impossible_budget(space: Schema, max_params: int) -> None:
     """Raise SpaceError if even the smallest network has more than ``max_params`` parameters."""
     least = smallest(space).params
     if least > max_params:
@@ -184,7 +185,7 @@ def refuse_impossible_budget(space: ConfigSpace, max_params: int) -> None:
         )
 
 
-def _grow(space: ConfigSpace, max_params: int | None, at_least: int) -> list[Architecture]:
+def _grow(space: Schema, max_params: int | None, at_least: int) -> list[Architecture]:
     """Return all architectures within the budget, but stop soon after ``at_least``, smallest first.
 
     Starts at the smallest one and takes one step in one gene at a time. This reaches all of them if
@@ -205,7 +206,7 @@ def _grow(space: ConfigSpace, max_params: int | None, at_least: int) -> list[Arc
     return list(found)
 
 
-def _neighbours(space: ConfigSpace, architecture: Architecture) -> Iterator[ActiveGenes]:
+def _neighbours(space: Schema, architecture: Architecture) -> Iterator[ActiveGenes]:
     """Yield the genes of all networks that are one step away; genes that appear are still missing."""
     for gene in space.hyperparameters:
         value = architecture.genes.get(gene.name)
@@ -220,7 +221,7 @@ def _neighbours(space: ConfigSpace, architecture: Architecture) -> Iterator[Acti
             yield keep_active(space.hyperparameters, {**architecture.genes, gene.name: step})
 
 
-def everything(space: ConfigSpace, max_params: int | None) -> Iterator[Architecture]:
+def everything(space: Schema, max_params: int | None) -> Iterator[Architecture]:
     """Yield every architecture within the budget once, in the order of its genes."""
     schema = space.hyperparameters
 
@@ -239,7 +240,7 @@ def everything(space: ConfigSpace, max_params: int | None) -> Iterator[Architect
             yield architecture
 
 
-def size(space: ConfigSpace) -> int:
+def size(space: Schema) -> int:
     """Return the number of architectures: the product over genes, summed where others depend on a gene."""
     schema = space.hyperparameters
     dependents: dict[str | None, list[Hyperparameter]] = {}
@@ -260,7 +261,7 @@ def _product(below: list[tuple[int, int]], value: int) -> int:
     return math.prod(number for minimum, number in below if value >= minimum)
 
 
-def _too_few(space: ConfigSpace, n: int, there_are: int, max_params: int | None) -> SpaceError:
+def _too_few(space: Schema, n: int, there_are: int, max_params: int | None) -> SpaceError:
     budget = "" if max_params is None else f" of at most {max_params:,} parameters"
     return SpaceError(
         f"Space {space.name!r} holds only {there_are} architectures{budget}, {n} were asked for: sample "

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analognas.errors import SpaceError
-from analognas.search_spaces.architecture import Architecture, Gene
+from analognas.search_spaces.architecture import Architecture
+from analognas.search_spaces.genes import Gene
 from analognas.search_spaces.sampling import complete, keep_active, smallest
 
 if TYPE_CHECKING:
-    from analognas.search_spaces.config_space import ConfigSpace
     from analognas.search_spaces.hyperparameter import Hyperparameter
+    from analognas.search_spaces.schema import Schema
 
 TRIES = 20
 """Random attempts before a mutation tries every value of every gene in turn."""
 
 
 def mutate(
-    space: ConfigSpace,
+    space: Schema,
     architecture: Architecture,
     rng: np.random.Generator,
     *,
@@ -47,7 +48,7 @@ def mutate(
 
 
 def _mutate(
-    space: ConfigSpace,
+    space: Schema,
     architecture: Architecture,
     rng: np.random.Generator,
     kind: str,
@@ -85,7 +86,7 @@ def _mutate(
 
 
 def crossover(
-    space: ConfigSpace,
+    space: Schema,
     a: Architecture,
     b: Architecture,
     rng: np.random.Generator,
@@ -107,7 +108,7 @@ def crossover(
     return min(a, b, key=lambda parent: parent.params)
 
 
-def neighbours(space: ConfigSpace, architecture: Architecture, max_params: int | None) -> list[Architecture]:
+def neighbours(space: Schema, architecture: Architecture, max_params: int | None) -> list[Architecture]:
     """Return all architectures that have one gene changed; see ``ConfigSpace.neighbours``."""
     _refuse_stranger(space, architecture)
     found: dict[str, Architecture] = {}
@@ -126,7 +127,7 @@ def _others(gene: Hyperparameter, value: Gene) -> list[Gene]:
     return [other for other in gene.values if other != value]
 
 
-def _refuse_stranger(space: ConfigSpace, architecture: Architecture) -> None:
+def _refuse_stranger(space: Schema, architecture: Architecture) -> None:
     """Raise SpaceError if the architecture is not one of the space's."""
     if architecture.space != space.id:
         raise SpaceError(

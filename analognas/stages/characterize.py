@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from analognas import workers
 from analognas.files import write_json, write_parquet
 from analognas.hardware import coverage
 from analognas.hardware.cost import effort
-from analognas.results import ResultStore, result_key, table
+from analognas.progress import Progress, silent
+from analognas.results import ResultStore, result_key
 from analognas.seeds import derive_seed
-from analognas.stages import PROTOCOLS, Progress, _inputs, _plots, _table, silent
-from analognas.stages._inputs import DatasetSpec
+from analognas.stages import identity, inputs, lookup, plots
+from analognas.stages.identity import DatasetSpec
+from analognas.stages.processes import each, workers
+from analognas.stages.protocols import PROTOCOLS
+from analognas.stages.rows import table, usable
 
 if TYPE_CHECKING:
     from analognas.params import CharacterizeParams, HardwareParams, Params
@@ -62,14 +65,14 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
     Raises:
         MismatchError: if the data are not the recorded ones, or the table holds something else.
     """
-    _table.check(params)
+    lookup.check(params)
     dataset = DatasetSpec.of(params, paths)
-    hardware = _inputs.hardware_id(params.hardware)
-    listed = _inputs.listed(params, paths)
+    hardware = identity.hardware_id(params.hardware)
+    listed = inputs.listed(params, paths)
     versions = {package: version(package) for package in ("torch", "aihwkit")}  # 3 ms each: not once per job
     again = [one for one in listed if one.role == "sample"][: params.characterize.replicates]
     plan = [(one.architecture, params.base.seed, False) for one in listed]
-    if not _table.is_table(params):  # the table has one row each
+    if not lookup.is_table(params):  # the table has one row each
         plan += [(one.architecture, derive_seed(params.base.seed, "replicate"), True) for one in again]
     return [
         Job(
@@ -81,7 +84,7 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
             seed=seed,
             device=params.base.device,
             inputs=_looked_up(architecture, params)
-            if _table.is_table(params)
+            if lookup.is_table(params)
             else {
                 "architecture": architecture.to_dict(),
                 "dataset": dataset.identity("validation"),
@@ -107,7 +110,7 @@ def _looked_up(architecture: Architecture, params: Params) -> dict[str, Any]:
     return {
         "architecture": architecture.to_dict(),
         "source": params.characterize.source,
-        "digest": _table.table().digest,
+        "digest": lookup.table().digest,
         "tile_size": params.hardware.tile_shape.plain(),
         "protocol": PROTOCOLS["characterize"],
     }
@@ -130,8 +133,8 @@ def measure(job: Job) -> dict[str, Any]:
         The result row (see ``analognas.training.protocol``); a network that diverges or is too large is a
         result with a reason.
     """
-    if job.training.source in _table.TABLES:
-        return _table.row(job.architecture, job.hardware)
+    if job.training.source in lookup.TABLES:
+        return lookup.row(job.architecture, job.hardware)
     from analognas.training.protocol import characterize
 
     return characterize(
@@ -157,14 +160,14 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         StageError: if worker processes keep ending.
     """
     todo = pending(params, paths)
-    processes = 1 if params.run.runner == "serial" else workers.workers(params.run.workers)
+    processes = 1 if params.run.runner == "serial" else workers(params.run.workers)
     todo.sort(key=lambda job: -job.cost)
     if todo:
-        if not _table.is_table(params):
+        if not lookup.is_table(params):
             coverage.tell(params.hardware)
         progress(0, len(todo), f"{len(todo)} architectures to characterize")
     # What is looked up takes no worker's time.
-    results = enumerate(map(measure, todo)) if _table.is_table(params) else workers.each(measure, todo, processes)
+    results = enumerate(map(measure, todo)) if lookup.is_table(params) else each(measure, todo, processes)
     for done, (index, result) in enumerate(results, start=1):
         store(todo[index], result, paths)
         progress(done, len(todo), describe(result))
@@ -186,13 +189,13 @@ def assemble(params: Params, paths: Paths) -> dict[str, Any]:
     """
     results = ResultStore.of(paths.root)
     constant = {
-        "dataset": _inputs.dataset_id(paths),
-        "hardware": _inputs.hardware_id(params.hardware),
-        "protocol": _inputs.protocol_id(params.characterize),
+        "dataset": identity.dataset_id(paths),
+        "hardware": identity.hardware_id(params.hardware),
+        "protocol": identity.protocol_id(params.characterize),
     }
     roles = {
         one.architecture.id: {"role": one.role, "round": one.round, "decision": one.decision}
-        for one in _inputs.listed(params, paths)
+        for one in inputs.listed(params, paths)
     }
     rows = [
         constant | (AGAIN if job.replicate else roles[job.architecture.id]) | results.get(job.key)
@@ -201,7 +204,7 @@ def assemble(params: Params, paths: Paths) -> dict[str, Any]:
     frame = table(rows, params.characterize.times)
     write_parquet(paths.surrogate, frame)
     frame = frame[frame["role"] != AGAIN["role"]]
-    good = _inputs.usable(frame)
+    good = usable(frame)
     summary: dict[str, Any] = {
         "architectures": len(frame),
         "diverged": int((frame["status"] == "diverged").sum()),
@@ -211,5 +214,5 @@ def assemble(params: Params, paths: Paths) -> dict[str, Any]:
         if len(good):
             summary |= {f"{name}_median": float(good[name].median()), f"{name}_max": float(good[name].max())}
     write_json(paths.metrics("characterize"), summary)
-    _plots.measured(paths, good)
+    plots.measured(paths, good)
     return summary

@@ -15,8 +15,10 @@ from analognas.evaluators.ceiling import ceilings
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.registry import evaluator_class
 from analognas.files import read_parquet, write_json
+from analognas.progress import Progress, silent
 from analognas.seeds import derive_seed
-from analognas.stages import Progress, _inputs, _plots, silent
+from analognas.stages import inputs, plots
+from analognas.stages.rows import learnable, usable
 
 if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
@@ -32,8 +34,8 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     """
     progress(0, 2, "fitting the evaluator")
     everything = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
-    results = _inputs.learnable(everything)
-    by_id = {architecture.id: architecture for architecture in _inputs.architectures(params, paths)}
+    results = learnable(everything)
+    by_id = {architecture.id: architecture for architecture in inputs.architectures(params, paths)}
     try:
         architectures = [by_id[name] for name in results["id"]]
     except KeyError as error:
@@ -42,16 +44,16 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
             "run `analognas stage characterize`."
         ) from None
     evaluator = unfitted(params, derive_seed(params.base.seed, "fit")).fit(architectures, results)
-    again = _inputs.usable(everything[everything["role"] == "replicate"])
+    again = usable(everything[everything["role"] == "replicate"])
     if evaluator.evidence_ is not None:  # what was trained again tells how much of a measurement is luck
-        rows = pd.concat([_inputs.usable(results), again[again["id"].isin(results["id"])]], ignore_index=True)
+        rows = pd.concat([usable(results), again[again["id"].isin(results["id"])]], ignore_index=True)
         evaluator.evidence_ = Evidence.of([by_id[name] for name in rows["id"]], rows, evaluator.out_of_fold_)
     progress(1, 2, "writing the evaluator")
     evaluator.save(paths.evaluator)
     seed = derive_seed(params.base.seed, "fit")
-    report = {**evaluator.report_, "ceiling": ceilings(_inputs.usable(results), again, seed)}
+    report = {**evaluator.report_, "ceiling": ceilings(usable(results), again, seed)}
     write_json(paths.metrics("fit"), report)
-    _plots.out_of_fold(paths, evaluator.out_of_fold_)
+    plots.out_of_fold(paths, evaluator.out_of_fold_)
     progress(2, 2, "evaluator fitted")
     return report
 

@@ -11,8 +11,9 @@ import pandas as pd
 
 from analognas.files import write_json, write_parquet
 from analognas.hardware.cost import tiles
+from analognas.progress import Progress, silent
 from analognas.seeds import derive_seed
-from analognas.stages import Progress, _inputs, silent
+from analognas.stages import inputs
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -27,7 +28,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     """
     size = params.sample.size
     progress(0, size, "sampling architectures")
-    space = _inputs.space(params, paths)
+    space = inputs.space(params, paths)
     architectures = space.sample(size, seed=derive_seed(params.base.seed, "sample"), method=params.sample.method)
     tile_shape = params.hardware.tile_shape
     frame = pd.DataFrame(

@@ -13,11 +13,12 @@ import pandas as pd
 
 from analognas.evaluators.registry import load_evaluator
 from analognas.files import write_json, write_parquet, writing_directory
+from analognas.progress import Progress, silent
 from analognas.search_algorithms import Worker
 from analognas.search_algorithms.registry import optimizer_class
 from analognas.search_algorithms.verdicts import described, verdicts
 from analognas.seeds import derive_seed
-from analognas.stages import Progress, _inputs, _plots, silent
+from analognas.stages import identity, inputs, plots
 
 if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
@@ -33,13 +34,13 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         SearchError: if nothing holds the limits and ``search.strict`` is set.
         MismatchError: if the evaluator was fitted for something else.
     """
-    space = _inputs.space(params, paths)
+    space = inputs.space(params, paths)
     evaluator = load_evaluator(paths.evaluator, params.fit.evaluator)
     evaluator.check(
         space=space.name,
-        dataset=_inputs.dataset_id(paths),
-        hardware=_inputs.hardware_id(params.hardware),
-        protocol=_inputs.protocol_id(params.characterize),
+        dataset=identity.dataset_id(paths),
+        hardware=identity.hardware_id(params.hardware),
+        protocol=identity.protocol_id(params.characterize),
     )
     worker = Worker(space, _optimizer(params.search.optimizer, evaluator, params), params.search.runs)
     text = f"searching with {params.search.optimizer}"
@@ -81,7 +82,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         **{f"predicted_{name}": known[0][name] for name in ("acc_1d", "avm", "acc_1d_std")},
     }
     write_json(paths.metrics("search"), summary)
-    _plots.search_history(paths, history)
+    plots.search_history(paths, history)
     progress(2, 2, "best architecture found")
     return summary
 

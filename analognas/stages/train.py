@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analognas import workers
 from analognas.errors import StageError
 from analognas.files import write_json, writing_directory
-from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS, time_label
+from analognas.progress import Progress, silent
 from analognas.search_algorithms.verdicts import BROKEN, described, verdicts
 from analognas.search_spaces.baseline import plain_network
-from analognas.stages import Progress, _inputs, _plots, _table, silent
-from analognas.stages._inputs import DatasetSpec
+from analognas.stages import inputs, lookup, plots, recorded
+from analognas.stages.identity import DatasetSpec
+from analognas.stages.processes import each, workers
+from analognas.training.columns import ONE_DAY, ONE_SECOND, THIRTY_DAYS, time_label
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,9 +78,9 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         StageError: if no candidate can be trained, or none holds the limits and ``search.strict`` is set.
         SpaceError, MismatchError, CorruptFileError: if an input does not fit.
     """
-    known = _inputs.candidates(params, paths)
-    limits = _inputs.constraints(params, paths)
-    if _table.is_table(params) and not _inputs.recorded_dataset(paths)["sizes"]["train"]:
+    known = inputs.candidates(params, paths)
+    limits = inputs.constraints(params, paths)
+    if lookup.is_table(params) and not recorded.recorded_dataset(paths)["sizes"]["train"]:
         return _from_table([one.architecture for one in known], limits, params, paths, progress)
     # What is known to break a limit is not trained in the hope that it holds it.
     hopeful = [one.architecture for one in known if one.limits != BROKEN]
@@ -126,7 +127,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         curves.append(_curve("plain residual network", baseline.test, params))
     summary["hardware"] = params.hardware.told()
     write_json(paths.metrics("train"), summary)
-    _plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
+    plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
     progress(2, 2, f"{here.architecture.id}: {winner.test['acc_1d']:.1f} % on test after 1 day")
     return summary
 
@@ -135,7 +136,7 @@ def _from_table(
     candidates: list[Architecture], limits: Constraints, params: Params, paths: Paths, progress: Progress
 ) -> dict[str, Any]:
     """Look up the best candidate that holds the limits, and the plain network: there are no images to train on."""
-    rows = [_table.row(one, params.hardware) for one in candidates]
+    rows = [lookup.row(one, params.hardware) for one in candidates]
     measured = [place for place, row in enumerate(rows) if row["status"] == "ok"]
     if not measured:
         raise StageError(f"The table has no value for any of {len(candidates)} candidates: search again.")
@@ -144,7 +145,7 @@ def _from_table(
     notes = ["Looked up in AnalogNAS-Bench: nothing was trained, AVM starts at 60 s, and there are no weights."]
     notes += [_why_not(candidates[before], rows[before], limits) for before in range(place)]
     architecture, row = candidates[place], rows[place]
-    spread = _table.twin_std()
+    spread = lookup.twin_std()
     bounds = {
         f"{name}_{end}": row[name] + sign * _Z90 * spread[name]
         for name in ("acc_1d", "avm")
@@ -161,7 +162,7 @@ def _from_table(
     }
     curves = [_looked_up("winner", row)]
     if plain is not None:
-        other = _table.row(plain, params.hardware)
+        other = lookup.row(plain, params.hardware)
         summary["baseline"] = _figures(other)
         # Both rows carry the luck of one training: how far twins are apart is the standard error of each.
         halves = {name: 1.96 * math.sqrt(2) * std for name, std in spread.items()}
@@ -173,7 +174,7 @@ def _from_table(
         curves.append(_looked_up("plain residual network", other))
     summary["hardware"] = params.hardware.told()
     write_json(paths.metrics("train"), summary)
-    _plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
+    plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
     progress(2, 2, f"{architecture.id}: {row['acc_1d']:.1f} % after 1 day, as published")
     return summary
 
@@ -217,9 +218,9 @@ def _train(job: Job, params: Params, progress: Progress) -> tuple[Outcome, Outco
     plain = plain_network(job.architecture.space, job.architecture.params)
     if plain is not None:
         jobs.append(replace(job, architecture=plain, limits=None))
-    processes = 1 if params.run.runner == "serial" else min(2, workers.workers(params.run.workers))
+    processes = 1 if params.run.runner == "serial" else min(2, workers(params.run.workers))
     results: dict[int, Outcome] = {}
-    for index, result in workers.each(train, jobs, processes):
+    for index, result in each(train, jobs, processes):
         results[index] = result
         name = "candidate" if index == 0 else "plain network"
         progress(len(results) / len(jobs), 2, f"{name} {jobs[index].architecture.id} is trained")

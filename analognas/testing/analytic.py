@@ -17,8 +17,9 @@ import pandas as pd
 from analognas.evaluators.base import Context, Evaluator
 
 if TYPE_CHECKING:
-    from analognas.search_spaces.architecture import Architecture, Gene
+    from analognas.search_spaces.architecture import Architecture
     from analognas.search_spaces.config_space import ConfigSpace
+    from analognas.search_spaces.genes import Gene
 
 _Z90 = 1.645  # half width of a 90 % interval in standard deviations
 _UNCERTAINTY = {"acc_1d": 1.0, "avm": 0.3, "acc_1d_std": 0.2}

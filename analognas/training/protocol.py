@@ -17,14 +17,15 @@ from analognas.hardware.analog import convert, number_of_tiles
 from analognas.hardware.cost import tiles as count_tiles
 from analognas.hardware.presets import PRESETS
 from analognas.hardware.rpu_config import rpu_config
-from analognas.results import ONE_SECOND, THIRTY_DAYS, measured_columns, time_label
 from analognas.seeds import derive_seed, seed_torch
 from analognas.training import digital, drift, hardware_aware
+from analognas.training.columns import ONE_SECOND, THIRTY_DAYS, measured_columns, time_label
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
-    from analognas.params import HardwareParams, TrainingParams
+    from analognas.hardware.params import HardwareParams
     from analognas.search_spaces.architecture import Architecture
+    from analognas.training.params import TrainingParams
 
 #: Called with the name of the phase (``digital``, ``hardware-aware``, ``drift``) and its finished fraction.
 Progress = Callable[[str, float], None]

@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from analognas.errors import CorruptFileError, HardwareError, InputError, MismatchError, TrustError
 from analognas.files import digest, file_digest, inside, read_json, read_object, write_json, writing_directory
 from analognas.hardware.analog import clean_state, convert, load_clean_state
+from analognas.hardware.params import HardwareParams
 from analognas.hardware.rpu_config import from_record, record
-from analognas.params import HardwareParams, Params, TrainingParams
+from analognas.params.sections import Params
 from analognas.search_spaces.architecture import Architecture
 from analognas.training import drift
+from analognas.training.params import TrainingParams
 from analognas.training.protocol import Characterization, drift_seed, reproducible
 from analognas.workspace import Paths
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analognas.params import HardwareParams, TrainParams
-from analognas.results import ONE_DAY, ONE_SECOND, THIRTY_DAYS
+from analognas.training.columns import ONE_DAY, ONE_SECOND, THIRTY_DAYS
 from analognas.training.digital import DivergedError
 from benchmarks import table
 from benchmarks.table import Job, Measured, compare, markdown

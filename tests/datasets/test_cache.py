@@ -7,14 +7,6 @@ import pytest
 from analognas.datasets import cache
 
 
-def test_folder_is_the_named_one_or_the_platforms(monkeypatch, cache_folder):
-    assert cache.folder() == cache_folder
-    monkeypatch.setenv("ANALOGNAS_DATA", "~/there")
-    assert cache.folder().is_absolute()
-    monkeypatch.delenv("ANALOGNAS_DATA")
-    assert "analognas" in cache.folder().name
-
-
 def test_what_is_written_is_read():
     arrays = {"x": np.arange(6, dtype=np.uint8).reshape(2, 3), "n": np.asarray(4)}
     cache.write("key", arrays)
@@ -34,8 +26,8 @@ def test_a_damaged_file_is_not_used(cache_folder):
         assert cache.read("key") is None
 
 
-def test_objects_are_not_unpickled():
-    cache_file = cache.folder() / "decoded" / "key.npz"
+def test_objects_are_not_unpickled(cache_folder):
+    cache_file = cache_folder / "decoded" / "key.npz"
     cache_file.parent.mkdir(parents=True)
     np.savez(cache_file, x=np.array([{}], dtype=object))
     assert cache.read("key") is None

@@ -29,8 +29,8 @@ from ruamel.yaml import YAML
 
 from analognas.files import file_digest
 from analognas.results import ResultStore
+from analognas.setup.template import source
 from analognas.stages import STAGES
-from analognas.template import source
 from analognas.versioning import Versioning
 from analognas.workspace import Paths
 

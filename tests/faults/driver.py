@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 _MODULES = (
-    "analognas.cli", "analognas.console", "analognas.environment", "analognas.evaluators.xgboost",
+    "analognas.cli", "analognas.cli.progress", "analognas.setup.preparing", "analognas.evaluators.xgboost",
     "analognas.orchestration", "analognas.stages.characterize", "analognas.stages.fit", "analognas.stages.sample",
     "analognas.stages.search", "analognas.stages.train", "matplotlib.backends.backend_agg", "matplotlib.figure",
     "pyarrow.parquet",

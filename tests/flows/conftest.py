@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """Run flows against a server and a database of their own."""
-    from analognas.orchestration import configure_prefect
+    from analognas.orchestration.server import configure_prefect
 
     configure_prefect()
     from prefect.testing.utilities import prefect_test_harness

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from analognas import characterizing, orchestration, tracking
-from analognas.errors import CorruptFileError, StageError
-from analognas.orchestration import Freshness
+from analognas import orchestration, tracking
+from analognas.errors import CorruptFileError, StageError, WorkspaceError
+from analognas.orchestration import Freshness, characterizing, flows, sessions
 from analognas.params import Params, known_keys
-from analognas.stages import STAGES
-from analognas.stages import _inputs as stage_inputs
-from analognas.template import source
+from analognas.setup.template import source
+from analognas.stages import STAGES, identity, inputs, recorded, rows
+from analognas.tracking.state import MODELS
 from analognas.workspace import Paths, alone
 
 DVC = YAML(typ="safe").load((source() / "dvc.yaml").read_text())["stages"]
@@ -50,10 +50,10 @@ class Flow:
         self.progress: list[tuple[str, float, float]] = []
         self.fails: dict[str, Exception] = {}
         self.versioning: FakeVersioning | None = None
-        monkeypatch.setattr(orchestration, "run_stage", self._run_stage)
-        monkeypatch.setattr(orchestration.Versioning, "find", lambda root: self.versioning)
+        monkeypatch.setattr(sessions, "run_stage", self._run_stage)
+        monkeypatch.setattr(sessions.Versioning, "find", lambda root: self.versioning)
         monkeypatch.setattr(tracking, "sync", self._sync)
-        monkeypatch.setattr(tracking, "note_duration", lambda *_: None)
+        monkeypatch.setattr("analognas.tracking.state.note_duration", lambda *_: None)
         monkeypatch.setattr("analognas.stages.characterize.pending", lambda params, paths: [])
 
     def _run_stage(self, name: str, params: Params, paths: Paths, progress: Callable[..., None]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Flow:
         self.synced += 1
         return tracking.SyncReport()
 
-    def run(self, stale: dict[str, list[str]] | None = None) -> orchestration.RunReport:
+    def run(self, stale: dict[str, list[str]] | None = None) -> sessions.RunReport:
         never = {stage: ["it has not run yet"] for stage in STAGES}
         fresh: dict[str, list[str]] = {stage: [] for stage in STAGES} | (never if stale is None else stale)
         return orchestration.run_pipeline(
@@ -80,8 +80,8 @@ class Flow:
 
 @pytest.fixture
 def flow(workspace: Paths, monkeypatch: pytest.MonkeyPatch, prefect_server: None) -> Flow:
-    monkeypatch.setattr("analognas.artifacts.results_table", lambda paths: None)
-    monkeypatch.setattr("analognas.artifacts.summary", lambda paths: None)
+    monkeypatch.setattr("analognas.orchestration.artifacts.results_table", lambda paths: None)
+    monkeypatch.setattr("analognas.orchestration.artifacts.summary", lambda paths: None)
     return Flow(workspace, monkeypatch)
 
 
@@ -146,13 +146,13 @@ def test_an_error_of_a_stage_comes_through_and_what_ran_before_it_stays(flow: Fl
 
 
 def test_two_runs_of_one_workspace_do_not_mix(flow: Flow):
-    with alone(flow.paths), pytest.raises(orchestration.WorkspaceError, match="Another run works in"):
+    with alone(flow.paths), pytest.raises(WorkspaceError, match="Another run works in"):
         flow.run()
     assert flow.called == []
 
 
 def test_the_flow_can_be_started_without_the_command_line(flow: Flow):
-    module = orchestration.load_flow(flow.paths.root / "flows" / "pipeline.py")
+    module = flows.load_flow(flow.paths.root / "flows" / "pipeline.py")
     assert module.pipeline(str(flow.paths.root)) == {"ran": list(STAGES), "up_to_date": []}
 
 
@@ -264,7 +264,7 @@ def test_every_file_of_a_stage_is_declared(finished: Paths):
 
 def test_models_are_artifacts_of_dvc_too():
     artifacts = YAML(typ="safe").load((source() / "dvc.yaml").read_text())["artifacts"]
-    assert {entry["path"] for entry in artifacts.values()} == {f"data/{folder}" for folder in tracking.MODELS.values()}
+    assert {entry["path"] for entry in artifacts.values()} == {f"data/{folder}" for folder in MODELS.values()}
 
 
 def declared_params(stage: str) -> set[str]:
@@ -274,25 +274,28 @@ def declared_params(stage: str) -> set[str]:
 
 
 def params_read(stage: str) -> set[str]:
-    """The parameters that a stage's code names, its helpers in ``_inputs`` included."""
+    """The parameters that a stage's code names, its helpers in the room included."""
     return _read_by(import_module(f"analognas.stages.{stage}"), set())
 
 
-def _read_by(code: Any, seen: set[str]) -> set[str]:
+HELPERS = {module.__name__ for module in (identity, inputs, recorded, rows)}
+
+
+def _read_by(code: Any, seen: set[Any]) -> set[str]:
     found: set[str] = set()
+    names = vars(code) if inspect.ismodule(code) else vars(import_module(code.__module__))
     for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(code)))):
-        helper = ""
-        if isinstance(node, ast.Name) and code.__name__ in vars(stage_inputs):  # helpers use each other
-            helper = node.id
+        helper: Any = None
+        if isinstance(node, ast.Name):
+            helper = names.get(node.id)
         if isinstance(node, ast.Attribute):
             chain = ast.unparse(node).split(".")
             if chain[0] == "params" and chain[1] in Params.model_fields:
                 found.add(".".join(chain[1:3]))
-            if chain[0] == "_inputs":
-                helper = chain[1]
-        function = vars(stage_inputs).get(helper)
-        if helper not in seen and getattr(function, "__module__", "") == stage_inputs.__name__:
-            found |= _read_by(function, seen | {helper})
+            helper = getattr(names.get(chain[0]), chain[1], None)
+        if inspect.isfunction(helper) and helper.__module__ in HELPERS and helper not in seen:
+            seen.add(helper)
+            found |= _read_by(helper, seen)
     return found
 
 

@@ -12,16 +12,18 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from analognas import characterizing, orchestration, retrain_session, tracking
+from analognas import tracking
 from analognas.cli import main
 from analognas.errors import InputError, StageError, WorkspaceError
 from analognas.files import file_digest
+from analognas.orchestration import characterizing, flows, retraining, serving
+from analognas.orchestration.server import configure_prefect
 from analognas.params import Params
-from analognas.params_file import override
+from analognas.params.file import override
 from analognas.retraining import Need
-from analognas.rounds import read_rounds
-from analognas.stages import _inputs
-from analognas.template import source
+from analognas.setup.template import source
+from analognas.stages import inputs
+from analognas.stages.rounds import read_rounds
 from analognas.workspace import Paths, alone
 
 
@@ -56,15 +58,15 @@ class Retrain:
 
     def run(self, *, force: bool = False) -> dict[str, Any]:
         params = Params.load(self.paths.params)
-        need = retrain_session.ask(params, self.paths)
-        done, _ = retrain_session.run_retraining(
+        need = retraining.ask(params, self.paths)
+        done, _ = retraining.run_retraining(
             self.paths, params, need, force=force, progress=lambda step, _, __, text: self.progress.append((step, text))
         )
         return done
 
     @property
     def rounds(self) -> list[Any]:
-        return read_rounds(self.paths, _inputs.space(Params.load(self.paths.params), self.paths))
+        return read_rounds(self.paths, inputs.space(Params.load(self.paths.params), self.paths))
 
 
 @pytest.fixture
@@ -81,11 +83,11 @@ def retrain(retrained: Paths, formula: Any, monkeypatch: pytest.MonkeyPatch, pre
 
 
 def test_nothing_to_do_starts_no_prefect(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(orchestration, "server", None)
+    monkeypatch.setattr(flows, "server", None)
     params = Params.load(retrained.params)
-    done, notes = retrain_session.run_retraining(retrained, params, retrain_session.ask(params, retrained))
+    done, notes = retraining.run_retraining(retrained, params, retraining.ask(params, retrained))
     assert (done["retrained"], done["needed"], notes) == (False, [], ())
-    assert "needs no retraining (0 new rows, age unknown" in retrain_session.next_steps(done)
+    assert "needs no retraining (0 new rows, age unknown" in retraining.next_steps(done)
 
 
 def test_an_accepted_round_is_the_new_evaluator(retrain: Retrain, formula: Any):
@@ -98,11 +100,11 @@ def test_an_accepted_round_is_the_new_evaluator(retrain: Retrain, formula: Any):
     (artifact,) = retrain.artifacts
     assert artifact["key"] == "retraining"
     assert artifact["text"].startswith("# Round 001: accepted")
-    text = retrain_session.next_steps(done)
+    text = retraining.next_steps(done)
     assert "analognas run" in text
     assert "analognas champion rollback" in text
     assert "git add dvc.lock data/rounds data/metrics" in text
-    assert not retrain_session.ask(Params.load(retrain.paths.params), retrain.paths).anything
+    assert not retraining.ask(Params.load(retrain.paths.params), retrain.paths).anything
 
 
 def test_a_killed_retraining_goes_on_where_it_was(retrain: Retrain, formula: Any):
@@ -136,7 +138,7 @@ def test_two_retrainings_do_not_mix(retrain: Retrain):
 
 def test_the_flow_can_be_started_by_a_schedule(retrain: Retrain):
     override(retrain.paths.params, ["retrain.round_size=4"])
-    module = orchestration.load_flow(retrain.paths.root / "flows" / "retrain.py")
+    module = flows.load_flow(retrain.paths.root / "flows" / "retrain.py")
     done = module.retrain(str(retrain.paths.root))
     assert (done["retrained"], done["needed"]) == (False, [])
     assert retrain.artifacts[0]["text"].startswith("The champion needs no retraining.")
@@ -144,7 +146,7 @@ def test_the_flow_can_be_started_by_a_schedule(retrain: Retrain):
 
 def test_a_task_outside_of_a_retraining_is_refused():
     with pytest.raises(StageError, match="retrain_session"):
-        retrain_session.look()
+        retraining.look()
 
 
 def test_the_tasks_of_the_flow_are_called_in_order():
@@ -180,23 +182,23 @@ def test_need_without_a_reason_is_nothing():
 @pytest.mark.parametrize("schedule", [{}, {"cron": "0 3 * * 1", "interval_hours": 24.0}])
 def test_one_schedule_is_needed(retrained: Paths, schedule: dict[str, Any]):
     with pytest.raises(InputError, match="Give a schedule"):
-        retrain_session.serve(retrained, **schedule)
+        serving.serve(retrained, **schedule)
 
 
 def test_a_schedule_needs_a_server_that_stays(retrained: Paths):
-    orchestration.configure_prefect()
+    configure_prefect()
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with (
         temporary_settings(restore_defaults={PREFECT_API_URL}),
         pytest.raises(InputError, match="`prefect server start`"),
     ):
-        retrain_session.serve(retrained, cron="0 3 * * 1")
+        serving.serve(retrained, cron="0 3 * * 1")
     with (
         temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
         pytest.raises(StageError, match="cannot be reached"),
     ):
-        retrain_session.serve(retrained, cron="0 3 * * 1")
+        serving.serve(retrained, cron="0 3 * * 1")
 
 
 def test_a_schedule_that_is_none_is_named(retrain: Retrain):
@@ -204,7 +206,7 @@ def test_a_schedule_that_is_none_is_named(retrain: Retrain):
 
     assert get_current_settings().api.url
     with pytest.raises(InputError, match="write five fields"):
-        retrain_session.serve(retrain.paths, cron="every monday")
+        serving.serve(retrain.paths, cron="every monday")
 
 
 @pytest.mark.parametrize("command", [["retrain"], ["serve"], ["champion"], ["champion", "rollback"]])
@@ -216,7 +218,7 @@ def test_every_command_explains_itself(command: list[str]):
 
 def test_the_command_line_says_that_nothing_is_to_be_done(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(retrained.root)
-    monkeypatch.setattr(orchestration, "server", None)
+    monkeypatch.setattr(flows, "server", None)
     result = CliRunner().invoke(main, ["retrain", "--json"])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["retrained"] is False

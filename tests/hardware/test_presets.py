@@ -21,7 +21,7 @@ from analognas.hardware.presets import PRESETS, Preset
 from analognas.hardware.rpu_config import OVERRIDES, describe, from_record, record, rpu_config, shape_of
 from analognas.hardware.tile_shape import TileShape
 from analognas.params import HardwareParams
-from analognas.stages._inputs import hardware_id
+from analognas.stages.identity import hardware_id
 from analognas.training import hardware_aware
 
 PAGE = Path(__file__).parents[2] / "docs" / "hardware.md"

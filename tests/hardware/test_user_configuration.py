@@ -19,7 +19,7 @@ from analognas.hardware.analog import convert, tiles
 from analognas.hardware.presets import analognas_bench
 from analognas.hardware.rpu_config import describe, from_record, record
 from analognas.params import HardwareParams
-from analognas.stages._inputs import hardware_id
+from analognas.stages.identity import hardware_id
 
 Path = tuple[str | int, ...]
 

@@ -3,7 +3,7 @@ import pytest
 from analognas.errors import SpaceError
 from analognas.search_spaces import ConfigSpace
 from analognas.search_spaces.family import family
-from analognas.search_spaces.resnet import plan
+from analognas.search_spaces.resnet_plan import plan
 
 TWO_BLOCKS = {
     "out_channel0": 8,

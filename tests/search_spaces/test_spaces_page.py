@@ -28,7 +28,7 @@ def test_the_example_conforms_and_runs_in_a_workspace(tmp_path):
     (tmp_path / "test_sample.py").write_text(
         "from pathlib import Path\n"
         "from analognas.params import Params\n"
-        "from analognas.stages._inputs import space_of\n"
+        "from analognas.stages.inputs import space_of\n"
         "def test_sample():\n"
         "    params = Params.load(Path('params.yaml'))\n"
         "    space = space_of(params, {'name': 'digits', 'input_shape': [1, 8, 8], 'classes': 10})\n"

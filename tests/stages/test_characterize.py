@@ -8,15 +8,16 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analognas import workers
-from analognas.environment import prepare
 from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError
 from analognas.hardware.cost import tiles
 from analognas.params import Params
-from analognas.params_file import override
-from analognas.results import ResultStore, measured_columns
+from analognas.params.file import override
+from analognas.results import ResultStore
 from analognas.search_algorithms import NSGA2
-from analognas.stages import _inputs, characterize, run_stage
+from analognas.setup.preparing import prepare
+from analognas.stages import characterize, inputs, run_stage
+from analognas.stages import processes as workers
+from analognas.training.columns import measured_columns
 from analognas.workspace import Paths
 
 
@@ -197,7 +198,7 @@ def test_the_tiles_of_ones_own_chip_are_counted_everywhere(workspace: Paths, mon
     params = prepare(workspace, ["hardware.rpu_config=two_sides:chip"])
     run_stage("sample", params, workspace)
     sampled = pd.read_parquet(workspace.architectures)
-    space = _inputs.space(params, workspace)
+    space = inputs.space(params, workspace)
     expected = {
         one.id: tiles(one.structure, (24, 5))
         for one in (space.architecture(json.loads(genes)) for genes in sampled["genes"])

@@ -7,17 +7,17 @@ from analognas.errors import CorruptFileError, InputError, MismatchError
 from analognas.evaluators import XGBoostEvaluator
 from analognas.files import file_digest, write_parquet
 from analognas.params import Params
-from analognas.params_file import override
-from analognas.stages import _inputs, run_stage
+from analognas.params.file import override
+from analognas.stages import identity, inputs, run_stage
 from analognas.workspace import Paths
 
 
 def test_the_evaluator_predicts_the_sample_and_knows_what_it_is_for(finished: Paths):
     params = Params.load(finished.params)
     evaluator = XGBoostEvaluator.load(finished.evaluator)
-    predictions = evaluator.predict(_inputs.architectures(params, finished))
+    predictions = evaluator.predict(inputs.architectures(params, finished))
     assert len(predictions) == 10
-    evaluator.check(dataset=_inputs.dataset_id(finished), protocol=_inputs.protocol_id(params.characterize))
+    evaluator.check(dataset=identity.dataset_id(finished), protocol=identity.protocol_id(params.characterize))
     with pytest.raises(MismatchError):
         evaluator.check(dataset="cifar10-x")
 

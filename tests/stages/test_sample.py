@@ -5,7 +5,7 @@ import pytest
 
 from analognas.errors import MismatchError, SpaceError
 from analognas.params import Params
-from analognas.params_file import override
+from analognas.params.file import override
 from analognas.stages import run_stage
 from analognas.workspace import Paths
 

@@ -5,15 +5,15 @@ import pytest
 
 from analognas.errors import CorruptFileError, MismatchError, SearchError
 from analognas.params import Params
-from analognas.params_file import override
-from analognas.stages import _inputs, run_stage
+from analognas.params.file import override
+from analognas.stages import inputs, run_stage
 from analognas.workspace import Paths
 
 
 def test_best_is_a_ranked_list_of_members_of_the_space(finished: Paths):
     params = Params.load(finished.params)
     best = json.loads((finished.search / "best.json").read_text())
-    candidates = [one.architecture for one in _inputs.candidates(params, finished)]
+    candidates = [one.architecture for one in inputs.candidates(params, finished)]
     assert [candidate.id for candidate in candidates] == [entry["id"] for entry in best["candidates"]]
     assert all(candidate.params <= 3_000 for candidate in candidates)
     assert 1 <= len(candidates) <= params.search.candidates
@@ -91,7 +91,7 @@ def test_an_unknown_optimizer_names_the_known_ones(finished_copy: Paths):
 def test_a_damaged_result_of_the_search_is_named(finished_copy: Paths, content: str):
     (finished_copy.search / "best.json").write_text(content)
     with pytest.raises(CorruptFileError, match=r"best\.json .*analognas stage search"):
-        _inputs.candidates(Params.load(finished_copy.params), finished_copy)
+        inputs.candidates(Params.load(finished_copy.params), finished_copy)
 
 
 def test_random_search_is_its_own_baseline(finished_copy: Paths):

@@ -9,9 +9,9 @@ from analognas.datasets import load
 from analognas.errors import StageError
 from analognas.files import file_digest
 from analognas.params import Params
-from analognas.params_file import override
+from analognas.params.file import override
 from analognas.search_algorithms import Constraints
-from analognas.stages import _inputs, run_stage, train
+from analognas.stages import identity, inputs, run_stage, train
 from analognas.training import load_winner
 from analognas.workspace import Paths
 
@@ -30,7 +30,7 @@ def outcome(job: train.Job, avm: float, status: str = "ok") -> train.Outcome:
 
 
 def known(params: Params, paths: Paths) -> list:
-    return [one.architecture for one in _inputs.candidates(params, paths)]
+    return [one.architecture for one in inputs.candidates(params, paths)]
 
 
 def set_statuses(paths: Paths, statuses: list[str]) -> None:
@@ -213,7 +213,7 @@ def test_the_test_part_is_not_touched_when_the_limit_is_broken(finished_copy: Pa
     monkeypatch.setattr(Dataset, "tensors", lambda self, part: (parts.append(part), tensors(self, part))[1])
     job = train.Job(
         architecture=known(params, finished_copy)[0],
-        dataset=_inputs.DatasetSpec.of(params, finished_copy),
+        dataset=identity.DatasetSpec.of(params, finished_copy),
         hardware=params.hardware,
         training=params.train,
         seed=0,

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from analognas.datasets import AUGMENTATIONS
-from analognas.params import Augmentation, TrainingParams
+from analognas.params import TrainingParams
+from analognas.params.sections import Augmentation
 from analognas.training import digital, hardware_aware
 from analognas.training.augmentation import augment
 from analognas.training.protocol import characterize

@@ -18,10 +18,10 @@ from analognas.hardware.cost import tiles as count_tiles
 from analognas.hardware.presets import PRESETS
 from analognas.hardware.rpu_config import describe
 from analognas.params import HardwareParams, TrainingParams
-from analognas.results import measured_columns
 from analognas.search_spaces.architecture import Architecture
 from analognas.search_spaces.config_space import ConfigSpace
 from analognas.training import Characterization, characterize
+from analognas.training.columns import measured_columns
 from analognas.training.digital import DivergedError
 from analognas.training.protocol import statistics
 

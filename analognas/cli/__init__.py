@@ -1,0 +1,29 @@
+"""The command line. Exit codes: 0 done, 1 failed, 2 bad input (one sentence, nothing touched).
+
+Commands import what they need when they are called, so that ``analognas --help`` is quick.
+"""
+
+from __future__ import annotations
+
+from analognas.cli import datasets, doctor, listings, pipeline, retraining, sharing, workspaces
+from analognas.cli.group import main
+
+__all__ = ["main"]
+
+for command in (
+    pipeline.run,
+    pipeline.search,
+    pipeline.stage,
+    pipeline.report,
+    retraining.retrain,
+    retraining.serve,
+    retraining.champion,
+    sharing.push,
+    sharing.pull,
+    workspaces.init,
+    doctor.doctor,
+    datasets.datasets,
+    listings.hardware,
+    listings.spaces,
+):
+    main.add_command(command)

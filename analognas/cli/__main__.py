@@ -1,0 +1,5 @@
+"""``python -m analognas.cli``."""
+
+from analognas.cli import main
+
+main()

@@ -1,0 +1,173 @@
+"""``analognas datasets``: what there is, download it, look whether it is whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analognas.cli.options import json_option
+from analognas.errors import DatasetError
+
+if TYPE_CHECKING:
+    from analognas.datasets import Dataset
+    from analognas.datasets.published import Published
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@click.pass_context
+def datasets(context: click.Context, as_json: bool) -> None:
+    """List, fetch and check the datasets that can be named in params.yaml."""
+    if context.invoked_subcommand is None:
+        _list(as_json)
+
+
+@datasets.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the datasets, and whether they are here."""
+    _list(as_json)
+
+
+@datasets.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Take the published files from this folder instead of the network.",
+)
+@json_option
+def fetch(names: tuple[str, ...], source: Path | None, as_json: bool) -> None:
+    """Bring published datasets to this machine, checked by their checksums.
+
+    They are kept in one folder for all workspaces: ANALOGNAS_DATA, or the cache folder of this user.
+    """
+    from analognas.datasets import download
+
+    brought: dict[str, list[str]] = {}
+    for entry, files in [_published(name) for name in names]:  # all names are looked at before the first download
+        brought[entry] = [
+            str(
+                download.fetch(file, what=f"{entry} ({file.name})")
+                if source is None
+                else download.take(file, source.expanduser(), what=entry)
+            )
+            for file in files
+        ]
+    if as_json:
+        click.echo(json.dumps(brought))
+    else:
+        for entry, paths in brought.items():
+            click.echo(f"{entry}: {', '.join(paths)}")
+
+
+@datasets.command()
+@click.argument("name", required=False)
+@click.option("--path", type=click.Path(path_type=Path), metavar="DIR", help="Folder or archive of the dataset.")
+@json_option
+def check(name: str | None, path: Path | None, as_json: bool) -> None:
+    """Read a dataset from the first to the last file and tell what is in it; without NAME, that of this workspace."""
+    from analognas.cli.progress import StageProgress
+
+    with StageProgress("dataset", visible=not as_json) as progress:
+        if name is None:
+            if path is not None:
+                raise DatasetError("--path needs the NAME of a dataset before it.")
+            dataset = _of_workspace(progress.update)
+        else:
+            from analognas.datasets import load
+
+            if path is None and ":" not in name:
+                _verify(name)
+            given = None if path is None else str(path.expanduser())
+            dataset = load(name, path=given, progress=progress.update)
+    found = summary(dataset)
+    click.echo(json.dumps(found) if as_json else _text(found))
+
+
+def summary(dataset: Dataset) -> dict[str, Any]:
+    """Return what ``data/dataset.json`` records of a dataset, and how many images of each class its parts have."""
+    import numpy as np
+
+    from analognas.datasets import PARTS, describe
+
+    counts = {part: np.bincount(dataset.part(part).y, minlength=dataset.classes).tolist() for part in PARTS}
+    balance = {name: {part: counts[part][index] for part in PARTS} for index, name in enumerate(dataset.class_names)}
+    return {**describe(dataset), "notes": list(dataset.notes), "class_counts": balance}
+
+
+def _list(as_json: bool) -> None:
+    from analognas.datasets import catalogue
+    from analognas.datasets.registry import problem
+
+    rows = []
+    for entry in catalogue():
+        error = problem(entry)
+        rows.append((entry, entry.to_dict() | ({} if error is None else {"available": False, "error": error})))
+    if as_json:
+        click.echo(json.dumps([row for _, row in rows]))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("name", "input", "classes", "here", "licence", "how to get it"):
+        # What is to be typed must not be cut short.
+        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
+    for entry, row in rows:
+        shape = "x".join(map(str, entry.input_shape)) if entry.input_shape else "any"
+        here = "-" if "path" in entry.accepts and not entry.files else "yes" if row["available"] else "no"
+        here = "no" if "error" in row else here
+        cells = (entry.name, shape, str(entry.classes or "any"), here, entry.licence, row.get("error", entry.note))
+        table.add_row(*map(escape, cells))  # "analognas[bench]" is no style
+    Console().print(table)
+
+
+def _published(name: str) -> tuple[str, tuple[Published, ...]]:
+    from analognas.datasets import find
+
+    entry = find(name)
+    if not entry.files:
+        raise DatasetError(f"Dataset {entry.name} is not downloaded: {entry.note}.")
+    return entry.name, entry.files
+
+
+def _verify(name: str) -> None:
+    """Hold the downloaded files against their checksums: they may have been damaged since."""
+    from analognas.datasets import download, find
+
+    for file in find(name).files:
+        if file.path.is_file() and not download.matches(file, file.path):
+            raise DatasetError(f"{file.path} is damaged (its checksum is wrong): remove it, and it is fetched again.")
+
+
+def _of_workspace(progress: Any) -> Dataset:
+    from analognas.params import Params
+    from analognas.stages.recorded import load_dataset
+    from analognas.workspace import Paths
+
+    paths = Paths.find()
+    return load_dataset(Params.load(paths.params), paths, progress)
+
+
+def _text(found: dict[str, Any]) -> str:
+    shape = "x".join(map(str, found["input_shape"]))
+    sizes = ", ".join(f"{size:,} {part}" for part, size in found["sizes"].items())
+    lines = [
+        f"{found['name']}: {shape}, {found['classes']} classes, {sizes}",
+        f"licence        {found['licence']}",
+        f"digest         {found['digest']}",
+        f"split digest   {found['split_digest']}",
+        f"augmentation   {', '.join(found['augment']) or 'none'}",
+        *(f"note           {note}" for note in found["notes"]),
+        "class                   train  validation   test",
+    ]
+    for name, counts in found["class_counts"].items():
+        lines.append(f"{name[:20]:<20} {counts['train']:>8} {counts['validation']:>11} {counts['test']:>6}")
+    return "\n".join(lines)

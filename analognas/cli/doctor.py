@@ -1,0 +1,127 @@
+"""``analognas doctor``: one line for everything that has to fit together."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+
+import click
+from packaging.requirements import Requirement
+
+from analognas.cli.options import json_option
+
+_TOOLS = ("torch", "aihwkit", "xgboost", "prefect", "dvc", "mlflow")
+_MINIMUM, _BEYOND = (3, 11), (3, 14)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: whether it is well, what there is and what to do, whether it is needed."""
+
+    name: str
+    ok: bool
+    text: str
+    needed: bool = True
+
+
+def diagnose() -> list[Finding]:
+    """Return one finding for everything that has to fit together."""
+    return [_python(), *_requirements(), _layers(), _compiled_tiles(), _git(), _cuda()]
+
+
+def _python() -> Finding:
+    here = ".".join(map(str, sys.version_info[:3]))
+    ok = _MINIMUM <= sys.version_info[:2] < _BEYOND
+    return Finding("python", ok, f"Python {here}" + ("" if ok else ": install Python 3.11, 3.12 or 3.13"))
+
+
+def _requirements() -> list[Finding]:
+    """Return a finding for each tool, and for each other requirement that is not met; one if all of these are.
+
+    The requirements are those that analognas was installed with: there is no second list that could say otherwise.
+    """
+    try:
+        listed = requires("analognas") or []
+    except PackageNotFoundError:
+        text = "analognas is not installed, only found: pip install it, or make run"
+        return [Finding("requirements", False, text)]
+    needed = [one for one in map(Requirement, listed) if one.marker is None or one.marker.evaluate({"extra": ""})]
+    tools = [_package(one) for name in _TOOLS for one in needed if one.name == name]
+    others = [_package(one) for one in needed if one.name not in _TOOLS]
+    bad = [finding for finding in others if not finding.ok]
+    well = Finding("requirements", True, f"{len(others)} other packages fit") if not bad else None
+    return [*tools, *bad, *([well] if well else [])]
+
+
+def _package(requirement: Requirement) -> Finding:
+    name, wanted = requirement.name, f"{requirement.name}{requirement.specifier}"
+    try:
+        installed = version(name)
+    except PackageNotFoundError:
+        return Finding(name, False, f"{name} is not installed: pip install '{wanted}'")
+    if requirement.specifier.contains(installed, prereleases=True):
+        return Finding(name, True, f"{name} {installed}")
+    return Finding(name, False, f"{name} {installed} does not fit: pip install '{wanted}'")
+
+
+def _layers() -> Finding:
+    """Train, program and age one small layer, as a characterization does."""
+    try:
+        from analognas.hardware.selfcheck import check_layers
+
+        difference = check_layers()
+    except Exception as error:  # a mismatch shows in many ways, from a missing symbol to a refused tensor
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        remedy = "install the versions of aihwkit and torch in requirements.lock"
+        return Finding("layers", False, f"a small analog layer cannot be trained and programmed ({reason}): {remedy}")
+    text = "a small analog layer was trained, programmed and aged for a month; the fast layers and aihwkit's agree"
+    return Finding("layers", True, f"{text} to {difference:.0e}")
+
+
+def _compiled_tiles() -> Finding:
+    from analognas.hardware.rpu_config import compiled_tiles_problem
+
+    # Worth knowing, but nothing depends on it.
+    problem = compiled_tiles_problem()
+    if problem is None:
+        return Finding("compiled tiles", True, "aihwkit's compiled tiles match torch", needed=False)
+    return Finding("compiled tiles", False, problem, needed=False)
+
+
+def _git() -> Finding:
+    ok = shutil.which("git") is not None
+    text = "git" if ok else "git is not installed: runs work, but nothing is versioned"
+    return Finding("git", ok, text, needed=False)
+
+
+def _cuda() -> Finding:
+    try:
+        import torch
+    except ImportError:
+        return Finding("device", False, "torch cannot be loaded")
+    if torch.cuda.is_available():
+        return Finding("device", True, f"{torch.cuda.get_device_name()} (base.device: cuda)", needed=False)
+    return Finding("device", True, "no CUDA device: networks are trained on the CPU", needed=False)
+
+
+@click.command()
+@click.option("--update", is_flag=True, help="Record the versions and the dataset of this workspace anew.")
+@json_option
+def doctor(update: bool, as_json: bool) -> None:
+    """Tell what is installed, whether it fits together, and what to do if not."""
+    if update:
+        from analognas.setup.preparing import prepare
+        from analognas.workspace import Paths
+
+        prepare(Paths.find())
+    findings = diagnose()
+    if as_json:
+        click.echo(json.dumps([vars(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            click.echo(f"{'ok ' if finding.ok else '!! '} {finding.text}")
+    if not all(finding.ok for finding in findings if finding.needed):
+        sys.exit(1)

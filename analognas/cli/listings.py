@@ -1,0 +1,100 @@
+"""``analognas spaces`` and ``analognas hardware``: what can be named in ``params.yaml``.
+
+A package whose part cannot be used has a row that says why; the others are listed all the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analognas.cli.options import json_option
+
+if TYPE_CHECKING:
+    from analognas.hardware.presets import Preset
+    from analognas.hardware.tile_shape import TileShape
+    from analognas.plugins import Plugin
+
+#: What is printed as JSON, and what is printed as text.
+Row = tuple[dict[str, Any], str]
+
+
+@click.command()
+@json_option
+def spaces(as_json: bool) -> None:
+    """Show the configuration space: that of this workspace, or those that are known by name."""
+    from analognas.errors import WorkspaceError
+    from analognas.params import Params
+    from analognas.plugins import plugins
+    from analognas.search_spaces import ConfigSpace
+    from analognas.search_spaces.config_space import DATASETS
+    from analognas.search_spaces.family import KNOWN
+    from analognas.stages import inputs
+    from analognas.workspace import Paths
+
+    added = plugins("space")
+
+    def show(space: ConfigSpace) -> Row:
+        return space.to_dict(), str(space)
+
+    try:
+        paths = Paths.find()
+        rows = [show(inputs.space(Params.load(paths.params), paths))]
+    except WorkspaceError:
+        rows = [show(ConfigSpace(name)) for name in DATASETS]
+        rows += _added(added, lambda one: show(ConfigSpace("digits", family=one.name)))
+    if as_json:
+        click.echo(json.dumps([row for row, _ in rows]))
+        return
+    click.echo("\n\n".join(text for _, text in rows))
+    names = [*KNOWN, *(f"{one.name} ({one.package})" for one in added)]
+    click.echo(f"\nspace.name may be {', '.join(names)}, or module:Class of your own.")
+
+
+@click.command()
+@json_option
+def hardware(as_json: bool) -> None:
+    """List the chips that can be named in params.yaml: where they come from, and who computes their layers."""
+    from analognas.hardware.presets import PRESETS, preset
+    from analognas.params import HardwareParams
+    from analognas.plugins import plugins
+
+    def row(name: str, one: Preset, package: str = "") -> Row:
+        tiles = one.tiles or HardwareParams(rpu_config=name).tile_shape  # the latter makes the configuration
+        described = {"name": name, **one.to_dict(), "tile_size": tiles.plain()} | (
+            {"package": package} if package else {}
+        )
+        return described, _chip(f"{name} ({package})" if package else name, one, tiles)
+
+    rows: list[Row] = [row(name, one) for name, one in PRESETS.items()]
+
+    def show(one: Plugin) -> Row:
+        return row(one.name, preset(one.name), one.package)
+
+    rows += _added(plugins("chip"), show)
+    if as_json:
+        click.echo(json.dumps([row for row, _ in rows]))
+        return
+    click.echo("\n\n".join(text for _, text in rows))
+    click.echo("\nhardware.rpu_config may also be module:function of your own; see docs/hardware.md.")
+
+
+def _chip(name: str, one: Preset, tiles: TileShape) -> str:
+    layers = f"aihwkit's layers, about ten times as slow ({one.slow})" if one.slow else "fast layers"
+    return f"{name}: tiles of {tiles}, {layers}\n    {one.note}\n    source: {one.source}"
+
+
+def _added(plugins: Iterable[Plugin], show: Callable[[Plugin], Row]) -> Iterator[Row]:
+    """Yield the rows of what packages add; of what cannot be used, why."""
+    from analognas.errors import AnalogNASError
+
+    for one in plugins:
+        try:
+            yield show(one)
+        except Exception as error:  # somebody else's code may fail in any way
+            why = str(error) if isinstance(error, AnalogNASError) else f"{type(error).__name__}: {error}"
+            row = {"name": one.name, "package": one.package, "error": why}
+            yield row, f"{one.name} ({one.package}) cannot be used:\n    {why}"

@@ -1,0 +1,55 @@
+"""Options that several commands of the command line share."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from analognas.errors import ParamsError
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+
+def override_options(command: Any) -> Any:
+    """Give a command the options that set values of params.yaml."""
+    for option in (
+        click.option("--max-params", metavar="N", help="Most trainable parameters, e.g. 50k."),
+        click.option("--path", metavar="DIR", help="Folder or archive that holds the dataset."),
+        click.option("--dataset", metavar="NAME", help="Dataset, see `analognas datasets`."),
+        click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
+                     help="Write a value into params.yaml first; repeatable."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number of hours.")
+    return value
+
+
+hours_option = click.option(
+    "--hours", type=click.FloatRange(min=0, min_open=True), metavar="N", callback=_finite,
+    help="Fit the protocol to the data and this machine, so that a run takes about so long.",
+)  # fmt: skip
+
+
+def section_values(given: Sequence[str], dataset: str | None, path: str | None, max_params: str | None) -> list[str]:
+    """Return what these options stand for, as ``section.key=value``.
+
+    Raises:
+        ParamsError: if one of them is empty.
+    """
+    for option, value in (("--dataset", dataset), ("--path", path), ("--max-params", max_params)):
+        if value is not None and not value.strip():  # of a variable of the shell that is not set; null means no limit
+            raise ParamsError(f"{option} is empty: give a value, or leave it out.")
+    short = {"dataset.name": dataset, "space.max_params": max_params}
+    if path is not None:  # quoted: values are read as YAML, in which `set #1` is `set`
+        short["dataset.path"] = json.dumps(str(Path(path).expanduser().resolve()))
+    return [*given, *(f"{key}={value}" for key, value in short.items() if value is not None)]

@@ -1,0 +1,143 @@
+"""``analognas run``, ``search``, ``stage`` and ``report``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from analognas.cli.group import tell
+from analognas.cli.options import hours_option, json_option, override_options, section_values
+
+if TYPE_CHECKING:
+    from analognas.workspace import Paths
+
+
+@click.command()
+@override_options
+@hours_option
+@json_option
+@click.option("--verbose", is_flag=True, help="Show Prefect's log.")
+def run(
+    assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
+    hours: float | None, as_json: bool, verbose: bool,
+) -> None:  # fmt: skip
+    """Run the pipeline of this workspace: only what is not up to date.
+
+    Outside of a workspace, --dataset makes one for it, fitted to the data and this machine.
+    """
+    from analognas.cli.progress import PipelineProgress, StageProgress
+    from analognas.cli.workspaces import find_or_make
+    from analognas.setup.preparing import prepare
+
+    given = section_values(assignments, dataset, path, max_params)
+    paths = find_or_make(dataset, path, given, hours, as_json)
+    with StageProgress("dataset", visible=not as_json) as reading:
+        params = prepare(paths, given, reading.update)
+
+    from analognas.orchestration import Freshness, run_pipeline
+
+    freshness = Freshness.of(paths, params)
+    if freshness.done:
+        click.echo("Every stage is up to date and tracked: nothing to do.", err=True)
+    else:
+        with PipelineProgress(params, visible=not as_json) as progress:
+            done = run_pipeline(paths, params, freshness=freshness, progress=progress.update, verbose=verbose)
+        tell(done.notes)
+    _report(paths, as_json)
+
+
+@click.command()
+@override_options
+@json_option
+@click.option(
+    "--true-evaluations",
+    "evaluations",
+    type=click.IntRange(min=1),
+    required=True,
+    metavar="N",
+    help="Architectures to characterize beyond the sample, those of earlier calls included.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Architectures that are proposed at once.",
+)
+@click.option("--no-run", is_flag=True, help="Do not fit, search and train afterwards.")
+@click.option("--verbose", is_flag=True, help="Show Prefect's log.")
+def search(
+    assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
+    as_json: bool, evaluations: int, batch: int, no_run: bool, verbose: bool,
+) -> None:  # fmt: skip
+    """Closed loop: propose what is promising or unknown, characterize it, learn from it, repeat.
+
+    Each batch becomes a round in data/rounds/. Then the pipeline runs as `analognas run` does.
+    """
+    from analognas.cli.progress import PipelineProgress, StageProgress
+    from analognas.orchestration import Freshness, run_pipeline
+    from analognas.retraining.proposing import search as loop
+    from analognas.setup.preparing import prepare
+    from analognas.workspace import Paths, alone
+
+    paths = Paths.find()
+    with StageProgress("dataset", visible=not as_json) as reading:
+        params = prepare(paths, section_values(assignments, dataset, path, max_params), reading.update)
+    with alone(paths), StageProgress("search", visible=not as_json) as progress:
+        found = loop(params, paths, evaluations, batch, progress.update)
+    if not no_run:
+        freshness = Freshness.of(paths, params)
+        with PipelineProgress(params, visible=not as_json) as pipeline:
+            done = run_pipeline(paths, params, freshness=freshness, progress=pipeline.update, verbose=verbose)
+        tell(done.notes)
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), sort_keys=True))
+        return
+    if not no_run:
+        _report(paths, as_json)
+    click.echo(str(found))
+
+
+@click.command()
+@click.argument("name")
+@json_option
+def stage(name: str, as_json: bool) -> None:
+    """Run one stage as `dvc repro` does: sample, characterize, fit, search or train."""
+    from analognas.cli.progress import StageProgress
+    from analognas.params import Params
+    from analognas.stages import run_stage
+    from analognas.workspace import Paths, alone
+
+    paths = Paths.find()
+    params = Params.load(paths.params)
+    with alone(paths), StageProgress(name, visible=not as_json) as progress:
+        summary = run_stage(name, params, paths, progress.update)
+    if as_json:
+        click.echo(json.dumps(summary, sort_keys=True))
+
+
+@click.command()
+@json_option
+def report(as_json: bool) -> None:
+    """Show what the last run found."""
+    from analognas.workspace import Paths
+
+    _report(Paths.find(), as_json)
+
+
+def _report(paths: Paths, as_json: bool) -> None:
+    from analognas.report import collect, render, where_to_look
+
+    found = collect(paths)
+    if as_json:
+        click.echo(json.dumps(found, sort_keys=True))
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(render(found))
+    for line in where_to_look(paths):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)  # paths may hold brackets

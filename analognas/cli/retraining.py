@@ -1,0 +1,80 @@
+"""``analognas retrain``, ``serve`` and ``champion``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from analognas.cli.group import tell
+from analognas.cli.options import json_option, override_options, section_values
+
+
+@click.command()
+@override_options
+@json_option
+@click.option("--force", is_flag=True, help="Retrain without a reason.")
+@click.option("--verbose", is_flag=True, help="Show Prefect's log.")
+def retrain(
+    assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
+    as_json: bool, force: bool, verbose: bool,
+) -> None:  # fmt: skip
+    """Retrain the evaluator if it needs it; the new one takes its place only if it is better."""
+    from analognas.cli.progress import StageProgress
+    from analognas.orchestration.retraining import ask, next_steps, pull, run_retraining
+    from analognas.setup.preparing import prepare
+    from analognas.workspace import Paths
+
+    paths = Paths.find()
+    with StageProgress("dataset", visible=not as_json) as reading:
+        params = prepare(paths, section_values(assignments, dataset, path, max_params), reading.update)
+    note = pull(paths)
+    need = ask(params, paths)
+    with StageProgress("retrain", visible=not as_json) as progress:
+        done, notes = run_retraining(
+            paths, params, need, force=force, verbose=verbose,
+            progress=lambda step, part, whole, text: progress.update(round(100 * part / whole), 100, f"{step}: {text}"),
+        )  # fmt: skip
+    tell([note, *notes] if note else notes)
+    click.echo(json.dumps(done, sort_keys=True) if as_json else next_steps(done))
+
+
+@click.command()
+@click.option("--cron", metavar="FIELDS", help="When, e.g. '0 3 * * 1': Mondays at three (UTC).")
+@click.option("--interval-hours", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Every N hours.")
+def serve(cron: str | None, interval_hours: float | None) -> None:
+    """Retrain by a schedule, until it is stopped; needs a Prefect server (PREFECT_API_URL)."""
+    from analognas.orchestration.serving import serve as serve_flow
+    from analognas.workspace import Paths
+
+    serve_flow(Paths.find(), cron=cron, interval_hours=interval_hours)
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@click.pass_context
+def champion(context: click.Context, as_json: bool) -> None:
+    """Show the registered evaluators: which is champion, which challenger, how good they are."""
+    if context.invoked_subcommand is not None:
+        return
+    from analognas.tracking.champions import describe, versions
+    from analognas.workspace import Paths
+
+    found = versions(Paths.find())
+    click.echo(json.dumps([one.to_dict() for one in found]) if as_json else describe(found))
+
+
+@champion.command()
+@json_option
+def rollback(as_json: bool) -> None:
+    """Make the evaluator before the champion the champion again, here and in MLflow."""
+    from analognas.cli.progress import StageProgress
+    from analognas.orchestration.rollback import roll_back
+    from analognas.setup.preparing import prepare
+    from analognas.workspace import Paths
+
+    paths = Paths.find()
+    params = prepare(paths)
+    with StageProgress("rollback", visible=not as_json) as progress:
+        done = roll_back(params, paths, progress.update)
+    click.echo(json.dumps(done.to_dict(), sort_keys=True) if as_json else str(done))

@@ -1,0 +1,181 @@
+"""What Prefect's interface shows of a run: the characterized architectures, the drift, and what came of them.
+
+While architectures are characterized, two artifacts are updated in place; the others are made from the files that the
+stages wrote. That the server refuses one is no reason to fail.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analognas.training.columns import time_label
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from analognas.workspace import Paths
+
+#: A longer table is no longer looked at, and Prefect keeps every version of it.
+_MOST_ROWS = 200
+_COLUMNS = ["id", "status", "params", "tiles", "acc_digital", "acc_1d", "acc_1d_std", "avm"]
+_RESULTS = "characterized"
+# Every update is an event that Prefect's server keeps for a week.
+_PROGRESS_SECONDS, _TABLE_SECONDS, _SECONDS_AFTER_FAILURE = 2.0, 10.0, 60.0
+#: Widest drift plot in pixels: the image is part of the artifact, which is no place for a large one.
+_PLOT_WIDTH = 900
+
+
+class Characterizing:
+    """Shows characterizations while they are going on: how many are done, and a table of the results so far.
+
+    Make it within a flow run; calls must not overlap.
+
+    Args:
+        total: how many there are.
+    """
+
+    def __init__(self, total: int) -> None:
+        from prefect.artifacts import create_progress_artifact, create_table_artifact
+
+        self._total = total
+        self._rows: list[dict[str, Any]] = []
+        text = f"{total} architectures to characterize"
+        self._progress = _Updated(
+            _PROGRESS_SECONDS, lambda: create_progress_artifact(0.0, key="characterize-progress", description=text)
+        )
+        self._table = _Updated(_TABLE_SECONDS, lambda: create_table_artifact([], key=_RESULTS, description=text))
+
+    def add(self, result: Mapping[str, Any]) -> None:
+        """Take notice of one more result row."""
+        self._rows.append({name: result.get(name) for name in _COLUMNS})
+        done = len(self._rows)
+        last = done >= self._total
+        text = f"{done} of {self._total} architectures characterized"
+        self._progress.update(lambda: 100.0 * done / self._total, text, last)
+        self._table.update(lambda: json.dumps(_cells(self._rows)), text, last)
+
+
+class _Updated:
+    """An artifact that is updated in place, but not too often."""
+
+    def __init__(self, seconds: float, create: Callable[[], Any]) -> None:
+        self._seconds, self._next = seconds, time.monotonic() + seconds
+        self._identity: UUID | None = None
+        with contextlib.suppress(Exception):
+            self._identity = create()
+
+    def update(self, data: Callable[[], Any], description: str, last: bool) -> None:
+        """Show other data, at once if they are the last ones."""
+        now = time.monotonic()
+        if self._identity is None or (now < self._next and not last):
+            return
+        from prefect.client.orchestration import get_client
+        from prefect.client.schemas.actions import ArtifactUpdate
+
+        self._next = now + _SECONDS_AFTER_FAILURE  # a server that is away makes every call wait
+        with contextlib.suppress(Exception):
+            with get_client(sync_client=True) as client:
+                client.update_artifact(self._identity, ArtifactUpdate(data=data(), description=description))
+            self._next = now + self._seconds
+
+
+def results_table(paths: Paths) -> None:
+    """Show all characterized architectures, most accurate after a day first."""
+    from prefect.artifacts import create_table_artifact
+
+    from analognas.files import read_parquet
+
+    frame = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
+    rows = _cells({str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records"))
+    with contextlib.suppress(Exception):
+        create_table_artifact(rows, key=_RESULTS, description=f"{len(frame)} characterized architectures")
+
+
+def summary(paths: Paths) -> None:
+    """Show what the pipeline found: the same as ``analognas report``, and the drift."""
+    from prefect.artifacts import create_markdown_artifact
+    from rich.console import Console
+
+    from analognas.report import collect, render
+
+    drift(paths)
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(render(collect(paths)))
+    text = f"```\n{console.export_text()}```\n"
+    with contextlib.suppress(Exception):
+        create_markdown_artifact(text, key="pipeline-summary", description="What the pipeline found")
+
+
+def drift(paths: Paths) -> None:
+    """Show how the accuracy of the trained networks falls while the chip drifts: a plot, and the figures as a table.
+
+    The plot is a ``data:`` address, because Prefect's server keeps no files. Only an image artifact shows that in both
+    of its interfaces: the newer one takes such images out of Markdown.
+    """
+    from prefect.artifacts import create_image_artifact, create_markdown_artifact
+
+    table, plot = paths.plot("train.csv"), paths.plot("train.png")
+    if table.is_file():
+        with contextlib.suppress(Exception):
+            create_markdown_artifact(_drift_table(table), key="drift", description="Accuracy while the chip drifts, %")
+    if plot.is_file():
+        with contextlib.suppress(Exception):
+            create_image_artifact(_data_address(plot), key="drift-plot", description="Accuracy while the chip drifts")
+
+
+def _cells(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return result rows as plain values for a table, most accurate after a day first; what is missing is empty."""
+
+    def cell(value: Any) -> Any:
+        missing = value is None or (isinstance(value, float) and math.isnan(value))
+        return "" if missing else round(value, 2) if isinstance(value, float) else value
+
+    cells = [{name: cell(row[name]) for name in _COLUMNS} for row in rows]
+    cells.sort(key=lambda row: (row["acc_1d"] == "", -(row["acc_1d"] or 0.0), row["id"]))
+    return cells[:_MOST_ROWS]
+
+
+def _drift_table(table: Path) -> str:
+    """Return the drift curves as a Markdown table: a line for each time, a column for each network."""
+    import pandas as pd
+
+    frame = pd.read_csv(table)
+    frame["cell"] = [f"{row.accuracy:.2f} ± {row.std:.2f}" for row in frame.itertuples()]
+    cells = frame.pivot_table(index="seconds", columns="network", values="cell", aggfunc="first").fillna("")
+    names = list(dict.fromkeys(frame["network"]))
+    lines = [["after programming", *names], ["---"] * (len(names) + 1)]
+    for seconds in sorted(set(frame["seconds"])):
+        lines.append([time_label(float(seconds)), *(str(cells.loc[seconds, name]) for name in names)])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _data_address(plot: Path) -> str:
+    """Return a plot, smaller and in few colours, as a ``data:`` address."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(plot) as image:
+        image.thumbnail((_PLOT_WIDTH, _PLOT_WIDTH))
+        image.convert("RGB").quantize(64).save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def retraining(paths: Paths, summary: Mapping[str, Any]) -> None:
+    """Show what a retraining decided, or that none was needed: the note of its round."""
+    from prefect.artifacts import create_markdown_artifact
+
+    text = "The champion was retrained.\n" if summary["retrained"] else "The champion needs no retraining.\n"
+    if summary["retrained"]:
+        with contextlib.suppress(OSError):  # what cannot be shown is no reason to fail
+            text = (paths.rounds / f"{summary['round']:03d}.md").read_text()
+    text += "".join(f"\n- {name}: {value}" for name, value in summary["figures"].items()) + "\n"
+    with contextlib.suppress(Exception):
+        create_markdown_artifact(text, key="retraining", description="What the retraining decided")

@@ -1,0 +1,117 @@
+"""Running the flows of a workspace, with a Prefect server around them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from analognas.errors import AnalogNASError, StageError, WorkspaceError
+from analognas.orchestration import clusters
+from analognas.orchestration.server import configure_prefect, server
+from analognas.orchestration.sessions import Freshness, Progress, RunReport, Session, prepared_session
+from analognas.params import Params
+from analognas.redaction import first_line
+from analognas.stages import STAGES
+from analognas.workspace import Paths, alone
+
+
+def run_pipeline(
+    workspace: Paths | Path | str,
+    params: Params,
+    *,
+    freshness: Freshness | None = None,
+    progress: Progress = lambda *_: None,
+    verbose: bool = False,
+) -> RunReport:
+    """Run the flow ``pipeline`` of a workspace, with Prefect's ephemeral server unless ``PREFECT_API_URL`` is set.
+
+    Args:
+        workspace: the folder.
+        params: its parameters.
+        freshness: what is up to date, if it has just been asked.
+        progress: called as the stages get on.
+        verbose: show Prefect's log on the terminal.
+
+    Raises:
+        AnalogNASError: what a stage raises comes through as it is; what ran before it is recorded.
+        WorkspaceError: if the flow cannot be loaded, or another run works in the workspace.
+        StageError: if Prefect's server cannot be reached.
+    """
+    paths = workspace if isinstance(workspace, Paths) else Paths.find(Path(workspace))
+    # Read when numerical libraries load: float sums depend on the number of threads.
+    os.environ.setdefault("OMP_NUM_THREADS", str(params.base.threads))
+    here = Session(paths, params, freshness or Freshness.of(paths, params), progress)
+    if not any(here.freshness.stale.values()):  # `dvc repro` ran everything: there is only something to log
+        with alone(paths):
+            here.skipped += STAGES
+            here.sync()
+        return here.report
+    run_flow(here, "pipeline", verbose=verbose)
+    return here.report
+
+
+def run_flow(here: Session, name: str, *arguments: Any, verbose: bool = False) -> None:
+    """Run the flow ``name`` of ``flows/NAME.py`` for a session that was prepared; see :func:`run_pipeline`."""
+    if name != "pipeline" or here.freshness.stale["sample"] or here.freshness.stale["characterize"]:
+        clusters.check_runner(here.params)  # refused before the seconds that a server takes
+    configure_prefect(verbose=verbose)
+    flow = getattr(load_flow(here.paths.root / "flows" / f"{name}.py"), name)
+    token = prepared_session.set(here)
+    try:
+        with server():
+            flow(str(here.paths.root), *arguments)
+    except Exception as error:
+        _without_server(error, here, name)
+    finally:
+        prepared_session.reset(token)
+
+
+def _without_server(error: Exception, here: Session, name: str) -> None:
+    """Say that Prefect's server went away, if that is what an error is about; it costs no result.
+
+    Raises:
+        StageError: if the flow did not come to its end without the server.
+        Exception: ``error``, if it is about something else.
+    """
+    import httpx  # Prefect has loaded it
+
+    if not isinstance(error, httpx.TransportError):
+        raise error
+    failed: BaseException | None = error
+    while failed is not None and not isinstance(failed, AnalogNASError):  # Prefect could not be told of this one
+        failed = failed.__cause__ or failed.__context__
+    if failed is not None:
+        raise failed
+    gone = f"Prefect's server went away while the flow {name} ran ({first_line(error)})"
+    if name == "pipeline" and len(here.ran) + len(here.skipped) == len(STAGES):
+        here.notes.append(f"{gone}. Everything was done and is kept; Prefect will not show the end of the run.")
+        return
+    raise StageError(
+        f"{gone}: what was finished is kept. Start it (`prefect server start`), or unset PREFECT_API_URL to run "
+        "without one; then run again."
+    ) from error
+
+
+def load_flow(path: Path) -> ModuleType:
+    """Return the module of a flow in a workspace; it is no part of the package and of no import path.
+
+    Raises:
+        WorkspaceError: if the file is missing, cannot be loaded, or defines no flow of its name.
+    """
+    name = f"analognas_workspace_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise WorkspaceError(f"{path} is missing: restore it from git, or copy it from a new `analognas init`.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, NameError) as error:
+        raise WorkspaceError(f"{path} cannot be loaded ({error}): mend it, or restore it from git.") from error
+    if not hasattr(module, path.stem):
+        raise WorkspaceError(f"{path} defines no flow named {path.stem}: mend it, or restore it from git.")
+    return module

@@ -1,0 +1,233 @@
+"""What a flow needs besides Prefect: what is up to date, the run that is going on, records.
+
+``flows/pipeline.py`` of a workspace is the user's; what must live in the installed package is here. Prefect is
+loaded when a flow runs, not before: ``analognas run`` asks :class:`Freshness` first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from analognas import tracking
+from analognas.errors import StageError
+from analognas.params import Params
+from analognas.stages import STAGES, run_stage
+from analognas.tracking import state
+from analognas.versioning import Versioning, certainly_stale
+from analognas.workspace import Paths, alone
+
+#: Called with the stage, what was done, what there is to do, and one line about it.
+Progress = Callable[[str, float, float, str], None]
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """What of a workspace is up to date: one call of DVC, and neither Prefect nor MLflow is loaded.
+
+    Attributes:
+        stale: why each stage must run; a stage that is up to date has no reasons.
+        untracked: stages that are up to date but not in MLflow yet.
+        decisions: rounds whose decision is not in MLflow yet.
+        unversioned: why DVC can tell nothing, so that every stage runs; None if it can.
+    """
+
+    stale: dict[str, list[str]]
+    untracked: tuple[str, ...] = ()
+    decisions: tuple[int, ...] = ()
+    unversioned: str | None = None
+
+    @classmethod
+    def of(cls, paths: Paths, params: Params | None = None) -> Freshness:
+        """Return what is up to date in a workspace.
+
+        Raises:
+            StageError: if DVC fails.
+        """
+        problem = Versioning.problem(paths.root)
+        if problem:
+            return cls({stage: ["nothing is versioned"] for stage in STAGES}, unversioned=problem)
+        versioning = Versioning(paths.root)
+        stale = versioning.status(STAGES)
+        params = params or Params.load(paths.params)
+        untracked = state.untracked(paths, params, versioning)
+        decisions = state.unlogged_decisions(paths, params)
+        return cls(stale, tuple(stage for stage in untracked if not stale[stage]), decisions)
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing to run and nothing to log."""
+        return not self.untracked and not self.decisions and not any(self.stale.values())
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did.
+
+    Attributes:
+        ran: stages that ran.
+        skipped: stages that were up to date.
+        logged: stages that were logged to MLflow.
+        notes: what the user should know, one sentence each.
+    """
+
+    ran: tuple[str, ...]
+    skipped: tuple[str, ...]
+    logged: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass
+class Session:
+    """One run of the pipeline in one workspace."""
+
+    paths: Paths
+    params: Params
+    freshness: Freshness
+    progress: Progress
+    versioning: Versioning | None = field(init=False)
+    ran: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    logged: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    _answers: dict[tuple[str, int], list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.versioning = Versioning.find(self.paths.root)
+        if self.freshness.unversioned:
+            self.notes.append(f"Nothing is versioned, so every stage runs. {self.freshness.unversioned}.")
+
+    def reasons(self, stage: str) -> list[str]:
+        """Return why a stage must run, empty if it is up to date now."""
+        known = self.freshness.stale[stage]
+        if self.versioning is None or not self.ran or certainly_stale(known):
+            return known
+        # A stage before it ran since DVC was asked, so its inputs may be other ones now, or the same again.
+        asked = (stage, len(self.ran))
+        if asked not in self._answers:
+            self._answers[asked] = self.versioning.status([stage])[stage]
+        return self._answers[asked]
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time of a block as the stage's."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - start
+
+    def run(self, stage: str) -> dict[str, Any] | None:
+        """Run a stage and record what it wrote, unless it is up to date.
+
+        Returns:
+            The stage's summary, or None if it is up to date.
+        """
+        if not self.reasons(stage):
+            self.skipped.append(stage)
+            self.progress(stage, 1, 1, "up to date")
+            return None
+        with self.timed(stage):
+            summary = run_stage(
+                stage, self.params, self.paths, lambda done, total, text: self.progress(stage, done, total, text)
+            )
+        self.ran.append(stage)
+        if self.versioning is not None:
+            self._unchanged(stage)
+            self.versioning.commit(stage)
+        state.note_duration(self.paths, stage, self.versioning, self.seconds[stage])
+        return summary
+
+    def _unchanged(self, stage: str) -> None:
+        """Refuse to record a stage with parameters that it did not have: DVC takes down what the file says now."""
+        now, then = (
+            params.model_dump(exclude={"run", "retrain"}) for params in (Params.load(self.paths.params), self.params)
+        )
+        if now != then:
+            raise StageError(
+                f"{self.paths.params} was changed while {stage} ran with what it said before: run again. "
+                "What was characterized is kept."
+            )
+
+    def sync(self) -> None:
+        """Log to MLflow what is not logged yet."""
+        report = tracking.sync(self.paths, self.params, self.versioning)
+        self.logged = report.logged
+        if report.warning:
+            self.notes.append(report.warning)
+
+    @property
+    def report(self) -> RunReport:
+        """What has been done so far."""
+        return RunReport(tuple(self.ran), tuple(self.skipped), self.logged, tuple(self.notes))
+
+
+# Context variables, because Prefect copies the context into the threads in which tasks run.
+_session: ContextVar[Session | None] = ContextVar("analognas_session", default=None)
+prepared_session: ContextVar[Session | None] = ContextVar("analognas_prepared_session", default=None)
+
+
+@contextlib.contextmanager
+def session(workspace: str | Path = ".") -> Iterator[Session]:
+    """Open a run of the pipeline in a workspace; when it ends, also with an error, it is logged to MLflow.
+
+    Raises:
+        WorkspaceError: if another run works there.
+    """
+    paths = Paths.find(Path(workspace))
+    with alone(paths):
+        here = prepared_session.get()
+        by_itself = here is None or here.paths != paths
+        if here is None or by_itself:
+            here = _prepare(paths)
+        token = _session.set(here)
+        try:
+            yield here
+        except Exception:  # not on Ctrl-C: nobody waits for MLflow then, and the next run logs it
+            here.sync()
+            raise
+        else:
+            here.sync()
+        finally:
+            _session.reset(token)
+            for note in here.notes if by_itself else ():  # nobody else tells them
+                logging.getLogger(__name__).warning(note)
+
+
+def current() -> Session:
+    """Return the run that is going on.
+
+    Raises:
+        StageError: outside of :func:`session`.
+    """
+    here = _session.get()
+    if here is None:
+        raise StageError("No pipeline is running: call the stages' tasks within `orchestration.session(workspace)`.")
+    return here
+
+
+def stage(name: str) -> Any:
+    """Run a stage of the pipeline that is going on, unless it is up to date: the body of a Prefect task.
+
+    Returns:
+        The stage's summary, or Prefect's state ``Cached``.
+    """
+    from prefect.states import Completed
+
+    summary = current().run(name)
+    return Completed(name="Cached", message="DVC: up to date", data=None) if summary is None else summary
+
+
+def _prepare(paths: Paths) -> Session:
+    """Do what ``analognas run`` does first, for a flow that Prefect started."""
+    from analognas.setup.preparing import prepare
+
+    params = prepare(paths, held=True)
+    return Session(paths, params, Freshness.of(paths, params), lambda *_: None)

@@ -1,0 +1,89 @@
+"""Changes of a params file: made in memory, validated, then written at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from io import StringIO
+from pathlib import Path
+
+from analognas.errors import ParamsError
+from analognas.files import write_text
+from analognas.params.sections import Params, known_keys, nearest, parse_count
+from analognas.params.text import load_document, plain, round_trip, scalar
+
+
+class Draft:
+    """A params file with changes that are not written yet.
+
+    ``document`` is its YAML with comments, to be changed; ``finish`` is applied to the text before it is written.
+
+    Raises:
+        ParamsError: if the file is missing or no YAML.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.document = load_document(path)
+        self.finish: Callable[[str], str] | None = None
+        self._before = path.read_bytes()
+        self._changed = False
+
+    def assign(self, assignments: Sequence[str]) -> None:
+        """Take ``section.key=value`` assignments over.
+
+        Raises:
+            ParamsError: if one of them is not of this form or names an unknown key.
+        """
+        for assignment in assignments:
+            key, found, text = assignment.partition("=")
+            section, _, name = key.strip().partition(".")
+            if not found or not name:
+                raise ParamsError(f"--set {assignment}: write it as section.key=value, e.g. search.population_size=40.")
+            if f"{section}.{name.partition('.')[0]}" not in known_keys():
+                raise ParamsError(f"--set {assignment}: unknown key {section}.{name}{nearest(f'{section}.{name}')}")
+            value = scalar(text)
+            if isinstance(self.document.get(section), str):
+                self.document[section] = {"rpu_config": self.document[section]}
+            self.document.setdefault(section, {})
+            self.document[section][name] = parse_count(value) if name.startswith("max_") else value
+            self._changed = True
+
+    def params(self) -> Params:
+        """Return what the file would hold.
+
+        Raises:
+            ParamsError: if that is not valid.
+        """
+        return Params.validated(plain(self.document), source=self.path.name)
+
+    def save(self, accept: Callable[[Params], None] | None = None) -> Params:
+        """Write the file and return what it then holds. It is replaced atomically, or not at all.
+
+        Args:
+            accept: called with the new parameters before anything is written; what it raises leaves the file as it is.
+
+        Raises:
+            ParamsError: if the result is not valid, or somebody else has written the file meanwhile.
+        """
+        params = self.params()
+        if accept is not None:
+            accept(params)
+        if self.path.read_bytes() != self._before:  # e.g. by a run that ended before `accept` took the lock
+            raise ParamsError(f"{self.path} was changed by somebody else at the same moment: run again.")
+        if self._changed or self.finish is not None:
+            buffer = StringIO()
+            round_trip().dump(self.document, buffer)
+            text = buffer.getvalue()
+            write_text(self.path, text if self.finish is None else self.finish(text))
+        return params
+
+
+def override(path: Path, assignments: Sequence[str]) -> Params:
+    """Write ``section.key=value`` assignments into a params file and return what it then holds.
+
+    Raises:
+        ParamsError: if an assignment or its result is not valid; the file is left as it is then.
+    """
+    draft = Draft(path)
+    draft.assign(assignments)
+    return draft.save()

@@ -1,0 +1,12 @@
+"""How far something is: what is called while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+#: Called with what was done, what there is to do, and one line about it.
+Progress = Callable[[float, float, str], None]
+
+
+def silent(done: float, total: float, text: str) -> None:
+    """Report nothing."""

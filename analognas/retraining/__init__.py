@@ -1,0 +1,11 @@
+"""The evaluator of a workspace retrained: whether it needs that, rounds of architectures, the decision.
+
+Plain functions on the files of a workspace, as the stages are; ``analognas.orchestration.retraining`` drives them.
+"""
+
+from __future__ import annotations
+
+from analognas.retraining.need import Need, look
+from analognas.retraining.steps import challenge, conclude, draw_sentinel, open_round
+
+__all__ = ["Need", "challenge", "conclude", "draw_sentinel", "look", "open_round"]

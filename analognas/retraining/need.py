@@ -1,0 +1,93 @@
+"""Whether the champion needs retraining."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from analognas.files import file_digest
+from analognas.retraining import comparing
+from analognas.retraining.workbench import Workbench
+from analognas.stages.rounds import Round, read_rounds
+from analognas.stages.rows import usable
+
+if TYPE_CHECKING:
+    from analognas.evaluators.base import Evaluator
+    from analognas.params import Params
+    from analognas.search_spaces import Architecture
+    from analognas.workspace import Paths
+
+#: What marks a round of ``analognas retrain``.
+RETRAIN = "retrain"
+
+
+@dataclass(frozen=True)
+class Need:
+    """Whether the champion needs retraining.
+
+    Args:
+        reasons: why, one clause each; none if it does not.
+        figures: ``newest`` (``comparing.ranking`` of rows it has not learned from), ``new_rows`` (count),
+            ``age_days`` (None: unknown).
+        pending: number of the round that waits for its decision, or None.
+        unfinished: number of the accepted round that ``data/evaluator/`` does not hold yet, or None.
+    """
+
+    reasons: tuple[str, ...]
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    pending: int | None = None
+    unfinished: int | None = None
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to do."""
+        return bool(self.reasons) or self.pending is not None or self.unfinished is not None
+
+
+def look(params: Params, paths: Paths, age_days: float | None = None) -> Need:
+    """Return whether the champion needs retraining.
+
+    Args:
+        params: of the workspace.
+        paths: of the workspace, prepared.
+        age_days: of the champion; None: unknown.
+
+    Raises:
+        WorkspaceError: if there is no champion yet.
+        MismatchError: if it was fitted for something else than the parameters say.
+        CorruptFileError: if a file is damaged.
+    """
+    bench = Workbench(params, paths)
+    rounds = [one for one in read_rounds(paths, bench.space) if one.purpose == RETRAIN]
+    pending = next((one.number for one in rounds if one.decision == "pending"), None)
+    if pending is not None:
+        return Need((), pending=pending)
+    if rounds and _unfinished(rounds[-1], paths):
+        return Need((), unfinished=rounds[-1].number)
+    rows = usable(bench.measured)
+    # What a rejected round brought has had its comparison: it is no reason for another one.
+    unseen = rows[~rows["id"].isin(bench.learned) & (rows["role"] != "sentinel") & (rows["decision"] == "accepted")]
+    unseen = unseen.sort_values("round", kind="stable")
+    architectures = [bench.by_id[name].architecture for name in unseen["id"]]
+    architectures += [architecture for architecture, _ in bench.shared]
+    values = [*map(float, unseen["acc_1d"]), *(float(row["acc_1d"]) for _, row in bench.shared)]
+    newest = slice(max(0, len(architectures) - params.retrain.newest), None)
+    figures = {
+        "newest": _ranking(bench.champion, architectures[newest], values[newest]),
+        "new_rows": len(architectures),
+        "age_days": age_days,
+    }
+    return Need(tuple(comparing.reasons(figures, params.retrain)), figures)
+
+
+def _unfinished(last: Round, paths: Paths) -> bool:
+    """Return whether a run was killed between an acceptance and the end of the fit."""
+    return last.decision == "accepted" and file_digest(paths.evaluator) == last.record["champion"]["digest"]
+
+
+def _ranking(champion: Evaluator, architectures: Sequence[Architecture], values: Sequence[float]) -> dict[str, Any]:
+    import pandas as pd
+
+    predicted = champion.predict(architectures) if architectures else pd.DataFrame()
+    return comparing.ranking(pd.DataFrame({"acc_1d": values}), predicted)

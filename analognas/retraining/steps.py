@@ -1,0 +1,171 @@
+"""The steps of a retraining in a workspace: a round of new architectures, the challenger, the decision.
+
+The champion is ``data/evaluator/``. A challenger is fitted beside it, in a folder that git does not see, from the rows
+that the champion may learn from plus the new round; both predict the sentinel set (``comparing`` decides).
+Every step writes its file before the next one begins, so a killed retraining is taken up where it was: a *pending*
+round is never proposed anew. No clock and no host is in what is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import SpaceError, StageError
+from analognas.evaluators.registry import load_evaluator
+from analognas.files import file_digest, write_text
+from analognas.retraining import comparing, proposing
+from analognas.retraining.need import RETRAIN, Need
+from analognas.retraining.note import note, note_file
+from analognas.retraining.workbench import Workbench
+from analognas.seeds import derive_seed
+from analognas.stages import fit, inputs
+from analognas.stages.rounds import Entry, Round, next_number, read_rounds, read_sentinel, write_round, write_sentinel
+from analognas.stages.rows import usable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from analognas.evaluators.base import Evaluator
+    from analognas.params import Params
+    from analognas.search_spaces import ConfigSpace
+    from analognas.workspace import Paths
+
+
+_SHARED = "characterized by others"
+
+
+def draw_sentinel(params: Params, paths: Paths) -> int:
+    """Draw the sentinel set unless there is one, and return its size.
+
+    Raises:
+        SpaceError: if the space has too few architectures.
+    """
+    space = inputs.space(params, paths)
+    there = read_sentinel(paths, space)
+    if there:
+        return len(there)
+    size = params.retrain.sentinel_size
+    listed = inputs.architectures(params, paths)
+    known = {one.id for one in listed} | {one.function_id for one in listed}
+    seed = derive_seed(params.base.seed, "sentinel")
+    drawn = []
+    for spare in (len(known), 4 * len(known)):  # the second where many compute the same function
+        try:
+            more = space.sample(size + spare, seed=seed, method="uniform", max_params=params.space.max_params)
+        except SpaceError:
+            break
+        drawn = [one for one in more if one.id not in known and one.function_id not in known][:size]
+        if len(drawn) == size:
+            write_sentinel(paths, drawn)
+            return size
+    raise SpaceError(
+        f"The space {space.name} has fewer than {size} architectures beside the {len(listed)} that are listed: lower "
+        "retrain.sentinel_size, or widen a range."
+    )
+
+
+def open_round(params: Params, paths: Paths, need: Need, *, force: bool = False) -> Round:
+    """Return the round that waits for its decision, or propose one.
+
+    Besides the new architectures it lists those of rejected retraining rounds, so that evidence adds up, and those
+    that others characterized; both cost nothing.
+
+    Raises:
+        StageError: if the space has no more architectures.
+    """
+    bench = Workbench(params, paths)
+    rounds = read_rounds(paths, bench.space)
+    found = next((one for one in rounds if one.purpose == RETRAIN and one.decision == "pending"), None)
+    if found is None:
+        reasons = need.reasons or (("it was asked for",) if force else ())
+        reason = "the champion is retrained: " + "; ".join(reasons)
+        found = proposing.propose(
+            params, paths, params.retrain.round_size, purpose=RETRAIN, decision="pending", reason=reason
+        ) or Round(next_number(paths), (), reason, "pending", RETRAIN)
+    known = {entry.architecture.id for entry in found.entries} | set(bench.learned)
+    sentinel = read_sentinel(paths, bench.space)
+    known |= {one.id for one in sentinel} | {one.function_id for one in sentinel}
+    added: dict[str, Entry] = {}
+    for one in rounds:
+        if one.purpose == RETRAIN and one.decision == "rejected" and not one.record.get("rolled_back"):
+            for entry in one.entries:
+                reason = f"carried over from round {one.number:03d}"
+                added.setdefault(entry.architecture.id, Entry(entry.architecture, reason))
+    for architecture, _ in bench.shared:
+        added.setdefault(architecture.id, Entry(architecture, _SHARED))
+    kept = [entry for entry in found.entries if entry.architecture.function_id not in {s.function_id for s in sentinel}]
+    entries = (*kept, *(entry for name, entry in added.items() if name not in known))
+    if not entries:
+        raise StageError(f"The space {bench.space.name} has no more architectures: nothing is left to learn from.")
+    # Its age is of the clock, which no file holds.
+    figures = {name: value for name, value in need.figures.items() if name != "age_days"}
+    record = dict(found.record) or {"need": {"reasons": list(need.reasons), "forced": force, **figures}}
+    changed = replace(found, entries=entries, record=record)
+    if changed != found:
+        write_round(paths, changed)
+    return changed
+
+
+def challenge(params: Params, paths: Paths, number: int) -> dict[str, Any]:
+    """Fit the challenger from what the champion may learn from and round ``number``; return its report.
+
+    Raises:
+        InputError: if too few architectures were measured.
+    """
+    bench = Workbench(params, paths)
+    rows = bench.learnable(number)
+    evaluator = fit.unfitted(params, derive_seed(params.base.seed, "fit"))
+    evaluator.fit([bench.by_id[name].architecture for name in rows["id"]], rows).save(paths.challenger)
+    return dict(evaluator.report_)
+
+
+def conclude(params: Params, paths: Paths, number: int) -> Round:
+    """Compare champion and challenger on the sentinel set, write the decision and its note, return the round.
+
+    Raises:
+        CorruptFileError: if the challenger is missing or damaged.
+    """
+    bench = Workbench(params, paths)
+    challenger = load_evaluator(paths.challenger, params.fit.evaluator)
+    rows = usable(bench.measured)
+    rows = rows[rows["role"] == "sentinel"].reset_index(drop=True)
+    architectures = [bench.by_id[name].architecture for name in rows["id"]]
+    predictions = [one.predict(architectures) if architectures else rows for one in (bench.champion, challenger)]
+    figures = comparing.compare(
+        rows, predictions[0], predictions[1], params.retrain.bootstrap, derive_seed(params.base.seed, "compare", number)
+    )
+    verdict = comparing.decide(figures, params.retrain)
+    added = bench.round(number)
+    record = {
+        **added.record,
+        "comparison": figures,
+        "rules": {name: getattr(params.retrain, name) for name in ("min_gain", "guard_avm", "min_coverage")},
+        "champion": _identity(paths.evaluator, bench.champion),
+        "challenger": _identity(paths.challenger, challenger),
+    }
+    decided = added.decided("accepted" if verdict.accepted else "rejected", verdict.reason, record)
+    decided = replace(decided, reason=f"{verdict.reason}; {added.reason}")
+    write_text(note_file(paths, number), note(decided))
+    write_round(paths, decided)
+    return decided
+
+
+def withdraw(paths: Paths, added: Round, why: str) -> Round:
+    """Take back an accepted round: nothing learns from it any more, and no later round carries it over."""
+    record = {**added.record, "rolled_back": True}
+    taken = added.decided("rejected", f"{why}; before that it was accepted: {added.reason}", record)
+    write_text(note_file(paths, added.number), note(taken))
+    write_round(paths, taken)
+    return taken
+
+
+def promoted(paths: Paths, space: ConfigSpace) -> Round | None:
+    """Return the newest accepted round of ``analognas retrain``, or None."""
+    rounds = [one for one in read_rounds(paths, space) if one.purpose == RETRAIN and one.decision == "accepted"]
+    return rounds[-1] if rounds else None
+
+
+def _identity(folder: Path, evaluator: Evaluator) -> dict[str, Any]:
+    tau = evaluator.report_["targets"]["acc_1d"]["kendall_tau"]["value"]
+    return {"digest": file_digest(folder), "rows": evaluator.report_["rows"], "kendall_tau_out_of_fold": tau}

@@ -1,0 +1,120 @@
+"""What the steps of a retraining share: the champion, what is listed, what is measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import CorruptFileError, SpaceError, WorkspaceError
+from analognas.evaluators.registry import load_evaluator
+from analognas.results import ResultStore, result_key
+from analognas.stages import characterize, identity
+from analognas.stages.inputs import Listed, listed, space
+from analognas.stages.rounds import Round, read_rounds
+from analognas.stages.rows import learnable, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analognas.params import Params
+    from analognas.search_spaces import Architecture, ConfigSpace
+    from analognas.workspace import Paths
+
+
+class Workbench:
+    """What the steps share: the champion, what is listed and what is measured. Made anew when files change.
+
+    Args:
+        params: of the workspace.
+        paths: of the workspace, prepared.
+
+    Raises:
+        WorkspaceError: if there is no champion yet.
+        MismatchError: if the champion was fitted for something else than the parameters say.
+    """
+
+    def __init__(self, params: Params, paths: Paths) -> None:
+        self.params, self.paths = params, paths
+        if not paths.evaluator.is_dir() or not paths.plot("fit.csv").is_file():
+            raise WorkspaceError(f"{paths.evaluator} is missing: there is no champion to retrain, run `analognas run`.")
+        self.space: ConfigSpace = space(params, paths)
+        self.champion = load_evaluator(paths.evaluator, params.fit.evaluator)
+        self.champion.check(
+            space=self.space.name,
+            dataset=identity.dataset_id(paths),
+            hardware=identity.hardware_id(params.hardware),
+            protocol=identity.protocol_id(params.characterize),
+        )
+
+    @cached_property
+    def learned(self) -> set[str]:
+        """Ids of the architectures that the champion has learned from: those of its out-of-fold predictions."""
+        import pandas as pd
+
+        return set(pd.read_csv(self.paths.plot("fit.csv"), dtype={"id": str})["id"])
+
+    @cached_property
+    def by_id(self) -> dict[str, Listed]:
+        """Everything that is characterized."""
+        return {one.architecture.id: one for one in listed(self.params, self.paths)}
+
+    @cached_property
+    def jobs(self) -> list[characterize.Job]:
+        """One job for each of them."""
+        return characterize.jobs(self.params, self.paths)
+
+    @cached_property
+    def measured(self) -> pd.DataFrame:
+        """The rows that were measured, in the order and form of ``data/surrogate.parquet``."""
+        store = ResultStore.of(self.paths.root)
+        constant = {
+            "dataset": identity.dataset_id(self.paths),
+            "hardware": identity.hardware_id(self.params.hardware),
+            "protocol": identity.protocol_id(self.params.characterize),
+        }
+        rows = []
+        for job in self.jobs:
+            if job.key in store and not job.replicate:
+                one = self.by_id[job.architecture.id]
+                roles = {"role": one.role, "round": one.round, "decision": one.decision}
+                rows.append(constant | roles | store.get(job.key))
+        return table(rows, self.params.characterize.times)
+
+    @cached_property
+    def shared(self) -> list[tuple[Architecture, dict[str, Any]]]:
+        """Architectures with a usable result in the store that this workspace does not list, by id."""
+        return sorted(_unlisted(self), key=lambda pair: pair[0].id)
+
+    def learnable(self, number: int | None = None) -> pd.DataFrame:
+        """Return the rows that an evaluator may learn from; those of round ``number`` count as accepted."""
+        rows = self.measured
+        if number is not None:
+            names = {entry.architecture.id for entry in self.round(number).entries}
+            rows = rows.assign(decision=rows["decision"].where(~rows["id"].isin(names), "accepted"))
+        return learnable(rows)
+
+    def round(self, number: int) -> Round:
+        """Return a round."""
+        return next(one for one in read_rounds(self.paths, self.space) if one.number == number)
+
+
+def _unlisted(bench: Workbench) -> Iterator[tuple[Architecture, dict[str, Any]]]:
+    """Yield what the store holds beside the listed architectures, measured exactly as here."""
+    store = ResultStore.of(bench.paths.root)
+    if not bench.jobs:
+        return
+    template, limit = bench.jobs[0].inputs, bench.params.space.max_params
+    for key in set(store.keys()) - {job.key for job in bench.jobs}:
+        try:
+            row = store.get(key)
+            architecture = bench.space.architecture(json.loads(row["genes"]))
+            float(row["acc_1d"] if row["status"] == "ok" else 0)
+        except (CorruptFileError, SpaceError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
+            continue  # of another space, or not what a characterization gives
+        inputs = {**template, "architecture": architecture.to_dict()}
+        if "within_budget" in inputs:
+            inputs["within_budget"] = limit is None or architecture.params <= limit
+        if result_key(inputs) == key and row["status"] == "ok":
+            yield architecture, row

@@ -1,0 +1,213 @@
+"""AnalogNAS-Bench: the published table of all 15,625 NAS-Bench-201 cells on analog hardware (arXiv 2506.18495).
+
+It comes with the package ``analog-nasbench`` as a pickle, which is a program that may call any function. Here it is
+read without running anything, once: afterwards a parquet file in the cache folder is used.
+
+What its numbers are (found in the benchmark's script and data): one training and, it seems, one programming per cell;
+``acc_*`` are means and ``*_std`` standard deviations of 25 reads of that programming, so they do not hold the
+luck of training and programming. Test images are cropped and flipped at random. Its AVM starts at 60 s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import secrets
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analognas.errors import AnalogNASWarning, DatasetError, SpaceError
+from analognas.files import cache_folder
+from analognas.search_spaces.nasbench201.family import EDGE_GENES, NASBench201Space, cell_of
+
+if TYPE_CHECKING:
+    from analognas.search_spaces.architecture import Architecture
+
+PACKAGE, FILE = "analog-nasbench", "analognasbench/data.anb"
+
+#: SHA-256 of the table in version 0.1.3 of the package.
+DIGEST = "85f3435b877aa2d36268d55ce07f6ff6d73643d17a840f1941745da5eb80db32"
+
+#: Attributes of the records by the names used here, accuracies in percent; drift columns also have ``_std``.
+COLUMNS = {
+    "acc_digital": "baseline_accuracy",
+    "acc_ptq": "ptq_accuracy",
+    "acc_qat": "qat_accuracy",
+    "acc_noisy": "noisy_accuracy",
+    "acc_hwa": "analog_accuracy",
+    "acc_60s": "analog_drift_60",
+    "acc_1h": "analog_drift_3600",
+    "acc_1d": "analog_drift_86400",
+    "acc_30d": "analog_drift_2592000",
+    # The same without hardware-aware training.
+    "digital_acc_60s": "baseline_drift_60",
+    "digital_acc_1h": "baseline_drift_3600",
+    "digital_acc_1d": "baseline_drift_86400",
+    "digital_acc_30d": "baseline_drift_2592000",
+}
+
+_VERSION = 1
+_MODULE = "analognasbench.data"
+_INSTALL = "pip install 'analognas[bench]'"
+
+
+class AnalogNASBench:
+    """The table, as something to ask for results.
+
+    Args:
+        path: the file ``data.anb``; None: that of the installed package.
+
+    Attributes:
+        digest: SHA-256 of the file.
+        protocol, dataset, hardware: ids of what was measured; they are no other results' ids.
+
+    Raises:
+        DatasetError: if the package is not installed, or the file is not the known one.
+    """
+
+    protocol = "analognas-bench-0.1.3"
+    dataset = "cifar10-analognas-bench"
+    hardware = "analognas-bench"
+
+    def __init__(self, path: Path | str | None = None) -> None:
+        self.path = _installed() if path is None else Path(path)
+        self._data = _read(self.path)
+        self.digest = hashlib.sha256(self._data).hexdigest()
+        if self.digest != DIGEST:
+            raise DatasetError(
+                f"{self.path} is not the table of {PACKAGE} 0.1.3 (its SHA-256 is {self.digest[:12]}...): install it "
+                f"again, {_INSTALL}."
+            )
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The whole table, one row per cell: ``id``, ``function_id``, the six genes, and accuracies in percent."""
+        cached = _cached(self.digest)
+        try:
+            frame = pd.read_parquet(cached)
+        except (OSError, ValueError):
+            frame = _with_ids(loads(self._data))
+            _keep(frame, cached)
+        return frame
+
+    @cached_property
+    def _rows(self) -> pd.DataFrame:
+        return self.table.set_index(list(EDGE_GENES))
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> pd.DataFrame:
+        """Return what was measured of these cells, one row each, in order.
+
+        Returns:
+            ``id``, ``function_id``, ``acc_1d``, ``acc_1d_std``, ``avm`` (60 s minus 30 days, percentage points), and
+            every other column of the table; percent.
+
+        Raises:
+            SpaceError: if an architecture is no cell, or one of another width or depth than the published one.
+        """
+        keys = []
+        for architecture in architectures:
+            if set(architecture.genes) != set(EDGE_GENES):
+                raise SpaceError(
+                    f"Architecture {architecture.id} of {architecture.space.name} is not in AnalogNAS-Bench: it has "
+                    "the cells of NASBench201Space() in their published width and depth."
+                )
+            keys.append(cell_of(architecture.genes))
+        found = self._rows.loc[keys].reset_index(drop=True) if keys else self._rows.iloc[:0].reset_index(drop=True)
+        found["id"] = [architecture.id for architecture in architectures]
+        return found
+
+
+def loads(data: bytes) -> pd.DataFrame:
+    """Return the records of a pickled table, one row each: the six genes and ``COLUMNS``, without running anything.
+
+    Raises:
+        DatasetError: if it is damaged or holds anything but the records.
+    """
+    try:
+        records = _Unpickler(io.BytesIO(data)).load()
+        rows = [_row(cell, record) for cell, record in records.items()]
+    except Exception as error:  # a damaged pickle may raise nearly anything
+        raise DatasetError(
+            f"The table of {PACKAGE} is damaged or holds something else ({error}): install it again, {_INSTALL}."
+        ) from None
+    return pd.DataFrame(rows)
+
+
+class _Record:
+    """Stands for both of the benchmark's classes: it takes attributes and does nothing."""
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if module == _MODULE and name in ("Architecture", "DriftMeasurement"):
+            return _Record
+        raise pickle.UnpicklingError(f"the name {module}.{name}, which the table does not have")
+
+
+def _row(cell: Any, record: Any) -> dict[str, Any]:
+    genes = dict(zip(EDGE_GENES, (int(operation) for operation in cell), strict=True))
+    values: dict[str, Any] = {**genes}
+    cell_of(genes)
+    for name, attribute in COLUMNS.items():
+        found = vars(record)[attribute]
+        if isinstance(found, _Record):
+            values[name], values[f"{name}_std"] = float(vars(found)["value"]), float(vars(found)["uncertainty"])
+        else:
+            values[name] = float(found)
+    values["avm"] = values["acc_60s"] - values["acc_30d"]
+    return values
+
+
+def _with_ids(frame: pd.DataFrame) -> pd.DataFrame:
+    space = NASBench201Space()
+    rows = frame[list(EDGE_GENES)].itertuples(index=False)
+    cells = [space.architecture(dict(zip(EDGE_GENES, row, strict=True))) for row in rows]
+    ids = {"id": [cell.id for cell in cells], "function_id": [cell.function_id for cell in cells]}
+    return pd.concat([pd.DataFrame(ids), frame], axis=1)
+
+
+def _installed() -> Path:
+    try:
+        files = metadata.distribution(PACKAGE).files or []
+    except metadata.PackageNotFoundError:
+        raise DatasetError(f"AnalogNAS-Bench is not installed: {_INSTALL}.") from None
+    for file in files:
+        if str(file) == FILE:
+            return Path(str(file.locate()))
+    raise DatasetError(f"The package {PACKAGE} has no {FILE}: install it again, {_INSTALL}.")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DatasetError(f"{path} cannot be read ({reason}): give the file data.anb, or {_INSTALL}.") from None
+
+
+def _cached(digest: str) -> Path:
+    return cache_folder() / "tables" / f"analognas-bench-{digest[:16]}-{_VERSION}.parquet"
+
+
+def _keep(frame: pd.DataFrame, path: Path) -> None:
+    """Write the table beside its place and rename it; a folder that cannot be written only costs time."""
+    temporary = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_parquet(temporary, index=False)
+        temporary.replace(path)
+    except OSError as error:
+        import warnings
+
+        warnings.warn(
+            f"The table is not kept, because {path.parent} cannot be written ({error.strerror}): set ANALOGNAS_DATA to "
+            "a folder that can, or it is read anew every time.",
+            AnalogNASWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,1 @@
+"""A workspace made, made ready to run, and fitted to the user's data, machine and hours."""

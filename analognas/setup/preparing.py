@@ -1,0 +1,122 @@
+"""What results depend on besides parameters: the data itself and the versions of what computed them.
+
+The drivers write both as small JSON files into the workspace, DVC sees them as parameters of the stages, and a
+stage refuses to run against other data or versions than the ones recorded.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import ParamsError
+from analognas.files import json_bytes, write_json
+from analognas.progress import Progress
+from analognas.stages import PROTOCOLS
+from analognas.stages.recorded import load_dataset, package_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from analognas.params import HardwareParams, Params
+    from analognas.params.file import Draft
+    from analognas.workspace import Paths
+
+
+def current_environment(hardware: HardwareParams) -> dict[str, Any]:
+    """Return the protocol version of each stage, the versions of the packages that decide results, and the chip.
+
+    The chip is "preset", or the id of what a name of another kind stands for just now: who edits the function of a chip
+    of her own has another chip, though no parameter changed.
+    """
+    from analognas.hardware.presets import PRESETS
+
+    chip = "preset"
+    if hardware.rpu_config not in PRESETS:
+        from analognas.stages.identity import hardware_id
+
+        chip = hardware_id(hardware)
+    return {"protocol": dict(PROTOCOLS), **package_versions(), "hardware": chip}
+
+
+def prepare(
+    paths: Paths, assignments: Sequence[str] = (), progress: Progress | None = None, *, held: bool = False
+) -> Params:
+    """Make a workspace ready to run and return its parameters.
+
+    Writes the assignments (``section.key=value``) into ``params.yaml``; the rest is as for ``adopt``.
+    """
+    from analognas.params.file import Draft
+
+    draft = Draft(paths.params)
+    draft.assign(assignments)
+    return adopt(draft, paths, progress, held=held)
+
+
+def adopt(draft: Draft, paths: Paths, progress: Progress | None = None, *, held: bool = False) -> Params:
+    """Make a workspace ready to run with new parameters and return them.
+
+    Writes ``params.yaml``, and ``data/environment.json`` and ``data/dataset.json`` where they do not say what is true.
+    Everything is looked at before anything is written.
+
+    Args:
+        draft: of the parameters.
+        paths: the workspace.
+        progress: called while the dataset is read.
+        held: whether the caller holds the lock of the workspace, or nobody else knows the folder.
+
+    Raises:
+        InputError: if parameters, dataset or space are not valid; nothing is written then.
+        WorkspaceError: if another run works in the workspace, or it cannot be written.
+    """
+    from analognas.datasets import describe
+    from analognas.hardware import coverage
+    from analognas.stages.inputs import space_of
+    from analognas.workspace import alone
+
+    coverage.begin()
+    truth: dict[Path, dict[str, Any]] = {}
+    lock = ExitStack()
+
+    def accept(params: Params) -> None:
+        truth[paths.dataset] = describe(load_dataset(params, paths, progress))
+        space_of(params, truth[paths.dataset])
+        check_parts(params)
+        truth[paths.environment] = current_environment(params.hardware)
+        if not held:  # a run that goes on keeps its parameters, and the files that it is about to finish
+            lock.enter_context(alone(paths))
+        paths.clean()  # the last look: whether the folder can be written
+
+    with lock:
+        params = draft.save(accept)
+        for path, content in truth.items():
+            if not path.exists() or path.read_bytes() != json_bytes(content):
+                write_json(path, content)
+    return params
+
+
+def check_parts(params: Params) -> None:
+    """Refuse optimizers, evaluators, chips and devices that are not there.
+
+    Raises:
+        InputError: with the remedy.
+    """
+    from analognas.evaluators.registry import EVALUATORS, evaluator_class
+    from analognas.hardware import coverage
+    from analognas.hardware.presets import PRESETS
+    from analognas.hardware.rpu_config import overrides, rpu_config
+    from analognas.search_algorithms.registry import optimizer_class
+
+    optimizer_class(params.search.optimizer)
+    if params.fit.evaluator not in EVALUATORS:  # those that ship need no look, and take long to load
+        evaluator_class(params.fit.evaluator)
+    if params.hardware.rpu_config not in PRESETS:
+        coverage.check(params.hardware)
+    elif overrides(params.hardware):
+        rpu_config(params.hardware)
+    if params.base.device != "cpu" and params.run.runner in ("processes", "serial"):  # workers elsewhere may have one
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ParamsError(f"base.device is {params.base.device}: torch finds no such device here; use cpu.")

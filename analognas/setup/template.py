@@ -1,0 +1,103 @@
+"""``analognas init``: a new workspace from the one that this package was made with.
+
+A wheel carries the workspace files of the repository; an editable install finds them beside the package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from analognas.errors import WorkspaceError
+from analognas.workspace import Paths
+
+Preparing = Callable[[Paths, Sequence[str]], Any]
+
+_FILES = (
+    "params.yaml",
+    "dvc.yaml",
+    "prefect.yaml",
+    "flows/pipeline.py",
+    "flows/retrain.py",
+    "data/rounds/000.json",
+    ".gitignore",
+    ".dvcignore",
+)
+
+
+def source() -> Path:
+    """Return the folder that holds the template.
+
+    Raises:
+        WorkspaceError: if this installation has none.
+    """
+    package = Path(str(files("analognas")))
+    for folder in (package / "_template", package.parent):
+        if (folder / "dvc.yaml").is_file() and (folder / "params.yaml").is_file():
+            return folder
+    raise WorkspaceError(f"{package} carries no workspace template: install analognas anew.")
+
+
+def home(dataset: str, path: str | None) -> Path:
+    """Return the folder, in the current one, of the workspace that is made for data without being asked for."""
+    name = dataset if path is None else Path(path).expanduser().resolve().name
+    plain = re.sub(r"[^\w.-]+", "-", name).strip("-.")
+    return Path.cwd() / f"analognas-{plain or 'workspace'}"
+
+
+def create(target: Path, assignments: Sequence[str], prepare: Preparing | None = None) -> Paths:
+    """Make a workspace and return where everything in it is.
+
+    The folder appears whole or not at all. Outside a git work tree it becomes a git repository; DVC is set up
+    in it where DVC and git can be used.
+
+    Args:
+        target: a folder that does not exist yet, or is empty.
+        assignments: ``section.key=value`` that the new ``params.yaml`` starts with.
+        prepare: makes the workspace ready instead of ``environment.prepare``, whose first arguments it takes.
+
+    Raises:
+        WorkspaceError: if the folder is not empty or cannot be written.
+        ParamsError: if an assignment is not valid.
+        DatasetError: if the dataset cannot be read.
+    """
+    from analognas.setup import preparing
+    from analognas.versioning import Versioning
+
+    target = target.resolve()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise WorkspaceError(f"{target} exists and is not empty: name another folder.")
+    missing = [parent for parent in target.parents if not parent.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise WorkspaceError(f"Cannot write {target}: {reason}; name a folder in a writable place.") from None
+    try:
+        building.chmod(0o755)
+        template = source()
+        for name in _FILES:
+            (building / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(template / name, building / name)
+        if prepare is None:
+            preparing.prepare(Paths(building), assignments, held=True)
+        else:
+            prepare(Paths(building), assignments)
+        if target.exists():
+            target.rmdir()
+        building.rename(target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+        if not target.exists():
+            for parent in missing:
+                with contextlib.suppress(OSError):
+                    parent.rmdir()
+    Versioning.init(target)
+    return Paths(target)

@@ -1,0 +1,88 @@
+"""What makes a result the same result: the ids of dataset, hardware and protocol."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import MismatchError
+from analognas.files import digest
+from analognas.stages.protocols import PROTOCOLS
+from analognas.stages.recorded import recorded_dataset
+
+if TYPE_CHECKING:
+    from analognas.datasets import Dataset
+    from analognas.params import CharacterizeParams, HardwareParams, Params
+    from analognas.workspace import Paths
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A dataset as a worker process loads it: the arguments of ``load``, and what must come of them."""
+
+    given: tuple[tuple[str, Any], ...]
+    digest: str
+    split_digest: str
+    augment: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, params: Params, paths: Paths) -> DatasetSpec:
+        """Return the dataset of a workspace after comparing it with the recorded one.
+
+        Raises:
+            MismatchError: if it is another one.
+        """
+        from analognas.stages.recorded import check_dataset, dataset_arguments
+
+        dataset = check_dataset(params, paths)
+        given = tuple(dataset_arguments(params, paths).items())
+        return cls(given, dataset.digest, dataset.split_digest, dataset.augment)
+
+    def identity(self, part: str) -> dict[str, Any]:
+        """Return what a result on a part of the dataset depends on, for its key."""
+        augment = {"augment": list(self.augment)} if self.augment else {}
+        return {"digest": self.digest, "split": self.split_digest, "part": part, **augment}
+
+    def load(self) -> Dataset:
+        """Return the dataset; a process keeps the one it used last.
+
+        Raises:
+            MismatchError: if the data changed.
+        """
+        return _loaded(self)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(spec: DatasetSpec) -> Dataset:
+    from analognas.datasets import load
+
+    dataset = load(**dict(spec.given))
+    if (dataset.digest, dataset.split_digest) != (spec.digest, spec.split_digest):
+        raise MismatchError(f"The dataset {dataset.name} changed while it was in use: run again.")
+    return dataset
+
+
+def dataset_id(paths: Paths) -> str:
+    """Return the id of the recorded dataset, its split, and what happens to its training images."""
+    dataset = recorded_dataset(paths)
+    augment = dataset.get("augment", [])
+    parts = [dataset["digest"], dataset["split_digest"], *([augment] if augment else [])]
+    return f"{dataset['name']}-{digest(parts)[:12]}"
+
+
+def hardware_id(hardware: HardwareParams) -> str:
+    """Return the id of the hardware: its name and the hash of the whole RPU configuration."""
+    from analognas.hardware.presets import PRESETS
+    from analognas.hardware.rpu_config import describe, rpu_config
+
+    described = describe(rpu_config(hardware))
+    if hardware.rpu_config not in PRESETS:  # once its input ranges were initialised in fewer batches than it says
+        described["trained"] = "as it says"
+    return f"{hardware.rpu_config}-{digest(described)[:12]}"
+
+
+def protocol_id(training: CharacterizeParams) -> str:
+    """Return the id of the training and drift protocol."""
+    version = PROTOCOLS["characterize"]
+    return f"v{version}-{digest([version, training.protocol])[:12]}"

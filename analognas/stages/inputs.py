@@ -1,0 +1,138 @@
+"""What several stages read: the space, the architectures of the sample and of the rounds, the ids of results."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import CorruptFileError, SpaceError
+from analognas.files import read_json, read_parquet
+from analognas.search_algorithms.constraints import Constraints
+from analognas.search_spaces import ConfigSpace
+from analognas.stages.recorded import recorded_dataset
+from analognas.stages.rounds import read_rounds, read_sentinel
+
+if TYPE_CHECKING:
+    from analognas.params import Params
+    from analognas.search_spaces import Architecture
+    from analognas.workspace import Paths
+
+
+def space(params: Params, paths: Paths) -> ConfigSpace:
+    """Return the configuration space of the workspace.
+
+    Raises:
+        SpaceError: if it is empty under the budget, or has a hyperparameter that no builder reads.
+    """
+    return space_of(params, recorded_dataset(paths))
+
+
+def space_of(params: Params, dataset: dict[str, Any]) -> ConfigSpace:
+    """Return the configuration space of the parameters for a dataset described as in ``data/dataset.json``.
+
+    Raises:
+        SpaceError: if it is empty under the budget, or has a hyperparameter that no builder reads.
+    """
+    channels, height, width = dataset["input_shape"]
+    built = ConfigSpace(
+        dataset["name"],
+        input_shape=(channels, height, width),
+        classes=dataset["classes"],
+        family=params.space.name,
+        max_params=params.space.max_params,
+        ranges=params.space.ranges,
+    )
+    built.validate()
+    return built
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An architecture that is characterized, and what for.
+
+    ``role`` is ``sample``, ``round`` or ``sentinel``; ``round`` its number (0 for the others); ``decision`` that of
+    the round (``accepted`` for the sample).
+    """
+
+    architecture: Architecture
+    role: str = "sample"
+    round: int = 0
+    decision: str = "accepted"
+
+
+def listed(params: Params, paths: Paths) -> list[Listed]:
+    """Return the sampled architectures, those of all rounds and the sentinel set, without repetition.
+
+    What is in the sentinel set is nothing else; otherwise the sample comes first, then the rounds in order, an
+    accepted one before others.
+
+    Raises:
+        CorruptFileError: if a file is damaged.
+    """
+    here = space(params, paths)
+    sampled = "run `analognas stage sample`"
+    frame = read_parquet(paths.architectures, remedy=sampled)
+    try:
+        sample = [here.architecture(json.loads(text)) for text in frame.get("genes", [""])]
+    except (KeyError, TypeError, ValueError, AttributeError, SpaceError) as error:
+        what = f"{type(error).__name__}: {error}" if not isinstance(error, SpaceError) else str(error).rstrip(".")
+        raise CorruptFileError(
+            f"{paths.architectures} holds no architectures of this space ({what}): {sampled}."
+        ) from None
+    found = {one.id: Listed(one) for one in sample}
+    for added in read_rounds(paths, here):
+        for entry in added.entries:
+            known = found.get(entry.architecture.id)
+            if known is None or (known.decision != "accepted" and added.decision == "accepted"):
+                found[entry.architecture.id] = Listed(entry.architecture, "round", added.number, added.decision)
+    for one in read_sentinel(paths, here):
+        found[one.id] = Listed(one, "sentinel")
+    return list(found.values())
+
+
+def architectures(params: Params, paths: Paths) -> list[Architecture]:
+    """Return all architectures that are characterized; see ``listed``.
+
+    Raises:
+        CorruptFileError: if a file is damaged.
+    """
+    return [one.architecture for one in listed(params, paths)]
+
+
+def constraints(params: Params, paths: Paths) -> Constraints:
+    """Return the limits of the search, with the defaults that follow from the space."""
+    given = params.search
+    limits = Constraints(given.max_nb_param or params.space.max_params, given.T_AVM, given.min_acc_1d, given.avm_bound)
+    return limits.resolve(space(params, paths))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture that the search proposes to train, and whether it holds the limits as far as it is known."""
+
+    architecture: Architecture
+    limits: str
+
+
+def candidates(params: Params, paths: Paths) -> list[Candidate]:
+    """Return the candidates of the search, best first.
+
+    Raises:
+        CorruptFileError: if ``best.json`` is damaged.
+    """
+    here = space(params, paths)
+    remedy = "run `analognas stage search`"
+    best = read_json(paths.search / "best.json", remedy=remedy)
+    try:
+        found = [
+            Candidate(here.architecture(candidate["genes"]), candidate["limits"]["status"])
+            for candidate in best["candidates"]
+        ]
+        if not found:
+            raise SpaceError("it has no candidates")
+        return found
+    except (KeyError, TypeError, SpaceError) as error:
+        raise CorruptFileError(
+            f"{paths.search / 'best.json'} does not fit this workspace ({error}): {remedy}."
+        ) from None

@@ -1,0 +1,36 @@
+"""One stage of a workspace, run by its name."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import ParamsError
+from analognas.progress import Progress, silent
+from analognas.stages.protocols import STAGES
+
+if TYPE_CHECKING:
+    from analognas.params import Params
+    from analognas.workspace import Paths
+
+
+def run_stage(name: str, params: Params, paths: Paths, progress: Progress | None = None) -> dict[str, Any]:
+    """Run one stage and return its summary, which is also ``data/metrics/NAME.json``.
+
+    Raises:
+        ParamsError: if there is no such stage.
+        MismatchError: if the data or the versions are not the recorded ones.
+    """
+    from analognas.stages.recorded import check_environment
+
+    if name not in STAGES:
+        raise ParamsError(f"There is no stage {name!r}: the stages are {', '.join(STAGES)}.")
+    if not os.environ.get("OMP_NUM_THREADS"):
+        # Read when torch and XGBoost load: one thread, because float sums depend on the number.
+        os.environ["OMP_NUM_THREADS"] = str(params.base.threads)
+    paths.clean()
+    check_environment(paths, name)
+    stage = import_module(f"analognas.stages.{name}")
+    summary: dict[str, Any] = stage.run(params, paths, progress or silent)
+    return summary

@@ -1,0 +1,86 @@
+"""The registered evaluators: which one is champion, how old it is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from analognas.errors import StageError
+from analognas.params import Params
+from analognas.redaction import first_line, redact
+from analognas.tracking import connection
+
+if TYPE_CHECKING:
+    from analognas.tracking.registry import Registry, Version
+    from analognas.workspace import Paths
+
+
+def versions(paths: Paths) -> list[Version]:
+    """Return the registered evaluators, newest first.
+
+    Raises:
+        StageError: if MLflow cannot be reached.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (paths.root / "mlflow.db").exists():
+        return []  # asking would make the database
+    with opened_registry(paths, Params.load(paths.params)) as registry:
+        return registry.versions()
+
+
+def age_days(paths: Paths) -> float | None:
+    """Return how long ago the champion was registered, in days; None if there is none or MLflow is away."""
+    try:
+        champion = champion_of(versions(paths))
+    except StageError:
+        return None
+    return None if champion is None else (datetime.now(UTC) - champion.created).total_seconds() / 86_400
+
+
+def describe(found: list[Version]) -> str:
+    """Return the versions as lines for a terminal."""
+    if not found:
+        return "No evaluator is registered yet: `analognas run` registers the first one, which becomes the champion."
+    lines = []
+    for one in found:
+        tau, covered, sentinel = (
+            "-" if value is None else f"{value:.2f}" for value in (one.tau, one.coverage, one.sentinel_tau)
+        )
+        names = ", ".join(one.aliases) or ("rolled back" if one.rolled_back else "")
+        lines.append(
+            f"version {one.number:<4}{names:<12} {one.created:%Y-%m-%d %H:%M} UTC   "
+            f"Kendall tau {sentinel} on the sentinel set, {tau} out of fold, coverage {covered}   {one.digest[:12]}"
+        )
+    return "\n".join(lines)
+
+
+def champion_of(found: list[Version]) -> Version | None:
+    """Return the version that is champion, None if there is none."""
+    return next((one for one in found if "champion" in one.aliases), None)
+
+
+@contextmanager
+def opened_registry(paths: Paths, params: Params) -> Iterator[Registry]:
+    """Yield the evaluator's versions; what MLflow raises becomes one sentence."""
+    uri = connection.tracking_uri(paths)
+    try:
+        with warnings.catch_warnings(), connection.one_process(paths):
+            warnings.simplefilter("ignore")  # what MLflow and SQLAlchemy deprecate among themselves
+            connection.configure()
+            connection.check_database(uri)
+            from mlflow import MlflowClient
+
+            from analognas.tracking.registry import Registry
+
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            yield Registry(client, connection.registered_name(paths, params, "evaluator"))
+    except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
+        logging.getLogger(__name__).debug("MLflow failed", exc_info=True)
+        raise StageError(
+            f"MLflow at {redact(uri)} cannot be reached ({first_line(error)}): start it, or unset "
+            "MLFLOW_TRACKING_URI for the database of the workspace."
+        ) from error

@@ -1,0 +1,76 @@
+"""Where MLflow keeps runs, what they are called there, and what it must be told before it is loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analognas.errors import CorruptFileError
+from analognas.files import is_damaged_database
+
+if TYPE_CHECKING:
+    from analognas.params import Params
+    from analognas.workspace import Paths
+
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is the command's own
+    # A server that is away is noticed in seconds: the results are safe, and the next sync logs them.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+
+
+def tracking_uri(paths: Paths) -> str:
+    """Return where MLflow keeps runs: ``MLFLOW_TRACKING_URI``, or a database in the workspace."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.root / 'mlflow.db'}"
+
+
+def experiment_name(paths: Paths, params: Params) -> str:
+    """Return the MLflow experiment: ``run.experiment``, or the name of the workspace's folder."""
+    return params.run.experiment or paths.root.name
+
+
+def registered_name(paths: Paths, params: Params, model: str) -> str:
+    """Return the name in MLflow's registry of this workspace's ``evaluator`` or ``winner``.
+
+    Names there are the server's, not the experiment's. So on a server that others may use (``MLFLOW_TRACKING_URI``)
+    the name ends in that of the experiment: workspaces of one experiment share a champion, others never touch it.
+    """
+    name = f"analognas-{model}"
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return name
+    # MLflow allows neither slash nor colon in a name, and a quote ends it where versions are searched for.
+    return f"{name}-" + re.sub(r"[/:'\"]", "_", experiment_name(paths, params))
+
+
+def check_database(uri: str) -> None:
+    """Look whether a local database is whole: MLflow would try a damaged one for minutes.
+
+    Raises:
+        CorruptFileError: if it is damaged.
+    """
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and is_damaged_database(path):
+        raise CorruptFileError(f"it is damaged: move {path} away")
+
+
+def configure() -> None:
+    """Set what MLflow reads when it is first imported; what the user has set stays."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def one_process(paths: Paths) -> Iterator[None]:
+    """Let one process at a time in: several that open a new SQLite database at once break it for good."""
+    with (paths.private() / "tracking.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

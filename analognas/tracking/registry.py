@@ -1,0 +1,219 @@
+"""The evaluator's versions in MLflow's model registry: which one is champion, and what retraining made of others.
+
+Loaded by :mod:`analognas.tracking.runs` and :mod:`analognas.orchestration.rollback` only when MLflow is asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from mlflow.exceptions import MlflowException
+
+from analognas.files import digest, file_digest
+from analognas.tracking.metrics import flat_metrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+#: Tags of versions: the digest of the folder's files, the version that was champion before, whether it was taken back,
+#: Kendall tau of ``acc_1d`` on the sentinel set.
+DIGEST, BEFORE, ROLLED_BACK = "analognas.digest", "analognas.before", "analognas.rolled_back"
+SENTINEL = "analognas.sentinel_tau"
+#: Tags of runs.
+ROUND, DECISION = "analognas.round", "analognas.decision"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered evaluator.
+
+    ``tau`` and ``coverage`` are out of fold, ``sentinel_tau`` is on the sentinel set, all of ``acc_1d``; None: unknown.
+    """
+
+    number: int
+    aliases: tuple[str, ...]
+    created: datetime
+    digest: str
+    before: int | None
+    rolled_back: bool
+    tau: float | None
+    coverage: float | None
+    sentinel_tau: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "version": self.number,
+            "aliases": list(self.aliases),
+            "created": self.created.isoformat(timespec="seconds"),
+            "digest": self.digest,
+            "before": self.before,
+            "rolled_back": self.rolled_back,
+            "kendall_tau": self.tau,
+            "coverage": self.coverage,
+            "sentinel_tau": self.sentinel_tau,
+        }
+
+
+class Registry:
+    """The versions of one registered evaluator.
+
+    Args:
+        client: of MLflow.
+        name: that it is registered under, see ``tracking.registered_name``.
+    """
+
+    def __init__(self, client: MlflowClient, name: str) -> None:
+        self.client, self.name = client, name
+
+    def versions(self) -> list[Version]:
+        """Return all versions, newest first."""
+        try:
+            aliases = self.client.get_registered_model(self.name).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return []
+            raise
+        found = []
+        for one in self.client.search_model_versions(f"name = '{self.name}'"):
+            number, tags = int(one.version), one.tags
+            metrics = _metrics(self.client, one.run_id)
+            found.append(
+                Version(
+                    number=number,
+                    aliases=tuple(sorted(name for name, version in aliases.items() if int(version) == number)),
+                    created=datetime.fromtimestamp(one.creation_timestamp / 1000, UTC),
+                    digest=tags.get(DIGEST, ""),
+                    before=int(tags[BEFORE]) if BEFORE in tags else None,
+                    rolled_back=ROLLED_BACK in tags,
+                    tau=metrics.get("targets.acc_1d.kendall_tau.value"),
+                    coverage=metrics.get("targets.acc_1d.coverage.value"),
+                    sentinel_tau=float(tags[SENTINEL]) if SENTINEL in tags else None,
+                )
+            )
+        return sorted(found, key=lambda one: -one.number)
+
+    def with_alias(self, alias: str) -> Version | None:
+        """Return the version that has an alias."""
+        return next((one for one in self.versions() if alias in one.aliases), None)
+
+    def with_digest(self, digest: str) -> Version | None:
+        """Return the newest version whose files have a digest."""
+        return next((one for one in self.versions() if one.digest == digest), None)
+
+    def tag(self, version: int, name: str, value: str) -> None:
+        """Set a tag of a version."""
+        self.client.set_model_version_tag(self.name, str(version), name, value)
+
+    def promote(self, version: int, *, before: int | None) -> None:
+        """Make a version the champion; ``before`` is the one it follows, None when it comes back."""
+        if before is not None and before != version:
+            self.tag(version, BEFORE, str(before))
+        self.client.set_registered_model_alias(self.name, CHAMPION, str(version))
+        if int(self.client.get_registered_model(self.name).aliases.get(CHALLENGER, -1)) == version:
+            self.client.delete_registered_model_alias(self.name, CHALLENGER)
+
+    def take_back(self, version: int, *, instead: int) -> None:
+        """Make ``instead`` the champion again in the place of ``version``."""
+        self.tag(version, ROLLED_BACK, "true")
+        self.promote(instead, before=None)
+
+
+def log_decision(
+    registry: Registry, experiment: str, number: int, content: Mapping[str, Any], files: list[Path], challenger: Path,
+    *, newest: bool,
+) -> bool:  # fmt: skip
+    """Log the decision about a round as one run, once, and give the evaluators their aliases.
+
+    Args:
+        registry: the evaluator's.
+        experiment: its id.
+        number: of the round.
+        content: of its file.
+        files: the round and its note.
+        challenger: folder of the challenger that was fitted last; of another round: it is left alone.
+        newest: whether no later round was accepted.
+
+    Returns:
+        Whether it is done; False while an accepted evaluator is not registered yet.
+    """
+    client = registry.client
+    record, decision = content["record"], str(content["decision"])
+    identity = digest([number, [one["id"] for one in content["architectures"]]])
+    found = client.search_runs([experiment], f"tags.`{ROUND}` = '{identity}'", max_results=1)
+    if found and found[0].data.tags.get(DECISION) == decision:
+        return True
+    promoted = None
+    if decision == "accepted" and newest:
+        promoted = registry.with_digest(record["challenger"]["digest"])
+        if promoted is None:
+            return False
+    # One without a decision may have been cut off before its figures were there.
+    run = _log_round(client, experiment, number, identity, record, found[0].info.run_id if found else None)
+    for path in files:
+        if path.is_file():
+            client.log_artifact(run, str(path))
+    if promoted is not None:
+        before = registry.with_alias(CHAMPION)
+        registry.promote(promoted.number, before=before.number if before else None)
+    elif decision == "rejected" and not record.get("rolled_back"):
+        _register_challenger(registry, run, record, challenger)
+    _tag(registry, record)
+    client.set_tag(run, "mlflow.note.content", content["reason"])
+    client.set_tag(run, DECISION, decision)
+    client.set_terminated(run)
+    return True
+
+
+def _log_round(
+    client: MlflowClient, experiment: str, number: int, identity: str, record: Mapping[str, Any], known: str | None
+) -> str:
+    """Log the figures of a round, in the run that is known or in a new one, and return its id."""
+    run: str = (
+        known or client.create_run(experiment, run_name=f"retrain-{number:03d}", tags={ROUND: identity}).info.run_id
+    )
+    metrics = [*flat_metrics(record["comparison"], "sentinel."), *flat_metrics(record["need"], "need.")]
+    tau = record["challenger"]["kendall_tau_out_of_fold"]
+    if tau is not None:
+        metrics += flat_metrics({"targets.acc_1d.kendall_tau.value": tau})
+    client.log_batch(run, metrics=metrics)
+    for name, value in record["rules"].items():
+        client.log_param(run, f"retrain.{name}", value)
+    client.log_param(run, "need.reasons", json.dumps(record["need"]["reasons"]))
+    return run
+
+
+def _tag(registry: Registry, record: Mapping[str, Any]) -> None:
+    """Keep with both evaluators how they did on the sentinel set."""
+    taus = record["comparison"].get("acc_1d", {})
+    for name in (CHAMPION, CHALLENGER):
+        for one in registry.versions():
+            if one.digest == record[name]["digest"] and taus.get(name) is not None:
+                registry.tag(one.number, SENTINEL, f"{taus[name]:.4f}")
+
+
+def _register_challenger(registry: Registry, run: str, record: Mapping[str, Any], folder: Path) -> None:
+    """Keep a challenger that was refused, if it is still there."""
+    expected = record["challenger"]["digest"]
+    if not folder.is_dir() or file_digest(folder) != expected:
+        return
+    if registry.with_digest(expected) is not None:
+        return
+    client, name = registry.client, registry.name
+    client.log_artifacts(run, str(folder), "evaluator")
+    made = client.create_model_version(name, source=f"runs:/{run}/evaluator", run_id=run, tags={DIGEST: expected})
+    client.set_registered_model_alias(name, CHALLENGER, made.version)
+
+
+def _metrics(client: MlflowClient, run_id: str | None) -> dict[str, float]:
+    try:
+        return dict(client.get_run(run_id).data.metrics) if run_id else {}
+    except MlflowException:  # the run was deleted
+        return {}

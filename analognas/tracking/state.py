@@ -1,0 +1,138 @@
+"""What there is to log, and what is known to be logged: asked of small files, not of MLflow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import AnalogNASError
+from analognas.files import digest, file_digest, is_damaged_database, read_json, write_json
+from analognas.redaction import redact
+from analognas.stages.protocols import STAGES
+from analognas.tracking.connection import experiment_name, tracking_uri
+
+if TYPE_CHECKING:
+    from analognas.params import Params
+    from analognas.versioning import Versioning
+    from analognas.workspace import Paths
+
+#: Stages that write a model, and its folder in ``data/``; :func:`registered_name` is what it is registered under.
+MODELS = {"fit": "evaluator", "train": "winner"}
+
+
+# What marks a round in the file that tells what is logged.
+ROUND_PREFIX = "round-"
+
+
+def stage_hashes(paths: Paths, versioning: Versioning | None) -> dict[str, str]:
+    """Return the hash of each stage whose results are there, in order, up to the first without."""
+    hashes: dict[str, str] = {}
+    for name in STAGES:
+        found = versioning.recorded_hash(name) if versioning else _content_hash(paths, name)
+        if found is None or not paths.metrics(name).is_file():
+            break
+        hashes[name] = found
+    return hashes
+
+
+def untracked(paths: Paths, params: Params, versioning: Versioning | None) -> tuple[str, ...]:
+    """Return the stages with results that are not known to be in MLflow; asks a small file, not MLflow."""
+    known = known_hashes(paths, params)
+    return tuple(name for name, value in stage_hashes(paths, versioning).items() if known.get(name) != value)
+
+
+def decisions(paths: Paths) -> dict[int, dict[str, Any]]:
+    """Return what the files of the decided rounds of ``analognas retrain`` hold, by number."""
+    found = {int(path.stem): read_or_empty(path) for path in sorted(paths.rounds.glob("[0-9][0-9][0-9].json"))}
+    return {
+        number: content
+        for number, content in found.items()
+        if content.get("purpose") == "retrain" and "comparison" in (content.get("record") or {})
+    }
+
+
+def unlogged_decisions(paths: Paths, params: Params) -> tuple[int, ...]:
+    """Return the rounds whose decision is not known to be in MLflow and can be logged now.
+
+    The newest accepted one can as soon as ``data/evaluator/`` is the evaluator that it brought.
+    """
+    found = unlogged(paths, params)
+    if not found:
+        return ()
+    decided = decisions(paths)
+    newest = max((one for one, content in decided.items() if content.get("decision") == "accepted"), default=0)
+    if newest in found:
+        brought = decided[newest]["record"].get("challenger", {}).get("digest")
+        if not paths.evaluator.is_dir() or file_digest(paths.evaluator) != brought:
+            del found[newest]
+    return tuple(found)
+
+
+def note_duration(paths: Paths, stage: str, versioning: Versioning | None, seconds: float) -> None:
+    """Keep how long a stage took, for MLflow; in a file of its own, because no result may hold a duration."""
+    found = versioning.stage_hash(stage) if versioning else _content_hash(paths, stage)
+    noted = {stage: {"stage_hash": found, "seconds": round(seconds, 1)}}
+    write_json(timings_file(paths), read_or_empty(timings_file(paths)) | noted)
+
+
+def stage_data(paths: Paths, stage: str) -> tuple[list[Path], list[Path]]:
+    """Return the data (tables and folders) that a stage reads and what it writes."""
+    data: dict[str, tuple[list[Path], list[Path]]] = {
+        "sample": ([], [paths.architectures]),
+        "characterize": ([paths.architectures], [paths.surrogate]),
+        "fit": ([paths.surrogate], [paths.evaluator]),
+        "search": ([paths.evaluator], [paths.search]),
+        "train": ([paths.search], [paths.winner]),
+    }
+    return data[stage]
+
+
+def timings_file(paths: Paths) -> Path:
+    """Return the file (in git's ignore list) that holds how long each stage took."""
+    return paths.data / "timings.json"
+
+
+def read_or_empty(path: Path) -> dict[str, Any]:
+    """Return a JSON object of our own; one that cannot be read is as if it were not there."""
+    try:
+        found = read_json(path, remedy="")
+    except (AnalogNASError, OSError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _content_hash(paths: Paths, stage: str) -> str | None:
+    """Return a stage's hash where nothing is versioned: of its metrics and of the data it wrote."""
+    files = [paths.metrics(stage), *stage_data(paths, stage)[1]]
+    if not all(path.exists() for path in files):
+        return None
+    return digest([stage, [file_digest(path) for path in files]])
+
+
+def unlogged(paths: Paths, params: Params) -> dict[int, str]:
+    """Return the digest of each decision about a round that is not known to be in MLflow, by number."""
+    known = known_hashes(paths, params)
+    found = {number: digest(content) for number, content in decisions(paths).items()}
+    return {number: value for number, value in found.items() if known.get(f"{ROUND_PREFIX}{number:03d}") != value}
+
+
+def known_hashes(paths: Paths, params: Params) -> dict[str, str]:
+    """Return the hashes that are known to be in MLflow; none if its database is gone, empty or damaged."""
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        database = paths.root / "mlflow.db"
+        if not database.exists() or not database.stat().st_size or is_damaged_database(database):
+            return {}
+    known: dict[str, str] = read_or_empty(marker_file(paths)).get(place(paths, params), {})
+    return known
+
+
+def place(paths: Paths, params: Params) -> str:
+    """Return what stands for a server and an experiment in the file that tells what is logged."""
+    # A password in the address is not written to the disk.
+    return f"{redact(tracking_uri(paths))} {experiment_name(paths, params)}"
+
+
+def marker_file(paths: Paths) -> Path:
+    """Return the file that tells what is known to be logged."""
+    return paths.root / ".analognas" / "tracked.json"

@@ -1,0 +1,104 @@
+"""What ``dvc.lock`` records of the stages: read here, written by DVC alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from analognas.errors import CorruptFileError
+from analognas.files import digest
+
+
+class Lock:
+    """``dvc.lock`` of one workspace.
+
+    Args:
+        root: the workspace.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def stage_hash(self, stage: str) -> str | None:
+        """Return the hash of what ``dvc.lock`` records of a stage (parameters, inputs, outputs), or None."""
+        entry = self.stages().get(stage)
+        return None if entry is None else _entry_hash(entry)
+
+    def recorded_hash(self, stage: str) -> str | None:
+        """Return :meth:`stage_hash` if ``dvc.lock`` describes what is there: the files, and the inputs as written.
+
+        None if the stage has not been recorded, one of its files is another one now, or a stage before it has
+        been recorded with other outputs since. (Folders are only looked for, not read.)
+        """
+        lock = self.stages()
+        entry = lock.get(stage)
+        if entry is None:
+            return None
+        written = {out["path"]: out["md5"] for other in lock.values() for out in other.get("outs", [])}
+        if any(written.get(dep["path"], dep["md5"]) != dep["md5"] for dep in entry.get("deps", [])):
+            return None
+        whole = all(_is(self.root / out["path"], out["md5"]) for out in entry.get("outs", []))
+        return _entry_hash(entry) if whole else None
+
+    def stage_params(self, stage: str) -> dict[str, Any] | None:
+        """Return the parameters that ``dvc.lock`` records of a stage, or None.
+
+        Keys are dotted names; those of ``data/NAME.json`` begin with ``NAME.``.
+        """
+        files = self.stages().get(stage, {}).get("params")
+        if files is None:
+            return None
+        prefix = {path: "" if path == "params.yaml" else f"{Path(path).stem}." for path in files}
+        return {prefix[path] + key: value for path, values in files.items() for key, value in values.items()}
+
+    def data_hash(self, path: Path) -> str | None:
+        """Return DVC's hash of an output (``MD5``, with the ending ``.dir`` for a folder), or None."""
+        name = path.relative_to(self.root).as_posix() if path.is_absolute() else path.as_posix()
+        for entry in self.stages().values():
+            for out in entry.get("outs", []):
+                if out["path"] == name:
+                    return str(out["md5"])
+        return None
+
+    def stages(self) -> dict[str, Any]:
+        """Return the entry of each stage that is recorded, none if there is no file.
+
+        Raises:
+            CorruptFileError: if it is damaged.
+        """
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import YAMLError
+
+        path = self.root / "dvc.lock"
+        try:
+            stages: dict[str, Any] = YAML(typ="safe").load(path.read_text())["stages"]
+            whole = all(map(_is_whole, stages.values()))
+        except FileNotFoundError:
+            return {}
+        except (YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
+            whole = False
+        if not whole:
+            raise CorruptFileError(f"{path} is damaged: restore it from git, or delete it and run again.")
+        return stages
+
+
+def _is_whole(entry: Mapping[str, Any]) -> bool:
+    """Return whether a stage's entry in ``dvc.lock`` has all its hashes: a file cut off may still be YAML."""
+    files = [*entry.get("deps", []), *entry["outs"]]
+    return all("path" in one and re.fullmatch(r"[0-9a-f]{32}(\.dir)?", one["md5"]) for one in files)
+
+
+def _entry_hash(entry: dict[str, Any]) -> str:
+    return digest({key: entry.get(key) for key in ("params", "deps", "outs")})
+
+
+def _is(path: Path, md5: str) -> bool:
+    if md5.endswith(".dir"):
+        return path.is_dir()
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == md5

@@ -1,0 +1,221 @@
+"""The results on a DVC remote, through the file system that DVC opens for it.
+
+They are a set that only grows: ``analognas/results/KEY-DIGEST.json``, one file for each result, named by its key and
+the digest of its content, never changed and never removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from analognas.errors import AnalogNASError, CorruptFileError, WorkspaceError
+from analognas.redaction import first_line
+from analognas.results import checked_record, result_key
+from analognas.versioning.fetched import CachedObject
+from analognas.versioning.repository import Versioning, site_cache
+
+#: A result on a remote or in a store: its key and the digest of its content.
+Entry = tuple[str, str]
+
+#: Bytes: a result has a few thousand.
+LARGEST = 1 << 20
+
+_FOLDER = ("analognas", "results")
+_NAME = re.compile(r"([0-9a-f]{64})-([0-9a-f]{64})\.json")
+_TEMPORARY = ".tmp-"
+
+
+class SharingError(AnalogNASError):
+    """A remote cannot be reached, read or written."""
+
+
+class NoRemoteError(WorkspaceError):
+    """No remote is named and there is no default one."""
+
+
+class Remote:
+    """The results on a DVC remote.
+
+    Attributes:
+        name: the remote.
+        fs: DVC's file system for it.
+        targets: what DVC has recorded in the workspace, as arguments for its commands that run there.
+        objects: where its cache holds each of that, or would.
+
+    Args:
+        root: the workspace.
+        name: the remote; None: the default one.
+
+    Raises:
+        WorkspaceError: if there is no DVC repository, no such remote, or one that cannot hold results.
+    """
+
+    def __init__(self, root: Path, name: str | None) -> None:
+        problem = Versioning.problem(root)
+        if problem is not None:
+            raise WorkspaceError(f"Sharing goes over DVC, but {problem}.")
+        os.environ.setdefault("DVC_NO_ANALYTICS", "true")
+        from dvc.config import NoRemoteError as NoDvcRemoteError
+        from dvc.config import RemoteNotFoundError
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+        from dvc_objects.fs.base import ObjectFileSystem
+        from dvc_objects.fs.errors import RemoteMissingDepsError
+
+        try:
+            site = site_cache(root)
+            with Repo(str(root), config=None if site is None else {"core": {"site_cache_dir": site}}) as repo:
+                known = ", ".join(sorted(repo.config["remote"]))
+                found = repo.cloud.get_remote(name)
+                stages = [stage for stage in repo.index.stages if _is_target(stage, root.resolve())]
+                self.targets = sorted(_target(stage, root.resolve()) for stage in stages)
+                self.objects = [_cached(out) for stage in stages for out in stage.outs if out.use_cache]
+        except NoDvcRemoteError:
+            remedy = f"name one with --remote ({known})" if known else "`dvc remote add -d team ssh://HOST/FOLDER`"
+            remedy += " or `dvc remote default NAME`" if known else " (or a local folder, or s3://BUCKET/FOLDER)"
+            raise NoRemoteError(f"No DVC remote is set in {root}: {remedy}.") from None
+        except RemoteNotFoundError:
+            raise WorkspaceError(f"There is no DVC remote '{name}' (known: {known or 'none'}).") from None
+        except (ImportError, RemoteMissingDepsError) as error:
+            named = re.search(r"\bdvc-\w+", str(error))
+            package = named[0] if named else f"dvc-{getattr(error, 'protocol', 'all')}"
+            package = "analognas[ssh]" if package == "dvc-ssh" else package
+            raise WorkspaceError(
+                f"The DVC remote needs a package that is not installed: pip install '{package}'."
+            ) from None
+        except (DvcException, OSError) as error:
+            raise WorkspaceError(f"DVC cannot work in {root}: {reason_of(error)}.") from None
+        self.name: str = found.name
+        self.fs: Any = found.fs
+        if found.worktree or not self.fs.CAN_TRAVERSE:
+            raise WorkspaceError(
+                f"The DVC remote '{self.name}' cannot hold results (it is a worktree, or cannot be listed): "
+                "use a folder, SSH or an object store."
+            )
+        self._folder: str = self.fs.join(found.path, *_FOLDER)
+        # An object store shows an object when it is whole; elsewhere a file is renamed when it is.
+        self._whole = isinstance(self.fs, ObjectFileSystem)
+
+    def entries(self) -> dict[Entry, int | None]:
+        """Return all results there with their sizes in bytes, where these are told, by one listing.
+
+        Raises:
+            SharingError: if the remote cannot be reached.
+        """
+        try:
+            listed = self.fs.ls(self._folder, detail=True)
+        except FileNotFoundError:
+            return {}
+        except Exception as error:
+            raise SharingError(
+                f"The DVC remote '{self.name}' cannot be read: {reason_of(error)}; see `dvc remote list`."
+            ) from error
+        found: dict[Entry, int | None] = {}
+        for info in listed:
+            match = _NAME.fullmatch(self.fs.name(info["name"]))
+            # A link there may lead anywhere here, also to what never ends.
+            if match and info.get("type", "file") == "file" and not info.get("islink"):
+                found[match[1], match[2]] = info.get("size")
+        return found
+
+    def prepare(self) -> None:
+        """Make the folder of the results.
+
+        Raises:
+            SharingError: if that cannot be.
+        """
+        try:
+            self.fs.makedirs(self._folder, exist_ok=True)
+        except Exception as error:
+            raise self._unwritable(reason_of(error)) from error
+
+    def read(self, entry: Entry) -> dict[str, Any]:
+        """Return the record of a result.
+
+        Raises:
+            CorruptFileError: if it is damaged, or not what its name says.
+        """
+        path = self.path(entry)
+        remedy = "it was left out; delete it there, and whoever has this result pushes it again"
+        try:
+            record = json.loads(self.fs.cat_file(path))
+        except (ValueError, RecursionError):
+            record = None
+        found = checked_record(record, path, remedy)
+        if (result_key(found["inputs"]), found["digest"]) != entry:
+            raise CorruptFileError(f"{path} holds the result of something else: {remedy}.")
+        return found
+
+    def write(self, entry: Entry, content: bytes) -> None:
+        """Put a result there; it appears whole or not at all."""
+        path = self.path(entry)
+        if self._whole:
+            self.fs.pipe_file(path, content)
+            return
+        temporary = self.fs.join(self._folder, f"{_TEMPORARY}{secrets.token_hex(8)}")
+        try:
+            with self.fs.open(temporary, "wb") as file:
+                file.write(content)
+            self.fs.mv(temporary, path)
+        except BaseException:
+            with suppress(Exception):
+                self.fs.rm_file(temporary)
+            raise
+
+    def each(self, work: Callable[[Entry], str], entries: Iterable[Entry]) -> Iterator[tuple[Entry, str | Exception]]:
+        """Do ``work`` for many results side by side; yield what it returned or raised, in any order."""
+        from dvc_objects.executors import ThreadPoolExecutor
+
+        def guarded(entry: Entry) -> tuple[Entry, str | Exception]:
+            try:
+                return entry, work(entry)
+            except Exception as error:
+                return entry, error
+
+        with ThreadPoolExecutor(max_workers=self.fs.jobs, cancel_on_error=True) as pool:
+            yield from pool.imap_unordered(guarded, entries)
+
+    def hopeless(self, direction: str, reason: str) -> SharingError:
+        """Return the error for a remote that takes or gives nothing."""
+        if direction == "push":
+            return self._unwritable(reason)
+        return SharingError(f"The DVC remote '{self.name}' cannot be read: {reason}; see `dvc remote list`.")
+
+    def _unwritable(self, reason: str) -> SharingError:
+        return SharingError(
+            f"The DVC remote '{self.name}' cannot be written: {reason}; ask its owner for write access, or free space."
+        )
+
+    def path(self, entry: Entry) -> str:
+        """Return where a result is there, or would be."""
+        return str(self.fs.join(self._folder, f"{entry[0]}-{entry[1]}.json"))
+
+
+def _is_target(stage: Any, root: Path) -> bool:
+    """Return whether DVC has recorded all that a stage of a workspace wrote."""
+    outs = [out for out in stage.outs if out.use_cache]
+    return bool(outs) and all(out.hash_info for out in outs) and Path(stage.path).is_relative_to(root)
+
+
+def _target(stage: Any, root: Path) -> str:
+    name = getattr(stage, "name", None)
+    return str(Path(stage.path).relative_to(root)) + (f":{name}" if name else "")
+
+
+def _cached(out: Any) -> CachedObject:
+    value = str(out.hash_info.value)
+    return CachedObject(value, Path(out.cache.oid_to_path(value)), lines=out.hash_info.name == "md5-dos2unix")
+
+
+def reason_of(error: BaseException | str) -> str:
+    """Return the first line of an error, without secrets."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return first_line(error)

@@ -1,0 +1,215 @@
+"""What the drivers ask of DVC: what is up to date, and to record what a stage wrote.
+
+DVC runs as a program (``python -m dvc``): a call takes about a second, so questions about several stages are one
+call. Its stage scheduler is never used here, and git is touched by :meth:`Versioning.init` only.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from analognas.errors import StageError, WorkspaceError
+from analognas.files import write_text
+from analognas.redaction import redact
+from analognas.versioning.lock import Lock
+
+#: Seconds, longer than any single call, shorter than for ever: a call may wait for the lock of another DVC command.
+_TIMEOUT = 600
+#: What SQLite says of a database that is damaged; DVC adds neither which one nor a remedy.
+_DAMAGED = ("database disk image is malformed", "file is not a database")
+#: As the configuration of this package's own repository: nothing calls home, nothing touches git's index.
+_SITE_CACHE = ("core", "site_cache_dir")
+_CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n"
+
+
+class Versioning(Lock):
+    """DVC in one workspace.
+
+    Args:
+        root: the workspace, a folder with ``dvc.yaml`` inside a DVC repository.
+    """
+
+    @classmethod
+    def find(cls, workspace: Path) -> Versioning | None:
+        """Return DVC in ``workspace``, or None where it cannot be used (:meth:`problem` says why)."""
+        return None if cls.problem(workspace) else cls(workspace)
+
+    @staticmethod
+    def problem(workspace: Path) -> str | None:
+        """Return why nothing can be versioned in ``workspace``, with the remedy; None if all is well."""
+        if importlib.util.find_spec("dvc") is None:
+            return "DVC is not installed: pip install dvc"
+        repository = _above(workspace, ".dvc")
+        if repository is None:
+            return f"{workspace} is not in a DVC repository: run `git init` (unless it is in git) and `dvc init` there"
+        if _above(repository, ".git") is None and not _without_git(repository):
+            return f"{repository} is not in a git repository: run `git init` there"
+        return None
+
+    @classmethod
+    def init(cls, workspace: Path) -> Versioning | None:
+        """Make ``workspace`` a DVC repository, and a git repository unless it is in one; None where that cannot be.
+
+        Raises:
+            WorkspaceError: if git or DVC refuse.
+        """
+        git = shutil.which("git")
+        if git is None or importlib.util.find_spec("dvc") is None:
+            return None
+        if not (workspace / ".dvc").is_dir():
+            inside = _above(workspace, ".git")
+            if inside is None:
+                _checked([git, "init", "--quiet", str(workspace)], workspace, WorkspaceError)
+            here = cls(workspace)
+            subdir = ["--subdir"] if inside is not None and inside != workspace else []
+            here._dvc("init", "--quiet", *subdir, error=WorkspaceError)
+            write_text(workspace / ".dvc" / "config", _CONFIG)
+        return cls.find(workspace)
+
+    def status(self, stages: Sequence[str]) -> dict[str, list[str]]:
+        """Return why each of ``stages`` is not up to date; a stage that is up to date has no reasons.
+
+        Raises:
+            StageError: if DVC fails.
+            CorruptFileError: if ``dvc.lock`` is damaged.
+        """
+        self.stages()  # a damaged one is named here: DVC only says that it cannot be parsed
+        output = self._dvc("status", "--json", *stages)
+        found: dict[str, Any] = {}
+        for line in output.splitlines():  # anything else that DVC says is not JSON
+            if line.startswith("{"):
+                found = json.loads(line)
+        changes = {name.rpartition(":")[2]: entries for name, entries in found.items()}
+        return {stage: _reasons(changes.get(stage, [])) for stage in stages}
+
+    def commit(self, stage: str) -> None:
+        """Record what ``stage`` has just read and written in ``dvc.lock``, and keep its outputs in the cache.
+
+        Raises:
+            StageError: if DVC fails.
+        """
+        self._dvc("commit", "--force", stage, timeout=None)  # a push may take long, and a stage may be hours of work
+
+    def _dvc(
+        self,
+        *arguments: str,
+        error: type[StageError | WorkspaceError] = StageError,
+        timeout: float | None = _TIMEOUT,
+    ) -> str:
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+        return _checked(command, self.root, error, timeout)
+
+
+def dvc_environment(workspace: Path) -> dict[str, str]:
+    """Return the environment for DVC's commands in a workspace."""
+    return os.environ | {
+        "DVC_NO_ANALYTICS": "true",
+        "PYTHONWARNINGS": "ignore",
+        **({} if (site := site_cache(workspace)) is None else {"DVC_SITE_CACHE_DIR": site}),
+    }
+
+
+def site_cache(workspace: Path) -> str | None:
+    """Return where DVC is to keep its index of a workspace; None where the user has said so, or there is no DVC.
+
+    By itself it keeps it in ``/var/tmp/dvc``, as pickles, in a folder that everybody on the machine can write.
+    """
+    repository = _above(workspace, ".dvc")
+    if repository is None or os.environ.get("DVC_SITE_CACHE_DIR") or _config(repository).has_option(*_SITE_CACHE):
+        return None
+    return str(repository / ".dvc" / "tmp" / "site")
+
+
+def certainly_stale(reasons: Sequence[str]) -> bool:
+    """Return whether a stage must run whatever the stages before it write."""
+    return any(not reason.startswith("input ") for reason in reasons)
+
+
+def _reasons(entries: Sequence[Any]) -> list[str]:
+    reasons = []
+    for entry in entries:
+        if isinstance(entry, str):  # "changed command", "always changed"
+            reasons.append(entry)
+            continue
+        for path, change in entry.get("changed deps", {}).items():
+            if isinstance(change, dict):  # a file of parameters: the keys that changed
+                reasons += [f"parameter {key} of {path}: {what}" for key, what in change.items()]
+            elif change == "new":
+                reasons.append("it has not run yet")
+            else:
+                reasons.append(f"input {path}: {change}")
+        reasons += [f"output {path}: {change}" for path, change in entry.get("changed outs", {}).items()]
+        if "changed command" in entry:
+            reasons.append("changed command")
+    return list(dict.fromkeys(reasons))
+
+
+def _checked(
+    command: Sequence[str],
+    folder: Path,
+    error: type[StageError | WorkspaceError],
+    timeout: float | None = _TIMEOUT,
+) -> str:
+    program = "git" if "dvc" not in command else "DVC"
+    what = " ".join(part for part in command[1:] if part not in ("-m", "dvc", "--wait-for-lock", "--quiet"))
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=dvc_environment(folder), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=timeout,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise error(
+            f"{program} did not finish `{what}` in {_TIMEOUT // 60} minutes: "
+            "end the other DVC command that works in this repository, then run again."
+        ) from None
+    if done.returncode:
+        if any(sign in done.stderr for sign in _DAMAGED):
+            raise error(
+                f"DVC failed at `{what}`, because its memo of file hashes is damaged: delete {_memo(folder)}, "
+                "which DVC makes anew, then run again."
+            )
+        raise error(f"{program} failed at `{what}`: {_complaint(done.stderr or done.stdout)}")
+    return done.stdout
+
+
+def _memo(workspace: Path) -> Path:
+    """Return the folder in which DVC remembers the hashes of files; no result is in it."""
+    from dvc.dirs import site_cache_dir
+
+    repository = _above(workspace, ".dvc")
+    configured = None if repository is None else _config(repository).get(*_SITE_CACHE, fallback=None)
+    return Path(site_cache(workspace) or site_cache_dir(configured)) / "repo"
+
+
+def _complaint(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    named = [line.removeprefix("ERROR: ") for line in lines if line.startswith(("ERROR: ", "fatal: "))]
+    return redact((named or lines or ["it gave no reason"])[0]).rstrip(".") + "."
+
+
+def _above(folder: Path, name: str) -> Path | None:
+    return next((one for one in (folder, *folder.parents) if (one / name).exists()), None)
+
+
+def _without_git(repository: Path) -> bool:
+    try:
+        return _config(repository).getboolean("core", "no_scm", fallback=False)
+    except (configparser.Error, ValueError):
+        return False
+
+
+def _config(repository: Path) -> configparser.ConfigParser:
+    config = configparser.ConfigParser(interpolation=None)
+    with contextlib.suppress(configparser.Error, UnicodeDecodeError):  # DVC says what is wrong with it
+        config.read([repository / ".dvc" / "config", repository / ".dvc" / "config.local"])
+    return config

@@ -1,0 +1,155 @@
+import base64
+import contextlib
+import io
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from analognas.files import write_parquet
+from analognas.orchestration import artifacts
+from analognas.workspace import Paths
+
+
+@pytest.fixture
+def created(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was handed to Prefect."""
+    made: list[Any] = []
+    for kind in ("table", "markdown", "image"):
+        monkeypatch.setattr(f"prefect.artifacts.create_{kind}_artifact", lambda content, **_: made.append(content))
+    return made
+
+
+def result(name: str, accuracy: float | None) -> dict[str, Any]:
+    """A row as a characterization gives it."""
+    row = {"id": name, "status": "ok" if accuracy else "diverged", "params": 7, "tiles": 1, "genes": "{}"}
+    measured = {"acc_digital": 99.0, "acc_1d": accuracy, "acc_1d_std": 1.234, "avm": 0.5}
+    return row | (measured if accuracy else {})
+
+
+class Server:
+    """Prefect's, as far as artifacts are concerned; it may be away."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.updates: list[tuple[str, Any, str]] = []
+        self.clock, self.asked, self.away = 0.0, 0, False
+        for kind in ("progress", "table"):
+            monkeypatch.setattr(f"prefect.artifacts.create_{kind}_artifact", lambda _, kind=kind, **__: kind)
+        monkeypatch.setattr("prefect.client.orchestration.get_client", lambda sync_client: contextlib.nullcontext(self))
+        monkeypatch.setattr("time.monotonic", lambda: self.clock)
+
+    def update_artifact(self, identity: str, update: Any) -> None:
+        self.asked += 1
+        if self.away:
+            raise ConnectionError
+        self.updates.append((identity, update.data, update.description))
+
+    def of(self, kind: str) -> list[Any]:
+        return [data for identity, data, _ in self.updates if identity == kind]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    return Server(monkeypatch)
+
+
+def test_while_architectures_are_characterized_progress_and_results_are_shown(server: Server):
+    showing = artifacts.Characterizing(30)
+    for number in range(30):
+        server.clock += 1
+        showing.add(result(f"{number:02d}", None if number == 3 else 50.0 + number))
+    assert server.of("progress") == [pytest.approx(100 * done / 30) for done in range(2, 31, 2)]
+    tables = [json.loads(data) for data in server.of("table")]
+    assert [len(table) for table in tables] == [10, 20, 30]
+    assert [row["id"] for row in tables[0]] == ["09", "08", "07", "06", "05", "04", "02", "01", "00", "03"]
+    assert tables[0][0] == {
+        "id": "09", "status": "ok", "params": 7, "tiles": 1, "acc_digital": 99.0, "acc_1d": 59.0, "acc_1d_std": 1.23,
+        "avm": 0.5,
+    }  # fmt: skip
+    assert tables[0][-1]["acc_1d"] == ""
+    assert server.updates[-1][2] == "30 of 30 architectures characterized"
+
+
+def test_the_last_results_are_shown_at_once(server: Server):
+    showing = artifacts.Characterizing(2)
+    showing.add(result("a", 90.0))
+    assert server.updates == []
+    showing.add(result("b", 91.0))
+    assert server.of("progress") == [100.0]
+    assert len(json.loads(server.of("table")[0])) == 2
+
+
+def test_a_server_that_is_away_is_asked_seldom(server: Server):
+    showing = artifacts.Characterizing(1000)
+    server.away = True
+    for number in range(100):
+        server.clock += 1
+        showing.add(result(str(number), 90.0))
+    assert server.asked == 4  # progress and table, twice in 100 seconds
+    server.away = False
+    server.clock += 60
+    showing.add(result("x", 90.0))
+    assert server.of("progress") == [pytest.approx(10.1)]
+
+
+def test_without_a_server_nothing_is_shown_and_nothing_fails(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError
+
+    for kind in ("progress", "table"):
+        monkeypatch.setattr(f"prefect.artifacts.create_{kind}_artifact", refuse)
+    artifacts.Characterizing(1).add(result("a", 90.0))
+
+
+def test_the_drift_is_a_table_and_an_image(finished: Paths, created: list[Any]):
+    artifacts.drift(finished)
+    table, image = created
+    lines = table.splitlines()
+    assert lines[0] == "| after programming | winner | plain residual network |"
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| 1s", "| 1h", "| 1d", "| 30d"]
+    curves = pd.read_csv(finished.plot("train.csv"))
+    day = curves[(curves["network"] == "winner") & (curves["seconds"] == 86400)].iloc[0]
+    assert lines[4].split(" | ")[1] == f"{day['accuracy']:.2f} ± {day['std']:.2f}"
+    kind, _, content = image.partition(",")
+    assert kind == "data:image/png;base64"
+    shown = Image.open(io.BytesIO(base64.b64decode(content)))
+    with Image.open(finished.plot("train.png")) as plot:
+        assert shown.size == plot.size
+    assert len(content) < 60_000
+
+
+def test_a_run_without_plots_shows_none(tmp_path: Any, created: list[Any]):
+    artifacts.drift(Paths(tmp_path))
+    assert created == []
+
+
+def test_results_are_a_table_of_plain_values_best_first(tmp_path: Any, created: list[Any]):
+    paths = Paths(tmp_path)
+    rows = {"id": ["a", "b", "c"], "status": ["ok", "diverged", "ok"], "params": [1, 2, 3], "tiles": [1, 1, 1]}
+    measured = {name: [80.123, None, 90.0] for name in ("acc_digital", "acc_1d", "acc_1d_std", "avm")}
+    write_parquet(paths.surrogate, pd.DataFrame(rows | measured))
+    artifacts.results_table(paths)
+    table = created[0]
+    assert [row["id"] for row in table] == ["c", "a", "b"]
+    assert [row["acc_1d"] for row in table] == [90.0, 80.12, ""]
+    assert json.loads(json.dumps(table)) == table
+
+
+def test_a_server_that_refuses_an_artifact_is_no_reason_to_fail(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("prefect.artifacts.create_table_artifact", refuse)
+    columns = ("id", "status", "params", "tiles", "acc_digital", "acc_1d", "acc_1d_std", "avm")
+    write_parquet(Paths(tmp_path).surrogate, pd.DataFrame({name: [1.0] for name in columns}))
+    artifacts.results_table(Paths(tmp_path))
+
+
+def test_the_summary_shows_winner_and_baseline_over_time(finished: Paths, created: list[Any]):
+    artifacts.summary(finished)
+    text = created[-1]
+    assert text.startswith("```\n")
+    for words in ("digits", "winner", "plain residual network", "after 1 day", "AVM"):
+        assert words in text

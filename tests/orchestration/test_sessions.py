@@ -1,0 +1,282 @@
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from analognas import orchestration, tracking
+from analognas.errors import StageError, WorkspaceError
+from analognas.evaluators import XGBoostEvaluator
+from analognas.files import file_digest
+from analognas.orchestration import Freshness, flows, sessions
+from analognas.orchestration.server import configure_prefect
+from analognas.orchestration.sessions import Session
+from analognas.params import Params
+from analognas.params.file import override
+from analognas.setup.template import source
+from analognas.stages import STAGES
+from analognas.tracking import state
+from analognas.training.winner import load_winner
+from analognas.versioning import Versioning
+from analognas.workspace import Paths
+
+#: Starts a Prefect server with an environment; gives the address of its API.
+Serving = Callable[[dict[str, str]], AbstractContextManager[str]]
+
+FRESH: dict[str, list[str]] = {stage: [] for stage in STAGES}
+STALE = {stage: ["it has not run yet"] for stage in STAGES}
+
+
+def test_freshness_needs_neither_prefect_nor_mlflow_nor_torch():
+    code = (
+        "import sys; from analognas.orchestration import Freshness, run_pipeline\n"
+        "import analognas.orchestration.characterizing\n"
+        "print([name for name in ('prefect', 'mlflow', 'torch', 'dvc') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_run_is_done_when_nothing_is_stale_and_nothing_unlogged():
+    assert Freshness(FRESH).done
+    assert not Freshness(FRESH, untracked=("fit",)).done
+    assert not Freshness(FRESH, decisions=(1,)).done
+    assert not Freshness(FRESH | {"fit": ["changed command"]}).done
+
+
+def test_freshness_is_one_question_to_dvc(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Any] = []
+
+    def status(_: Versioning, stages: tuple[str, ...]) -> dict[str, list[str]]:
+        asked.append(stages)
+        return FRESH | {"train": ["changed command"]}
+
+    monkeypatch.setattr(Versioning, "problem", lambda root: None)
+    monkeypatch.setattr(Versioning, "status", status)
+    monkeypatch.setattr(state, "untracked", lambda *_: ("fit", "train"))
+    freshness = Freshness.of(workspace)
+    assert asked == [STAGES]
+    assert freshness.untracked == ("fit",)  # train is going to run anyway
+    assert freshness.unversioned is None
+
+
+def test_without_dvc_everything_runs_and_the_run_says_so(workspace: Paths):
+    freshness = Freshness.of(workspace)
+    assert all(freshness.stale.values())
+    session = Session(workspace, Params.load(workspace.params), freshness, lambda *_: None)
+    assert session.versioning is None
+    assert "every stage runs" in session.report.notes[0]
+    assert "dvc init" in session.report.notes[0]
+
+
+def test_a_task_outside_of_a_run_is_refused():
+    with pytest.raises(StageError, match="session"):
+        orchestration.stage("fit")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "is missing"),
+        ("def broken(:", "cannot be loaded"),
+        ("import no_such_module_here", "cannot be loaded"),
+        ("something = 1", "defines no flow named pipeline"),
+    ],
+)
+def test_a_flow_that_cannot_be_loaded_is_named(workspace: Paths, text: str | None, message: str):
+    path = workspace.root / "flows" / "pipeline.py"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(WorkspaceError, match=message):
+        orchestration.run_pipeline(workspace, Params.load(workspace.params), freshness=Freshness(STALE))
+
+
+def test_a_server_that_is_away_is_named_before_anything_runs(workspace: Paths):
+    configure_prefect()
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}), pytest.raises(StageError) as caught:
+        orchestration.run_pipeline(workspace, Params.load(workspace.params), freshness=Freshness(STALE))
+    assert "The Prefect server at http://127.0.0.1:9/api cannot be reached" in str(caught.value)
+    assert "unset PREFECT_API_URL" in str(caught.value)
+
+
+@pytest.mark.parametrize(("ran", "ends"), [(STAGES[:2], False), (STAGES, True)])
+def test_a_server_that_goes_away_is_named_and_costs_nothing(
+    workspace: Paths, monkeypatch: pytest.MonkeyPatch, ran: tuple[str, ...], ends: bool
+):  # fmt: skip
+    import httpx
+
+    def flow(_: str) -> None:
+        here.ran += ran
+        raise httpx.ConnectError("All connection attempts failed")
+
+    here = Session(workspace, Params.load(workspace.params), Freshness.of(workspace), lambda *_: None)
+    monkeypatch.setattr(flows, "load_flow", lambda _: SimpleNamespace(pipeline=flow))
+    monkeypatch.setattr(flows, "server", nullcontext)
+    gone = "Prefect's server went away while the flow pipeline ran (All connection attempts failed)"
+    if ends:
+        flows.run_flow(here, "pipeline")
+        assert here.report.notes[-1].startswith(f"{gone}. Everything was done and is kept")
+    else:
+        with pytest.raises(StageError) as caught:
+            flows.run_flow(here, "pipeline")
+        assert str(caught.value).startswith(f"{gone}: what was finished is kept. Start it")
+
+
+def test_the_error_of_a_stage_is_not_lost_with_the_server(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
+    import httpx
+
+    def flow(_: str) -> None:
+        try:
+            raise StageError("no memory.")
+        except StageError:
+            raise httpx.ReadError("Prefect cannot be told")  # noqa: B904  # as Prefect raises it
+
+    here = Session(workspace, Params.load(workspace.params), Freshness.of(workspace), lambda *_: None)
+    monkeypatch.setattr(flows, "load_flow", lambda _: SimpleNamespace(pipeline=flow))
+    monkeypatch.setattr(flows, "server", nullcontext)
+    with pytest.raises(StageError, match=r"^no memory\.$"):
+        flows.run_flow(here, "pipeline")
+
+
+def test_the_run_time_of_a_stage_is_kept_apart_from_its_results(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sessions, "run_stage", lambda *_: {})
+    session = Session(workspace, Params.load(workspace.params), Freshness.of(workspace), lambda *_: None)
+    with session.timed("sample"):
+        pass
+    session.run("sample")
+    timings = json.loads((workspace.data / "timings.json").read_text())
+    assert timings["sample"]["seconds"] >= 0
+    assert session.report.ran == ("sample",)
+
+
+def test_a_stage_is_not_recorded_with_parameters_that_it_did_not_have(
+    workspace: Paths, monkeypatch: pytest.MonkeyPatch
+):  # fmt: skip
+    committed: list[str] = []
+    monkeypatch.setattr(Versioning, "commit", lambda _, stage: committed.append(stage))
+    monkeypatch.setattr(state, "note_duration", lambda *_: None)
+    params = Params.load(workspace.params)
+    session = Session(workspace, params, Freshness.of(workspace), lambda *_: None)
+    session.versioning = Versioning(workspace.root)
+    said = ["run.workers=7", "search.k=0.125"]  # the first decides nothing
+    monkeypatch.setattr(sessions, "run_stage", lambda *_: override(workspace.params, [said.pop(0)]))
+    session.run("sample")
+    assert committed == ["sample"]
+    with pytest.raises(StageError, match=r"params\.yaml was changed while search ran.*run again"):
+        session.run("search")
+    assert committed == ["sample"]
+
+
+def test_what_dvc_ran_is_logged_without_prefect(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tracking, "sync", lambda *_: tracking.SyncReport(logged=("fit",), warning="A note."))
+    monkeypatch.setattr(flows, "server", None)
+    params = Params.load(workspace.params)
+    report = orchestration.run_pipeline(workspace, params, freshness=Freshness(FRESH, untracked=("fit",)))
+    assert report == sessions.RunReport(ran=(), skipped=STAGES, logged=("fit",), notes=("A note.",))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_whole_pipeline(
+    finished: Paths, workspace: Paths, tmp_path: Path, prefect_home: dict[str, str], serving_prefect: Serving
+):
+    """On a real server: the bytes of the bare stages; then nothing to do; then what one parameter changes."""
+    versioning = Versioning.init(workspace.root)
+    assert versioning is not None
+    with serving_prefect(prefect_home) as url:
+        first = _run(workspace, prefect_home | {"PREFECT_API_URL": url})
+        assert "up to date" not in first
+        assert _flow_runs(url) == [("pipeline", "COMPLETED")]
+        _shown(url)
+        _deploy(workspace, prefect_home | {"PREFECT_API_URL": url})
+    assert _digests(workspace) == _digests(finished)
+    assert versioning.status(STAGES) == FRESH
+    evaluator, winner = (
+        tracking.download(workspace, name, "champion", tmp_path) for name in ("analognas-evaluator", "analognas-winner")
+    )
+    assert XGBoostEvaluator.load(evaluator).context_ == XGBoostEvaluator.load(finished.evaluator).context_
+    assert load_winner(winner).row == load_winner(finished.winner).row
+
+    # The server is gone, so this shows that none is asked.
+    again = _run(workspace, prefect_home | {"PREFECT_API_URL": url})
+    assert "nothing to do" in again
+
+    changed = _run(workspace, prefect_home, "--set", "search.k=0.5")
+    assert [stage for stage in STAGES if f"{stage}: up to date" in changed] == ["sample", "characterize", "fit"]
+    assert versioning.status(STAGES) == FRESH
+
+
+def _run(workspace: Paths, environment: dict[str, str], *arguments: str) -> str:
+    """Run the command line in a workspace and return what it says while it runs."""
+    done = subprocess.run(
+        [sys.executable, "-m", "analognas", "run", *arguments],
+        cwd=workspace.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "winner" in done.stdout
+    return done.stderr
+
+
+def _digests(paths: Paths) -> dict[str, str]:
+    folders = ("evaluator", "search", "winner", "metrics", "plots")
+    files = [path for folder in folders for path in (paths.data / folder).rglob("*") if path.name != ".gitignore"]
+    files += [paths.architectures, paths.surrogate]
+    return {path.relative_to(paths.root).as_posix(): file_digest(path) for path in files if path.is_file()}
+
+
+def _all(url: str, kind: str) -> list[dict[str, Any]]:
+    request = urllib.request.Request(f"{url}/{kind}/filter", b"{}", {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: list[dict[str, Any]] = json.load(answer)
+        return found
+
+
+def _flow_runs(url: str) -> list[tuple[str, str]]:
+    names = {flow["id"]: flow["name"] for flow in _all(url, "flows")}
+    return [(names[run["flow_id"]], run["state_type"]) for run in _all(url, "flow_runs")]
+
+
+def _shown(url: str) -> None:
+    """See that the interface has what there is to show: the newest of each artifact."""
+    shown = {one["key"]: one for one in _all(url, "artifacts/latest")}
+    assert set(shown) == {"characterize-progress", "characterized", "drift", "drift-plot", "pipeline-summary"}
+    assert shown["characterize-progress"]["data"] == 100.0
+    assert shown["characterize-progress"]["description"] == "10 of 10 architectures characterized"
+    tables = [one for one in _all(url, "artifacts") if one["key"] == "characterized"]  # while it ran, and after it
+    assert [len(json.loads(one["data"])) for one in tables] == [10, 10]
+    assert shown["drift-plot"]["type"] == "image"
+    assert shown["drift-plot"]["data"].startswith("data:image/png;base64,")
+    assert "| after programming | winner |" in shown["drift"]["data"]
+
+
+def _deploy(workspace: Paths, environment: dict[str, str]) -> None:
+    """Deploy as ``prefect.yaml`` says, and see that the file is left as it is."""
+    shutil.copyfile(source() / "prefect.yaml", workspace.root / "prefect.yaml")
+    for command in (["work-pool", "create", "analognas", "--type", "process"], ["--no-prompt", "deploy", "--all"]):
+        subprocess.run(
+            [sys.executable, "-m", "prefect", *command], cwd=workspace.root, env=environment, check=False,
+            capture_output=True, timeout=120,
+        )  # fmt: skip
+    deployments = {one["name"]: one for one in _all(environment["PREFECT_API_URL"], "deployments")}
+    assert set(deployments) == {"pipeline", "retrain"}
+    for name, deployment in deployments.items():
+        assert deployment["entrypoint"] == f"flows/{name}.py:{name}"
+        assert deployment["work_pool_name"] == "analognas"
+        assert not deployment["schedules"]
+    assert deployments["retrain"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    assert file_digest(workspace.root / "prefect.yaml") == file_digest(source() / "prefect.yaml")

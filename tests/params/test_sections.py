@@ -1,0 +1,158 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from analognas.errors import ParamsError
+from analognas.params import HardwareParams, Params, known_keys, parse_count
+from analognas.params.file import override
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def params_file(tmp_path: Path) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text())
+    return path
+
+
+def test_the_file_of_the_repository_says_what_the_defaults_are():
+    assert Params.load(ROOT / "params.yaml") == Params()
+
+
+def test_the_file_of_the_repository_shows_every_key():
+    import yaml
+
+    shown = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert {f"{section}.{key}" for section, keys in shown.items() for key in keys} == set(known_keys())
+
+
+def test_params_are_frozen():
+    with pytest.raises(ValidationError):
+        Params().base.seed = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "count"), [("50k", 50_000), ("1.5M", 1_500_000), (" 2 K", 2_000), (7, 7), ("x", "x")]
+)
+def test_counts_may_be_written_short(given, count):
+    assert parse_count(given) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "search: {populaton_size: 3}",
+            "unknown key search.populaton_size; did you mean search.population_size?",
+        ),
+        ("serch: {k: 3}", "unknown key serch; did you mean search?"),
+        ("search: {population_size: 1}", "search.population_size is 1: "),
+        ("base: {threads: 2}", "base.threads is 2: "),
+        ("base: {seed: .nan}", "base.seed is nan: "),
+        ("search: 3", "section search: "),
+        ("- a", "must hold sections"),
+        ("a: [", "no valid YAML in line"),
+        ("characterize: {times: [1, 2]}", "needs 86400, 2592000 (seconds)"),
+        ("characterize: {times: [1, 86400, 2592000, 60]}", "must be in increasing order"),
+        ("space: {max_params: lots}", "space.max_params is 'lots': "),
+        ("run: {runner: threads}", "run.runner is 'threads': aihwkit draws from one generator of the process"),
+        ("run: {address: somewhere}", "run.address is 'somewhere': must name host and port"),
+        ("run: {address: 'tcp://host:none'}", "run.address is 'tcp://host:none': must name host and port"),
+        ("run: {address: 'tcp://me:secret@host:1'}", "must name host and port"),
+    ],
+)
+def test_bad_params_are_refused_in_one_sentence(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ParamsError, match=re.escape(message)) as caught:
+        Params.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_names_the_remedy(tmp_path: Path):
+    with pytest.raises(ParamsError, match="analognas init"):
+        Params.load(tmp_path / "params.yaml")
+
+
+def test_hardware_may_be_given_by_name(tmp_path: Path):
+    path = tmp_path / "params.yaml"
+    path.write_text("hardware: mychip:config")
+    assert Params.load(path).hardware.rpu_config == "mychip:config"
+    assert override(path, ["hardware.tile_size=64"]).hardware.rpu_config == "mychip:config"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("null", None), ("64", 64), ("[64, 64]", 64), ("[128, 64]", (128, 64)), ("[512, 0]", (512, 0)), ("[0,0]", (0, 0))],
+)
+def test_tiles_are_one_number_or_rows_and_columns(params_file: Path, given: str, expected: Any):
+    params = override(params_file, [f"hardware.tile_size={given}"])
+    assert params.hardware.tile_size == expected == Params.load(params_file).hardware.tile_size
+    plain = json.loads(json.dumps(params.values("hardware")))
+    assert HardwareParams.model_validate(plain) == params.hardware
+    if expected is not None:
+        assert str(params.hardware.tile_shape) == " x ".join(
+            str(side or "any") for side in (expected if isinstance(expected, tuple) else (expected, expected))
+        )
+
+
+@pytest.mark.parametrize(
+    "given", ["1", "0", "4097", "[64, 7]", "[64]", "[64, 64, 64]", "true", "64.5", "wide", "[a, 64]"]
+)
+def test_what_is_no_tile_is_refused(params_file: Path, given: str):
+    with pytest.raises(
+        ParamsError, match=r"hardware.tile_size is .*: give one number of 8 to 4096 .*or \[rows, columns\]"
+    ):
+        override(params_file, [f"hardware.tile_size={given}"])
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://10.0.0.5:8786", "host:8786", "ray://host:10001", "tls://[::1]:8786", "auto"]
+)
+def test_an_address_names_host_and_port(address: str):
+    assert Params.validated({"run": {"runner": "dask", "address": address}}).run.address == address
+
+
+def test_overrides_are_written_and_comments_kept(params_file: Path):
+    before = params_file.read_text().splitlines()
+    params = override(params_file, ["search.population_size=40", "space.max_params=50k", "dataset.name=cifar10"])
+    assert (params.search.population_size, params.space.max_params, params.dataset.name) == (
+        40,
+        50_000,
+        "cifar10",
+    )
+    assert Params.load(params_file) == params
+    changed = [line for line in params_file.read_text().splitlines() if line not in before]
+    assert len(changed) == 3
+    assert "# most trainable parameters" in "\n".join(changed)
+
+
+def test_no_override_leaves_the_bytes(params_file: Path):
+    before = params_file.read_bytes()
+    override(params_file, [])
+    assert params_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "search.k",
+        "k=1",
+        "search.populaton_size=3",
+        "search.population_size=one",
+        "nothing.x=1",
+        "search.k=[",
+        "=1",
+    ],
+)
+def test_a_bad_override_touches_nothing(params_file: Path, assignment: str):
+    before = params_file.read_bytes()
+    with pytest.raises(ParamsError):
+        override(params_file, ["search.k=2", assignment])
+    assert params_file.read_bytes() == before
+    assert [path.name for path in params_file.parent.iterdir()] == ["params.yaml"]

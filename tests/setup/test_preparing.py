@@ -1,0 +1,141 @@
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from analognas.datasets import describe, load
+from analognas.errors import CorruptFileError, InputError, MismatchError, WorkspaceError
+from analognas.params import Params
+from analognas.setup.preparing import current_environment, prepare
+from analognas.stages import PROTOCOLS
+from analognas.stages.recorded import check_dataset, check_environment, dataset_arguments
+from analognas.workspace import Paths, alone
+
+
+def change(path: Path, **values: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_prepare_takes_the_assignments_over_and_records_versions_and_data(workspace: Paths):
+    workspace.environment.unlink()
+    change(workspace.dataset, digest="0" * 64)
+    params = prepare(workspace, ["search.k=2.5"])
+    assert params.search.k == 2.5
+    assert params == Params.load(workspace.params)
+    environment = json.loads(workspace.environment.read_text())
+    assert environment == current_environment(params.hardware)
+    assert environment["hardware"] == "preset"
+    assert environment["protocol"] == PROTOCOLS
+    assert json.loads(workspace.dataset.read_text()) == describe(load("digits"))
+
+
+def test_who_edits_a_chip_of_her_own_has_another_one(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
+    from analognas.hardware.presets import PRESETS
+
+    config = PRESETS["analognas-bench"].make()
+    monkeypatch.setitem(sys.modules, "own_chip", SimpleNamespace(chip=lambda: config))
+    prepare(workspace, ["hardware.rpu_config=own_chip:chip"])
+    before = json.loads(workspace.environment.read_text())
+    prepare(workspace)
+    assert json.loads(workspace.environment.read_text()) == before
+    config.forward.out_noise *= 2
+    prepare(workspace)
+    after = json.loads(workspace.environment.read_text())
+    assert after["hardware"].startswith("own_chip:chip-")
+    assert after["hardware"] != before["hardware"]
+
+
+def test_what_is_recorded_already_is_not_written_again(workspace: Paths):
+    files = (workspace.params, workspace.environment, workspace.dataset)
+    before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in files]
+    prepare(workspace)
+    assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in files] == before
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    ["search.populaton_size=3", "dataset.name=digitz", "space.max_params=10", "search.optimizer=ea_optimised"],
+)
+def test_nothing_is_written_if_anything_is_wrong(workspace: Paths, assignment: str):
+    workspace.environment.unlink()
+    workspace.dataset.unlink()
+    before = {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()}
+    with pytest.raises(InputError):
+        prepare(workspace, ["search.k=2.5", assignment])
+    assert {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("package", ["aihwkit", "scikit-learn", "torch", "xgboost"])
+def test_every_version_that_decides_results_is_compared(workspace: Paths, package: str):
+    check_environment(workspace, "fit")
+    change(workspace.environment, **{package: "0.0.1"})
+    with pytest.raises(MismatchError, match=rf"{package} 0\.0\.1, .*doctor --update"):
+        check_environment(workspace, "fit")
+
+
+def test_a_stage_is_refused_for_its_own_protocol_only(workspace: Paths):
+    change(workspace.environment, protocol=PROTOCOLS | {"fit": 0})
+    check_environment(workspace, "search")
+    with pytest.raises(MismatchError, match="protocol of fit 0"):
+        check_environment(workspace, "fit")
+
+
+@pytest.mark.parametrize("key", ["name", "classes", "digest", "split_digest", "sizes"])
+def test_other_data_than_recorded_are_refused(workspace: Paths, key: str):
+    params = Params.load(workspace.params)
+    assert describe(check_dataset(params, workspace)) == json.loads(workspace.dataset.read_text())
+    change(workspace.dataset, **{key: "other"})
+    with pytest.raises(MismatchError, match=rf"records {key} 'other'.*doctor --update"):
+        check_dataset(params, workspace)
+
+
+def test_missing_records_name_the_remedy(workspace: Paths):
+    workspace.environment.unlink()
+    workspace.dataset.unlink()
+    with pytest.raises(CorruptFileError, match=r"environment\.json is missing: .*doctor --update"):
+        check_environment(workspace, "sample")
+    with pytest.raises(CorruptFileError, match=r"dataset\.json is missing: .*doctor --update"):
+        check_dataset(Params(), workspace)
+
+
+@pytest.mark.parametrize(
+    ("given", "place"), [(None, None), ("images", "/ws/images"), ("/data", "/data"), ("~/data", "/home/me/data")]
+)
+def test_the_path_of_a_dataset_is_relative_to_the_workspace(given, place, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    params = Params.validated({"dataset": {"name": "image-folder", "path": given, "channels": 1}})
+    expected = params.dataset.model_dump() | {"path": place}
+    assert {"name", "image_size", "channels", "features", "seconds", "classes", "augment"} < set(expected)
+    assert dataset_arguments(params, Paths(Path("/ws"))) == expected
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '{"protocol": null}', '{"protocol": 3}'])
+def test_a_record_of_another_form_is_no_traceback(workspace: Paths, content: str):
+    workspace.environment.write_text(content)
+    with pytest.raises(InputError, match=r"environment\.json"):
+        check_environment(workspace, "sample")
+
+
+def test_nothing_is_written_where_the_data_folder_cannot_be(workspace: Paths):
+    before = workspace.params.read_bytes()
+    shutil.rmtree(workspace.data)
+    workspace.data.write_text("no folder")
+    with pytest.raises(WorkspaceError):
+        prepare(workspace, ["search.k=2.5"])
+    assert workspace.params.read_bytes() == before
+
+
+def test_a_workspace_in_which_a_run_works_is_left_as_it_is(workspace: Paths):
+    workspace.environment.unlink()
+    (workspace.data / ".tmp-about-to-be-finished").write_text("half")
+    before = {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()}
+    with alone(workspace):
+        with pytest.raises(WorkspaceError, match="Another run works in"):
+            prepare(workspace, ["search.k=2.5"])
+        assert {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()} == before
+        assert prepare(workspace, ["search.k=2.5"], held=True).search.k == 2.5
+    prepare(workspace, ["search.k=3"])  # and it lets go of the lock
+    prepare(workspace, ["search.k=2"])
