@@ -1,4 +1,4 @@
-"""What a characterization gives, and the store that keeps it.
+"""The store of what characterizations give.
 
 The store is a memo of a pure function: the key of a result is the hash of everything that decides it
 (architecture, dataset and split, hardware, training and drift protocol, seed, protocol version, layer

@@ -65,7 +65,7 @@ with server():
 # The flow of a round, but for one thing: `measure_pending` would leave looked-up results to the stage.
 _ROUND = """
 import sys
-from analognas import characterizing, orchestration
+from analognas.orchestration import characterizing, session, stage
 from analognas.orchestration.server import configure_prefect
 configure_prefect()
 from prefect import flow, task
@@ -74,10 +74,10 @@ def characterize_chunk(chunk):
     return characterizing.measure_chunk(chunk)
 @flow
 def round_of(workspace):
-    with orchestration.session(workspace) as here:
-        orchestration.stage("sample")
-        characterizing._measure_pending(here, characterize_chunk)
-        orchestration.stage("characterize")
+    with session(workspace) as here:
+        stage("sample")
+        characterizing.measure_all(here, characterize_chunk)
+        stage("characterize")
 round_of(sys.argv[1])
 """
 

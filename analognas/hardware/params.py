@@ -1,4 +1,4 @@
-"""The section ``hardware`` of ``params.yaml``, and what all sections have in common."""
+"""The section ``hardware`` of ``params.yaml``: the chip."""
 
 from __future__ import annotations
 

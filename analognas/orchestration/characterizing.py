@@ -55,7 +55,7 @@ def measure_pending(chunk_task: Any) -> None:
     looked_up = here.params.characterize.source != "training"  # the stage itself does that in no time
     if not looked_up and here.reasons("characterize"):
         with here.timed("characterize"):
-            _measure_pending(here, chunk_task)
+            measure_all(here, chunk_task)
 
 
 def measure_chunk(chunk: int) -> int:
@@ -157,7 +157,8 @@ class _Work:
 _work: ContextVar[_Work | None] = ContextVar("analognas_work", default=None)
 
 
-def _measure_pending(here: Session, chunk_task: Any) -> None:
+def measure_all(here: Session, chunk_task: Any) -> None:
+    """Characterize what has no result yet, whether or not the stage is up to date; see :func:`measure_pending`."""
     from prefect.futures import as_completed as prefect_as_completed
     from prefect.task_runners import ThreadPoolTaskRunner
 

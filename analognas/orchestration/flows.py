@@ -1,4 +1,7 @@
-"""Running the flows of a workspace, with a Prefect server around them."""
+"""The flows of a workspace, loaded and run with a Prefect server around them.
+
+They are the user's files (``flows/`` of the workspace) and no part of the package.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A retraining as a flow drives it: the bodies of its tasks, and how it is started.
+"""A retraining as a flow drives it: the bodies of its tasks, and how it is run.
 
 ``flows/retrain.py`` of a workspace is the user's; what must live in the installed package is here. As with
 ``analognas run``, Prefect is loaded only when there is something to do.
@@ -222,7 +222,7 @@ def next_steps(done: dict[str, Any]) -> str:
 def _current() -> Retraining:
     found = _going_on.get()
     if found is None:
-        raise StageError("No retraining is going on: call its tasks within `retrain_session.session(workspace)`.")
+        raise StageError("No retraining is going on: call its tasks within `retraining.session(workspace)`.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The champion: which registered evaluator it is, how old, and the way back to the one before it.
+"""The way back from the champion to the registered evaluator before it.
 
 MLflow knows the versions and their aliases; the workspace knows the rounds, from which ``fit`` makes the same bytes
 again. A rollback moves both: the alias, and the round that brought the champion, which is withdrawn.

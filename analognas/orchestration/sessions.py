@@ -1,4 +1,4 @@
-"""What a flow needs besides Prefect: what is up to date, the run that is going on, records.
+"""The run of a pipeline that is going on: what is up to date, what ran, what is recorded and logged.
 
 ``flows/pipeline.py`` of a workspace is the user's; what must live in the installed package is here. Prefect is
 loaded when a flow runs, not before: ``analognas run`` asks :class:`Freshness` first.

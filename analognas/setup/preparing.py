@@ -1,7 +1,8 @@
-"""What results depend on besides parameters: the data itself and the versions of what computed them.
+"""A workspace made ready to run: its parameters looked at and written, its data and versions recorded.
 
-The drivers write both as small JSON files into the workspace, DVC sees them as parameters of the stages, and a
-stage refuses to run against other data or versions than the ones recorded.
+What results depend on besides parameters, the data itself and the versions of what computed them, is written as small
+JSON files into the workspace. DVC sees them as parameters of the stages, which refuse to run against other ones
+(``stages.recorded``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A workspace fitted to the user's data and machine: a protocol that suits both, each choice with its reason.
 
 The data are looked at, a few small characterizations are timed, and the best protocol whose whole run fits the given
-time is written into ``params.yaml``, where every value can be edited afterwards (see ``fitted``).
+time is written into ``params.yaml``, where every value can be edited afterwards (see ``record``).
 """
 
 from __future__ import annotations
@@ -89,14 +89,14 @@ def prepare_tailored(
     *,
     held: bool = False,
 ) -> Tailored | None:
-    """Make a workspace ready to run, as ``environment.prepare`` does, with a protocol fitted to data and machine.
+    """Make a workspace ready to run, as ``preparing.prepare`` does, with a protocol fitted to data and machine.
 
     Args:
         paths: the workspace.
         assignments: ``section.key=value`` that the user has set: they stay.
         hours: that a run may take.
         progress: told what is going on.
-        held: as for ``environment.prepare``.
+        held: as for ``preparing.prepare``.
 
     Returns:
         What was written, or None if there is nothing to train on (results that are only looked up).

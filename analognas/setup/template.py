@@ -60,7 +60,7 @@ def create(target: Path, assignments: Sequence[str], prepare: Preparing | None =
     Args:
         target: a folder that does not exist yet, or is empty.
         assignments: ``section.key=value`` that the new ``params.yaml`` starts with.
-        prepare: makes the workspace ready instead of ``environment.prepare``, whose first arguments it takes.
+        prepare: makes the workspace ready instead of ``preparing.prepare``, whose first arguments it takes.
 
     Raises:
         WorkspaceError: if the folder is not empty or cannot be written.

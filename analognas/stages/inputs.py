@@ -1,4 +1,4 @@
-"""What several stages read: the space, the architectures of the sample and of the rounds, the ids of results."""
+"""What several stages read: the space, the architectures of the sample and of the rounds, the candidates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The registered evaluators: which one is champion, how old it is."""
+"""The registered evaluators: which one is champion, how old it is, how good each is.
+
+MLflow knows the versions and their aliases; it is loaded when they are asked for.
+"""
 
 from __future__ import annotations
 

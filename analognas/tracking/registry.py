@@ -1,6 +1,6 @@
 """The evaluator's versions in MLflow's model registry: which one is champion, and what retraining made of others.
 
-Loaded by :mod:`analognas.tracking.runs` and :mod:`analognas.orchestration.rollback` only when MLflow is asked.
+Loaded by ``runs`` and ``champions`` only when MLflow is asked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The MLflow side of :mod:`analognas.tracking`, which loads it only when there is something to log."""
+"""Runs, datasets and models in MLflow; loaded only when there is something to log."""
 
 from __future__ import annotations
 

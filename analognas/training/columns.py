@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 _DAY = 86_400
 
-
 #: Seconds after programming at which the fixed targets are taken.
 ONE_SECOND, ONE_DAY, THIRTY_DAYS = 1.0, float(_DAY), float(30 * _DAY)
 

@@ -195,11 +195,11 @@ def test_what_prefect_cannot_hand_over_is_dropped():
 
 def test_a_server_that_is_being_started_does_not_outlive_its_run(prefect_home: dict[str, str]):
     code = (
-        "import subprocess, sys; from analognas import prefect_server; prefect_server.configure_prefect()\n"
+        "import subprocess, sys; from analognas.orchestration import server; server.configure_prefect()\n"
         "from prefect.server.api.server import SubprocessASGIServer as Server\n"
         "Server._run_uvicorn_command = lambda _: subprocess.Popen(\n"
         "    [sys.executable, '-S', '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(300)'])\n"
-        "with prefect_server.server():\n"
+        "with server.server():\n"
         "    pass\n"
     )
     environment = {name: value for name, value in prefect_home.items() if name != "PREFECT_API_URL"}
@@ -232,8 +232,8 @@ def test_what_is_no_address_is_one_sentence(url: str):
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_the_ephemeral_server_outlives_ctrl_c_but_not_its_run(end: signal.Signals, prefect_home: dict[str, str]):
     code = (
-        "import time; from analognas import prefect_server; prefect_server.configure_prefect()\n"
-        "with prefect_server.server():\n"
+        "import time; from analognas.orchestration import server; server.configure_prefect()\n"
+        "with server.server():\n"
         "    from prefect.server.api.server import SubprocessASGIServer as Server\n"
         "    try:\n"  # before it is told: on a busy machine the signal may come at once
         "        print(Server().server_process.pid, Server().port, flush=True)\n"

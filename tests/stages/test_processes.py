@@ -137,7 +137,7 @@ def test_workers_that_end_now_and_then_do_not_end_the_whole(tasks: ModuleType, t
 def test_workers_end_with_their_parent(tasks: ModuleType, tmp_path: Path):
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[1])\n"
-        "from analognas import workers\n"
+        "from analognas.stages import processes as workers\n"
         "tasks = __import__(sys.argv[3])\n"
         "if __name__ == '__main__':\n"
         "    list(workers.each(tasks.sleep, [sys.argv[2]], 1))\n"

@@ -9,7 +9,7 @@ is ReLU, convolution, batch-norm. Only what lies on a path from input to output 
 of dead edges would do nothing. A cell without any path gives zeros.
 
 The width is 16 and the depth 5 as published, unless the space has the genes ``channels`` and ``cells``.
-The network itself is in ``nasbench201_network``; the published table of results in ``analognas_bench``.
+The network itself is in ``network``; the published table of results in ``table``.
 """
 
 from __future__ import annotations
