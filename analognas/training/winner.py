@@ -16,17 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from analognas.errors import CorruptFileError, HardwareError, InputError, MismatchError, TrustError
+from analognas.errors import CorruptFileError, HardwareError, MismatchError, TrustError
 from analognas.files import digest, file_digest, inside, read_json, read_object, write_json, writing_directory
 from analognas.hardware.analog import clean_state, convert, load_clean_state
 from analognas.hardware.params import HardwareParams
 from analognas.hardware.rpu_config import from_record, record
-from analognas.params.sections import Params
 from analognas.search_spaces.architecture import Architecture
 from analognas.training import drift
 from analognas.training.params import TrainingParams
 from analognas.training.protocol import Characterization, drift_seed, reproducible
-from analognas.workspace import Paths
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
@@ -127,13 +125,13 @@ def save_winner(directory: Path, characterization: Characterization, dataset: Da
         (folder / _MODEL).chmod(0o644)
 
 
-def load_winner(directory: Path | str, own: Collection[str] | None = None) -> Winner:
+def load_winner(directory: Path | str, own: Collection[str] = ()) -> Winner:
     """Return the winner that a folder holds: the analog network rebuilt, with its clean weights.
 
     Args:
         directory: the folder.
         own: a space and a hardware of your own (``module:name``) that the folder may name, because loading it imports
-            and calls them. Default: those in ``params.yaml`` of the workspace that the folder stands in.
+            and calls them. No file beside it is asked: a folder cannot vouch for itself.
 
     Raises:
         TrustError: if the folder names others.
@@ -175,22 +173,13 @@ def load_winner(directory: Path | str, own: Collection[str] | None = None) -> Wi
     )
 
 
-def _check_trusted(folder: Path, names: Iterable[str], own: Collection[str] | None) -> None:
-    trusted = _named_by_the_user(folder) if own is None else set(own)
+def _check_trusted(folder: Path, names: Iterable[str], own: Collection[str]) -> None:
     for name in names:
-        if ":" in name and name not in trusted:
+        if ":" in name and name not in own:
             raise TrustError(
                 f"{folder} names {name!r}, which loading it would import and call: if you trust that, "
                 f"load_winner(..., own=[{name!r}])."
             )
-
-
-def _named_by_the_user(folder: Path) -> set[str]:
-    try:
-        params = Params.load(Paths.find(folder).params)
-    except InputError:
-        return set()
-    return {params.space.name, params.hardware.rpu_config}
 
 
 def _load_weights(model: nn.Module, path: Path) -> None:
