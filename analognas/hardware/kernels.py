@@ -6,7 +6,7 @@ vectorises, and the noise is made inside it. numba compiles the loops on first u
 used because it needs no compiler on the user's machine.
 
 Arrays are flat views of dense memory; where a position matters, the layout is given as strides. The same steps
-as tensor operations, for other devices and types, are in ``analognas.hardware.tensor_ops``.
+as tensor operations, for other devices and types, are in ``analognas.hardware.converters``.
 
 The noise is counter-based: element i of a call is a function of i and three keys alone (a 32-bit integer hash gives
 a radius and an angle, Box and Muller's transform makes two normal numbers of them), so elements are independent of each
