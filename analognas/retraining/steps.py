@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from analognas.evaluators.base import Evaluator
     from analognas.params import Params
-    from analognas.search_spaces import ConfigSpace
     from analognas.workspace import Paths
 
 
@@ -158,12 +157,6 @@ def withdraw(paths: Paths, added: Round, why: str) -> Round:
     write_text(note_file(paths, added.number), note(taken))
     write_round(paths, taken)
     return taken
-
-
-def promoted(paths: Paths, space: ConfigSpace) -> Round | None:
-    """Return the newest accepted round of ``analognas retrain``, or None."""
-    rounds = [one for one in read_rounds(paths, space) if one.purpose == RETRAIN and one.decision == "accepted"]
-    return rounds[-1] if rounds else None
 
 
 def _identity(folder: Path, evaluator: Evaluator) -> dict[str, Any]:
