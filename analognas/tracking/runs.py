@@ -169,7 +169,7 @@ class Synchroniser:
 
     def _log_datasets(self, run: str, stage: str) -> None:
         inputs, outputs = stage_data(self._paths, stage)
-        found = [(self._dataset(path), "input") for path in inputs]
+        found = [(self._dataset(path), "input") for path in inputs if path.exists()]
         found += [(self._dataset(path), "output") for path in outputs]
         if stage in ("characterize", "train"):
             found.append((_images(self._paths), "validation" if stage == "characterize" else "test"))

@@ -11,6 +11,7 @@ from analognas.files import digest, file_digest, is_damaged_database, read_json,
 from analognas.redaction import redact
 from analognas.stages.protocols import STAGES
 from analognas.tracking.connection import experiment_name, tracking_uri
+from analognas.versioning.pipeline import declared
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -77,15 +78,14 @@ def note_duration(paths: Paths, stage: str, versioning: Versioning | None, secon
 
 
 def stage_data(paths: Paths, stage: str) -> tuple[list[Path], list[Path]]:
-    """Return the data (tables and folders) that a stage reads and what it writes."""
-    data: dict[str, tuple[list[Path], list[Path]]] = {
-        "sample": ([], [paths.architectures]),
-        "characterize": ([paths.architectures], [paths.surrogate]),
-        "fit": ([paths.surrogate], [paths.evaluator]),
-        "search": ([paths.evaluator], [paths.search]),
-        "train": ([paths.search], [paths.winner]),
-    }
-    return data[stage]
+    """Return the data (tables and folders) that a stage reads and what it writes, by ``dvc.yaml``, without its plots.
+
+    Raises:
+        CorruptFileError: if ``dvc.yaml`` is missing or damaged.
+    """
+    reads, writes = declared(paths.root, stage)
+    plots = paths.plot("any").parent
+    return reads, [path for path in writes if path.parent != plots]
 
 
 def timings_file(paths: Paths) -> Path:
@@ -104,6 +104,8 @@ def read_or_empty(path: Path) -> dict[str, Any]:
 
 def _content_hash(paths: Paths, stage: str) -> str | None:
     """Return a stage's hash where nothing is versioned: of its metrics and of the data it wrote."""
+    if not paths.metrics(stage).is_file():
+        return None
     files = [paths.metrics(stage), *stage_data(paths, stage)[1]]
     if not all(path.exists() for path in files):
         return None

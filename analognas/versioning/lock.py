@@ -55,12 +55,13 @@ class Lock:
         return {prefix[path] + key: value for path, values in files.items() for key, value in values.items()}
 
     def data_hash(self, path: Path) -> str | None:
-        """Return DVC's hash of an output (``MD5``, with the ending ``.dir`` for a folder), or None."""
+        """Return DVC's hash of what a stage wrote or read (``MD5``, ending in ``.dir`` for a folder), or None."""
         name = path.relative_to(self.root).as_posix() if path.is_absolute() else path.as_posix()
-        for entry in self.stages().values():
-            for out in entry.get("outs", []):
-                if out["path"] == name:
-                    return str(out["md5"])
+        stages = self.stages().values()
+        for kind in ("outs", "deps"):  # what a stage wrote is newer than what another one has read of it
+            for file in (file for entry in stages for file in entry.get(kind, [])):
+                if file["path"] == name:
+                    return str(file["md5"])
         return None
 
     def stages(self) -> dict[str, Any]:

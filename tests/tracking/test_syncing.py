@@ -22,12 +22,22 @@ from analognas import tracking
 from analognas.errors import CorruptFileError
 from analognas.files import digest, file_digest, write_json, write_parquet
 from analognas.params import Params
+from analognas.setup import template
 from analognas.stages import STAGES
 from analognas.tracking import state
 from analognas.versioning import Versioning
 from analognas.workspace import Paths
 
 PARAMS = Params()
+
+#: What the stages read and write in ``data/``, plots and metrics left out.
+DATA: dict[str, tuple[list[str], list[str]]] = {
+    "sample": ([], ["architectures.parquet"]),
+    "characterize": (["architectures.parquet", "rounds"], ["surrogate.parquet"]),
+    "fit": (["architectures.parquet", "rounds", "surrogate.parquet"], ["evaluator"]),
+    "search": (["evaluator"], ["search"]),
+    "train": (["search"], ["winner"]),
+}
 
 
 class Workspace:
@@ -41,6 +51,9 @@ class Workspace:
         """Write what the stages would; another version of a stage is another result."""
         made = dict.fromkeys(STAGES, 0) | versions
         paths = self.paths
+        paths.root.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(template.source() / "dvc.yaml", paths.root / "dvc.yaml")
+        write_json(paths.rounds / "000.json", {"architectures": []})
         write_json(paths.dataset, {
             "name": "digits", "digest": "d" * 64, "split_digest": "5" * 64, "sizes": {"train": 800, "test": 400},
         })  # fmt: skip
@@ -63,7 +76,7 @@ class Workspace:
     def lock(self, stages: tuple[str, ...] = STAGES, **versions: int) -> None:
         entries: dict[str, Any] = {}
         for stage in stages:
-            inputs, outputs = state.stage_data(self.paths, stage)
+            inputs, outputs = ([self.paths.data / name for name in names] for names in DATA[stage])
             params = {stage: {"size": versions.get(stage, 0)}}
             entries[stage] = {
                 "cmd": f"analognas stage {stage}",
@@ -181,6 +194,7 @@ def test_data_has_dvcs_hash_and_plots_are_artifacts(workspace: Workspace):
     paths, versioning = workspace.paths, workspace.versioning
     assert data("characterize") == {
         "architectures": versioning.data_hash(paths.architectures),
+        "rounds": versioning.data_hash(paths.rounds),
         "surrogate": versioning.data_hash(paths.surrogate),
         "digits": "d" * 36,
     }
@@ -424,3 +438,9 @@ def test_the_state_of_a_pipeline_is_named_by_its_stages(workspace: Workspace):
     tags = workspace.runs()[str(report.run_id)].data.tags
     assert tags["analognas.state"] == digest(list(hashes.values()))
     assert tags["analognas.stages"] == " ".join(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_data_of_a_stage_is_what_dvc_yaml_declares(workspace: Workspace, stage: str):
+    data = workspace.paths.data
+    assert state.stage_data(workspace.paths, stage) == tuple([data / name for name in names] for names in DATA[stage])
