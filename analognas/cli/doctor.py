@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
 
 import click
 from packaging.requirements import Requirement
@@ -29,7 +32,7 @@ class Finding:
 
 def diagnose() -> list[Finding]:
     """Return one finding for everything that has to fit together."""
-    return [_python(), *_requirements(), _layers(), _compiled_tiles(), _git(), _cuda()]
+    return [_python(), *_requirements(), _layers(), _compiled_tiles(), _git(), _cuda(), *_flows()]
 
 
 def _python() -> Finding:
@@ -105,6 +108,50 @@ def _cuda() -> Finding:
     if torch.cuda.is_available():
         return Finding("device", True, f"{torch.cuda.get_device_name()} (base.device: cuda)", needed=False)
     return Finding("device", True, "no CUDA device: networks are trained on the CPU", needed=False)
+
+
+def _flows() -> list[Finding]:
+    """Return a finding for each flow of the workspace that imports what this version of analognas has not."""
+    from analognas.errors import WorkspaceError
+    from analognas.workspace import Paths
+
+    try:
+        root = Paths.find().root
+    except WorkspaceError:
+        return []
+    bad = []
+    for path in sorted((root / "flows").glob("*.py")):
+        missing = _missing(path)
+        if missing:
+            text = f"{path} imports {', '.join(missing)}, which analognas has not"
+            remedy = "take the flow of a new `analognas init`, which imports from analognas.orchestration alone"
+            bad.append(Finding(f"flows/{path.name}", False, f"{text}: {remedy}"))
+    return bad
+
+
+def _missing(path: Path) -> list[str]:
+    """Return the modules of analognas that a file imports and that do not exist."""
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (OSError, SyntaxError, ValueError):  # a run says so
+        return []
+    named: list[str] = []
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            named += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "analognas":
+            named += [f"analognas.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named.append(node.module)
+    ours = [name for name in dict.fromkeys(named) if name.startswith("analognas.") and name != "analognas.__version__"]
+    return [name for name in ours if not _is_there(name)]
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ImportError:  # of the package that it would lie in
+        return False
 
 
 @click.command()

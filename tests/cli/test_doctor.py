@@ -1,3 +1,4 @@
+import shutil
 import sys
 import tomllib
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from packaging.requirements import Requirement
 from analognas.cli import doctor
 from analognas.cli.doctor import Finding, diagnose
 from analognas.hardware import rpu_config
+from analognas.setup.template import source
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def found(name: str) -> Finding:
 
 def ours(name: str) -> str:
     """Return what pyproject.toml asks of a package."""
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     parsed = [Requirement(text) for text in project["dependencies"]]
     (one,) = (each for each in parsed if each.name == name and (each.marker is None or each.marker.evaluate()))
     return f"{name}{one.specifier}"
@@ -140,3 +142,21 @@ def test_an_aihwkit_that_does_not_run_has_to_be_mended(monkeypatch: pytest.Monke
     assert bad.name == "layers"
     assert "undefined symbol" in bad.text
     assert "requirements.lock" in bad.text
+
+
+def test_a_flow_that_imports_what_is_no_longer_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).touch()
+    (tmp_path / "flows").mkdir()
+    shutil.copyfile(source() / "flows" / "pipeline.py", tmp_path / "flows" / "pipeline.py")
+    (tmp_path / "flows" / "retrain.py").write_text(
+        "from analognas import __version__, characterizing\n"
+        "import analognas.artifacts.more\nfrom analognas.files import digest\n"
+    )
+    (tmp_path / "flows" / "own.py").write_text("def broken(:")
+    monkeypatch.chdir(tmp_path)
+    (bad,) = doctor._flows()
+    assert (bad.name, bad.ok, bad.needed) == ("flows/retrain.py", False, True)
+    assert "imports analognas.characterizing, analognas.artifacts.more, which analognas has not" in bad.text
+    monkeypatch.chdir(tmp_path.parent)
+    assert doctor._flows() == []
