@@ -113,14 +113,14 @@ def networks(params: Params, paths: Paths, budget: int, methods: list[str]) -> d
     from analognas.search_algorithms.registry import optimizer_class
     from analognas.search_spaces.baseline import residual_network
     from analognas.seeds import derive_seed
-    from analognas.stages import inputs as inputs_module
+    from analognas.stages import inputs as stage_inputs
     from analognas.stages.fit import unfitted
     from analognas.stages.rows import learnable
 
-    space = inputs_module.space(params, paths)
+    space = stage_inputs.space(params, paths)
     rows = learnable(pd.read_parquet(paths.surrogate))
     rows = rows[rows["status"] == "ok"].reset_index(drop=True)
-    by_id = {one.id: one for one in inputs_module.architectures(params, paths)}
+    by_id = {one.id: one for one in stage_inputs.architectures(params, paths)}
     known = [by_id[name] for name in rows["id"]]
     seed = derive_seed(params.base.seed, "fit")
 

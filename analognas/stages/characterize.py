@@ -18,9 +18,8 @@ from analognas.hardware.cost import effort
 from analognas.progress import Progress, silent
 from analognas.results import ResultStore, result_key
 from analognas.seeds import derive_seed
-from analognas.stages import identity, inputs, lookup, plots
+from analognas.stages import identity, inputs, lookup, plots, processes
 from analognas.stages.identity import DatasetSpec
-from analognas.stages.processes import each, workers
 from analognas.stages.protocols import PROTOCOLS
 from analognas.stages.rows import table, usable
 
@@ -160,14 +159,14 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         StageError: if worker processes keep ending.
     """
     todo = pending(params, paths)
-    processes = 1 if params.run.runner == "serial" else workers(params.run.workers)
+    side_by_side = 1 if params.run.runner == "serial" else processes.workers(params.run.workers)
     todo.sort(key=lambda job: -job.cost)
     if todo:
         if not lookup.is_table(params):
             coverage.tell(params.hardware)
         progress(0, len(todo), f"{len(todo)} architectures to characterize")
     # What is looked up takes no worker's time.
-    results = enumerate(map(measure, todo)) if lookup.is_table(params) else each(measure, todo, processes)
+    results = enumerate(map(measure, todo)) if lookup.is_table(params) else processes.each(measure, todo, side_by_side)
     for done, (index, result) in enumerate(results, start=1):
         store(todo[index], result, paths)
         progress(done, len(todo), describe(result))

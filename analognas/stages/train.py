@@ -20,9 +20,8 @@ from analognas.files import write_json, writing_directory
 from analognas.progress import Progress, silent
 from analognas.search_algorithms.verdicts import BROKEN, described, verdicts
 from analognas.search_spaces.baseline import plain_network
-from analognas.stages import inputs, lookup, plots, recorded
+from analognas.stages import inputs, lookup, plots, processes, recorded
 from analognas.stages.identity import DatasetSpec
-from analognas.stages.processes import each, workers
 from analognas.training.columns import ONE_DAY, ONE_SECOND, THIRTY_DAYS, time_label
 
 if TYPE_CHECKING:
@@ -218,9 +217,9 @@ def _train(job: Job, params: Params, progress: Progress) -> tuple[Outcome, Outco
     plain = plain_network(job.architecture.space, job.architecture.params)
     if plain is not None:
         jobs.append(replace(job, architecture=plain, limits=None))
-    processes = 1 if params.run.runner == "serial" else min(2, workers(params.run.workers))
+    side_by_side = 1 if params.run.runner == "serial" else min(2, processes.workers(params.run.workers))
     results: dict[int, Outcome] = {}
-    for index, result in each(train, jobs, processes):
+    for index, result in processes.each(train, jobs, side_by_side):
         results[index] = result
         name = "candidate" if index == 0 else "plain network"
         progress(len(results) / len(jobs), 2, f"{name} {jobs[index].architecture.id} is trained")

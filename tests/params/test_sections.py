@@ -10,7 +10,7 @@ from analognas.errors import ParamsError
 from analognas.params import HardwareParams, Params, known_keys, parse_count
 from analognas.params.file import override
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from analognas.results import ResultStore
 from analognas.retraining import Need, proposing, steps
 from analognas.retraining.workbench import Workbench
 from analognas.stages import characterize as stage
-from analognas.stages import inputs as inputs_module
+from analognas.stages import inputs as stage_inputs
 from analognas.stages import run_stage
 from analognas.stages.rounds import Entry, Round, read_rounds, read_sentinel, write_round
 from analognas.workspace import Paths
@@ -26,7 +26,7 @@ ASKED = Need(("it was asked for",), {"new_rows": 0, "age_days": 3.5})
 
 
 def rounds(paths: Paths) -> list[Round]:
-    return read_rounds(paths, inputs_module.space(Params.load(paths.params), paths))
+    return read_rounds(paths, stage_inputs.space(Params.load(paths.params), paths))
 
 
 def retrain(paths: Paths, formula: Any) -> Round:
@@ -46,8 +46,8 @@ def retrain(paths: Paths, formula: Any) -> Round:
 def unlisted(paths: Paths, n: int) -> Iterator[stage.Job]:
     """Jobs for architectures that the workspace does not list."""
     params = Params.load(paths.params)
-    space = inputs_module.space(params, paths)
-    known = {one.id for one in inputs_module.architectures(params, paths)}
+    space = stage_inputs.space(params, paths)
+    known = {one.id for one in stage_inputs.architectures(params, paths)}
     others = [one for one in space.sample(40, seed=99, max_params=5000) if one.id not in known][:n]
     write_round(paths, Round(900, tuple(map(Entry, others)), ""))
     jobs = [job for job in stage.jobs(params, paths) if job.architecture in others]
@@ -89,10 +89,10 @@ def test_what_others_characterized_counts_and_is_learned_from(retrained: Paths, 
 
 def test_the_sentinel_set_is_drawn_once_and_apart(retrained: Paths):
     params = Params.load(retrained.params)
-    known = {one.id for one in inputs_module.architectures(params, retrained)}
+    known = {one.id for one in stage_inputs.architectures(params, retrained)}
     assert retraining.draw_sentinel(params, retrained) == 24
     before = (retrained.rounds / "sentinel.json").read_bytes()
-    ids = {one.id for one in read_sentinel(retrained, inputs_module.space(params, retrained))}
+    ids = {one.id for one in read_sentinel(retrained, stage_inputs.space(params, retrained))}
     assert len(ids) == 24
     assert not ids & known
     params = override(retrained.params, ["retrain.sentinel_size=30"])

@@ -15,8 +15,7 @@ from analognas.params.file import override
 from analognas.results import ResultStore
 from analognas.search_algorithms import NSGA2
 from analognas.setup.preparing import prepare
-from analognas.stages import characterize, inputs, run_stage
-from analognas.stages import processes as workers
+from analognas.stages import characterize, inputs, processes, run_stage
 from analognas.training.columns import measured_columns
 from analognas.workspace import Paths
 
@@ -218,7 +217,7 @@ def test_the_tiles_of_ones_own_chip_are_counted_everywhere(workspace: Paths, mon
         }  # fmt: skip
 
     monkeypatch.setattr(characterize, "measure", measure)
-    monkeypatch.setattr(workers, "each", lambda _, todo, processes: enumerate(map(measure, todo)))
+    monkeypatch.setattr(processes, "each", lambda _, todo, side_by_side: enumerate(map(measure, todo)))
     with pytest.warns(AnalogNASWarning, match="ABS_MAX is not computed by the fast analog layers: all layers") as said:
         run_stage("characterize", params, workspace)
     assert [one.category for one in said] == [AnalogNASWarning]

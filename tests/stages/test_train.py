@@ -57,7 +57,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch):
                 else:
                     yield index, outcome(job, 0.0)
 
-        monkeypatch.setattr(train.workers, "each", each)
+        monkeypatch.setattr(train.processes, "each", each)
 
     return replaced
 
