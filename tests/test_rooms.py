@@ -217,6 +217,28 @@ def test_what_is_private_is_found_behind_its_module_too():
     assert uses("setup.template", "from analognas.setup import record\nrecord._BEGIN") == []
 
 
+def test_no_files_import_each_other_in_a_circle():
+    names = set(modules("analognas"))
+    imports = {
+        name: {other for other, _ in imported(source_of(name)) if other in names and other != name} for name in names
+    }
+    reached = {name: _reached(name, imports) for name in names}
+    circles = {frozenset(other for other in reached[name] if name in reached[other]) for name in names}
+    # A chip's tiles may be those of the configuration that it describes: HardwareParams.tile_shape.
+    assert circles - {frozenset()} == {frozenset({"hardware.params", "hardware.rpu_config"})}
+
+
+def _reached(name: str, imports: dict[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    todo = list(imports[name])
+    while todo:
+        other = todo.pop()
+        if other not in found:
+            found.add(other)
+            todo += imports[other]
+    return found
+
+
 def test_single_modules_are_there():
     listed = {name for allowed in (*MAY.values(), *TOOLS.values()) for name in allowed if "." in name}
     assert all(importlib.util.find_spec(f"analognas.{name}") for name in listed)

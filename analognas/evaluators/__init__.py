@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analognas.evaluators.base import COLUMNS, TARGETS, Context, Evaluator
+from analognas.evaluators.base import Context, Evaluator
+from analognas.evaluators.columns import COLUMNS, TARGETS
 
 if TYPE_CHECKING:
     from analognas.evaluators.ensemble import EnsembleEvaluator, GaussianProcessEvaluator

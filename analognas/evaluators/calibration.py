@@ -12,7 +12,7 @@ import numpy as np
 from scipy import spatial, special
 from scipy.optimize import isotonic_regression
 
-from analognas.evaluators.base import COVERAGE, LIMITS
+from analognas.evaluators.columns import COVERAGE, LIMITS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from analognas.evaluators.base import TARGETS
 from analognas.evaluators.calibration import Scale
+from analognas.evaluators.columns import TARGETS
 from analognas.evaluators.metrics import CONFIDENCE, kendall_tau
 from analognas.seeds import numpy_generator
 

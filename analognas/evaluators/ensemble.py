@@ -19,7 +19,8 @@ from xgboost import Booster
 
 from analognas.errors import InputError, NotFittedError
 from analognas.evaluators import storage
-from analognas.evaluators.base import COVERAGE, TARGETS, Context, Evaluator, usable_rows
+from analognas.evaluators.base import Context, Evaluator, usable_rows
+from analognas.evaluators.columns import COVERAGE, TARGETS
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import PROFILE, RARE, FeatureSchema
 from analognas.evaluators.members import TREES, GaussianProcess, Trees

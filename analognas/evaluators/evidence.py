@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import CorruptFileError
-from analognas.evaluators.base import LIMITS, TARGETS
 from analognas.evaluators.calibration import Scale
+from analognas.evaluators.columns import LIMITS, TARGETS
 from analognas.search_spaces.architecture import Architecture
 
 if TYPE_CHECKING:

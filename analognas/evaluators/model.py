@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analognas.errors import InputError
-from analognas.evaluators.base import TARGETS
 from analognas.evaluators.boosting import RANKER, REGRESSOR, Boosting, Ensemble, OutOfFold, fit_ensemble
 from analognas.evaluators.calibration import Interval, Novelty, Scale, ScoreMap
+from analognas.evaluators.columns import TARGETS
 from analognas.evaluators.metrics import kendall_tau_difference, rmse
 from analognas.seeds import derive_seed
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import CorruptFileError
-from analognas.evaluators.base import COLUMNS, LIMITS, TARGETS, Context, Evaluator
+from analognas.evaluators.base import Context, Evaluator
+from analognas.evaluators.columns import COLUMNS, LIMITS, TARGETS
 from analognas.files import read_json, write_json, writing_directory
 from analognas.search_spaces.nasbench201.table import AnalogNASBench
 

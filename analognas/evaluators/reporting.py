@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analognas.evaluators.base import COLUMNS, COVERAGE, TARGETS
 from analognas.evaluators.boosting import fold_numbers
+from analognas.evaluators.columns import COLUMNS, COVERAGE, TARGETS
 from analognas.evaluators.metrics import CONFIDENCE, bootstrap_weights, summary
 from analognas.evaluators.model import Prediction
 from analognas.seeds import derive_seed

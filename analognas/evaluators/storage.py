@@ -21,9 +21,10 @@ import numpy as np
 import xgboost as xgb
 
 from analognas.errors import CorruptFileError
-from analognas.evaluators.base import TARGETS, Context
+from analognas.evaluators.base import Context
 from analognas.evaluators.boosting import Ensemble, Member, Trend
 from analognas.evaluators.calibration import Interval, Novelty, Scale, ScoreMap
+from analognas.evaluators.columns import TARGETS
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, TargetModel

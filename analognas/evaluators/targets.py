@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from analognas.evaluators.base import TARGETS
 from analognas.evaluators.calibration import Scale
+from analognas.evaluators.columns import TARGETS
 
 if TYPE_CHECKING:
     import pandas as pd

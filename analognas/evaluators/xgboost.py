@@ -15,8 +15,9 @@ from sklearn.base import BaseEstimator
 
 from analognas.errors import InputError, NotFittedError
 from analognas.evaluators import storage
-from analognas.evaluators.base import TARGETS, Context, Evaluator, usable_rows
+from analognas.evaluators.base import Context, Evaluator, usable_rows
 from analognas.evaluators.boosting import Boosting
+from analognas.evaluators.columns import TARGETS
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, Settings, fit_model

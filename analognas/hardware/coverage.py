@@ -7,17 +7,14 @@ are silent. aihwkit and torch are loaded by the functions, not by this module.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import AnalogNASError, AnalogNASWarning, HardwareError
+from analognas.hardware.silence import sentence
 
 if TYPE_CHECKING:
     from analognas.hardware.params import HardwareParams
 
-_silent: ContextVar[bool] = ContextVar("analognas_coverage_silent", default=False)
 _told: set[str] = set()
 
 
@@ -68,34 +65,6 @@ def tell(spec: HardwareParams) -> None:
 def begin() -> None:
     """Let a new run begin: what was told in the one before is told again."""
     _told.clear()
-
-
-def sentence(reason: str, which: str) -> str:
-    """Return what is said of a setting that the fast layers do not compute in these layers."""
-    return (
-        f"{reason} is not computed by the fast analog layers: {which} stay aihwkit's, "
-        "which take about ten times as long to train and to evaluate; the results are the same."
-    )
-
-
-@contextmanager
-def silent() -> Iterator[None]:
-    """Let conversions say nothing of it: somebody else has."""
-    token = _silent.set(True)
-    try:
-        yield
-    finally:
-        _silent.reset(token)
-
-
-def silence() -> None:
-    """Let conversions in this thread say nothing of it from now on."""
-    _silent.set(True)
-
-
-def is_silent() -> bool:
-    """Return whether conversions say nothing of it."""
-    return _silent.get()
 
 
 def _tried(config: Any) -> str | None:

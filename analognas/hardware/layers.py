@@ -21,9 +21,9 @@ from aihwkit.simulator.tiles.torch_tile import TorchSimulatorTile
 from torch import Tensor
 
 from analognas.errors import AnalogNASWarning
-from analognas.hardware import coverage
 from analognas.hardware.converters import Converters, Window, output_size, uses
 from analognas.hardware.mvm import product
+from analognas.hardware.silence import is_silent, sentence
 
 
 class FastConvolution(AnalogConv2d):  # type: ignore[misc]
@@ -91,7 +91,7 @@ def uncovered(module: Any) -> str | None:
 
 def warn_of_uncovered(layers: Iterator[tuple[str, Any]]) -> None:
     """Warn of what is left to aihwkit in these layers (name, layer), unless that is said elsewhere."""
-    if coverage.is_silent():
+    if is_silent():
         return
     slow: dict[str, list[str]] = {}
     total = 0
@@ -103,7 +103,7 @@ def warn_of_uncovered(layers: Iterator[tuple[str, Any]]) -> None:
     for reason, names in slow.items():
         # Of a chip it is said in the same words for every network: then Python says it once in a process.
         which = "all layers" if len(names) == total else f"{len(names)} layers ({names[0]} ...)"
-        warnings.warn(coverage.sentence(reason, which), AnalogNASWarning, stacklevel=3)
+        warnings.warn(sentence(reason, which), AnalogNASWarning, stacklevel=3)
 
 
 def uncovered_tile(tile: Any) -> str | None:

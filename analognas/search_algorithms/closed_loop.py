@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import InputError, SearchError
-from analognas.evaluators.base import TARGETS, Evaluator
+from analognas.evaluators.base import Evaluator
+from analognas.evaluators.columns import TARGETS
 from analognas.search_algorithms.base import Evaluated, Optimizer
 from analognas.search_algorithms.constraints import whole
 from analognas.search_algorithms.ea_optimized import EAOptimizer

@@ -13,6 +13,7 @@ from analognas.datasets.base import Split
 from analognas.errors import StageError
 from analognas.hardware import coverage
 from analognas.hardware.cost import effort
+from analognas.hardware.silence import silent
 from analognas.stages import processes
 from analognas.training.digital import EVALUATION_PIXELS, DivergedError
 from analognas.training.protocol import train
@@ -55,7 +56,7 @@ class Speed:
         return effort * (self.once + trained + scored * _passes(training) * self.pass_)
 
 
-@coverage.silent()
+@silent()
 def measure(architectures: Sequence[Architecture], dataset: Dataset, params: Params, images: int = 256) -> Speed:
     """Train architectures for two epochs on a few images, measure them, and return how long that took.
 

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from analognas.errors import StageError
-from analognas.hardware import coverage
+from analognas.hardware.silence import silence
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,7 +26,7 @@ _ATTEMPTS = 3
 
 def _initialise(parent: int) -> None:
     """Prepare a worker process: one thread, silent of what its parent says, and an end when that ends."""
-    coverage.silence()
+    silence()
     os.environ["OMP_NUM_THREADS"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     if sys.platform == "linux":

@@ -24,7 +24,7 @@ import pandas as pd
 import pytest
 
 from analognas.errors import CorruptFileError, InputError, MismatchError, NotFittedError
-from analognas.evaluators.base import COLUMNS, LIMITS, TARGETS
+from analognas.evaluators.columns import COLUMNS, LIMITS, TARGETS
 from analognas.evaluators.metrics import kendall_tau
 from analognas.files import digest, file_digest
 from analognas.search_spaces.config_space import ConfigSpace

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from analognas.evaluators.base import LIMITS, TARGETS
 from analognas.evaluators.calibration import Interval, Novelty, Scale, ScoreMap
+from analognas.evaluators.columns import LIMITS, TARGETS
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analognas.errors import CorruptFileError
-from analognas.evaluators.base import TARGETS
+from analognas.evaluators.columns import TARGETS
 from analognas.evaluators.evidence import Evidence, weighed
 from analognas.search_spaces import ConfigSpace
 

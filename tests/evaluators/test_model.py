@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from analognas.errors import InputError
-from analognas.evaluators.base import TARGETS
 from analognas.evaluators.boosting import Boosting
+from analognas.evaluators.columns import TARGETS
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.metrics import coverage, kendall_tau
 from analognas.evaluators.model import Settings, _better, fit_model

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analognas.errors import CorruptFileError, SpaceError
-from analognas.evaluators.base import COLUMNS
+from analognas.evaluators.columns import COLUMNS
 from analognas.evaluators.oracle import OracleEvaluator
 from analognas.search_algorithms import EAOptimizer
 from analognas.search_spaces import ConfigSpace

@@ -16,7 +16,7 @@ from aihwkit.simulator.tiles.array import TileModuleArray
 from torch import nn
 
 from analognas.errors import AnalogNASWarning, HardwareError
-from analognas.hardware import convert, coverage
+from analognas.hardware import convert, coverage, silence
 from analognas.hardware.presets import PRESETS, analognas_bench
 from analognas.hardware.rpu_config import rpu_config
 from analognas.params import HardwareParams
@@ -142,7 +142,7 @@ def test_it_is_told_once_in_a_run_whatever_happens_to_the_filters(own: Callable[
         coverage.tell(slow)
     first, second = caught
     assert first.category is AnalogNASWarning
-    assert str(first.message) == str(second.message) == coverage.sentence("forward.inp_noise", "all layers")
+    assert str(first.message) == str(second.message) == silence.sentence("forward.inp_noise", "all layers")
     assert "\n" not in str(first.message)
     coverage.begin()
     coverage.tell(own(set_to("forward.inp_noise", 0.1), layers="aihwkit"))  # that is what they asked for
@@ -150,7 +150,7 @@ def test_it_is_told_once_in_a_run_whatever_happens_to_the_filters(own: Callable[
 
 def test_conversions_are_silent_where_somebody_else_tells(own: Callable[..., HardwareParams]) -> None:
     config = rpu_config(own(set_to("forward.inp_noise", 0.1)))
-    with coverage.silent():
+    with silence.silent():
         convert(nn.Sequential(nn.Linear(3, 3)), config)
     with pytest.warns(AnalogNASWarning, match="forward.inp_noise is not computed by the fast"):
         convert(nn.Sequential(nn.Linear(3, 3)), config)

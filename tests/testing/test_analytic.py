@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analognas.evaluators.base import COLUMNS
+from analognas.evaluators.columns import COLUMNS
 from analognas.search_spaces import ConfigSpace
 from analognas.testing.analytic import AnalyticEvaluator, enumerate_space
 from analognas.testing.optimizers import middle_space, small_space

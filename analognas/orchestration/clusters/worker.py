@@ -32,7 +32,7 @@ def checked(function: Callable[[Job], Result], job: Job) -> Result:
     Raises:
         MismatchError: if versions or the hardware description are others than those that the job was made with.
     """
-    from analognas.hardware import coverage
+    from analognas.hardware.silence import silent
     from analognas.stages import PROTOCOLS, identity
 
     with _turn:
@@ -43,7 +43,7 @@ def checked(function: Callable[[Job], Result], job: Job) -> Result:
             differing = {"hardware": job.hardware.rpu_config}
         if differing:
             raise MismatchError(_differs(*next(iter(differing.items())), socket.gethostname()))
-        with coverage.silent():  # the driver has told
+        with silent():  # the driver has told
             return function(job)
 
 

@@ -25,7 +25,7 @@ import pytest
 
 from analognas.errors import DatasetError, MismatchError, ParamsError, StageError
 from analognas.files import file_digest
-from analognas.hardware import coverage
+from analognas.hardware import silence
 from analognas.orchestration import clusters
 from analognas.orchestration.clusters import choice, dask_cluster
 from analognas.orchestration.clusters.worker import checked, look, wanted_of
@@ -78,7 +78,7 @@ def test_what_needs_no_cluster_is_not_looked_after():
 def test_a_worker_refuses_a_job_whose_key_it_would_make_untrue(jobs: list[characterize.Job]):
     job = jobs[0]
     assert checked(lambda one: one.key, job) == job.key
-    assert checked(lambda _: coverage.is_silent(), job)
+    assert checked(lambda _: silence.is_silent(), job)
     for name, value in (("torch", "0.1"), ("protocol", -1), ("hardware", "another-000000000000")):
         other: Any = SimpleNamespace(hardware=job.hardware, inputs=job.inputs | {name: value})
         with pytest.raises(MismatchError, match=f"has another {name} "):
