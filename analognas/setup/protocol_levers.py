@@ -54,10 +54,10 @@ def refusal(
         more: architectures that are characterized besides the sample.
         without: chooses again as if some of these keys were not the user's.
     """
+    takes, besides = duration(shortest.seconds), duration(shortest.time.besides)
     said = (
         f"No run fits {shortest.hours:g} h (--hours, two if you say none) with these data on this machine: the "
-        f"shortest one that is worth its while takes {duration(shortest.seconds)}, "
-        f"{duration(shortest.time.besides)} of it to start, fit and search"
+        f"shortest one that is worth its while takes {takes}, {besides} of it to start, fit and search"
     )
     if more:
         said += f", with {more} architectures of the rounds and the sentinel set to characterize"

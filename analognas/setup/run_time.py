@@ -75,8 +75,8 @@ class Machine:
 
     @property
     def slowness(self) -> float:
-        """How much longer than where the constants come from this machine takes to start things, at least half."""
-        return max(0.5, (self.start - self.read) / START)
+        """How much longer this machine takes to start things than that of the constants, four fifths at least."""
+        return max(0.8, (self.start - self.read) / START)
 
     @property
     def share(self) -> float:
