@@ -22,7 +22,7 @@ from typing import Any
 
 _MODULES = (
     "analognas.cli", "analognas.cli.progress", "analognas.setup.preparing", "analognas.evaluators.xgboost",
-    "analognas.orchestration", "analognas.stages.characterize", "analognas.stages.fit", "analognas.stages.sample",
+    "analognas.orchestration.flows", "analognas.stages.characterize", "analognas.stages.fit", "analognas.stages.sample",
     "analognas.stages.search", "analognas.stages.train", "matplotlib.backends.backend_agg", "matplotlib.figure",
     "pyarrow.parquet",
 )  # fmt: skip

@@ -456,7 +456,8 @@ _SLOW = """
 import sys, time
 from pathlib import Path
 import dvc_objects.fs.local as local
-from analognas import results, sharing
+from analognas import results
+from analognas.versioning import sharing
 from analognas.workspace import Paths
 
 def slowed(whole):
