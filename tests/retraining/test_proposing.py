@@ -32,7 +32,7 @@ def measured(finished_copy: Paths, monkeypatch: pytest.MonkeyPatch) -> Paths:
     def each(_: Any, todo: list[Any], __: int) -> Any:
         yield from enumerate(map(row, todo))
 
-    monkeypatch.setattr(characterize.workers, "each", each)
+    monkeypatch.setattr(characterize.processes, "each", each)
     return finished_copy
 
 
