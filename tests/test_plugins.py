@@ -18,7 +18,8 @@ from analognas.cli import main
 from analognas.datasets import load, names
 from analognas.errors import DatasetError, HardwareError, InputError, SearchError, SpaceError
 from analognas.evaluators.registry import evaluator_class, load_evaluator
-from analognas.hardware.rpu_config import from_record, record, rpu_config
+from analognas.hardware.recorded import from_record, record
+from analognas.hardware.rpu_config import rpu_config
 from analognas.hardware.tile_shape import TileShape
 from analognas.params import HardwareParams, Params
 from analognas.params.file import override

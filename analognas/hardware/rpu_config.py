@@ -10,16 +10,13 @@ import dataclasses
 import enum
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from analognas import files
-from analognas.errors import HardwareError, MismatchError
+from analognas.errors import HardwareError
 from analognas.hardware.presets import PRESETS, preset, said_tiles
 from analognas.hardware.tile_shape import TileShape
 from analognas.plugins import imported
-
-if TYPE_CHECKING:
-    from analognas.hardware.params import HardwareParams
 
 #: Parameters that replace a value of the preset, where they are set.
 OVERRIDES = (
@@ -34,7 +31,22 @@ OVERRIDES = (
 )
 
 
-def rpu_config(spec: HardwareParams) -> Any:
+class ChipSpec(Protocol):
+    """What describes a chip: the section ``hardware`` of ``params.yaml`` (``hardware.params``), which knows this file.
+
+    Beside these two it has ``OVERRIDES``.
+    """
+
+    @property
+    def rpu_config(self) -> str:
+        """Preset, or ``module:function``."""
+
+    @property
+    def tile_size(self) -> int | tuple[int, int] | None:
+        """Rows and columns of a tile, None: the configuration's own."""
+
+
+def rpu_config(spec: ChipSpec) -> Any:
     """Return a new aihwkit RPU configuration.
 
     Args:
@@ -73,7 +85,7 @@ def shape_of(config: Any, name: str) -> TileShape:
     return TileShape(rows, columns)
 
 
-def overrides(spec: HardwareParams) -> dict[str, int | float]:
+def overrides(spec: ChipSpec) -> dict[str, int | float]:
     """Return what replaces values of the preset, by its name in ``OVERRIDES``; what is not set is left out."""
     given = {name: getattr(spec, name) for name in OVERRIDES}
     return {name: value for name, value in given.items() if value is not None}
@@ -204,54 +216,6 @@ def _plain(value: Any, path: str) -> Any:
 
 def _name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def record(spec: HardwareParams) -> dict[str, Any]:
-    """Return what ``hardware.json`` holds: enough to rebuild the configuration and to see that it is the same."""
-    config = rpu_config(spec)
-    description = describe(config)
-    return {
-        "rpu_config": spec.rpu_config,
-        "tile_size": shape_of(config, spec.rpu_config).plain(),
-        "layers": spec.layers,
-        # What is not set is left out: then the record is the one it was before there was anything to set.
-        **overrides(spec),
-        "digest": files.digest(description)[:16],
-        "description": description,
-    }
-
-
-def from_record(recorded: Mapping[str, Any]) -> tuple[HardwareParams, Any]:
-    """Return the hardware of ``record`` and its configuration, rebuilt.
-
-    Raises:
-        HardwareError: if the configuration cannot be made here.
-        MismatchError: if what is made here is not what was recorded; the message names the first difference.
-    """
-    from analognas.hardware.params import HardwareParams
-
-    given = {name: recorded[name] for name in ("rpu_config", "layers", *OVERRIDES) if name in recorded}
-    spec = HardwareParams(**given)
-    if spec.tile_shape.plain() != recorded["tile_size"]:  # asked for in place of the configuration's own
-        spec = HardwareParams(**given, tile_size=recorded["tile_size"])
-    config = rpu_config(spec)
-    difference = _difference(recorded["description"], describe(config), "rpu_config")
-    if difference:
-        raise MismatchError(
-            f"Hardware {spec.rpu_config!r} is no longer what was recorded: {difference}; "
-            "use the version of it, and of aihwkit, that the record was made with."
-        )
-    return spec, config
-
-
-def _difference(recorded: Any, present: Any, path: str) -> str | None:
-    if isinstance(recorded, Mapping) and isinstance(present, Mapping):
-        for key in sorted({*recorded, *present}):
-            found = _difference(recorded.get(key, "absent"), present.get(key, "absent"), f"{path}.{key}")
-            if found:
-                return found
-        return None
-    return None if recorded == present else f"{path} was {recorded!r} and is {present!r}"
 
 
 def compiled_tiles_problem() -> str | None:

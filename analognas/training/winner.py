@@ -20,7 +20,7 @@ from analognas.errors import CorruptFileError, HardwareError, MismatchError, Tru
 from analognas.files import digest, file_digest, inside, read_json, read_object, write_json, writing_directory
 from analognas.hardware.analog import clean_state, convert, load_clean_state
 from analognas.hardware.params import HardwareParams
-from analognas.hardware.rpu_config import from_record, record
+from analognas.hardware.recorded import from_record, record
 from analognas.search_spaces.architecture import Architecture
 from analognas.training import drift
 from analognas.training.params import TrainingParams

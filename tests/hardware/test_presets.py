@@ -18,7 +18,8 @@ from analognas.hardware.analog import convert
 from analognas.hardware.devices import Devices
 from analognas.hardware.layers import uncovered
 from analognas.hardware.presets import PRESETS, Preset
-from analognas.hardware.rpu_config import OVERRIDES, describe, from_record, record, rpu_config, shape_of
+from analognas.hardware.recorded import from_record, record
+from analognas.hardware.rpu_config import OVERRIDES, describe, rpu_config, shape_of
 from analognas.hardware.tile_shape import TileShape
 from analognas.params import HardwareParams
 from analognas.stages.identity import hardware_id

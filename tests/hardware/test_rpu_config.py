@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from analognas.errors import HardwareError, MismatchError
-from analognas.hardware.rpu_config import compiled_tiles_problem, describe, digest, from_record, record, rpu_config
+from analognas.hardware.recorded import from_record, record
+from analognas.hardware.rpu_config import compiled_tiles_problem, describe, digest, rpu_config
 from analognas.hardware.tile_shape import TileShape
 from analognas.params import HardwareParams
 

@@ -17,7 +17,8 @@ from torch import nn
 from analognas.errors import HardwareError
 from analognas.hardware.analog import convert, tiles
 from analognas.hardware.presets import analognas_bench
-from analognas.hardware.rpu_config import describe, from_record, record
+from analognas.hardware.recorded import from_record, record
+from analognas.hardware.rpu_config import describe
 from analognas.params import HardwareParams
 from analognas.stages.identity import hardware_id
 
