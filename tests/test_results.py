@@ -5,28 +5,9 @@ import pytest
 
 from analognas.errors import AnalogNASWarning, CorruptFileError
 from analognas.results import ResultStore, result_key
-from analognas.stages.rows import table
-from analognas.training.columns import measured_columns, time_label
 
 INPUTS = {"architecture": "a", "seed": 0}
 RESULT = {"id": "a", "status": "ok", "acc_1d": 91.5}
-
-
-@pytest.mark.parametrize(
-    ("seconds", "label"),
-    [
-        (0, "0s"),
-        (1, "1s"),
-        (1.5, "1.5s"),
-        (60, "60s"),
-        (3600, "1h"),
-        (86400, "1d"),
-        (604800, "7d"),
-        (2592000, "30d"),
-    ],
-)
-def test_times_have_names(seconds: float, label: str):
-    assert time_label(seconds) == label
 
 
 def test_the_key_depends_on_every_input_and_not_on_their_order():
@@ -93,19 +74,3 @@ def test_what_another_process_brings_at_the_same_moment_stays(tmp_path: Path, mo
     monkeypatch.setattr(ResultStore, "__contains__", lambda *_: False)  # as it was a moment before
     assert store.put({"id": "a"}, {"acc_1d": 2.0}) == key
     assert store.get(key) == {"acc_1d": 1.0}
-
-
-def test_the_table_has_fixed_columns_and_keeps_failures():
-    times = (1.0, 86400.0, 2592000.0)
-    row = dict.fromkeys(
-        ("id", "space", "dataset", "hardware", "protocol", "role", "decision", "genes", "status", "reason"), "x"
-    )
-    row |= {"round": 0, "params": 10, "tiles": 2, "repeats": 5, "accuracy": [[1, 2]]}
-    good = row | dict.fromkeys(measured_columns(times), 50)
-    frame = table([good, row | {"status": "diverged"}], times)
-    assert list(frame.columns[-3:]) == ["avm", "avm_std", "avm_sem"]
-    assert "accuracy" not in frame
-    assert frame["acc_1d"].tolist()[0] == 50.0
-    assert frame["acc_1d"].isna().tolist() == [False, True]
-    assert list(table([], times).columns) == list(frame.columns)
-    assert table([], times).dtypes.equals(frame.dtypes)

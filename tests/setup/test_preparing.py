@@ -7,11 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from analognas.datasets import describe, load
-from analognas.errors import CorruptFileError, InputError, MismatchError, WorkspaceError
+from analognas.errors import InputError, WorkspaceError
 from analognas.params import Params
 from analognas.setup.preparing import current_environment, prepare
 from analognas.stages import PROTOCOLS
-from analognas.stages.recorded import check_dataset, check_environment, dataset_arguments
 from analognas.workspace import Paths, alone
 
 
@@ -66,57 +65,6 @@ def test_nothing_is_written_if_anything_is_wrong(workspace: Paths, assignment: s
     with pytest.raises(InputError):
         prepare(workspace, ["search.k=2.5", assignment])
     assert {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()} == before
-
-
-@pytest.mark.parametrize("package", ["aihwkit", "scikit-learn", "torch", "xgboost"])
-def test_every_version_that_decides_results_is_compared(workspace: Paths, package: str):
-    check_environment(workspace, "fit")
-    change(workspace.environment, **{package: "0.0.1"})
-    with pytest.raises(MismatchError, match=rf"{package} 0\.0\.1, .*doctor --update"):
-        check_environment(workspace, "fit")
-
-
-def test_a_stage_is_refused_for_its_own_protocol_only(workspace: Paths):
-    change(workspace.environment, protocol=PROTOCOLS | {"fit": 0})
-    check_environment(workspace, "search")
-    with pytest.raises(MismatchError, match="protocol of fit 0"):
-        check_environment(workspace, "fit")
-
-
-@pytest.mark.parametrize("key", ["name", "classes", "digest", "split_digest", "sizes"])
-def test_other_data_than_recorded_are_refused(workspace: Paths, key: str):
-    params = Params.load(workspace.params)
-    assert describe(check_dataset(params, workspace)) == json.loads(workspace.dataset.read_text())
-    change(workspace.dataset, **{key: "other"})
-    with pytest.raises(MismatchError, match=rf"records {key} 'other'.*doctor --update"):
-        check_dataset(params, workspace)
-
-
-def test_missing_records_name_the_remedy(workspace: Paths):
-    workspace.environment.unlink()
-    workspace.dataset.unlink()
-    with pytest.raises(CorruptFileError, match=r"environment\.json is missing: .*doctor --update"):
-        check_environment(workspace, "sample")
-    with pytest.raises(CorruptFileError, match=r"dataset\.json is missing: .*doctor --update"):
-        check_dataset(Params(), workspace)
-
-
-@pytest.mark.parametrize(
-    ("given", "place"), [(None, None), ("images", "/ws/images"), ("/data", "/data"), ("~/data", "/home/me/data")]
-)
-def test_the_path_of_a_dataset_is_relative_to_the_workspace(given, place, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HOME", "/home/me")
-    params = Params.validated({"dataset": {"name": "image-folder", "path": given, "channels": 1}})
-    expected = params.dataset.model_dump() | {"path": place}
-    assert {"name", "image_size", "channels", "features", "seconds", "classes", "augment"} < set(expected)
-    assert dataset_arguments(params, Paths(Path("/ws"))) == expected
-
-
-@pytest.mark.parametrize("content", ["[]", "3", '{"protocol": null}', '{"protocol": 3}'])
-def test_a_record_of_another_form_is_no_traceback(workspace: Paths, content: str):
-    workspace.environment.write_text(content)
-    with pytest.raises(InputError, match=r"environment\.json"):
-        check_environment(workspace, "sample")
 
 
 def test_nothing_is_written_where_the_data_folder_cannot_be(workspace: Paths):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import pickle
 import re
 import signal
 import socket
@@ -25,21 +24,13 @@ import pytest
 
 from analognas.errors import DatasetError, MismatchError, ParamsError, StageError
 from analognas.files import file_digest
-from analognas.hardware import silence
 from analognas.orchestration import clusters
 from analognas.orchestration.clusters import choice, dask_cluster
-from analognas.orchestration.clusters.worker import checked, look, wanted_of
+from analognas.orchestration.clusters.worker import checked
 from analognas.params import Params
 from analognas.params.file import override
-from analognas.stages import characterize, run_stage
+from analognas.stages import characterize
 from analognas.workspace import Paths
-
-
-@pytest.fixture
-def jobs(workspace: Paths) -> list[characterize.Job]:
-    params = Params.load(workspace.params)
-    run_stage("sample", params, workspace)
-    return characterize.jobs(params, workspace)
 
 
 def with_run(**run: Any) -> Params:
@@ -73,69 +64,6 @@ def test_what_needs_no_cluster_is_not_looked_after():
     clusters.check_runner(with_run(runner="processes", address=address))
     looked_up = {"run": {"runner": "dask", "address": address}, "characterize": {"source": "analognas-bench"}}
     clusters.check_runner(Params.validated(looked_up))
-
-
-def test_a_worker_refuses_a_job_whose_key_it_would_make_untrue(jobs: list[characterize.Job]):
-    job = jobs[0]
-    assert checked(lambda one: one.key, job) == job.key
-    assert checked(lambda _: silence.is_silent(), job)
-    for name, value in (("torch", "0.1"), ("protocol", -1), ("hardware", "another-000000000000")):
-        other: Any = SimpleNamespace(hardware=job.hardware, inputs=job.inputs | {name: value})
-        with pytest.raises(MismatchError, match=f"has another {name} "):
-            checked(lambda one: one, other)
-
-
-def test_a_worker_with_threads_takes_one_job_at_a_time(jobs: list[characterize.Job]):
-    inside, most = 0, 0
-    lock = threading.Lock()
-
-    def measure(_: Any) -> None:
-        nonlocal inside, most
-        with lock:
-            inside += 1
-            most = max(most, inside)
-        time.sleep(0.02)
-        with lock:
-            inside -= 1
-
-    with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(checked, measure, jobs[0]) for _ in range(4)]:
-            done.result()
-    assert most == 1
-
-
-def test_a_worker_says_what_it_lacks(jobs: list[characterize.Job], tmp_path: Path):
-    wanted = wanted_of(jobs)
-    assert look(wanted) == ""
-    assert look(wanted | {"path": str(tmp_path)}) == ""
-    assert "has torch" in look(wanted | {"versions": {"torch": "0.1"}})
-    assert "has no module no_such_module" in look(wanted | {"modules": ["no_such_module.chip"]})
-    assert "does not see the dataset at /nowhere" in look(wanted | {"path": "/nowhere"})
-
-
-def test_a_module_of_ones_own_and_a_folder_are_wanted_of_the_workers(jobs: list[characterize.Job]):
-    job = jobs[0]
-    own: Any = SimpleNamespace(
-        architecture=SimpleNamespace(space=SimpleNamespace(family="my_space.nets:Family")),
-        hardware=SimpleNamespace(rpu_config="my_chip:config"),
-        dataset=SimpleNamespace(given=(("name", "image-folder"), ("path", "/data/images"))),
-    )
-    wanted = wanted_of([own, own])
-    assert wanted["modules"] == ["my_chip", "my_space.nets"]
-    assert wanted["path"] == "/data/images"
-    assert wanted_of([job])["modules"] == []
-
-
-def test_what_leaves_the_process_needs_only_the_installed_package(jobs: list[characterize.Job], tmp_path: Path):
-    sent = [(checked, characterize.measure, jobs[0]), (look, wanted_of(jobs))]
-    (tmp_path / "sent").write_bytes(pickle.dumps(sent))
-    code = (
-        "import pickle, sys; (checked, measure, job), (look, wanted) = pickle.load(open('sent', 'rb'))\n"
-        "print(checked(lambda one: one.key, job), measure.__module__, repr(look(wanted)))\n"
-        "print([name for name in ('prefect', 'distributed', 'ray', 'mlflow', 'dvc') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [f"{jobs[0].key} analognas.stages.characterize ''", "[]"]
 
 
 def test_dask_is_sent_functions_of_the_package_only():
