@@ -41,7 +41,7 @@ class Efforts:
     """Efforts (see ``hardware.cost.effort``) of the networks of a run.
 
     ``sample`` is of the architectures that are sampled, in their order, ``winner`` of the one that the search may find:
-    such as only one of twenty of the space exceeds; ``plain`` of the plain network beside it, 0 if there is none.
+    such as only one of seven of the space exceeds; ``plain`` of the plain network beside it, 0 if there is none.
     """
 
     sample: tuple[float, ...]

@@ -34,8 +34,9 @@ HOURS = 2.0
 LARGEST_SIZE, RESIZED = 64, 32
 #: Architectures that are timed.
 _TIMED = 5
-#: The winner is taken to be larger than this share of so many architectures.
-_LARGE, _MANY = 0.95, 400
+#: The winner is taken to have a greater effort than this share of so many architectures: those of trial runs (on five
+#: datasets) were between the 1st and the 73rd percentile, with all their runners-up.
+_LARGE, _MANY = 0.85, 400
 #: Why a value is the default again.
 _DEFAULT = "the default, which does for these data"
 
