@@ -113,6 +113,8 @@ def test_the_whole_pipeline(
     finished: Paths, workspace: Paths, tmp_path: Path, prefect_home: dict[str, str], serving_prefect: Serving
 ):
     """On a real server: the bytes of the bare stages; then nothing to do; then what one parameter changes."""
+    # A home of its own: other tests leave flow runs in the shared one.
+    prefect_home = prefect_home | {"PREFECT_HOME": str(tmp_path / "prefect")}
     versioning = Versioning.init(workspace.root)
     assert versioning is not None
     with serving_prefect(prefect_home) as url:
