@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError
+from analognas.evaluators.registry import load_evaluator
 from analognas.hardware.cost import tiles
 from analognas.params import Params
 from analognas.params.file import override
@@ -170,10 +171,13 @@ def test_some_are_characterized_again_with_another_seed(finished_copy: Paths):
     assert again["id"].tolist() == [one.id for one in sample]
     first = frame[frame["role"] == "sample"].set_index("id").loc[again["id"]]
     assert (again["acc_1d"].to_numpy() != first["acc_1d"].to_numpy()).all()
-    evaluator = (finished_copy.evaluator / "schema.json").read_bytes()
+    learned = {path: path.read_bytes() for path in finished_copy.evaluator.rglob("*.ubj")}
+    known = load_evaluator(finished_copy.evaluator, params.fit.evaluator).evidence_
     report = run_stage("fit", params, finished_copy)
     assert report["ceiling"]["acc_1d"]["pairs"] <= 2
-    assert (finished_copy.evaluator / "schema.json").read_bytes() == evaluator  # nothing is learned from them
+    assert {path: path.read_bytes() for path in finished_copy.evaluator.rglob("*.ubj")} == learned
+    after = load_evaluator(finished_copy.evaluator, params.fit.evaluator).evidence_
+    assert after.trainings.sum() == known.trainings.sum() + 2  # they tell how much of a measurement is luck
 
 
 CHIP = """
