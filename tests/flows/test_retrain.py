@@ -145,7 +145,7 @@ def test_the_flow_can_be_started_by_a_schedule(retrain: Retrain):
 
 
 def test_a_task_outside_of_a_retraining_is_refused():
-    with pytest.raises(StageError, match="retrain_session"):
+    with pytest.raises(StageError, match=r"retraining\.session"):
         retraining.look()
 
 
