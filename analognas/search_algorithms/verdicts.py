@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -70,9 +71,10 @@ def with_interval(row: Mapping[str, Any]) -> dict[str, Any]:
 
     found = dict(row)
     for column, _, _ in _ASKED.values():
-        if row.get(f"{column}_sem") is None or row.get("repeats", 0) < 2:
+        sem, repeats = (float(row.get(name) or math.nan) for name in (f"{column}_sem", "repeats"))
+        if not (math.isfinite(sem) and repeats >= 2):  # what was looked up has none
             continue
-        half = float(student.ppf(0.95, row["repeats"] - 1)) * float(row[f"{column}_sem"])
+        half = float(student.ppf(0.95, repeats - 1)) * sem
         found |= {f"{column}_low": row[column] - half, f"{column}_high": row[column] + half}
     return found
 

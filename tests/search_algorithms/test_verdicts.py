@@ -37,6 +37,8 @@ def test_measured_rows_get_the_interval_over_programmings():
     row = with_interval({"avm": 4.0, "avm_sem": 1.0, "acc_1d": 90.0, "repeats": 5})
     assert row["avm_high"] - row["avm"] == pytest.approx(2.132, abs=1e-3)  # Student, 4 degrees of freedom
     assert "acc_1d_low" not in row
+    unknown = {"avm": 4.0, "avm_sem": float("nan"), "repeats": 5}
+    assert with_interval(unknown).keys() == unknown.keys()
     assert verdicts(LIMITS, row)[0].status == "not shown"
 
 

@@ -62,7 +62,8 @@ BROKEN = [
     (Greedy, lambda tests: tests.test_asked_architectures_keep_the_parameter_limit(ConfigSpace("digits"))),
     (Lazy, lambda tests: tests.test_ask_gives_n_distinct_members(ConfigSpace("digits"), 7)),
     (Lazy, lambda tests: tests.test_the_budget_is_kept(ConfigSpace("digits"))),
-    (Optimist, lambda tests: tests.test_constraints_hold_for_everything_returned()),
+    (Optimist, lambda tests: tests.test_limits_hold_for_everything_returned_where_something_holds_them("mean", "avm")),
+    (Optimist, lambda tests: tests.test_without_one_that_holds_the_limits_the_closest_is_returned()),
     (Optimist, lambda tests: tests.test_measured_frames_are_held_against_the_constraints()),
 ]
 
