@@ -6,6 +6,9 @@ STAMP  := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE ?=
+# Processes that tests run in; each makes the heavy fixtures of its own, so more than a few gain little.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-quick test-faults test-matrix test-pythons check format lock bench-env wheel clean
@@ -26,10 +29,10 @@ run: $(STAMP)  ## install, then run the whole pipeline on the embedded digits
 	@$(BIN)/analognas run
 
 test: $(STAMP)  ## install, then run all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
-test-quick: $(STAMP)  ## only the tests that take milliseconds
-	$(BIN)/python -m pytest -m "not slow"
+test-quick: $(STAMP)  ## all but those that run a whole pipeline or a real server
+	$(PYTEST) -m "not slow"
 
 test-faults: $(STAMP)  ## end processes, fill the disk, damage files: about half an hour
 	$(BIN)/python -m pytest -m faults tests/faults

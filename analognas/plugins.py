@@ -6,16 +6,17 @@ as it is installed. Nothing is imported before it is used, and nothing here is h
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
-from analognas.errors import InputError
+from analognas.errors import AnalogNASError, InputError
 from analognas.files import workspace_root
 
 Kind = Literal["space", "dataset", "chip", "evaluator", "optimizer"]
@@ -28,6 +29,14 @@ GROUPS: dict[Kind, str] = {
     "chip": "analognas.chips",
     "evaluator": "analognas.evaluators",
     "optimizer": "analognas.optimizers",
+}
+#: How something of the user's own is named.
+_OWN: dict[Kind, str] = {
+    "space": "A family of your own is module:Class.",
+    "dataset": "A loader of your own is module:function.",
+    "chip": "A chip of your own is module:function.",
+    "evaluator": "A class of your own is module:Class.",
+    "optimizer": "A class of your own is module:Class.",
 }
 
 
@@ -84,6 +93,62 @@ def imported(where: str) -> Any:
     for part in attribute.split("."):
         found = getattr(found, part)
     return found
+
+
+def resolve(
+    kind: Kind,
+    name: str,
+    known: Mapping[str, str],
+    error: type[AnalogNASError],
+    check: Callable[[Any], str | None],
+    *,
+    what: str | None = None,
+) -> Any:
+    """Return what a name stands for: the library's own, an installed package's, or ``module:attribute``.
+
+    Args:
+        kind: of the thing.
+        name: as it was asked for.
+        known: the library's own, ``module:attribute`` by name.
+        error: what is raised.
+        check: returns what is wrong with what was found, to follow "KIND NAME", or None.
+        what: what the thing is called in messages, if not by its kind.
+
+    Raises:
+        error: if there is none of that name, naming the nearest; if it cannot be imported; if ``check`` refuses it.
+        InputError: if two packages use the name.
+    """
+    where = known.get(name) or target(kind, name)
+    said = f"{what or kind} {name!r}"
+    if where is None:
+        raise error(f"unknown {said}: {nearest(name, [*known, *(one.name for one in plugins(kind))])} {_OWN[kind]}")
+    found = load(where, said, error)
+    problem = check(found)
+    if problem is not None:
+        raise error(f"{said} {problem}")
+    return found
+
+
+def load(where: str, said: str, error: type[AnalogNASError]) -> Any:
+    """Return what ``module:attribute`` names, as ``imported`` does.
+
+    Raises:
+        error: if that fails in any way, with ``said`` as its subject.
+    """
+    if not all(where.partition(":")):
+        raise error(f"{said} names no module and what to take of it: write module:name.")
+    try:
+        return imported(where)
+    except Exception as problem:  # a module of the user's own may fail in any way
+        raise error(
+            f"{said} cannot be imported ({problem}): write module:name of a module that is installed or lies in the "
+            "workspace, and mend it."
+        ) from problem
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the question whether the nearest of the known names was meant."""
+    return f"did you mean {difflib.get_close_matches(name, list(known), n=1, cutoff=0)[0]!r}?"
 
 
 def left_behind(where: str, root: Path) -> Path | None:

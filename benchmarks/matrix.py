@@ -109,6 +109,7 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def _prepare(paths: Any, job: Job) -> None:
+    from analognas.params.overrides import parse
     from analognas.setup.preparing import prepare
     from analognas.setup.template import source
 
@@ -116,7 +117,7 @@ def _prepare(paths: Any, job: Job) -> None:
         (paths.root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source() / name, paths.root / name)
     runner = "processes" if job.pool is None else "serial"  # replays run side by side
-    prepare(paths, [f"base.seed={job.seed}", f"run.runner={runner}", *job.settings])
+    prepare(paths, parse([f"base.seed={job.seed}", f"run.runner={runner}", *job.settings]))
     if job.pool is not None:
         _replay(Path(job.folder) / f"seed-{job.pool}", paths, job.seed)
 

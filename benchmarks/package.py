@@ -61,9 +61,7 @@ def cells(params: Params, paths: Paths) -> tuple[list[Architecture], pd.DataFram
     learn, _ = table.split(0, len(table.architectures), 0, final=True)
     rows = table.table.iloc[learn].reset_index(drop=True)
     return [table.architectures[i] for i in learn], rows.assign(
-        dataset=identity.dataset_id(paths),
-        hardware=identity.hardware_id(params.hardware),
-        protocol=identity.protocol_id(params.characterize),
+        **identity.context(params, paths),
     )
 
 

@@ -93,9 +93,10 @@ class Place:
 
     def workspace(self, name: str, *assignments: str) -> Path:
         """Make a workspace with git and DVC."""
+        from analognas.params.overrides import parse
         from analognas.setup.template import create
 
-        return create(self.folder / name, assignments).root
+        return create(self.folder / name, parse(assignments)).root
 
     def seconds(self, *command: str, folder: Path | None = None, **environment: str) -> float:
         """Run a Python program in a folder and return how long it took."""

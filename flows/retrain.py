@@ -93,7 +93,7 @@ def retrain(workspace: str = ".", force: bool = False) -> dict[str, Any]:
         if going.round is not None:
             characterize()
             fit()
-        artifacts.retraining(going.here.paths, going.summary())
+        artifacts.retraining(going.paths, going.summary())
     return going.summary()
 
 

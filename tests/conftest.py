@@ -23,6 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from analognas.evaluators import XGBoostEvaluator
 from analognas.params import Params
+from analognas.params.overrides import parse
 from analognas.setup.preparing import prepare
 from analognas.setup.template import source
 from analognas.stages import STAGES, inputs, run_stage
@@ -167,7 +168,7 @@ def make_workspace() -> Callable[..., Paths]:
         for name in ("params.yaml", "dvc.yaml", "flows/pipeline.py", "flows/retrain.py", "data/rounds/000.json"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source() / name, folder / name)
-        prepare(Paths(folder), assignments)
+        prepare(Paths(folder), parse(assignments))
         return Paths(folder)
 
     return make

@@ -23,6 +23,7 @@ from analognas.hardware.rpu_config import rpu_config
 from analognas.hardware.tile_shape import TileShape
 from analognas.params import HardwareParams, Params
 from analognas.params.file import override
+from analognas.params.overrides import parse
 from analognas.plugins import GROUPS, Plugin, imported, left_behind, plugins, target
 from analognas.search_algorithms.registry import optimizer_class
 from analognas.search_spaces import ConfigSpace
@@ -173,14 +174,14 @@ def test_a_chip_that_is_none_is_refused(site: Path) -> None:
         HardwareParams(rpu_config="loud")
     with pytest.raises(HardwareError, match=r"'tiny_things:QUIET' is no callable but a Preset: name the function"):
         rpu_config(HardwareParams(rpu_config="tiny_things:QUIET"))
-    with pytest.raises(HardwareError, match=r"'silent' is no preset \(analognas-bench, .*, loud, quiet, wide\)"):
+    with pytest.raises(HardwareError, match=r"unknown hardware\.rpu_config 'silent': did you mean '\w+'\? A chip"):
         HardwareParams(rpu_config="silent")
 
 
 def test_a_mistyped_name_is_told_the_nearest_one(site: Path) -> None:
-    with pytest.raises(SearchError, match="did you mean patient"):
+    with pytest.raises(SearchError, match="did you mean 'patient'"):
         optimizer_class("patint")
-    with pytest.raises(InputError, match="did you mean smooth"):
+    with pytest.raises(InputError, match="did you mean 'smooth'"):
         evaluator_class("smoth")
     with pytest.raises(DatasetError, match="did you mean 'stripes'"):
         load("stripe")
@@ -211,7 +212,7 @@ def test_a_mistyped_entry_point_harms_nobody_else(site: Path) -> None:
     distribution(site, "mistyped", "[analognas.optimizers]\nhasty = mis-typed:Class [fast]\n")
     assert [one.name for one in plugins("optimizer")] == ["hasty", "patient"]
     assert optimizer_class("patient").__name__ == "Patient"
-    with pytest.raises(SearchError, match="hasty cannot be imported"):
+    with pytest.raises(SearchError, match="'hasty' cannot be imported"):
         optimizer_class("hasty")
 
 
@@ -347,7 +348,7 @@ def test_a_workspace_of_nothing_but_plugins_runs(site: Path, workspace: Paths) -
     paths = workspace
     added = ["space.name=narrow", "dataset.name=stripes", "hardware.rpu_config=quiet"]
     added += ["fit.evaluator=smooth", "search.optimizer=patient"]
-    prepare(paths, added)
+    prepare(paths, parse(added))
     # In a process of its own, whose workers are others: there the names are all that is known.
     code = (
         "from analognas.params import Params; from analognas.stages import STAGES, run_stage\n"
@@ -371,11 +372,11 @@ def test_a_workspace_of_nothing_but_plugins_runs(site: Path, workspace: Paths) -
 
 def test_an_unknown_evaluator_or_chip_is_refused_before_anything_runs(workspace: Paths) -> None:
     before = workspace.params.read_bytes()
-    with pytest.raises(InputError, match="did you mean xgboost"):
-        prepare(workspace, ["fit.evaluator=xgbost"])
-    with pytest.raises(HardwareError, match="is no preset"):
-        prepare(workspace, ["hardware.rpu_config=analognas-bank"])
+    with pytest.raises(InputError, match="did you mean 'xgboost'"):
+        prepare(workspace, parse(["fit.evaluator=xgbost"]))
+    with pytest.raises(HardwareError, match="did you mean 'analognas-bench'"):
+        prepare(workspace, parse(["hardware.rpu_config=analognas-bank"]))
     with pytest.raises(HardwareError, match="g_max is 5"):
-        prepare(workspace, ["hardware.rpu_config=reram-cmo", "hardware.g_max=5"])
+        prepare(workspace, parse(["hardware.rpu_config=reram-cmo", "hardware.g_max=5"]))
     assert workspace.params.read_bytes() == before
     assert override(workspace.params, []) == Params.load(workspace.params)

@@ -54,8 +54,12 @@ def _end(given: Sequence[str], code: int, message: str, details: Mapping[str, An
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="analognas")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Find neural architectures that stay accurate on analog in-memory computing chips."""
+    from analognas.stages.recorded import one_look
+
+    context.with_resource(one_look())
 
 
 def tell(notes: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,16 +39,25 @@ hours_option = click.option(
 )  # fmt: skip
 
 
-def section_values(given: Sequence[str], dataset: str | None, path: str | None, max_params: str | None) -> list[str]:
-    """Return what these options stand for, as ``section.key=value``.
+def section_values(
+    given: Sequence[str], dataset: str | None, path: str | None, max_params: str | None
+) -> dict[str, Any]:
+    """Return what these options stand for, as values by ``section.key``.
 
     Raises:
-        ParamsError: if one of them is empty.
+        ParamsError: if one of them is empty, or two disagree.
     """
+    from analognas.params import parse_count
+    from analognas.params.overrides import add, parse
+
+    values = parse(given)
     for option, value in (("--dataset", dataset), ("--path", path), ("--max-params", max_params)):
         if value is not None and not value.strip():  # of a variable of the shell that is not set; null means no limit
             raise ParamsError(f"{option} is empty: give a value, or leave it out.")
-    short = {"dataset.name": dataset, "space.max_params": max_params}
-    if path is not None:  # quoted: values are read as YAML, in which `set #1` is `set`
-        short["dataset.path"] = json.dumps(str(Path(path).expanduser().resolve()))
-    return [*given, *(f"{key}={value}" for key, value in short.items() if value is not None)]
+    if dataset is not None:
+        add(values, "dataset.name", dataset, "--dataset")
+    if path is not None:
+        add(values, "dataset.path", str(Path(path).expanduser().resolve()), "--path")
+    if max_params is not None:
+        add(values, "space.max_params", parse_count(max_params), "--max-params")
+    return values

@@ -21,22 +21,20 @@ def retrain(
 ) -> None:  # fmt: skip
     """Retrain the evaluator if it needs it; the new one takes its place only if it is better."""
     from analognas.cli.progress import StageProgress
-    from analognas.orchestration.retraining import ask, next_steps, pull, run_retraining
+    from analognas.orchestration.retraining import next_steps, run_retraining
     from analognas.setup.preparing import prepare
     from analognas.workspace import Paths
 
     paths = Paths.find()
     with StageProgress("dataset", visible=not as_json) as reading:
         params = prepare(paths, section_values(assignments, dataset, path, max_params), reading.update)
-    note = pull(paths)
-    need = ask(params, paths)
     with StageProgress("retrain", visible=not as_json) as progress:
-        done, notes = run_retraining(
-            paths, params, need, force=force, verbose=verbose,
+        done = run_retraining(
+            paths, params, force=force, verbose=verbose,
             progress=lambda step, part, whole, text: progress.update(round(100 * part / whole), 100, f"{step}: {text}"),
         )  # fmt: skip
-    tell([note, *notes] if note else notes)
-    click.echo(json.dumps(done, sort_keys=True) if as_json else next_steps(done))
+    tell(done.notes)
+    click.echo(json.dumps(done.summary(), sort_keys=True) if as_json else next_steps(done.summary()))
 
 
 @click.command()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from analognas.setup.protocol_choice import Tailored
 
 
-def make(target: Path, given: Sequence[str], hours: float | None, as_json: bool) -> None:
+def make(target: Path, given: Mapping[str, Any], hours: float | None, as_json: bool) -> None:
     """Make a workspace and print where it is and what was chosen; see ``template.create`` for what can go wrong.
 
     Args:
         target: the folder.
-        given: ``section.key=value`` that it starts with.
+        given: values by ``section.key`` that it starts with.
         hours: that a run may take; None: the template's protocol where the data are the template's, else two hours.
         as_json: whether to print one JSON object.
     """
@@ -40,14 +40,14 @@ def make(target: Path, given: Sequence[str], hours: float | None, as_json: bool)
 
 
 def find_or_make(
-    dataset: str | None, path: str | None, given: Sequence[str], hours: float | None, as_json: bool
+    dataset: str | None, path: str | None, given: Mapping[str, Any], hours: float | None, as_json: bool
 ) -> Paths:
     """Return the workspace that the current folder is in, or the one that is made here for a dataset.
 
     Args:
         dataset: its name, as it was asked for.
         path: of its files.
-        given: ``section.key=value``, those of the two included.
+        given: values by ``section.key``, those of the two included.
         hours: that a run may take: the protocol of an existing workspace is fitted to it, unless it was before. None
             leaves it alone, unless it was fitted and ``given`` names other data (see ``tailoring.fit_again``).
         as_json: whether to say nothing.
@@ -127,7 +127,7 @@ def _say_what_is_left_behind(paths: Paths, before: Params) -> None:
         )
 
 
-def _made(target: Path, given: Sequence[str], hours: float | None, as_json: bool) -> tuple[Paths, Tailored | None]:
+def _made(target: Path, given: Mapping[str, Any], hours: float | None, as_json: bool) -> tuple[Paths, Tailored | None]:
     from analognas.cli.progress import StageProgress
     from analognas.setup.tailoring import HOURS, prepare_tailored, wanted
     from analognas.setup.template import create
@@ -136,7 +136,7 @@ def _made(target: Path, given: Sequence[str], hours: float | None, as_json: bool
         return create(target, given), None
     done: list[Tailored | None] = []
 
-    def prepare(paths: Paths, values: Sequence[str]) -> None:
+    def prepare(paths: Paths, values: Mapping[str, Any]) -> None:
         done.append(prepare_tailored(paths, values, hours or HOURS, progress.update, held=True))
 
     with StageProgress("init", visible=not as_json) as progress:

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from analognas import plugins
 from analognas.datasets import published
 from analognas.datasets.base import SPLIT_SEED, Dataset, Options, Progress, checked_augmentations
 from analognas.datasets.published import Published
 from analognas.datasets.reduction import reduced
 from analognas.errors import DatasetError
-from analognas.plugins import imported, plugins
 
 Loader = Callable[[Options], Dataset]
 _OPTIONS = ("path", "image_size", "channels", "features", "seconds", "classes")
@@ -180,7 +180,7 @@ def _added() -> list[Entry]:
             accepts=frozenset(_OPTIONS),
             note=f"from {one.package}",
         )
-        for one in plugins("dataset")
+        for one in plugins.plugins("dataset")
     ]
 
 
@@ -190,13 +190,7 @@ def _key(name: str) -> str:
 
 def _imported(target: str) -> Loader:
     """Return the function that ``module:function`` names."""
-    try:
-        loader: Loader = imported(target)
-    except Exception as error:  # a module of the user's own may fail in any way
-        raise DatasetError(
-            f"Dataset {target!r} cannot be imported ({error}); give module:function of a module that is installed "
-            "or lies in the workspace."
-        ) from error
+    loader: Loader = plugins.load(target, f"Dataset {target!r}", DatasetError)
     if not callable(loader):
         raise DatasetError(f"Dataset {target!r} is no function but a {type(loader).__name__}: name its loader.")
     return loader

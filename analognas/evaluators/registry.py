@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
+from typing import Any
 
 from analognas.errors import CorruptFileError, InputError
 from analognas.evaluators.base import Evaluator
-from analognas.plugins import imported, plugins, target
+from analognas.plugins import resolve
 
 #: The evaluators that ship with the library.
 EVALUATORS = {
@@ -23,18 +23,14 @@ def evaluator_class(name: str) -> type[Evaluator]:
     Raises:
         InputError: if there is none, naming the nearest known one.
     """
-    where = EVALUATORS.get(name) or target("evaluator", name)
-    if where is None:
-        known = [*EVALUATORS, *(one.name for one in plugins("evaluator"))]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-        raise InputError(f"unknown evaluator {name!r}: did you mean {near}? A class of your own is module:Class.")
-    try:
-        cls = imported(where)
-    except Exception as error:  # a module of the user's own may fail in any way
-        raise InputError(f"evaluator {name} cannot be imported ({error}): check the module and the class.") from None
-    if not (isinstance(cls, type) and issubclass(cls, Evaluator)):
-        raise InputError(f"evaluator {name} is no Evaluator: derive it from analognas.evaluators.Evaluator.")
+    cls: type[Evaluator] = resolve("evaluator", name, EVALUATORS, InputError, _problem)
     return cls
+
+
+def _problem(cls: Any) -> str | None:
+    if isinstance(cls, type) and issubclass(cls, Evaluator):
+        return None
+    return "is no Evaluator: derive it from analognas.evaluators.Evaluator."
 
 
 def load_evaluator(path: Path | str, name: str | None = None) -> Evaluator:

@@ -6,13 +6,13 @@ aihwkit and torch are loaded by the functions, not by this module.
 from __future__ import annotations
 
 import copy
-import difflib
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from analognas.errors import HardwareError
+from analognas.plugins import nearest
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,7 @@ def _leave_out(config: Any, paths: Sequence[str]) -> Any:
     limits = {limit.path: limit for limit in _LIMITS}
     for path in paths:
         if path not in limits:
-            near = difflib.get_close_matches(path, limits, n=1, cutoff=0)[0]
-            raise HardwareError(f"{path!r} cannot be left out; did you mean {near!r}?")
+            raise HardwareError(f"{path!r} cannot be left out; {nearest(path, limits)}")
         *_, name = path.split(".")
         current, value = _value(config, path), limits[path].without
         setattr(_owner(config, path), name, type(current)[value] if isinstance(current, enum.Enum) else value)

@@ -14,7 +14,7 @@ from typing import Any
 from analognas.errors import HardwareError
 from analognas.hardware.carrying_over import torch_tiles
 from analognas.hardware.tile_shape import TileShape, TileSize
-from analognas.plugins import imported, plugins, target
+from analognas.plugins import resolve
 
 #: Fields of aihwkit's ``TorchInferenceRPUConfig`` that the preset ``analognas-bench`` sets; all others keep
 #: aihwkit's defaults. It is the configuration of AnalogNAS-Bench (arXiv 2506.18495), for phase-change memory.
@@ -237,6 +237,10 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 )
 
 
+#: What names a chip.
+_NAMED = "hardware.rpu_config"
+
+
 def preset(name: str) -> Preset:
     """Return the preset of this name, the library's or an installed package's.
 
@@ -246,22 +250,14 @@ def preset(name: str) -> Preset:
     """
     if name in PRESETS:
         return PRESETS[name]
-    where = None if ":" in name else target("chip", name)
-    if where is None:
-        known = ", ".join([*PRESETS, *(one.name for one in plugins("chip"))])
-        raise HardwareError(f"hardware.rpu_config {name!r} is no preset ({known}) and no module:function.")
-    try:
-        found = imported(where)
-    except Exception as error:  # somebody else's module may fail in any way
-        raise HardwareError(
-            f"hardware.rpu_config {name!r} cannot be imported ({error}): mend or reinstall the package that adds it."
-        ) from error
-    if not isinstance(found, Preset):
-        raise HardwareError(
-            f"hardware.rpu_config {name!r} is a {type(found).__name__}: let its entry point name a "
-            "analognas.hardware.presets.Preset."
-        )
-    return found
+    of_a_package: Preset = resolve("chip", name, dict.fromkeys(PRESETS, ""), HardwareError, _problem, what=_NAMED)
+    return of_a_package
+
+
+def _problem(found: Any) -> str | None:
+    if isinstance(found, Preset):
+        return None
+    return f"is a {type(found).__name__}: let its entry point name a analognas.hardware.presets.Preset."
 
 
 def said_tiles(name: str) -> TileShape | None:

@@ -16,7 +16,7 @@ from analognas import files
 from analognas.errors import HardwareError
 from analognas.hardware.presets import PRESETS, preset, said_tiles
 from analognas.hardware.tile_shape import TileShape
-from analognas.plugins import imported
+from analognas.plugins import load
 
 #: Parameters that replace a value of the preset, where they are set.
 OVERRIDES = (
@@ -149,13 +149,7 @@ def _from_elsewhere(name: str) -> Any:
 
 
 def _function(name: str) -> Any:
-    try:
-        function = imported(name)
-    except Exception as error:  # a module of the user's own may fail in any way
-        raise HardwareError(
-            f"hardware.rpu_config {name!r} cannot be imported ({error}): write module:function, and put the module "
-            "into the workspace or install it."
-        ) from error
+    function = load(name, f"hardware.rpu_config {name!r}", HardwareError)
     if not callable(function):
         raise HardwareError(
             f"hardware.rpu_config {name!r} is no callable but a {type(function).__name__}: name the function that "

@@ -12,10 +12,11 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analognas.orchestration.prefect_inside import update_artifact
 from analognas.training.columns import time_label
 
 if TYPE_CHECKING:
@@ -63,13 +64,23 @@ class Characterizing:
         self._table.update(lambda: json.dumps(_cells(self._rows)), text, last)
 
 
+@contextlib.contextmanager
+def _if_it_can_be_shown() -> Iterator[None]:
+    """Go on where Prefect's server is away, or refuses: what it shows is no result."""
+    import httpx
+    from prefect.exceptions import PrefectException
+
+    with contextlib.suppress(httpx.HTTPError, PrefectException, OSError, RuntimeError):  # of a loop that has ended
+        yield
+
+
 class _Updated:
     """An artifact that is updated in place, but not too often."""
 
     def __init__(self, seconds: float, create: Callable[[], Any]) -> None:
         self._seconds, self._next = seconds, time.monotonic() + seconds
         self._identity: UUID | None = None
-        with contextlib.suppress(Exception):
+        with _if_it_can_be_shown():
             self._identity = create()
 
     def update(self, data: Callable[[], Any], description: str, last: bool) -> None:
@@ -77,13 +88,9 @@ class _Updated:
         now = time.monotonic()
         if self._identity is None or (now < self._next and not last):
             return
-        from prefect.client.orchestration import get_client
-        from prefect.client.schemas.actions import ArtifactUpdate
-
         self._next = now + _SECONDS_AFTER_FAILURE  # a server that is away makes every call wait
-        with contextlib.suppress(Exception):
-            with get_client(sync_client=True) as client:
-                client.update_artifact(self._identity, ArtifactUpdate(data=data(), description=description))
+        with _if_it_can_be_shown():
+            update_artifact(self._identity, data(), description)
             self._next = now + self._seconds
 
 
@@ -95,7 +102,7 @@ def results_table(paths: Paths) -> None:
 
     frame = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
     rows = _cells({str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records"))
-    with contextlib.suppress(Exception):
+    with _if_it_can_be_shown():
         create_table_artifact(rows, key=_RESULTS, description=f"{len(frame)} characterized architectures")
 
 
@@ -110,7 +117,7 @@ def summary(paths: Paths) -> None:
     console = Console(file=io.StringIO(), width=100, record=True)
     console.print(render(collect(paths)))
     text = f"```\n{console.export_text()}```\n"
-    with contextlib.suppress(Exception):
+    with _if_it_can_be_shown():
         create_markdown_artifact(text, key="pipeline-summary", description="What the pipeline found")
 
 
@@ -124,10 +131,10 @@ def drift(paths: Paths) -> None:
 
     table, plot = paths.plot("train.csv"), paths.plot("train.png")
     if table.is_file():
-        with contextlib.suppress(Exception):
+        with _if_it_can_be_shown():
             create_markdown_artifact(_drift_table(table), key="drift", description="Accuracy while the chip drifts, %")
     if plot.is_file():
-        with contextlib.suppress(Exception):
+        with _if_it_can_be_shown():
             create_image_artifact(_data_address(plot), key="drift-plot", description="Accuracy while the chip drifts")
 
 
@@ -177,5 +184,5 @@ def retraining(paths: Paths, summary: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):  # what cannot be shown is no reason to fail
             text = (paths.rounds / f"{summary['round']:03d}.md").read_text()
     text += "".join(f"\n- {name}: {value}" for name, value in summary["figures"].items()) + "\n"
-    with contextlib.suppress(Exception):
+    with _if_it_can_be_shown():
         create_markdown_artifact(text, key="retraining", description="What the retraining decided")

@@ -15,7 +15,6 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import AnalogNASError, StageError
@@ -23,7 +22,7 @@ from analognas.hardware import coverage
 from analognas.orchestration import clusters
 from analognas.orchestration.artifacts import Characterizing
 from analognas.orchestration.pool import Item, Pool
-from analognas.orchestration.sessions import current
+from analognas.orchestration.sessions import current, going_on
 from analognas.stages.processes import workers
 
 if TYPE_CHECKING:
@@ -64,10 +63,11 @@ def measure_chunk(chunk: int) -> int:
     Returns:
         How many were characterized.
     """
-    work = _work.get()
-    if work is None:
+    run = going_on()
+    chunks = None if run is None else run.chunks
+    if chunks is None:
         raise StageError("No characterization is going on: only `measure_pending` maps over chunks.")
-    return work.measure(chunk)
+    return chunks.measure(chunk)
 
 
 def worth_another_attempt(_task: Any, _run: Any, state: Any) -> bool:
@@ -154,9 +154,6 @@ class _Work:
             self._artifact.add(result)
 
 
-_work: ContextVar[_Work | None] = ContextVar("analognas_work", default=None)
-
-
 def measure_all(here: Session, chunk_task: Any) -> None:
     """Characterize what has no result yet, whether or not the stage is up to date; see :func:`measure_pending`."""
     from prefect.futures import as_completed as prefect_as_completed
@@ -170,8 +167,7 @@ def measure_all(here: Session, chunk_task: Any) -> None:
     if not jobs:
         return
     coverage.tell(here.params.hardware)
-    work = _Work(here, jobs)
-    token = _work.set(work)
+    here.chunks = work = _Work(here, jobs)
     try:
         threads: ThreadPoolTaskRunner[int] = ThreadPoolTaskRunner(max_workers=work.side_by_side)
         with threads as runner:
@@ -187,4 +183,4 @@ def measure_all(here: Session, chunk_task: Any) -> None:
             "What was finished is kept: run again, with a smaller run.workers."
         ) from error
     finally:
-        _work.reset(token)
+        here.chunks = None

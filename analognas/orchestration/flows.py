@@ -15,7 +15,7 @@ from typing import Any
 from analognas.errors import AnalogNASError, StageError, WorkspaceError
 from analognas.orchestration import clusters
 from analognas.orchestration.server import configure_prefect, server
-from analognas.orchestration.sessions import Freshness, Progress, RunReport, Session, prepared_session
+from analognas.orchestration.sessions import Freshness, Progress, RunReport, Session, prepared
 from analognas.params import Params
 from analognas.redaction import first_line
 from analognas.stages import STAGES
@@ -63,14 +63,11 @@ def run_flow(here: Session, name: str, *arguments: Any, verbose: bool = False) -
         clusters.check_runner(here.params)  # refused before the seconds that a server takes
     configure_prefect(verbose=verbose)
     flow = getattr(load_flow(here.paths.root / "flows" / f"{name}.py"), name)
-    token = prepared_session.set(here)
     try:
-        with server():
+        with prepared(here), server():
             flow(str(here.paths.root), *arguments)
     except Exception as error:
         _without_server(error, here, name)
-    finally:
-        prepared_session.reset(token)
 
 
 def _without_server(error: Exception, here: Session, name: str) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +19,52 @@ from analognas.errors import StageError
 from analognas.orchestration import flows, sessions
 from analognas.orchestration.sessions import Freshness, Progress, Session
 from analognas.params import Params
-from analognas.retraining import Need, workbench
-from analognas.stages import inputs, rows
-from analognas.stages.rounds import Round, read_rounds
+from analognas.retraining import Need, Workbench
+from analognas.stages import rows
+from analognas.stages.rounds import Round
 from analognas.tracking import champions
 from analognas.versioning import certainly_stale
 from analognas.workspace import Paths, alone
 
 
 @dataclass
-class Retraining:
-    """One retraining that is going on.
+class Retraining(Session):
+    """A run that retrains the champion.
 
     Attributes:
-        here: the run it is part of.
         force: whether it goes on without a reason.
         need: whether there is a reason; None: not asked yet.
         round: the round it is about.
         current: whether ``fit`` would give the champion again, were it not for the round.
     """
 
-    here: Session
     force: bool = False
     need: Need | None = None
     round: Round | None = None
     current: bool = False
+
+    @cached_property
+    def bench(self) -> Workbench:
+        """The champion and the measurements, which all steps share.
+
+        Raises:
+            WorkspaceError: if there is no champion yet.
+            MismatchError: if it was fitted for something else than the parameters say.
+        """
+        return Workbench(self.params, self.paths)
+
+    def ask(self) -> Need:
+        """Fetch what others shared, and return whether the champion needs retraining; a failure is a note."""
+        if self.need is None:
+            from analognas.versioning.sharing import refresh
+
+            # Read when numerical libraries load: float sums depend on the number of threads.
+            os.environ.setdefault("OMP_NUM_THREADS", str(self.params.base.threads))
+            note = refresh(self.paths)
+            self.notes += [note] if note else []
+            age = None if self.params.retrain.max_age_days is None else champions.age_days(self.paths)
+            self.need = retraining.look(self.bench, age)
+        return self.need
 
     def summary(self) -> dict[str, Any]:
         """Return what was done, as JSON values."""
@@ -60,24 +81,6 @@ class Retraining:
         return found
 
 
-_going_on: ContextVar[Retraining | None] = ContextVar("analognas_retraining", default=None)
-_prepared: ContextVar[Retraining | None] = ContextVar("analognas_prepared_retraining", default=None)
-
-
-def pull(paths: Paths) -> str | None:
-    """Fetch results that others shared; return a sentence if that failed, which is no reason to stop."""
-    from analognas.versioning.sharing import refresh
-
-    return refresh(paths)
-
-
-def ask(params: Params, paths: Paths) -> Need:
-    """Return whether the champion needs retraining; see ``retraining.look``."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(params.base.threads))
-    age = None if params.retrain.max_age_days is None else champions.age_days(paths)
-    return retraining.look(params, paths, age)
-
-
 @contextlib.contextmanager
 def session(workspace: str | Path = ".", force: bool = False) -> Iterator[Retraining]:
     """Open a retraining in a workspace; when it ends, also with an error, it is logged to MLflow.
@@ -85,68 +88,53 @@ def session(workspace: str | Path = ".", force: bool = False) -> Iterator[Retrai
     Raises:
         WorkspaceError: if another run works there.
     """
-    with sessions.session(workspace) as here:
-        prepared = _prepared.get()
-        found = Retraining(here, force) if prepared is None or prepared.here is not here else prepared
-        token = _going_on.set(found)
-        try:
-            yield found
-        finally:
-            _going_on.reset(token)
+    with sessions.opened(workspace, Retraining) as going:
+        going.force = going.force or force
+        yield going
 
 
 def look() -> bool:
     """Return whether a round is to be made or gone on with: the body of a task."""
     going = _current()
-    here = going.here
-    if going.need is None:
-        note = pull(here.paths)
-        here.notes += [note] if note else []
-        going.need = ask(here.params, here.paths)
-    need = going.need
+    need = going.ask()
     if need.unfinished is not None:
-        space = inputs.space(here.params, here.paths)
-        going.round = next(one for one in read_rounds(here.paths, space) if one.number == need.unfinished)
-        _touch(here)
+        going.round = going.bench.round(need.unfinished)
+        _touch(going)
         return False
     return going.force or need.anything
 
 
 def sentinel() -> int:
     """Draw the sentinel set unless there is one: the body of a task. Returns its size."""
-    here = _current().here
-    here.progress("sentinel", 0, 1, "drawing the sentinel set")
-    return retraining.draw_sentinel(here.params, here.paths)
+    going = _current()
+    going.progress("sentinel", 0, 1, "drawing the sentinel set")
+    return retraining.draw_sentinel(going.bench)
 
 
 def propose() -> int:
     """Propose a round, or take up the one that waits for its decision: the body of a task. Returns its number."""
     going = _current()
-    here = going.here
-    bench = workbench.Workbench(here.params, here.paths)
-    going.current = not certainly_stale(here.freshness.stale["fit"]) and bench.learned == set(
-        rows.usable(bench.learnable())["id"]
-    )
-    here.progress("propose", 0, 1, "proposing architectures")
-    going.round = retraining.open_round(here.params, here.paths, going.need or Need(()), force=going.force)
-    here.progress("propose", 1, 1, f"round {going.round.number:03d}: {len(going.round.entries)} architectures")
-    _touch(here)
+    learnable = set(rows.usable(going.bench.learnable())["id"])
+    going.current = not certainly_stale(going.freshness.stale["fit"]) and going.bench.learned == learnable
+    going.progress("propose", 0, 1, "proposing architectures")
+    going.round = retraining.open_round(going.bench, going.need or Need(()), force=going.force)
+    going.progress("propose", 1, 1, f"round {going.round.number:03d}: {len(going.round.entries)} architectures")
+    _touch(going)
     return going.round.number
 
 
 def challenge() -> dict[str, Any]:
     """Fit the challenger: the body of a task. Returns the report of its fit."""
-    here, number = _current().here, _number()
-    here.progress("challenge", 0, 1, "fitting the challenger")
-    return retraining.challenge(here.params, here.paths, number)
+    going, number = _current(), _number()
+    going.progress("challenge", 0, 1, "fitting the challenger")
+    return retraining.challenge(going.bench, number)
 
 
 def decide() -> dict[str, Any]:
     """Compare challenger and champion and write the decision: the body of a task. Returns its figures."""
     going, number = _current(), _number()
-    here = going.here
-    going.round = retraining.conclude(here.params, here.paths, number)
-    here.progress("decide", 1, 1, f"round {number:03d} {going.round.decision}: {going.round.reason}")
+    going.round = retraining.conclude(going.bench, number)
+    going.progress("decide", 1, 1, f"round {number:03d} {going.round.decision}: {going.round.reason}")
     return dict(going.round.record)
 
 
@@ -164,40 +152,32 @@ def refit() -> Any:
 def run_retraining(
     paths: Paths,
     params: Params,
-    need: Need,
     *,
     force: bool = False,
     progress: Progress = lambda *_: None,
     verbose: bool = False,
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Run the flow ``retrain`` of a workspace, as ``orchestration.run_pipeline`` does the pipeline's.
+) -> Retraining:
+    """Run the flow ``retrain`` of a workspace if it is needed, as ``orchestration.run_pipeline`` does the pipeline's.
 
     Args:
         paths: of the workspace, prepared.
         params: its parameters.
-        need: whether the champion needs retraining.
         force: go on without a reason.
         progress: called as the steps get on.
         verbose: show Prefect's log on the terminal.
 
     Returns:
-        What was done (see ``Retraining.summary``), and what the user should know, one sentence each.
+        The retraining, which tells what was done and what the user should know.
 
     Raises:
         AnalogNASError: what a step raises comes through as it is; what was done before it stays.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", str(params.base.threads))
-    going = Retraining(Session(paths, params, Freshness.of(paths, params), progress), force, need)
-    if not (force or need.anything):
-        return going.summary(), ()
-    with alone(paths):  # refused before the seconds that a server takes
-        pass
-    token = _prepared.set(going)
-    try:
-        flows.run_flow(going.here, "retrain", force, verbose=verbose)
-    finally:
-        _prepared.reset(token)
-    return going.summary(), going.here.report.notes
+    going = Retraining(paths, params, Freshness.of(paths, params), progress, force=force)
+    if going.ask().anything or force:
+        with alone(paths):  # refused before the seconds that a server takes
+            pass
+        flows.run_flow(going, "retrain", force, verbose=verbose)
+    return going
 
 
 def next_steps(done: dict[str, Any]) -> str:
@@ -220,10 +200,10 @@ def next_steps(done: dict[str, Any]) -> str:
 
 
 def _current() -> Retraining:
-    found = _going_on.get()
-    if found is None:
+    run = sessions.going_on()
+    if not isinstance(run, Retraining):
         raise StageError("No retraining is going on: call its tasks within `retraining.session(workspace)`.")
-    return found
+    return run
 
 
 def _number() -> int:
@@ -233,7 +213,7 @@ def _number() -> int:
     return found.number
 
 
-def _touch(here: Session) -> None:
+def _touch(going: Retraining) -> None:
     """Take notice that ``data/rounds`` changed after DVC was asked."""
-    stale = {stage: [*here.freshness.stale[stage], "a round changed"] for stage in ("characterize", "fit")}
-    here.freshness = replace(here.freshness, stale=here.freshness.stale | stale)
+    stale = {stage: [*going.freshness.stale[stage], "a round changed"] for stage in ("characterize", "fit")}
+    going.freshness = replace(going.freshness, stale=going.freshness.stale | stale)

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
-import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analognas.errors import StageError
 from analognas.files import is_damaged_database
+from analognas.orchestration.prefect_inside import drain, guarded_server
 from analognas.redaction import redact
 
 if TYPE_CHECKING:
@@ -68,7 +66,7 @@ def server() -> Iterator[None]:
             f"Prefect's database {database} is damaged: move {database} away, with prefect.db-wal and prefect.db-shm; "
             "no result is in it. Then run again."
         )
-    ephemeral = _guarded_server()
+    ephemeral = guarded_server()
     try:
         _start(ephemeral, settings.server.ephemeral.startup_timeout_seconds)
         try:
@@ -76,52 +74,9 @@ def server() -> Iterator[None]:
         finally:
             process = ephemeral.server_process
             gone = process is None or process.poll() is not None
-            _drain(0 if gone else _DRAIN_SECONDS)
+            drain(0 if gone else _DRAIN_SECONDS)
     finally:  # also on a second Ctrl-C
         ephemeral.stop()
-
-
-def _guarded_server() -> SubprocessASGIServer:
-    """Return Prefect's ephemeral server, not yet started, with a guard beside each of its processes."""
-    from prefect.server.api.server import SubprocessASGIServer
-
-    class GuardedServer(SubprocessASGIServer):
-        _guard: subprocess.Popen[bytes] | None = None
-
-        def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
-            if self.server_process is not None and self.server_process.poll() is None:
-                return self.server_process  # the wait for it goes on
-            self._end_guard()
-            # Ctrl-C goes to all processes of a terminal. The server inherits the mask and lives on, because without
-            # it Prefect would wait for minutes to report that the run was interrupted.
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            try:
-                self.server_process = super()._run_uvicorn_command()
-                # `read` ends when this process closes its end of the pipe, also when it is killed.
-                self._guard = subprocess.Popen(
-                    ["/bin/sh", "-c", f"read _; kill {self.server_process.pid}"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C is for this process to handle
-                )
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            return self.server_process
-
-        def _end_guard(self) -> None:
-            if self._guard is not None:
-                self._guard.kill()
-                self._guard.wait()
-                assert self._guard.stdin is not None
-                self._guard.stdin.close()
-                self._guard = None
-
-        def stop(self) -> None:
-            self._end_guard()
-            super().stop()
-
-    return GuardedServer()
 
 
 def _start(ephemeral: SubprocessASGIServer, seconds: float) -> None:
@@ -164,26 +119,3 @@ def reachable(url: str) -> None:
             f"The Prefect server at {redact(url)} cannot be reached ({redact(str(error))}): start it "
             "(`prefect server start`), or unset PREFECT_API_URL to run without one."
         ) from error
-
-
-def _drain(seconds: float) -> None:
-    """Let Prefect hand over its last log lines and events, which it does in threads of its own, and drop the rest.
-
-    Prefect would try for minutes to send each event to a server that is gone, here and again when Python exits.
-    """
-    from prefect._internal.concurrency.services import _active_services
-    from prefect.events.worker import EventsWorker
-
-    try:
-        with contextlib.suppress(RuntimeError):  # its loop has ended
-            EventsWorker.drain_all(timeout=seconds)  # the services share one table: the log lines' is among them
-    finally:  # also on a second Ctrl-C
-        for service in list(_active_services):
-            if service._loop is None or service._done_event is None or service._done_event.is_set():
-                continue
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    service._queue.get_nowait()
-            service._queue.put_nowait(None)  # it ends after what it has in hand,
-            with contextlib.suppress(RuntimeError):
-                service._loop.call_soon_threadsafe(service._done_event.set)  # and nobody waits for that

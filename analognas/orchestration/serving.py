@@ -6,6 +6,7 @@ import os
 
 from analognas.errors import InputError
 from analognas.orchestration import flows
+from analognas.orchestration.prefect_inside import one_at_a_time, valid_cron
 from analognas.orchestration.server import configure_prefect, reachable
 from analognas.workspace import Paths
 
@@ -31,14 +32,8 @@ def serve(paths: Paths, *, cron: str | None = None, interval_hours: float | None
             "PREFECT_API_URL=http://127.0.0.1:4200/api and serve again."
         )
     reachable(url)
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-    from prefect.client.schemas.schedules import CronSchedule
-
-    if cron is not None:
-        try:
-            CronSchedule(cron=cron)
-        except ValueError as error:
-            raise InputError(f"--cron {cron!r} is no schedule: write five fields, e.g. '0 3 * * 1'.") from error
+    if cron is not None and not valid_cron(cron):
+        raise InputError(f"--cron {cron!r} is no schedule: write five fields, e.g. '0 3 * * 1'.")
     os.chdir(paths.root)  # the entrypoint of a deployment is relative to where it was made
     flow = flows.load_flow(paths.root / "flows" / "retrain.py").retrain
     flow.serve(
@@ -46,7 +41,7 @@ def serve(paths: Paths, *, cron: str | None = None, interval_hours: float | None
         cron=cron,
         interval=None if interval_hours is None else 3_600 * interval_hours,
         parameters={"workspace": str(paths.root)},
-        global_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+        global_limit=one_at_a_time(),
         limit=1,
         tags=["analognas"],
     )

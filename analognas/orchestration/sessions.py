@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from analognas import tracking
 from analognas.errors import StageError
 from analognas.params import Params
 from analognas.stages import STAGES, run_stage
+from analognas.stages.recorded import one_look
 from analognas.tracking import state
 from analognas.versioning import Versioning, certainly_stale
 from analognas.workspace import Paths, alone
@@ -83,9 +84,21 @@ class RunReport:
     notes: tuple[str, ...]
 
 
+class Chunks(Protocol):
+    """Characterizations that are going on, in chunks."""
+
+    def measure(self, number: int) -> int:
+        """Characterize the architectures of one chunk and return how many they were."""
+
+
 @dataclass
 class Session:
-    """One run of the pipeline in one workspace."""
+    """One run in one workspace, and everything that its tasks share.
+
+    Attributes:
+        going_on: whether it is in the middle of its work; before that it is prepared.
+        chunks: the characterizations that are going on, if any are.
+    """
 
     paths: Paths
     params: Params
@@ -97,12 +110,12 @@ class Session:
     seconds: dict[str, float] = field(default_factory=dict)
     logged: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    going_on: bool = False
+    chunks: Chunks | None = None
     _answers: dict[tuple[str, int], list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.versioning = Versioning.find(self.paths.root)
-        if self.freshness.unversioned:
-            self.notes.append(f"Nothing is versioned, so every stage runs. {self.freshness.unversioned}.")
 
     def reasons(self, stage: str) -> list[str]:
         """Return why a stage must run, empty if it is up to date now."""
@@ -169,9 +182,20 @@ class Session:
         return RunReport(tuple(self.ran), tuple(self.skipped), self.logged, tuple(self.notes))
 
 
-# Context variables, because Prefect copies the context into the threads in which tasks run.
-_session: ContextVar[Session | None] = ContextVar("analognas_session", default=None)
-prepared_session: ContextVar[Session | None] = ContextVar("analognas_prepared_session", default=None)
+_Kind = TypeVar("_Kind", bound=Session)
+
+# A context variable, because Prefect copies the context into the threads in which tasks run.
+_run: ContextVar[Session | None] = ContextVar("analognas_run", default=None)
+
+
+@contextlib.contextmanager
+def prepared(run: Session) -> Iterator[None]:
+    """Let the flow that is called within this block be this run, instead of one of its own."""
+    token = _run.set(run)
+    try:
+        yield
+    finally:
+        _run.reset(token)
 
 
 @contextlib.contextmanager
@@ -181,24 +205,40 @@ def session(workspace: str | Path = ".") -> Iterator[Session]:
     Raises:
         WorkspaceError: if another run works there.
     """
+    with opened(workspace, Session) as run:
+        yield run
+
+
+@contextlib.contextmanager
+def opened(workspace: str | Path, kind: type[_Kind]) -> Iterator[_Kind]:
+    """Open a run of a kind; see ``session``."""
     paths = Paths.find(Path(workspace))
-    with alone(paths):
-        here = prepared_session.get()
-        by_itself = here is None or here.paths != paths
-        if here is None or by_itself:
-            here = _prepare(paths)
-        token = _session.set(here)
+    with alone(paths), one_look():
+        there = _run.get()
+        run = there if isinstance(there, kind) and there.paths == paths and not there.going_on else None
+        by_itself = run is None
+        run = run or _prepare(paths, kind)
+        token, run.going_on = _run.set(run), True
+        if run.freshness.unversioned:
+            run.notes.append(f"Nothing is versioned, so every stage runs. {run.freshness.unversioned}.")
         try:
-            yield here
+            yield run
         except Exception:  # not on Ctrl-C: nobody waits for MLflow then, and the next run logs it
-            here.sync()
+            run.sync()
             raise
         else:
-            here.sync()
+            run.sync()
         finally:
-            _session.reset(token)
-            for note in here.notes if by_itself else ():  # nobody else tells them
+            run.going_on = False
+            _run.reset(token)
+            for note in run.notes if by_itself else ():  # nobody else tells them
                 logging.getLogger(__name__).warning(note)
+
+
+def going_on() -> Session | None:
+    """Return the run that is going on, None outside of one."""
+    run = _run.get()
+    return run if run is not None and run.going_on else None
 
 
 def current() -> Session:
@@ -207,10 +247,10 @@ def current() -> Session:
     Raises:
         StageError: outside of :func:`session`.
     """
-    here = _session.get()
-    if here is None:
+    run = going_on()
+    if run is None:
         raise StageError("No pipeline is running: call the stages' tasks within `orchestration.session(workspace)`.")
-    return here
+    return run
 
 
 def stage(name: str) -> Any:
@@ -225,9 +265,9 @@ def stage(name: str) -> Any:
     return Completed(name="Cached", message="DVC: up to date", data=None) if summary is None else summary
 
 
-def _prepare(paths: Paths) -> Session:
+def _prepare(paths: Paths, kind: type[_Kind]) -> _Kind:
     """Do what ``analognas run`` does first, for a flow that Prefect started."""
     from analognas.setup.preparing import prepare
 
     params = prepare(paths, held=True)
-    return Session(paths, params, Freshness.of(paths, params), lambda *_: None)
+    return kind(paths, params, Freshness.of(paths, params), lambda *_: None)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from analognas.errors import ParamsError
 from analognas.files import write_text
-from analognas.params.sections import Params, known_keys, nearest, parse_count
-from analognas.params.text import load_document, plain, round_trip, scalar
+from analognas.params.overrides import parse
+from analognas.params.sections import Params
+from analognas.params.text import load_document, plain, round_trip
 
 
 class Draft:
@@ -28,24 +30,14 @@ class Draft:
         self._before = path.read_bytes()
         self._changed = False
 
-    def assign(self, assignments: Sequence[str]) -> None:
-        """Take ``section.key=value`` assignments over.
-
-        Raises:
-            ParamsError: if one of them is not of this form or names an unknown key.
-        """
-        for assignment in assignments:
-            key, found, text = assignment.partition("=")
-            section, _, name = key.strip().partition(".")
-            if not found or not name:
-                raise ParamsError(f"--set {assignment}: write it as section.key=value, e.g. search.population_size=40.")
-            if f"{section}.{name.partition('.')[0]}" not in known_keys():
-                raise ParamsError(f"--set {assignment}: unknown key {section}.{name}{nearest(f'{section}.{name}')}")
-            value = scalar(text)
+    def assign(self, values: Mapping[str, Any]) -> None:
+        """Take values by ``section.key`` over."""
+        for key, value in values.items():
+            section, _, name = key.partition(".")
             if isinstance(self.document.get(section), str):
                 self.document[section] = {"rpu_config": self.document[section]}
             self.document.setdefault(section, {})
-            self.document[section][name] = parse_count(value) if name.startswith("max_") else value
+            self.document[section][name] = value
             self._changed = True
 
     def params(self) -> Params:
@@ -79,11 +71,11 @@ class Draft:
 
 
 def override(path: Path, assignments: Sequence[str]) -> Params:
-    """Write ``section.key=value`` assignments into a params file and return what it then holds.
+    """Write ``section.key=value`` assignments (see ``overrides``) into a params file and return what it then holds.
 
     Raises:
         ParamsError: if an assignment or its result is not valid; the file is left as it is then.
     """
     draft = Draft(path)
-    draft.assign(assignments)
+    draft.assign(parse(assignments))
     return draft.save()

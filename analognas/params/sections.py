@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -233,6 +234,16 @@ class Params(_Section):
     retrain: RetrainParams = RetrainParams()
     run: RunParams = RunParams()
 
+    @model_validator(mode="after")
+    def _limit_within_the_space(self) -> Params:
+        most, limit = self.space.max_params, self.search.max_nb_param
+        if most is not None and limit is not None and limit > most:
+            raise ValueError(
+                f"search.max_nb_param is {limit:,}, but the space has no architecture above space.max_params, "
+                f"{most:,}: lower it, or set it to null, which means the same"
+            )
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _hardware_by_name(cls, data: Any) -> Any:
@@ -304,6 +315,12 @@ def _sentence(error: ValidationError, data: Mapping[str, Any]) -> str:
         return f"unknown key {key}{nearest(key)}"
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
+    if not first["loc"]:
+        return f"{message}."
+    if isinstance(first["input"], date):  # which DVC cannot read either
+        return f"{key} is the date {first['input']} in YAML: put it in quotes."
+    if first["type"] == "string_type":
+        message = "text is needed, so put it in quotes"
     if len(first["loc"]) == 1:
         return f"section {key}: {message}; write its keys below it."
     return f"{key} is {first['input']!r}: {message}."

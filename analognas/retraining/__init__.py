@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from analognas.retraining.need import Need, look
 from analognas.retraining.steps import challenge, conclude, draw_sentinel, open_round
+from analognas.retraining.workbench import Workbench
 
-__all__ = ["Need", "challenge", "conclude", "draw_sentinel", "look", "open_round"]
+__all__ = ["Need", "Workbench", "challenge", "conclude", "draw_sentinel", "look", "open_round"]

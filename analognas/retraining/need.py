@@ -14,7 +14,6 @@ from analognas.stages.rows import usable
 
 if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
-    from analognas.params import Params
     from analognas.search_spaces import Architecture
     from analognas.workspace import Paths
 
@@ -45,25 +44,21 @@ class Need:
         return bool(self.reasons) or self.pending is not None or self.unfinished is not None
 
 
-def look(params: Params, paths: Paths, age_days: float | None = None) -> Need:
+def look(bench: Workbench, age_days: float | None = None) -> Need:
     """Return whether the champion needs retraining.
 
     Args:
-        params: of the workspace.
-        paths: of the workspace, prepared.
+        bench: of the workspace.
         age_days: of the champion; None: unknown.
 
     Raises:
-        WorkspaceError: if there is no champion yet.
-        MismatchError: if it was fitted for something else than the parameters say.
         CorruptFileError: if a file is damaged.
     """
-    bench = Workbench(params, paths)
-    rounds = [one for one in read_rounds(paths, bench.space) if one.purpose == RETRAIN]
+    rounds = [one for one in read_rounds(bench.paths, bench.space) if one.purpose == RETRAIN]
     pending = next((one.number for one in rounds if one.decision == "pending"), None)
     if pending is not None:
         return Need((), pending=pending)
-    if rounds and _unfinished(rounds[-1], paths):
+    if rounds and _unfinished(rounds[-1], bench.paths):
         return Need((), unfinished=rounds[-1].number)
     rows = usable(bench.measured)
     # What a rejected round brought has had its comparison: it is no reason for another one.
@@ -72,13 +67,13 @@ def look(params: Params, paths: Paths, age_days: float | None = None) -> Need:
     architectures = [bench.by_id[name].architecture for name in unseen["id"]]
     architectures += [architecture for architecture, _ in bench.shared]
     values = [*map(float, unseen["acc_1d"]), *(float(row["acc_1d"]) for _, row in bench.shared)]
-    newest = slice(max(0, len(architectures) - params.retrain.newest), None)
+    newest = slice(max(0, len(architectures) - bench.params.retrain.newest), None)
     figures = {
         "newest": _ranking(bench.champion, architectures[newest], values[newest]),
         "new_rows": len(architectures),
         "age_days": age_days,
     }
-    return Need(tuple(comparing.reasons(figures, params.retrain)), figures)
+    return Need(tuple(comparing.reasons(figures, bench.params.retrain)), figures)
 
 
 def _unfinished(last: Round, paths: Paths) -> bool:

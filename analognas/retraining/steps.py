@@ -17,9 +17,8 @@ from analognas.files import file_digest, write_text
 from analognas.retraining import comparing, proposing
 from analognas.retraining.need import RETRAIN, Need
 from analognas.retraining.note import note, note_file
-from analognas.retraining.workbench import Workbench
 from analognas.seeds import derive_seed
-from analognas.stages import fit, inputs
+from analognas.stages import fit
 from analognas.stages.rounds import Entry, Round, next_number, read_rounds, read_sentinel, write_round, write_sentinel
 from analognas.stages.rows import usable
 
@@ -27,25 +26,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from analognas.evaluators.base import Evaluator
-    from analognas.params import Params
+    from analognas.retraining.workbench import Workbench
     from analognas.workspace import Paths
 
 
 _SHARED = "characterized by others"
 
 
-def draw_sentinel(params: Params, paths: Paths) -> int:
+def draw_sentinel(bench: Workbench) -> int:
     """Draw the sentinel set unless there is one, and return its size.
 
     Raises:
         SpaceError: if the space has too few architectures.
     """
-    space = inputs.space(params, paths)
+    params, paths, space = bench.params, bench.paths, bench.space
     there = read_sentinel(paths, space)
     if there:
         return len(there)
     size = params.retrain.sentinel_size
-    listed = inputs.architectures(params, paths)
+    listed = [entry.architecture for entry in bench.by_id.values()]
     known = {one.id for one in listed} | {one.function_id for one in listed}
     seed = derive_seed(params.base.seed, "sentinel")
     drawn = []
@@ -57,6 +56,7 @@ def draw_sentinel(params: Params, paths: Paths) -> int:
         drawn = [one for one in more if one.id not in known and one.function_id not in known][:size]
         if len(drawn) == size:
             write_sentinel(paths, drawn)
+            bench.refresh()
             return size
     raise SpaceError(
         f"The space {space.name} has fewer than {size} architectures beside the {len(listed)} that are listed: lower "
@@ -64,7 +64,7 @@ def draw_sentinel(params: Params, paths: Paths) -> int:
     )
 
 
-def open_round(params: Params, paths: Paths, need: Need, *, force: bool = False) -> Round:
+def open_round(bench: Workbench, need: Need, *, force: bool = False) -> Round:
     """Return the round that waits for its decision, or propose one.
 
     Besides the new architectures it lists those of rejected retraining rounds, so that evidence adds up, and those
@@ -73,7 +73,7 @@ def open_round(params: Params, paths: Paths, need: Need, *, force: bool = False)
     Raises:
         StageError: if the space has no more architectures.
     """
-    bench = Workbench(params, paths)
+    params, paths = bench.params, bench.paths
     rounds = read_rounds(paths, bench.space)
     found = next((one for one in rounds if one.purpose == RETRAIN and one.decision == "pending"), None)
     if found is None:
@@ -103,29 +103,30 @@ def open_round(params: Params, paths: Paths, need: Need, *, force: bool = False)
     changed = replace(found, entries=entries, record=record)
     if changed != found:
         write_round(paths, changed)
+    bench.refresh()
     return changed
 
 
-def challenge(params: Params, paths: Paths, number: int) -> dict[str, Any]:
+def challenge(bench: Workbench, number: int) -> dict[str, Any]:
     """Fit the challenger from what the champion may learn from and round ``number``; return its report.
 
     Raises:
         InputError: if too few architectures were measured.
     """
-    bench = Workbench(params, paths)
+    bench.refresh()  # the round was measured since it was proposed
     rows = bench.learnable(number)
-    evaluator = fit.unfitted(params, derive_seed(params.base.seed, "fit"))
-    evaluator.fit([bench.by_id[name].architecture for name in rows["id"]], rows).save(paths.challenger)
+    evaluator = fit.unfitted(bench.params, derive_seed(bench.params.base.seed, "fit"))
+    evaluator.fit([bench.by_id[name].architecture for name in rows["id"]], rows).save(bench.paths.challenger)
     return dict(evaluator.report_)
 
 
-def conclude(params: Params, paths: Paths, number: int) -> Round:
+def conclude(bench: Workbench, number: int) -> Round:
     """Compare champion and challenger on the sentinel set, write the decision and its note, return the round.
 
     Raises:
         CorruptFileError: if the challenger is missing or damaged.
     """
-    bench = Workbench(params, paths)
+    params, paths = bench.params, bench.paths
     challenger = load_evaluator(paths.challenger, params.fit.evaluator)
     rows = usable(bench.measured)
     rows = rows[rows["role"] == "sentinel"].reset_index(drop=True)
@@ -147,6 +148,7 @@ def conclude(params: Params, paths: Paths, number: int) -> Round:
     decided = replace(decided, reason=f"{verdict.reason}; {added.reason}")
     write_text(note_file(paths, number), note(decided))
     write_round(paths, decided)
+    bench.refresh()
     return decided
 
 

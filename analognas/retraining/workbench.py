@@ -13,7 +13,7 @@ from analognas.results import ResultStore, result_key
 from analognas.stages import characterize, identity
 from analognas.stages.inputs import Listed, listed, space
 from analognas.stages.rounds import Round, read_rounds
-from analognas.stages.rows import learnable, table
+from analognas.stages.rows import learnable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 class Workbench:
-    """What the steps share: the champion, what is listed and what is measured. Made anew when files change.
+    """What the steps share: the champion, what is listed and what is measured.
+
+    Everything is read when it is first asked for; ``refresh`` reads it anew after rounds or results were written.
 
     Args:
         params: of the workspace.
@@ -41,12 +43,12 @@ class Workbench:
             raise WorkspaceError(f"{paths.evaluator} is missing: there is no champion to retrain, run `analognas run`.")
         self.space: ConfigSpace = space(params, paths)
         self.champion = load_evaluator(paths.evaluator, params.fit.evaluator)
-        self.champion.check(
-            space=self.space.name,
-            dataset=identity.dataset_id(paths),
-            hardware=identity.hardware_id(params.hardware),
-            protocol=identity.protocol_id(params.characterize),
-        )
+        self.champion.check(space=self.space.name, **identity.context(params, paths))
+
+    def refresh(self) -> None:
+        """Forget what depends on the rounds and the results; the champion stays."""
+        for name in ("by_id", "jobs", "measured", "shared"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def learned(self) -> set[str]:
@@ -69,18 +71,8 @@ class Workbench:
     def measured(self) -> pd.DataFrame:
         """The rows that were measured, in the order and form of ``data/surrogate.parquet``."""
         store = ResultStore.of(self.paths.root)
-        constant = {
-            "dataset": identity.dataset_id(self.paths),
-            "hardware": identity.hardware_id(self.params.hardware),
-            "protocol": identity.protocol_id(self.params.characterize),
-        }
-        rows = []
-        for job in self.jobs:
-            if job.key in store and not job.replicate:
-                one = self.by_id[job.architecture.id]
-                roles = {"role": one.role, "round": one.round, "decision": one.decision}
-                rows.append(constant | roles | store.get(job.key))
-        return table(rows, self.params.characterize.times)
+        done = [job for job in self.jobs if job.key in store and not job.replicate]
+        return characterize.tabulated(self.params, self.paths, done, self.by_id.values())
 
     @cached_property
     def shared(self) -> list[tuple[Architecture, dict[str, Any]]]:

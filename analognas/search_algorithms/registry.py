@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
+from typing import Any
 
 from analognas.errors import SearchError
-from analognas.plugins import imported, plugins, target
+from analognas.plugins import resolve
 from analognas.search_algorithms.base import Optimizer
 
 #: The strategies that ship with the library; each is loaded when it is asked for.
@@ -28,17 +28,12 @@ def optimizer_class(name: str) -> type[Optimizer]:
     Raises:
         SearchError: if there is none, naming the nearest known one, or if it is no strategy.
     """
-    where = OPTIMIZERS.get(name) or target("optimizer", name)
-    if where is None:
-        known = [*OPTIMIZERS, *(one.name for one in plugins("optimizer"))]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-        raise SearchError(f"unknown optimizer {name!r}: did you mean {near}? A class of your own is module:Class.")
-    try:
-        cls = imported(where)
-    except Exception as error:  # a module of the user's own may fail in any way
-        raise SearchError(f"optimizer {name} cannot be imported ({error}): check the module and the class.") from error
-    if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
-        raise SearchError(f"optimizer {name} is no Optimizer: derive it from analognas.search_algorithms.Optimizer.")
-    if missing := sorted(getattr(cls, "__abstractmethods__", ())):
-        raise SearchError(f"optimizer {name} has no {missing[0]}: implement it, see docs/optimizers.md.")
+    cls: type[Optimizer] = resolve("optimizer", name, OPTIMIZERS, SearchError, _problem)
     return cls
+
+
+def _problem(cls: Any) -> str | None:
+    if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
+        return "is no Optimizer: derive it from analognas.search_algorithms.Optimizer."
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    return f"has no {missing[0]}: implement it, see docs/optimizers.md." if missing else None

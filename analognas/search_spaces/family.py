@@ -5,11 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from analognas.errors import SpaceError
-from analognas.plugins import imported
-from analognas.plugins import target as plugin_target
+from analognas.plugins import resolve
 from analognas.search_spaces.genes import Gene
 from analognas.search_spaces.hyperparameter import Hyperparameter
 
@@ -109,21 +108,16 @@ def _unread(name: str, family_name: str) -> str:
 @cache
 def family(name: str) -> Family:
     """Return the family of this name: "resnet", an installed package's, or "module:Class" for one elsewhere."""
-    where = KNOWN.get(name) or plugin_target("space", name) or name
-    module_name, _, class_name = where.partition(":")
-    if not module_name or not class_name:
-        raise SpaceError(
-            f"Family {name!r} is unknown: use {', '.join(map(repr, KNOWN))}, or 'module:Class' for your own."
-        )
-    try:
-        cls = imported(where)
-    except Exception as error:  # a module of the user's own may fail in any way
-        raise SpaceError(f"Family {name!r} cannot be imported ({error}): check the module and class.") from error
-    if not (isinstance(cls, type) and issubclass(cls, Family)):
-        raise SpaceError(f"Family {name!r} is no subclass of analognas.search_spaces.family.Family: derive it.")
-    if not isinstance(getattr(cls, "name", None), str) or not getattr(cls, "mutations", None):
-        raise SpaceError(f"Family {name!r} has no name or no mutations: set both on the class.")
+    cls: type[Family] = resolve("space", name, KNOWN, SpaceError, _problem)
     try:
         return cls()
     except TypeError as error:  # abstract methods that are missing, or arguments without defaults
-        raise SpaceError(f"Family {name!r} cannot be instantiated: {error}.") from error
+        raise SpaceError(f"space {name!r} cannot be instantiated: {error}.") from error
+
+
+def _problem(cls: Any) -> str | None:
+    if not (isinstance(cls, type) and issubclass(cls, Family)):
+        return "is no Family: derive it from analognas.search_spaces.family.Family."
+    if not isinstance(getattr(cls, "name", None), str) or not getattr(cls, "mutations", None):
+        return "has no name or no mutations: set both on the class."
+    return None

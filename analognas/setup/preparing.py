@@ -15,10 +15,10 @@ from analognas.errors import ParamsError
 from analognas.files import json_bytes, write_json
 from analognas.progress import Progress
 from analognas.stages import PROTOCOLS
-from analognas.stages.recorded import load_dataset, package_versions
+from analognas.stages.recorded import describe_dataset, package_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from analognas.params import HardwareParams, Params
     from analognas.params.file import Draft
@@ -42,16 +42,16 @@ def current_environment(hardware: HardwareParams) -> dict[str, Any]:
 
 
 def prepare(
-    paths: Paths, assignments: Sequence[str] = (), progress: Progress | None = None, *, held: bool = False
+    paths: Paths, values: Mapping[str, Any] | None = None, progress: Progress | None = None, *, held: bool = False
 ) -> Params:
     """Make a workspace ready to run and return its parameters.
 
-    Writes the assignments (``section.key=value``) into ``params.yaml``; the rest is as for ``adopt``.
+    Writes the values (by ``section.key``) into ``params.yaml``; the rest is as for ``adopt``.
     """
     from analognas.params.file import Draft
 
     draft = Draft(paths.params)
-    draft.assign(assignments)
+    draft.assign(values or {})
     return adopt(draft, paths, progress, held=held)
 
 
@@ -71,7 +71,6 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None, *, held:
         InputError: if parameters, dataset or space are not valid; nothing is written then.
         WorkspaceError: if another run works in the workspace, or it cannot be written.
     """
-    from analognas.datasets import describe
     from analognas.hardware import coverage
     from analognas.stages.inputs import space_of
     from analognas.workspace import alone
@@ -81,7 +80,7 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None, *, held:
     lock = ExitStack()
 
     def accept(params: Params) -> None:
-        truth[paths.dataset] = describe(load_dataset(params, paths, progress))
+        truth[paths.dataset] = describe_dataset(params, paths, progress)
         space_of(params, truth[paths.dataset])
         check_parts(params)
         truth[paths.environment] = current_environment(params.hardware)

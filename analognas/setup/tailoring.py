@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analognas.datasets.registry import canonical
 from analognas.errors import AnalogNASError, DatasetError, HoursError, SpaceError
-from analognas.params import parse_count
-from analognas.params.text import scalar
 from analognas.setup.protocol_choice import SAMPLED, TEMPLATES, Profile, Tailored, by_key, choose, of_the_data
 from analognas.setup.protocol_ladder import Form
 from analognas.setup.protocol_levers import CHOSEN, refusal
@@ -41,12 +39,12 @@ _LARGE, _MANY = 0.85, 400
 _DEFAULT = "the default, which does for these data"
 
 
-def wanted(assignments: Sequence[str]) -> bool:
+def wanted(values: Mapping[str, Any]) -> bool:
     """Return whether the data are others than those that the template's protocol was made for."""
-    return canonical(str(_values(assignments).get("dataset.name", TEMPLATES))) != TEMPLATES
+    return canonical(str(values.get("dataset.name", TEMPLATES))) != TEMPLATES
 
 
-def fit_again(paths: Paths, assignments: Sequence[str], hours: float | None) -> float | None:
+def fit_again(paths: Paths, values: Mapping[str, Any], hours: float | None) -> float | None:
     """Return the hours to which an existing workspace is fitted now, None if its protocol stays as it is.
 
     One that was fitted stays while the same is asked of it, so that a run that was stopped goes on with what it has,
@@ -54,7 +52,7 @@ def fit_again(paths: Paths, assignments: Sequence[str], hours: float | None) -> 
 
     Args:
         paths: the workspace.
-        assignments: ``section.key=value`` that the user sets with this call.
+        values: by ``section.key``, which the user sets with this call.
         hours: that the user asks for, None if nothing was said. Then a workspace that was fitted before is fitted to
             the hours of before if it is given other data; the protocol of the others is the user's.
     """
@@ -67,24 +65,16 @@ def fit_again(paths: Paths, assignments: Sequence[str], hours: float | None) -> 
         return hours
     now = Params.load(paths.params).model_dump(mode="json")
     deciding = ("dataset",) if hours is None else ("base", "dataset", "space", "hardware", "run")
-    for key, value in _values(assignments).items():
+    for key, value in values.items():
         section, _, name = key.partition(".")
-        if section in deciding and name != "augment" and now[section].get(name) != _plain(name, value):
+        if section in deciding and name != "augment" and now[section].get(name) != value:
             return record.hours
     return None
 
 
-def _plain(name: str, value: Any) -> Any:
-    return parse_count(value) if name.startswith("max_") else value
-
-
-def _values(assignments: Sequence[str]) -> dict[str, Any]:
-    return {key.strip(): scalar(value) for key, _, value in (one.partition("=") for one in assignments)}
-
-
 def prepare_tailored(
     paths: Paths,
-    assignments: Sequence[str],
+    values: Mapping[str, Any],
     hours: float,
     progress: Callable[[float, float, str], None] | None = None,
     *,
@@ -94,7 +84,7 @@ def prepare_tailored(
 
     Args:
         paths: the workspace.
-        assignments: ``section.key=value`` that the user has set: they stay.
+        values: by ``section.key``, which the user has set: they stay.
         hours: that a run may take.
         progress: told what is going on.
         held: as for ``preparing.prepare``.
@@ -114,8 +104,8 @@ def prepare_tailored(
     began = time.process_time()
     record = read_record(paths.params)
     draft = Draft(paths.params)
-    draft.assign(assignments)
-    yours = {*_values(assignments), *written_by_user(paths.params, record)}
+    draft.assign(values)
+    yours = {*values, *written_by_user(paths.params, record)}
     given = draft.params()
     # What an earlier fit chose, and nobody has edited since, is as if it had never been chosen.
     stale = {} if record is None else {key: default(key) for key in record.values if key not in yours}
@@ -128,8 +118,7 @@ def prepare_tailored(
     check_parts(params)
     dataset = load_dataset(params, paths, progress)
     if not len(dataset.train) or params.characterize.source != "training":
-        values = {**stale, **by_key(before)}
-        draft.assign([f"{key}={'null' if value is None else value}" for key, value in values.items()])
+        draft.assign({**stale, **by_key(before)})
         adopt(draft, paths, progress, held=held)
         return None
     done = _fitted(paths, params, dataset, hours, yours, before, began, progress)

@@ -9,7 +9,7 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from analognas.errors import WorkspaceError
 from analognas.workspace import Paths
 
-Preparing = Callable[[Paths, Sequence[str]], Any]
+Preparing = Callable[[Paths, Mapping[str, Any]], Any]
 
 _FILES = (
     "params.yaml",
@@ -51,7 +51,7 @@ def home(dataset: str, path: str | None) -> Path:
     return Path.cwd() / f"analognas-{plain or 'workspace'}"
 
 
-def create(target: Path, assignments: Sequence[str], prepare: Preparing | None = None) -> Paths:
+def create(target: Path, values: Mapping[str, Any], prepare: Preparing | None = None) -> Paths:
     """Make a workspace and return where everything in it is.
 
     The folder appears whole or not at all. Outside a git work tree it becomes a git repository; DVC is set up
@@ -59,12 +59,12 @@ def create(target: Path, assignments: Sequence[str], prepare: Preparing | None =
 
     Args:
         target: a folder that does not exist yet, or is empty.
-        assignments: ``section.key=value`` that the new ``params.yaml`` starts with.
+        values: by ``section.key``, which the new ``params.yaml`` starts with.
         prepare: makes the workspace ready instead of ``preparing.prepare``, whose first arguments it takes.
 
     Raises:
         WorkspaceError: if the folder is not empty or cannot be written.
-        ParamsError: if an assignment is not valid.
+        ParamsError: if a value is not valid.
         DatasetError: if the dataset cannot be read.
     """
     from analognas.setup import preparing
@@ -87,9 +87,9 @@ def create(target: Path, assignments: Sequence[str], prepare: Preparing | None =
             (building / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(template / name, building / name)
         if prepare is None:
-            preparing.prepare(Paths(building), assignments, held=True)
+            preparing.prepare(Paths(building), values, held=True)
         else:
-            prepare(Paths(building), assignments)
+            prepare(Paths(building), values)
         if target.exists():
             target.rmdir()
         building.rename(target)

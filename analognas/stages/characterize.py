@@ -24,8 +24,13 @@ from analognas.stages.protocols import PROTOCOLS
 from analognas.stages.rows import table, usable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
     from analognas.params import CharacterizeParams, HardwareParams, Params
     from analognas.search_spaces import Architecture
+    from analognas.stages.inputs import Listed
     from analognas.workspace import Paths
 
 
@@ -173,6 +178,27 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     return assemble(params, paths)
 
 
+def tabulated(params: Params, paths: Paths, todo: Iterable[Job], listed: Iterable[Listed]) -> pd.DataFrame:
+    """Return the stored results of jobs as the table that stages pass on, one row each, in their order.
+
+    Args:
+        params: of the workspace.
+        paths: of the workspace.
+        todo: whose results there are.
+        listed: what each architecture is characterized for.
+
+    Raises:
+        CorruptFileError: if a result is missing or damaged.
+    """
+    results, common = ResultStore.of(paths.root), identity.context(params, paths)
+    roles = {
+        entry.architecture.id: {"role": entry.role, "round": entry.round, "decision": entry.decision}
+        for entry in listed
+    }
+    rows = [common | (AGAIN if job.replicate else roles[job.architecture.id]) | results.get(job.key) for job in todo]
+    return table(rows, params.characterize.times)
+
+
 def describe(result: dict[str, Any]) -> str:
     """Return one line about a result."""
     if result["status"] != "ok":
@@ -186,21 +212,7 @@ def assemble(params: Params, paths: Paths) -> dict[str, Any]:
     Raises:
         CorruptFileError: if a result is missing or damaged.
     """
-    results = ResultStore.of(paths.root)
-    constant = {
-        "dataset": identity.dataset_id(paths),
-        "hardware": identity.hardware_id(params.hardware),
-        "protocol": identity.protocol_id(params.characterize),
-    }
-    roles = {
-        one.architecture.id: {"role": one.role, "round": one.round, "decision": one.decision}
-        for one in inputs.listed(params, paths)
-    }
-    rows = [
-        constant | (AGAIN if job.replicate else roles[job.architecture.id]) | results.get(job.key)
-        for job in jobs(params, paths)
-    ]
-    frame = table(rows, params.characterize.times)
+    frame = tabulated(params, paths, jobs(params, paths), inputs.listed(params, paths))
     write_parquet(paths.surrogate, frame)
     frame = frame[frame["role"] != AGAIN["role"]]
     good = usable(frame)

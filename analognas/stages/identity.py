@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from analognas.errors import MismatchError
 from analognas.files import digest
 from analognas.stages.protocols import PROTOCOLS
-from analognas.stages.recorded import recorded_dataset
+from analognas.stages.recorded import check_dataset, dataset_arguments, recorded_dataset
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
@@ -33,11 +33,9 @@ class DatasetSpec:
         Raises:
             MismatchError: if it is another one.
         """
-        from analognas.stages.recorded import check_dataset, dataset_arguments
-
-        dataset = check_dataset(params, paths)
+        found = check_dataset(params, paths)
         given = tuple(dataset_arguments(params, paths).items())
-        return cls(given, dataset.digest, dataset.split_digest, dataset.augment)
+        return cls(given, found["digest"], found["split_digest"], tuple(found["augment"]))
 
     def identity(self, part: str) -> dict[str, Any]:
         """Return what a result on a part of the dataset depends on, for its key."""
@@ -61,6 +59,19 @@ def _loaded(spec: DatasetSpec) -> Dataset:
     if (dataset.digest, dataset.split_digest) != (spec.digest, spec.split_digest):
         raise MismatchError(f"The dataset {dataset.name} changed while it was in use: run again.")
     return dataset
+
+
+def context(params: Params, paths: Paths) -> dict[str, str]:
+    """Return what the results of a workspace have in common, by column of the table: dataset, hardware, protocol.
+
+    Raises:
+        CorruptFileError: if ``data/dataset.json`` is missing or damaged.
+    """
+    return {
+        "dataset": dataset_id(paths),
+        "hardware": hardware_id(params.hardware),
+        "protocol": protocol_id(params.characterize),
+    }
 
 
 def dataset_id(paths: Paths) -> str:

@@ -5,6 +5,10 @@ A stage refuses to run against other data or versions than the recorded ones.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,23 +65,56 @@ def check_environment(paths: Paths, stage: str) -> None:
             raise MismatchError(f"data/environment.json records {name} {then}, here it is {is_now}: {_REMEDY}.")
 
 
-def check_dataset(params: Params, paths: Paths) -> Dataset:
-    """Return the dataset after comparing it with ``data/dataset.json``.
+#: What was found of a dataset, by the arguments of its loading, while a run goes on.
+_looked_at: ContextVar[dict[str, dict[str, Any]] | None] = ContextVar("analognas_dataset", default=None)
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Load a dataset once within this block to see what it is, however often that is asked.
+
+    A run has one look at its data; the workers that train on them load them, too, and compare the digests.
+    """
+    outer = _looked_at.get()
+    token = _looked_at.set({} if outer is None else outer)
+    try:
+        yield
+    finally:
+        _looked_at.reset(token)
+
+
+def describe_dataset(params: Params, paths: Paths, progress: Progress | None = None) -> dict[str, Any]:
+    """Return what the dataset is, as ``data/dataset.json`` says it; see ``one_look``.
+
+    Raises:
+        DatasetError: if it cannot be loaded.
+    """
+    from analognas.datasets import describe
+
+    known = _looked_at.get()
+    key = json.dumps(dataset_arguments(params, paths), sort_keys=True)
+    if known is not None and key in known:
+        return known[key]
+    description = describe(load_dataset(params, paths, progress))
+    if known is not None:
+        known[key] = description
+    return description
+
+
+def check_dataset(params: Params, paths: Paths) -> dict[str, Any]:
+    """Return what the dataset is, after comparing it with ``data/dataset.json``.
 
     Raises:
         MismatchError: if it is not the recorded one.
     """
-    from analognas.datasets import describe
-
-    dataset = load_dataset(params, paths)
     recorded = read_object(paths.dataset, remedy=_REMEDY)
-    now = describe(dataset)
+    now = describe_dataset(params, paths)
     for key, value in now.items():
         if recorded.get(key) != value:
             raise MismatchError(
                 f"data/dataset.json records {key} {recorded.get(key)!r}, the dataset has {value!r}: {_REMEDY}."
             )
-    return dataset
+    return now
 
 
 _RECORDED = "`analognas run` writes it, or `analognas doctor --update`"

@@ -36,12 +36,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     """
     space = inputs.space(params, paths)
     evaluator = load_evaluator(paths.evaluator, params.fit.evaluator)
-    evaluator.check(
-        space=space.name,
-        dataset=identity.dataset_id(paths),
-        hardware=identity.hardware_id(params.hardware),
-        protocol=identity.protocol_id(params.characterize),
-    )
+    evaluator.check(space=space.name, **identity.context(params, paths))
     worker = Worker(space, _optimizer(params.search.optimizer, evaluator, params), params.search.runs)
     text = f"searching with {params.search.optimizer}"
     best = worker.search(lambda done, total: progress(done / total, 2, text))

@@ -184,7 +184,7 @@ class Synchroniser:
         if path.is_dir():
             return Dataset(path.name, digest, "local", source.to_json(), profile=f"{len(list(path.iterdir()))} files")
         table = mlflow.data.from_pandas(pd.read_parquet(path), source=source, name=path.stem, digest=digest)
-        return table._to_mlflow_entity()
+        return Dataset(**table.to_dict())
 
     def _register(self, stage: str, value: str, run: Run) -> None:
         """Register the folder that a stage logged as a version of a model, once."""

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from analognas.errors import AnalogNASError, CorruptFileError, WorkspaceError
-from analognas.redaction import first_line
 from analognas.results import checked_record, result_key
-from analognas.versioning.fetched import CachedObject
+from analognas.versioning.dvc_inside import open_remote, reason_of, side_by_side
 from analognas.versioning.repository import Versioning, site_cache
 
 #: A result on a remote or in a store: its key and the digest of its content.
@@ -34,10 +33,6 @@ _TEMPORARY = ".tmp-"
 
 class SharingError(AnalogNASError):
     """A remote cannot be reached, read or written."""
-
-
-class NoRemoteError(WorkspaceError):
-    """No remote is named and there is no default one."""
 
 
 class Remote:
@@ -62,46 +57,16 @@ class Remote:
         if problem is not None:
             raise WorkspaceError(f"Sharing goes over DVC, but {problem}.")
         os.environ.setdefault("DVC_NO_ANALYTICS", "true")
-        from dvc.config import NoRemoteError as NoDvcRemoteError
-        from dvc.config import RemoteNotFoundError
-        from dvc.exceptions import DvcException
-        from dvc.repo import Repo
-        from dvc_objects.fs.base import ObjectFileSystem
-        from dvc_objects.fs.errors import RemoteMissingDepsError
-
-        try:
-            site = site_cache(root)
-            with Repo(str(root), config=None if site is None else {"core": {"site_cache_dir": site}}) as repo:
-                known = ", ".join(sorted(repo.config["remote"]))
-                found = repo.cloud.get_remote(name)
-                stages = [stage for stage in repo.index.stages if _is_target(stage, root.resolve())]
-                self.targets = sorted(_target(stage, root.resolve()) for stage in stages)
-                self.objects = [_cached(out) for stage in stages for out in stage.outs if out.use_cache]
-        except NoDvcRemoteError:
-            remedy = f"name one with --remote ({known})" if known else "`dvc remote add -d team ssh://HOST/FOLDER`"
-            remedy += " or `dvc remote default NAME`" if known else " (or a local folder, or s3://BUCKET/FOLDER)"
-            raise NoRemoteError(f"No DVC remote is set in {root}: {remedy}.") from None
-        except RemoteNotFoundError:
-            raise WorkspaceError(f"There is no DVC remote '{name}' (known: {known or 'none'}).") from None
-        except (ImportError, RemoteMissingDepsError) as error:
-            named = re.search(r"\bdvc-\w+", str(error))
-            package = named[0] if named else f"dvc-{getattr(error, 'protocol', 'all')}"
-            package = "analognas[ssh]" if package == "dvc-ssh" else package
-            raise WorkspaceError(
-                f"The DVC remote needs a package that is not installed: pip install '{package}'."
-            ) from None
-        except (DvcException, OSError) as error:
-            raise WorkspaceError(f"DVC cannot work in {root}: {reason_of(error)}.") from None
-        self.name: str = found.name
-        self.fs: Any = found.fs
-        if found.worktree or not self.fs.CAN_TRAVERSE:
+        found = open_remote(root, name, site_cache(root))
+        self.name, self.fs = found.name, found.fs
+        self.targets, self.objects = found.targets, found.objects
+        if found.worktree:
             raise WorkspaceError(
                 f"The DVC remote '{self.name}' cannot hold results (it is a worktree, or cannot be listed): "
                 "use a folder, SSH or an object store."
             )
         self._folder: str = self.fs.join(found.path, *_FOLDER)
-        # An object store shows an object when it is whole; elsewhere a file is renamed when it is.
-        self._whole = isinstance(self.fs, ObjectFileSystem)
+        self._whole = found.whole  # elsewhere a file is renamed when it is
 
     def entries(self) -> dict[Entry, int | None]:
         """Return all results there with their sizes in bytes, where these are told, by one listing.
@@ -171,7 +136,6 @@ class Remote:
 
     def each(self, work: Callable[[Entry], str], entries: Iterable[Entry]) -> Iterator[tuple[Entry, str | Exception]]:
         """Do ``work`` for many results side by side; yield what it returned or raised, in any order."""
-        from dvc_objects.executors import ThreadPoolExecutor
 
         def guarded(entry: Entry) -> tuple[Entry, str | Exception]:
             try:
@@ -179,8 +143,7 @@ class Remote:
             except Exception as error:
                 return entry, error
 
-        with ThreadPoolExecutor(max_workers=self.fs.jobs, cancel_on_error=True) as pool:
-            yield from pool.imap_unordered(guarded, entries)
+        yield from side_by_side(self.fs, guarded, entries)
 
     def hopeless(self, direction: str, reason: str) -> SharingError:
         """Return the error for a remote that takes or gives nothing."""
@@ -196,26 +159,3 @@ class Remote:
     def path(self, entry: Entry) -> str:
         """Return where a result is there, or would be."""
         return str(self.fs.join(self._folder, f"{entry[0]}-{entry[1]}.json"))
-
-
-def _is_target(stage: Any, root: Path) -> bool:
-    """Return whether DVC has recorded all that a stage of a workspace wrote."""
-    outs = [out for out in stage.outs if out.use_cache]
-    return bool(outs) and all(out.hash_info for out in outs) and Path(stage.path).is_relative_to(root)
-
-
-def _target(stage: Any, root: Path) -> str:
-    name = getattr(stage, "name", None)
-    return str(Path(stage.path).relative_to(root)) + (f":{name}" if name else "")
-
-
-def _cached(out: Any) -> CachedObject:
-    value = str(out.hash_info.value)
-    return CachedObject(value, Path(out.cache.oid_to_path(value)), lines=out.hash_info.name == "md5-dos2unix")
-
-
-def reason_of(error: BaseException | str) -> str:
-    """Return the first line of an error, without secrets."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return first_line(error)

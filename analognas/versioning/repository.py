@@ -21,12 +21,11 @@ from typing import Any
 from analognas.errors import StageError, WorkspaceError
 from analognas.files import write_text
 from analognas.redaction import redact
+from analognas.versioning.dvc_inside import DAMAGED, default_site_cache
 from analognas.versioning.lock import Lock
 
 #: Seconds, longer than any single call, shorter than for ever: a call may wait for the lock of another DVC command.
 _TIMEOUT = 600
-#: What SQLite says of a database that is damaged; DVC adds neither which one nor a remedy.
-_DAMAGED = ("database disk image is malformed", "file is not a database")
 #: As the configuration of this package's own repository: nothing calls home, nothing touches git's index.
 _SITE_CACHE = ("core", "site_cache_dir")
 _CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n"
@@ -173,7 +172,7 @@ def _checked(
             "end the other DVC command that works in this repository, then run again."
         ) from None
     if done.returncode:
-        if any(sign in done.stderr for sign in _DAMAGED):
+        if any(sign in done.stderr for sign in DAMAGED):
             raise error(
                 f"DVC failed at `{what}`, because its memo of file hashes is damaged: delete {_memo(folder)}, "
                 "which DVC makes anew, then run again."
@@ -184,11 +183,9 @@ def _checked(
 
 def _memo(workspace: Path) -> Path:
     """Return the folder in which DVC remembers the hashes of files; no result is in it."""
-    from dvc.dirs import site_cache_dir
-
     repository = _above(workspace, ".dvc")
     configured = None if repository is None else _config(repository).get(*_SITE_CACHE, fallback=None)
-    return Path(site_cache(workspace) or site_cache_dir(configured)) / "repo"
+    return Path(site_cache(workspace) or default_site_cache(configured)) / "repo"
 
 
 def _complaint(text: str) -> str:

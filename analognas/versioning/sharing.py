@@ -23,15 +23,14 @@ from analognas.errors import AnalogNASError, CorruptFileError, WorkspaceError
 from analognas.files import json_bytes
 from analognas.progress import Progress, silent
 from analognas.results import ResultStore
+from analognas.versioning.dvc_inside import MISSING, UNSAVED, NoRemoteError, reason_of
 from analognas.versioning.fetched import spoiled
-from analognas.versioning.remote import LARGEST, Entry, NoRemoteError, Remote, reason_of
+from analognas.versioning.remote import LARGEST, Entry, Remote
 from analognas.versioning.repository import Versioning, dvc_environment
 from analognas.workspace import Paths, alone
 
 # So many failures without one success are enough to tell that the rest would fail too.
 _HOPELESS = 16
-_UNSAVED = "Can't remove the following unsaved files"
-_MISSING = "Missing cache files"
 
 
 @dataclass
@@ -234,7 +233,7 @@ def _share_data(there: Remote, paths: Paths, done: Exchange, progress: Progress)
         said = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
         if step[0] == "fetch":
             wrong = spoiled(there.objects, paths.private() / "fetched.json")
-        if wrong or ended.returncode or any(_MISSING in line for line in said):
+        if wrong or ended.returncode or any(MISSING in line for line in said):
             break
     if wrong:
         names = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
@@ -243,7 +242,7 @@ def _share_data(there: Remote, paths: Paths, done: Exchange, progress: Progress)
             f"No data was taken, because files on '{there.name}' are not what was recorded ({names}): delete them "
             "there, and whoever has them pushes them again."
         )
-    elif any(_UNSAVED in line for line in said):
+    elif any(UNSAVED in line for line in said):
         unsaved = [Path(line) for line in said if line.startswith(str(paths.root.resolve()))]
         names = ", ".join(str(path.relative_to(paths.root.resolve())) for path in unsaved[:3])
         names += f" and {len(unsaved) - 3} more" if len(unsaved) > 3 else ""
@@ -252,7 +251,7 @@ def _share_data(there: Remote, paths: Paths, done: Exchange, progress: Progress)
             f"No data was taken, because changes of yours would be overwritten ({names}): keep them by `dvc commit`, "
             "or give them up by `dvc checkout --force`, then pull again."
         )
-    elif any(_MISSING in line for line in said):
+    elif any(MISSING in line for line in said):
         done.data = "Not all of the data is there."
         done.problems.append(
             f"Files that dvc.lock names are neither here nor on '{there.name}': "

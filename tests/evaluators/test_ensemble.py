@@ -108,7 +108,7 @@ def test_evaluators_by_name() -> None:
     assert {evaluator_class(name).__name__ for name in EVALUATORS} == {
         "XGBoostEvaluator", "EnsembleEvaluator", "GaussianProcessEvaluator",
     }  # fmt: skip
-    with pytest.raises(InputError, match="did you mean ensemble"):
+    with pytest.raises(InputError, match="did you mean 'ensemble'"):
         evaluator_class("ensmble")
     with pytest.raises(InputError, match="is no Evaluator"):
         evaluator_class("analognas.errors:InputError")

@@ -20,7 +20,7 @@ from analognas.orchestration import characterizing, flows, retraining, serving
 from analognas.orchestration.server import configure_prefect
 from analognas.params import Params
 from analognas.params.file import override
-from analognas.retraining import Need
+from analognas.retraining import Need, Workbench, look
 from analognas.setup.template import source
 from analognas.stages import inputs
 from analognas.stages.rounds import read_rounds
@@ -58,11 +58,9 @@ class Retrain:
 
     def run(self, *, force: bool = False) -> dict[str, Any]:
         params = Params.load(self.paths.params)
-        need = retraining.ask(params, self.paths)
-        done, _ = retraining.run_retraining(
-            self.paths, params, need, force=force, progress=lambda step, _, __, text: self.progress.append((step, text))
-        )
-        return done
+        return retraining.run_retraining(
+            self.paths, params, force=force, progress=lambda step, _, __, text: self.progress.append((step, text))
+        ).summary()
 
     @property
     def rounds(self) -> list[Any]:
@@ -85,8 +83,9 @@ def retrain(retrained: Paths, formula: Any, monkeypatch: pytest.MonkeyPatch, pre
 def test_nothing_to_do_starts_no_prefect(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(flows, "server", None)
     params = Params.load(retrained.params)
-    done, notes = retraining.run_retraining(retrained, params, retraining.ask(params, retrained))
-    assert (done["retrained"], done["needed"], notes) == (False, [], ())
+    going = retraining.run_retraining(retrained, params)
+    done = going.summary()
+    assert (done["retrained"], done["needed"], going.notes) == (False, [], [])
     assert "needs no retraining (0 new rows, age unknown" in retraining.next_steps(done)
 
 
@@ -104,7 +103,7 @@ def test_an_accepted_round_is_the_new_evaluator(retrain: Retrain, formula: Any):
     assert "analognas run" in text
     assert "analognas champion rollback" in text
     assert "git add dvc.lock data/rounds data/metrics" in text
-    assert not retraining.ask(Params.load(retrain.paths.params), retrain.paths).anything
+    assert not look(Workbench(Params.load(retrain.paths.params), retrain.paths)).anything
 
 
 def test_a_killed_retraining_goes_on_where_it_was(retrain: Retrain, formula: Any):

@@ -100,8 +100,8 @@ def test_a_preset_may_leave_its_tiles_to_its_configuration(monkeypatch: pytest.M
         return made
 
     chips = {"mute": Preset(make, None, "", ""), "said": Preset(make, (64, 32), "", "")}
-    monkeypatch.setattr("analognas.hardware.presets.target", lambda _, name: f"chips:{name}")
-    monkeypatch.setattr("analognas.hardware.presets.imported", lambda name: chips[name.removeprefix("chips:")])
+    monkeypatch.setattr("analognas.plugins.target", lambda _, name: f"chips:{name}")
+    monkeypatch.setattr("analognas.plugins.imported", lambda name: chips[name.removeprefix("chips:")])
     for name, shape in (("mute", TileShape(96, 0)), ("said", TileShape(64, 32))):
         spec = HardwareParams(rpu_config=name)
         assert spec.tile_shape == shape_of(rpu_config(spec), name) == shape

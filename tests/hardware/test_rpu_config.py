@@ -146,8 +146,8 @@ def test_a_size_that_is_no_whole_number_is_refused(own_chip: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("analognas-bank", ["no preset", "analognas-bench", "module:function"]),
-        ("my_chip:", ["module:function"]),
+        ("analognas-bank", ["unknown hardware.rpu_config", "did you mean 'analognas-bench'", "module:function"]),
+        ("my_chip:", ["names no module", "module:name"]),
         ("my_chop:chip", ["my_chop", "cannot be imported"]),
         ("my_chip:chop", ["cannot be imported", "has no attribute 'chop'"]),
         ("my_chip:NOT_CALLABLE", ["is no callable but a"]),

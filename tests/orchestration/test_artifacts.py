@@ -4,9 +4,11 @@ import io
 import json
 from typing import Any
 
+import httpx
 import pandas as pd
 import pytest
 from PIL import Image
+from prefect.exceptions import PrefectException
 
 from analognas.files import write_parquet
 from analognas.orchestration import artifacts
@@ -95,12 +97,16 @@ def test_a_server_that_is_away_is_asked_seldom(server: Server):
 
 
 def test_without_a_server_nothing_is_shown_and_nothing_fails(monkeypatch: pytest.MonkeyPatch):
-    def refuse(*_: Any, **__: Any) -> None:
-        raise RuntimeError
+    refused: list[str] = []
+
+    def refuse(*_: Any, key: str, **__: Any) -> None:
+        refused.append(key)
+        raise ConnectionError
 
     for kind in ("progress", "table"):
         monkeypatch.setattr(f"prefect.artifacts.create_{kind}_artifact", refuse)
     artifacts.Characterizing(1).add(result("a", 90.0))
+    assert len(refused) == 2
 
 
 def test_the_drift_is_a_table_and_an_image(finished: Paths, created: list[Any]):
@@ -138,13 +144,18 @@ def test_results_are_a_table_of_plain_values_best_first(tmp_path: Any, created: 
 
 
 def test_a_server_that_refuses_an_artifact_is_no_reason_to_fail(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
+    errors: list[Exception] = [httpx.ConnectError("away"), PrefectException("refused"), ZeroDivisionError()]
+
     def refuse(*_: Any, **__: Any) -> None:
-        raise RuntimeError
+        raise errors.pop(0)
 
     monkeypatch.setattr("prefect.artifacts.create_table_artifact", refuse)
     columns = ("id", "status", "params", "tiles", "acc_digital", "acc_1d", "acc_1d_std", "avm")
     write_parquet(Paths(tmp_path).surrogate, pd.DataFrame({name: [1.0] for name in columns}))
     artifacts.results_table(Paths(tmp_path))
+    artifacts.results_table(Paths(tmp_path))
+    with pytest.raises(ZeroDivisionError):  # a mistake of ours is no refusal
+        artifacts.results_table(Paths(tmp_path))
 
 
 def test_the_summary_shows_winner_and_baseline_over_time(finished: Paths, created: list[Any]):

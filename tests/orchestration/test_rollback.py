@@ -26,11 +26,11 @@ def sync(paths: Paths) -> None:
 def retrain(paths: Paths, formula: Any) -> str:
     """All steps of the flow, without Prefect, then MLflow."""
     params = Params.load(paths.params)
-    retraining.draw_sentinel(params, paths)
-    number = retraining.open_round(params, paths, Need(("it was asked for",))).number
+    retraining.draw_sentinel(retraining.Workbench(params, paths))
+    number = retraining.open_round(retraining.Workbench(params, paths), Need(("it was asked for",))).number
     formula.all(paths)
-    retraining.challenge(params, paths, number)
-    decided = retraining.conclude(params, paths, number)
+    retraining.challenge(retraining.Workbench(params, paths), number)
+    decided = retraining.conclude(retraining.Workbench(params, paths), number)
     for stage in ("characterize", "fit"):
         run_stage(stage, params, paths)
     sync(paths)
@@ -98,7 +98,7 @@ def test_an_accepted_evaluator_is_champion_until_it_is_rolled_back(tracked: Path
     assert aliases(tracked) == {"champion": 1}
     assert champions.versions(tracked)[0].rolled_back
     assert "data/evaluator/ is this champion" in str(done)
-    assert not retraining.look(params, tracked).anything
+    assert not retraining.look(retraining.Workbench(params, tracked)).anything
 
 
 def test_a_refused_challenger_is_registered_as_that(tracked: Paths, formula: Any):
@@ -111,11 +111,11 @@ def test_a_refused_challenger_is_registered_as_that(tracked: Paths, formula: Any
 
 def test_a_decision_waits_for_mlflow(tracked: Paths, formula: Any, monkeypatch: pytest.MonkeyPatch):
     params = Params.load(tracked.params)
-    retraining.draw_sentinel(params, tracked)
-    retraining.open_round(params, tracked, Need(("it was asked for",)))
+    retraining.draw_sentinel(retraining.Workbench(params, tracked))
+    retraining.open_round(retraining.Workbench(params, tracked), Need(("it was asked for",)))
     formula.all(tracked)
-    retraining.challenge(params, tracked, 1)
-    assert retraining.conclude(params, tracked, 1).decision == "accepted"
+    retraining.challenge(retraining.Workbench(params, tracked), 1)
+    assert retraining.conclude(retraining.Workbench(params, tracked), 1).decision == "accepted"
     sync(tracked)  # killed before the fit: the new evaluator is not registered yet
     assert aliases(tracked) == {"champion": 1}
     assert state.unlogged_decisions(tracked, params) == ()  # it cannot be logged yet

@@ -15,7 +15,7 @@ from analognas.errors import StageError
 from analognas.evaluators import XGBoostEvaluator
 from analognas.files import file_digest
 from analognas.orchestration import Freshness, sessions
-from analognas.orchestration.sessions import Session
+from analognas.orchestration.sessions import Session, prepared
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.setup.template import source
@@ -64,13 +64,17 @@ def test_freshness_is_one_question_to_dvc(workspace: Paths, monkeypatch: pytest.
     assert freshness.unversioned is None
 
 
-def test_without_dvc_everything_runs_and_the_run_says_so(workspace: Paths):
+def test_without_dvc_everything_runs_and_the_run_says_so(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
     freshness = Freshness.of(workspace)
     assert all(freshness.stale.values())
     session = Session(workspace, Params.load(workspace.params), freshness, lambda *_: None)
     assert session.versioning is None
-    assert "every stage runs" in session.report.notes[0]
-    assert "dvc init" in session.report.notes[0]
+    monkeypatch.setattr(tracking, "sync", lambda *_: tracking.SyncReport())
+    with prepared(session), orchestration.session(workspace.root) as run:
+        assert run is session
+    (note,) = session.report.notes
+    assert "every stage runs" in note
+    assert "dvc init" in note
 
 
 def test_a_task_outside_of_a_run_is_refused():

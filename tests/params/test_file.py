@@ -5,6 +5,7 @@ import pytest
 from analognas.errors import ParamsError
 from analognas.params import Params
 from analognas.params.file import Draft
+from analognas.params.overrides import parse
 from analognas.setup.template import source
 
 
@@ -17,7 +18,7 @@ def draft(tmp_path: Path) -> Draft:
 
 def test_nothing_is_written_before_it_is_saved(draft: Draft):
     before = draft.path.read_bytes()
-    draft.assign(["search.population_size=40"])
+    draft.assign(parse(["search.population_size=40"]))
     assert draft.params().search.population_size == 40
     assert draft.path.read_bytes() == before
     assert draft.save() == Params.load(draft.path) == draft.params()
@@ -25,7 +26,7 @@ def test_nothing_is_written_before_it_is_saved(draft: Draft):
 
 
 def test_what_somebody_else_wrote_meanwhile_is_kept(draft: Draft):
-    draft.assign(["search.population_size=40"])
+    draft.assign(parse(["search.population_size=40"]))
     with pytest.raises(ParamsError, match="changed by somebody else at the same moment: run again"):
         draft.save(lambda _: draft.path.write_text("base: {seed: 5}\n"))
     assert draft.path.read_text() == "base: {seed: 5}\n"
@@ -37,10 +38,10 @@ def test_what_is_refused_is_not_written(draft: Draft):
     def refuse(params: Params) -> None:
         raise ParamsError(f"no {params.search.k}")
 
-    draft.assign(["search.k=2.5"])
+    draft.assign(parse(["search.k=2.5"]))
     with pytest.raises(ParamsError, match=r"no 2\.5"):
         draft.save(refuse)
-    draft.assign(["search.population_size=none"])
+    draft.assign(parse(["search.population_size=none"]))
     with pytest.raises(ParamsError, match=r"search\.population_size is 'none'"):
         draft.save()
     assert draft.path.read_bytes() == before

@@ -32,11 +32,11 @@ def rounds(paths: Paths) -> list[Round]:
 def retrain(paths: Paths, formula: Any) -> Round:
     """All steps of the flow, without Prefect."""
     params = Params.load(paths.params)
-    retraining.draw_sentinel(params, paths)
-    number = retraining.open_round(params, paths, ASKED).number
+    retraining.draw_sentinel(retraining.Workbench(params, paths))
+    number = retraining.open_round(retraining.Workbench(params, paths), ASKED).number
     formula.all(paths)
-    retraining.challenge(params, paths, number)
-    decided = retraining.conclude(params, paths, number)
+    retraining.challenge(retraining.Workbench(params, paths), number)
+    decided = retraining.conclude(retraining.Workbench(params, paths), number)
     run_stage("characterize", params, paths)
     if decided.decision == "accepted":
         run_stage("fit", params, paths)
@@ -56,14 +56,14 @@ def unlisted(paths: Paths, n: int) -> Iterator[stage.Job]:
 
 
 def test_a_champion_that_knows_everything_needs_nothing(retrained: Paths):
-    need = retraining.look(Params.load(retrained.params), retrained, age_days=1.0)
+    need = retraining.look(retraining.Workbench(Params.load(retrained.params), retrained), age_days=1.0)
     assert not need.anything
     assert need.figures["new_rows"] == 0
     assert need.figures["newest"]["architectures"] == 0
 
 
 def test_age_alone_is_a_reason(retrained: Paths):
-    need = retraining.look(Params.load(retrained.params), retrained, age_days=30.5)
+    need = retraining.look(retraining.Workbench(Params.load(retrained.params), retrained), age_days=30.5)
     assert need.reasons == ("it is older than retrain.max_age_days, 30 days",)
 
 
@@ -74,10 +74,10 @@ def test_what_others_characterized_counts_and_is_learned_from(retrained: Paths, 
         stage.store(job, formula(job), retrained)
     other = {**jobs[0].inputs, "seed": 12345}  # measured otherwise: of no use here
     ResultStore.of(retrained.root).put(other, formula(jobs[0]))
-    need = retraining.look(params, retrained)
+    need = retraining.look(retraining.Workbench(params, retrained))
     assert need.figures["new_rows"] == 16
     assert any("16 new rows" in reason for reason in need.reasons)
-    added = retraining.open_round(params, retrained, need)
+    added = retraining.open_round(retraining.Workbench(params, retrained), need)
     shared = {entry.architecture.id for entry in added.entries if entry.reason == "characterized by others"}
     proposed = {entry.architecture.id for entry in added.entries} - shared
     assert shared <= {job.architecture.id for job in jobs}
@@ -90,38 +90,38 @@ def test_what_others_characterized_counts_and_is_learned_from(retrained: Paths, 
 def test_the_sentinel_set_is_drawn_once_and_apart(retrained: Paths):
     params = Params.load(retrained.params)
     known = {one.id for one in stage_inputs.architectures(params, retrained)}
-    assert retraining.draw_sentinel(params, retrained) == 24
+    assert retraining.draw_sentinel(retraining.Workbench(params, retrained)) == 24
     before = (retrained.rounds / "sentinel.json").read_bytes()
     ids = {one.id for one in read_sentinel(retrained, stage_inputs.space(params, retrained))}
     assert len(ids) == 24
     assert not ids & known
     params = override(retrained.params, ["retrain.sentinel_size=30"])
-    assert retraining.draw_sentinel(params, retrained) == 24
+    assert retraining.draw_sentinel(retraining.Workbench(params, retrained)) == 24
     assert (retrained.rounds / "sentinel.json").read_bytes() == before
-    added = retraining.open_round(params, retrained, ASKED)
+    added = retraining.open_round(retraining.Workbench(params, retrained), ASKED)
     assert not ids & {entry.architecture.id for entry in added.entries}
 
 
 def test_a_space_without_room_for_a_sentinel_set_is_named(retrained: Paths):
     params = override(retrained.params, ["retrain.sentinel_size=10000", "space.max_params=300"])
     with pytest.raises(SpaceError, match=r"lower retrain\.sentinel_size"):
-        retraining.draw_sentinel(params, retrained)
+        retraining.draw_sentinel(retraining.Workbench(params, retrained))
     assert not (retrained.rounds / "sentinel.json").exists()
 
 
 def test_a_round_that_waits_is_taken_up_and_not_proposed_anew(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
     params = Params.load(retrained.params)
-    retraining.draw_sentinel(params, retrained)
+    retraining.draw_sentinel(retraining.Workbench(params, retrained))
     # Killed between the proposal and its record.
     proposing.propose(params, retrained, 3, purpose="retrain", decision="pending", reason="the champion is old")
-    need = retraining.look(params, retrained)
+    need = retraining.look(retraining.Workbench(params, retrained))
     assert (need.pending, need.anything) == (1, True)
     monkeypatch.setattr(proposing, "propose", None)
-    first = retraining.open_round(params, retrained, need)
+    first = retraining.open_round(retraining.Workbench(params, retrained), need)
     before = (retrained.rounds / "001.json").read_bytes()
     assert len(first.entries) == 3
     assert first.reason == "the champion is old"
-    assert retraining.open_round(params, retrained, need) == first
+    assert retraining.open_round(retraining.Workbench(params, retrained), need) == first
     assert (retrained.rounds / "001.json").read_bytes() == before
 
 
@@ -137,9 +137,9 @@ def test_a_rejected_round_leaves_the_evaluator_and_its_rows_are_tried_again(retr
     # Fitting again gives the champion again: nothing of the round is in it.
     run_stage("fit", params, retrained)
     assert file_digest(retrained.evaluator) == before
-    assert retraining.look(params, retrained).figures["new_rows"] == 0
+    assert retraining.look(retraining.Workbench(params, retrained)).figures["new_rows"] == 0
     formula.asked.clear()
-    second = retraining.open_round(params, retrained, ASKED)
+    second = retraining.open_round(retraining.Workbench(params, retrained), ASKED)
     carried = [entry for entry in second.entries if entry.reason == "carried over from round 001"]
     assert {entry.architecture.id for entry in carried} == {entry.architecture.id for entry in first.entries}
     assert len(second.entries) == 8
@@ -176,57 +176,57 @@ def test_a_run_that_was_killed_after_an_acceptance_is_finished_and_the_round_can
 ):
     params = Params.load(retrained.params)
     before = file_digest(retrained.evaluator)
-    retraining.draw_sentinel(params, retrained)
-    retraining.open_round(params, retrained, ASKED)
+    retraining.draw_sentinel(retraining.Workbench(params, retrained))
+    retraining.open_round(retraining.Workbench(params, retrained), ASKED)
     formula.all(retrained)
-    retraining.challenge(params, retrained, 1)
-    assert retraining.conclude(params, retrained, 1).decision == "accepted"
-    need = retraining.look(params, retrained)
+    retraining.challenge(retraining.Workbench(params, retrained), 1)
+    assert retraining.conclude(retraining.Workbench(params, retrained), 1).decision == "accepted"
+    need = retraining.look(retraining.Workbench(params, retrained))
     assert (need.unfinished, need.reasons, need.anything) == (1, (), True)
     for name in ("characterize", "fit"):
         run_stage(name, params, retrained)
-    assert not retraining.look(params, retrained).anything
+    assert not retraining.look(retraining.Workbench(params, retrained)).anything
 
     steps.withdraw(retrained, rounds(retrained)[-1], "rolled back")
     for name in ("characterize", "fit"):
         run_stage(name, params, retrained)
     assert file_digest(retrained.evaluator) == before
     assert (retrained.rounds / "001.md").read_text().startswith("# Round 001: rejected\n\nRolled back; before that")
-    assert not retraining.look(params, retrained).anything
+    assert not retraining.look(retraining.Workbench(params, retrained)).anything
     override(retrained.params, ["retrain.round_size=2"])
-    second = retraining.open_round(Params.load(retrained.params), retrained, ASKED)
+    second = retraining.open_round(retraining.Workbench(Params.load(retrained.params), retrained), ASKED)
     assert not {entry.reason for entry in second.entries} & {"carried over from round 001"}
 
 
 def test_too_few_sentinel_rows_decide_nothing(retrained: Paths, formula: Any):
     params = override(retrained.params, ["retrain.round_size=2"])
-    retraining.draw_sentinel(params, retrained)
-    added = retraining.open_round(params, retrained, ASKED)
+    retraining.draw_sentinel(retraining.Workbench(params, retrained))
+    added = retraining.open_round(retraining.Workbench(params, retrained), ASKED)
     ids = {entry.architecture.id for entry in added.entries}
     for job in stage.pending(params, retrained):
         if job.architecture.id in ids:
             stage.store(job, formula(job), retrained)
-    retraining.challenge(params, retrained, 1)
-    decided = retraining.conclude(params, retrained, 1)
+    retraining.challenge(retraining.Workbench(params, retrained), 1)
+    decided = retraining.conclude(retraining.Workbench(params, retrained), 1)
     assert decided.decision == "rejected"
     assert "only 0 sentinel architectures were measured" in decided.reason
 
 
 def test_without_a_champion_the_remedy_is_named(workspace: Paths):
     with pytest.raises(WorkspaceError, match="run `analognas run`"):
-        retraining.look(Params.load(workspace.params), workspace)
+        retraining.look(retraining.Workbench(Params.load(workspace.params), workspace))
 
 
 def test_a_champion_of_other_parameters_is_refused(retrained: Paths):
     params = override(retrained.params, ["characterize.epochs=9"])
     with pytest.raises(MismatchError, match="protocol"):
-        retraining.look(params, retrained)
+        retraining.look(retraining.Workbench(params, retrained))
 
 
 def test_a_space_that_is_used_up_is_named(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(proposing, "propose", lambda *_, **__: None)
     with pytest.raises(StageError, match="nothing is left to learn from"):
-        retraining.open_round(Params.load(retrained.params), retrained, ASKED)
+        retraining.open_round(retraining.Workbench(Params.load(retrained.params), retrained), ASKED)
 
 
 def test_what_others_shared_and_makes_no_sense_is_left_out(retrained: Paths):

@@ -101,14 +101,14 @@ def test_a_space_of_a_family_from_elsewhere(module):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("transformer", "'transformer' is unknown: use 'resnet', 'nasbench201', or 'module:Class'"),
+        ("transformer", "unknown space 'transformer': did you mean '.*'. A family of your own is module:Class"),
         ("no.such.module:Thing", "cannot be imported"),
         ("analognas.errors:Thing", "cannot be imported"),
-        ("analognas.errors:SpaceError", "is no subclass"),
-        ("MODULE:not_a_class", "is no subclass"),
+        ("analognas.errors:SpaceError", "is no Family: derive it"),
+        ("MODULE:not_a_class", "is no Family: derive it"),
         ("MODULE:Nameless", "no name"),
         ("MODULE:Unfinished", "cannot be instantiated"),
-        (":", "is unknown"),
+        (":", "names no module"),
     ],
 )
 def test_what_is_no_family_is_refused(module, name, message):

@@ -9,6 +9,7 @@ import pytest
 from analognas.datasets import describe, load
 from analognas.errors import InputError, WorkspaceError
 from analognas.params import Params
+from analognas.params.overrides import parse
 from analognas.setup.preparing import current_environment, prepare
 from analognas.stages import PROTOCOLS
 from analognas.workspace import Paths, alone
@@ -21,7 +22,7 @@ def change(path: Path, **values: object) -> None:
 def test_prepare_takes_the_assignments_over_and_records_versions_and_data(workspace: Paths):
     workspace.environment.unlink()
     change(workspace.dataset, digest="0" * 64)
-    params = prepare(workspace, ["search.k=2.5"])
+    params = prepare(workspace, parse(["search.k=2.5"]))
     assert params.search.k == 2.5
     assert params == Params.load(workspace.params)
     environment = json.loads(workspace.environment.read_text())
@@ -36,7 +37,7 @@ def test_who_edits_a_chip_of_her_own_has_another_one(workspace: Paths, monkeypat
 
     config = PRESETS["analognas-bench"].make()
     monkeypatch.setitem(sys.modules, "own_chip", SimpleNamespace(chip=lambda: config))
-    prepare(workspace, ["hardware.rpu_config=own_chip:chip"])
+    prepare(workspace, parse(["hardware.rpu_config=own_chip:chip"]))
     before = json.loads(workspace.environment.read_text())
     prepare(workspace)
     assert json.loads(workspace.environment.read_text()) == before
@@ -63,7 +64,7 @@ def test_nothing_is_written_if_anything_is_wrong(workspace: Paths, assignment: s
     workspace.dataset.unlink()
     before = {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()}
     with pytest.raises(InputError):
-        prepare(workspace, ["search.k=2.5", assignment])
+        prepare(workspace, parse(["search.k=2.5", assignment]))
     assert {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()} == before
 
 
@@ -72,7 +73,7 @@ def test_nothing_is_written_where_the_data_folder_cannot_be(workspace: Paths):
     shutil.rmtree(workspace.data)
     workspace.data.write_text("no folder")
     with pytest.raises(WorkspaceError):
-        prepare(workspace, ["search.k=2.5"])
+        prepare(workspace, parse(["search.k=2.5"]))
     assert workspace.params.read_bytes() == before
 
 
@@ -82,8 +83,8 @@ def test_a_workspace_in_which_a_run_works_is_left_as_it_is(workspace: Paths):
     before = {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()}
     with alone(workspace):
         with pytest.raises(WorkspaceError, match="Another run works in"):
-            prepare(workspace, ["search.k=2.5"])
+            prepare(workspace, parse(["search.k=2.5"]))
         assert {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()} == before
-        assert prepare(workspace, ["search.k=2.5"], held=True).search.k == 2.5
-    prepare(workspace, ["search.k=3"])  # and it lets go of the lock
-    prepare(workspace, ["search.k=2"])
+        assert prepare(workspace, parse(["search.k=2.5"]), held=True).search.k == 2.5
+    prepare(workspace, parse(["search.k=3"]))  # and it lets go of the lock
+    prepare(workspace, parse(["search.k=2"]))

@@ -13,6 +13,7 @@ from analognas.evaluators.registry import load_evaluator
 from analognas.hardware.cost import tiles
 from analognas.params import Params
 from analognas.params.file import override
+from analognas.params.overrides import parse
 from analognas.results import ResultStore
 from analognas.search_algorithms import NSGA2
 from analognas.setup.preparing import prepare
@@ -198,7 +199,7 @@ def test_the_tiles_of_ones_own_chip_are_counted_everywhere(workspace: Paths, mon
     exec(CHIP, vars(module))
     monkeypatch.setitem(sys.modules, "two_sides", module)
     monkeypatch.chdir(workspace.root)
-    params = prepare(workspace, ["hardware.rpu_config=two_sides:chip"])
+    params = prepare(workspace, parse(["hardware.rpu_config=two_sides:chip"]))
     run_stage("sample", params, workspace)
     sampled = pd.read_parquet(workspace.architectures)
     space = inputs.space(params, workspace)

@@ -3,11 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from analognas.datasets import describe
+from analognas import datasets
 from analognas.errors import CorruptFileError, InputError, MismatchError
 from analognas.params import Params
 from analognas.stages import PROTOCOLS
-from analognas.stages.recorded import check_dataset, check_environment, dataset_arguments
+from analognas.stages.recorded import (
+    check_dataset,
+    check_environment,
+    dataset_arguments,
+    describe_dataset,
+    one_look,
+)
 from analognas.workspace import Paths
 
 
@@ -33,10 +39,27 @@ def test_a_stage_is_refused_for_its_own_protocol_only(workspace: Paths):
 @pytest.mark.parametrize("key", ["name", "classes", "digest", "split_digest", "sizes"])
 def test_other_data_than_recorded_are_refused(workspace: Paths, key: str):
     params = Params.load(workspace.params)
-    assert describe(check_dataset(params, workspace)) == json.loads(workspace.dataset.read_text())
+    assert check_dataset(params, workspace) == json.loads(workspace.dataset.read_text())
     change(workspace.dataset, **{key: "other"})
     with pytest.raises(MismatchError, match=rf"records {key} 'other'.*doctor --update"):
         check_dataset(params, workspace)
+
+
+def test_a_run_has_one_look_at_its_data(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
+    params, loads = Params.load(workspace.params), []
+    load = datasets.load
+    monkeypatch.setattr(datasets, "load", lambda **given: loads.append(given) or load(**given))
+    with one_look():
+        found = [check_dataset(params, workspace), describe_dataset(params, workspace)]
+        with one_look():  # the run that a command starts
+            found.append(check_dataset(params, workspace))
+        fewer = Params.validated(params.model_dump() | {"dataset": params.dataset.model_dump() | {"per_class": 20}})
+        assert describe_dataset(fewer, workspace)["sizes"] != found[0]["sizes"]
+    assert found[0] == found[1] == found[2]
+    assert len(loads) == 2
+    check_dataset(params, workspace)
+    check_dataset(params, workspace)
+    assert len(loads) == 4
 
 
 def test_missing_records_name_the_remedy(workspace: Paths):

@@ -60,10 +60,11 @@ def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch: pytest.
 
 
 def test_what_needs_no_cluster_is_not_looked_after():
-    address = f"127.0.0.1:{free_port()}"
-    clusters.check_runner(with_run(runner="processes", address=address))
-    looked_up = {"run": {"runner": "dask", "address": address}, "characterize": {"source": "analognas-bench"}}
-    clusters.check_runner(Params.validated(looked_up))
+    nobody = {"runner": "dask", "address": f"127.0.0.1:{free_port()}"}
+    clusters.check_runner(with_run(**nobody | {"runner": "processes"}))
+    clusters.check_runner(Params.validated({"run": nobody, "characterize": {"source": "analognas-bench"}}))
+    with pytest.raises(StageError, match="No Dask cluster can be reached"):
+        clusters.check_runner(with_run(**nobody))
 
 
 def test_dask_is_sent_functions_of_the_package_only():

@@ -1,0 +1,114 @@
+"""What is taken from inside of Prefect, which promises nothing of it between versions.
+
+``pyproject.toml`` bounds Prefect to the minor version that this was written for, and ``tests/test_insides.py`` names
+what a newer one lacks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.server.api.server import SubprocessASGIServer
+
+
+def guarded_server() -> SubprocessASGIServer:
+    """Return Prefect's ephemeral server, not yet started, with a guard beside each of its processes.
+
+    The guard ends it with this process, however that ends; Prefect's own stays when its parent is killed.
+    """
+    from prefect.server.api.server import SubprocessASGIServer
+
+    class GuardedServer(SubprocessASGIServer):
+        _guard: subprocess.Popen[bytes] | None = None
+
+        def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
+            if self.server_process is not None and self.server_process.poll() is None:
+                return self.server_process  # the wait for it goes on
+            self._end_guard()
+            # Ctrl-C goes to all processes of a terminal. The server inherits the mask and lives on, because without
+            # it Prefect would wait for minutes to report that the run was interrupted.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                self.server_process = super()._run_uvicorn_command()
+                # `read` ends when this process closes its end of the pipe, also when it is killed.
+                self._guard = subprocess.Popen(
+                    ["/bin/sh", "-c", f"read _; kill {self.server_process.pid}"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C is for this process to handle
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            return self.server_process
+
+        def _end_guard(self) -> None:
+            if self._guard is not None:
+                self._guard.kill()
+                self._guard.wait()
+                assert self._guard.stdin is not None
+                self._guard.stdin.close()
+                self._guard = None
+
+        def stop(self) -> None:
+            self._end_guard()
+            super().stop()
+
+    return GuardedServer()
+
+
+def drain(seconds: float) -> None:
+    """Let Prefect hand over its last log lines and events, which it does in threads of its own, and drop the rest.
+
+    Prefect would try for minutes to send each event to a server that is gone, here and again when Python exits.
+    """
+    from prefect._internal.concurrency.services import _active_services
+    from prefect.events.worker import EventsWorker
+
+    try:
+        with contextlib.suppress(RuntimeError):  # its loop has ended
+            EventsWorker.drain_all(timeout=seconds)  # the services share one table: the log lines' is among them
+    finally:  # also on a second Ctrl-C
+        for service in list(_active_services):
+            if service._loop is None or service._done_event is None or service._done_event.is_set():
+                continue
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    service._queue.get_nowait()
+            service._queue.put_nowait(None)  # it ends after what it has in hand,
+            with contextlib.suppress(RuntimeError):
+                service._loop.call_soon_threadsafe(service._done_event.set)  # and nobody waits for that
+
+
+def update_artifact(identity: UUID, data: Any, description: str) -> None:
+    """Show other data in an artifact; what creates artifacts has a public face, what updates them has none."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import ArtifactUpdate
+
+    with get_client(sync_client=True) as client:
+        client.update_artifact(identity, ArtifactUpdate(data=data, description=description))
+
+
+def valid_cron(cron: str) -> bool:
+    """Return whether Prefect takes a schedule."""
+    from prefect.client.schemas.schedules import CronSchedule
+
+    try:
+        CronSchedule(cron=cron)
+    except ValueError:
+        return False
+    return True
+
+
+def one_at_a_time() -> Any:
+    """Return the limit for a deployment of which one run goes on at a time, and a second one is not begun."""
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+
+    return ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
