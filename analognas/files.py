@@ -245,10 +245,14 @@ def _errors_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
         raise WorkspaceError(
-            f"Cannot write {path}: {reason.lower()}; make the folder writable and free some space."
+            f"Cannot write {path}: {told(error)}; make the folder writable and free some space."
         ) from error
+
+
+def told(error: OSError) -> str:
+    """Return what the system says of an error, for the middle of a sentence."""
+    return (error.strerror or str(error)).lower()
 
 
 def flush(path: Path) -> None:
@@ -276,5 +280,4 @@ def _make(folder: Path) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> WorkspaceError:
-    reason = (error.strerror or str(error)).lower()
-    return WorkspaceError(f"{path} cannot be read ({reason}): see to it that it is a file you may read.")
+    return WorkspaceError(f"{path} cannot be read ({told(error)}): see to it that it is a file you may read.")

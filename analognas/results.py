@@ -13,13 +13,14 @@ which is never read as a result.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from analognas.errors import AnalogNASWarning, CorruptFileError, WorkspaceError
 from analognas.files import digest, flush, read_json, write_json
@@ -222,12 +223,9 @@ class ResultStore:
         flush(path.parent)
         return True
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> FileLock:
         """Let one process and one thread at a time compare and replace."""
-        with (self.root / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        return FileLock(self.root / ".lock", poll_interval=0.01)
 
 
 def _aside(path: Path) -> Path:

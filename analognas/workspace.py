@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from analognas.errors import WorkspaceError
-from analognas.files import remove_leftovers, workspace_root, write_text
+from analognas.files import remove_leftovers, told, workspace_root, write_text
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,7 @@ class Paths:
                     raise WorkspaceError(f"Cannot write {folder}: make the folder writable.")
                 remove_leftovers(folder)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise WorkspaceError(f"Cannot write {self.data}: {reason}; make the folder writable.") from error
+            raise WorkspaceError(f"Cannot write {self.data}: {told(error)}; make the folder writable.") from error
 
 
 @contextlib.contextmanager
@@ -130,14 +130,14 @@ def alone(paths: Paths) -> Iterator[None]:
         WorkspaceError: if another run holds it.
     """
     path = paths.private() / "run.lock"
+    lock = FileLock(path)
     try:
-        file = path.open("w")
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise WorkspaceError(f"Another run works in {paths.root}: wait for its end, then run again.") from None
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise WorkspaceError(f"Cannot write {path}: {reason}; make the folder writable.") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WorkspaceError(f"Another run works in {paths.root}: wait for its end, then run again.") from None
+        raise WorkspaceError(f"Cannot write {path}: {told(error)}; make the folder writable.") from error
+    try:
         yield
+    finally:
+        lock.release()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from analognas.datasets.base import Progress
 from analognas.datasets.published import Published
@@ -40,7 +40,7 @@ def fetch(file: Published, *, what: str, progress: Progress | None = None) -> Pa
     pooch.get_logger().setLevel("WARNING")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target.parent), _shown(progress, what) as report:
+        with FileLock(target.parent / ".lock"), _shown(progress, what) as report:
             if not target.is_file():  # another process may have brought it meanwhile
                 pooch.retrieve(
                     file.url,
@@ -152,20 +152,6 @@ class _Resuming:
                     file.write(chunk)
                     done += len(chunk)
                     self._report(done, max(done, total), self._text)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let no other process download into the folder at the same time (where the file system knows locks)."""
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _outside_workspaces(folder: Path) -> None:

@@ -5,7 +5,9 @@ Importing this package is cheap; XGBoost and scikit-learn are loaded with the fi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from analognas.evaluators.base import Context, Evaluator
 from analognas.evaluators.columns import COLUMNS, TARGETS
@@ -24,14 +26,7 @@ __all__ = [
     "XGBoostEvaluator",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "XGBoostEvaluator":
-        from analognas.evaluators.xgboost import XGBoostEvaluator
-
-        return XGBoostEvaluator
-    if name in ("EnsembleEvaluator", "GaussianProcessEvaluator"):
-        from analognas.evaluators import ensemble
-
-        return getattr(ensemble, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={"ensemble": ["EnsembleEvaluator", "GaussianProcessEvaluator"], "xgboost": ["XGBoostEvaluator"]},
+)

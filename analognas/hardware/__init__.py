@@ -5,7 +5,9 @@ Importing this package is cheap; torch and aihwkit are loaded when a name that n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from analognas.hardware.analog import (
@@ -28,10 +30,10 @@ __all__ = [
     "torch_tiles",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from analognas.hardware import analog, carrying_over
-
-    return getattr(carrying_over if name == "torch_tiles" else analog, name)
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "analog": ["clean_state", "convert", "from_aihwkit", "load_clean_state", "number_of_tiles", "to_aihwkit"],
+        "carrying_over": ["torch_tiles"],
+    },
+)

@@ -6,8 +6,9 @@ them is loaded before a flow runs.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from analognas.orchestration.flows import run_pipeline
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Freshness", "current", "run_pipeline", "session", "stage"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:  # the workers of a cluster import one module of this room, and nothing else of it
-        module = "flows" if name == "run_pipeline" else "sessions"
-        return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The workers of a cluster import one module of this room, and nothing else of it.
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__, submod_attrs={"flows": ["run_pipeline"], "sessions": ["Freshness", "current", "session", "stage"]}
+)

@@ -5,8 +5,9 @@ Importing this package is cheap: a strategy is loaded when it is first used, and
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from analognas.search_algorithms.base import Optimizer, SearchResult
 from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective
@@ -45,10 +46,17 @@ __all__ = [
     "optimizer_class",
 ]
 
-_STRATEGIES = {path.partition(":")[2]: path.partition(":")[0] for path in OPTIMIZERS.values()}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _STRATEGIES:
-        return getattr(importlib.import_module(_STRATEGIES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "bo": ["BayesianOptimization"],
+        "ea": ["EvolutionaryAlgorithm"],
+        "ea_optimized": ["EAOptimizer"],
+        "latin_hypercube": ["LatinHypercube"],
+        "local_search": ["LocalSearch"],
+        "nsga2": ["NSGA2"],
+        "random_search": ["RandomSearch"],
+        "regularized_evolution": ["RegularizedEvolution"],
+        "tpe": ["TPE"],
+    },
+)

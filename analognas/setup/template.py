@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from analognas.errors import WorkspaceError
+from analognas.files import told
 from analognas.workspace import Paths
 
 Preparing = Callable[[Paths, Mapping[str, Any]], Any]
@@ -78,8 +79,7 @@ def create(target: Path, values: Mapping[str, Any], prepare: Preparing | None = 
         target.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise WorkspaceError(f"Cannot write {target}: {reason}; name a folder in a writable place.") from None
+        raise WorkspaceError(f"Cannot write {target}: {told(error)}; name a folder in a writable place.") from None
     try:
         building.chmod(0o755)
         template = source()

@@ -5,8 +5,9 @@ Nothing is imported before it is used; the conformance classes need pytest.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from analognas.testing.analytic import AnalyticEvaluator
@@ -16,16 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AnalyticEvaluator", "EvaluatorConformance", "OptimizerConformance", "SpaceConformance", "synthetic_results"]
 
-_MODULES = {
-    "AnalyticEvaluator": "analytic",
-    "EvaluatorConformance": "evaluators",
-    "OptimizerConformance": "optimizers",
-    "SpaceConformance": "spaces",
-    "synthetic_results": "evaluators",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "analytic": ["AnalyticEvaluator"],
+        "evaluators": ["EvaluatorConformance", "synthetic_results"],
+        "optimizers": ["OptimizerConformance"],
+        "spaces": ["SpaceConformance"],
+    },
+)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock
 
 from analognas.errors import CorruptFileError
 from analognas.files import is_damaged_database
@@ -68,9 +67,6 @@ def configure() -> None:
         os.environ.setdefault(name, value)
 
 
-@contextlib.contextmanager
-def one_process(paths: Paths) -> Iterator[None]:
-    """Let one process at a time in: several that open a new SQLite database at once break it for good."""
-    with (paths.private() / "tracking.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def one_process(paths: Paths) -> FileLock:
+    """Return a lock that lets one process at a time in: several that open a new SQLite database at once break it."""
+    return FileLock(paths.private() / "tracking.lock")

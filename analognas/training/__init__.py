@@ -5,8 +5,9 @@ Importing this package is cheap; torch and aihwkit are loaded when a name that n
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from analognas.training.protocol import Characterization, characterize
@@ -20,9 +21,7 @@ __all__ = [
     "save_winner",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"analognas.training.{'winner' if 'inner' in name else 'protocol'}")
-    return getattr(module, name)
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={"protocol": ["Characterization", "characterize"], "winner": ["Winner", "load_winner", "save_winner"]},
+)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from analognas.search_spaces.nasbench201.cell import EDGES, OPERATIONS
 from analognas.search_spaces.nasbench201.family import NASBench201, NASBench201Space
@@ -12,10 +14,5 @@ if TYPE_CHECKING:
 
 __all__ = ["EDGES", "OPERATIONS", "AnalogNASBench", "NASBench201", "NASBench201Space"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "AnalogNASBench":  # it needs pandas
-        from analognas.search_spaces.nasbench201.table import AnalogNASBench
-
-        return AnalogNASBench
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# It needs pandas.
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submod_attrs={"table": ["AnalogNASBench"]})

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analognas.errors import AnalogNASWarning, DatasetError, SpaceError
-from analognas.files import cache_folder
+from analognas.files import cache_folder, told
 from analognas.search_spaces.nasbench201.family import EDGE_GENES, NASBench201Space, cell_of
 
 if TYPE_CHECKING:
@@ -187,8 +187,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DatasetError(f"{path} cannot be read ({reason}): give the file data.anb, or {_INSTALL}.") from None
+        raise DatasetError(f"{path} cannot be read ({told(error)}): give the file data.anb, or {_INSTALL}.") from None
 
 
 def _cached(digest: str) -> Path:
