@@ -11,7 +11,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick test-faults test-matrix test-pythons check format lock bench-env wheel clean
+.PHONY: help run test test-quick test-faults test-matrix test-pythons check format lock lowest bench-env wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -54,6 +54,15 @@ format: $(STAMP)  ## format the code
 
 lock:  ## resolve the dependencies anew (needs uv); the file holds versions, no addresses
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-header --no-annotate --quiet --upgrade -o requirements.lock
+
+lowest:  ## install the lowest versions that pyproject.toml allows beside the pinned ones, and run the quick tests (needs uv)
+	@test -x $(VENV)-lowest/bin/python || uv venv --quiet --python 3.11 $(VENV)-lowest
+	@uv pip compile pyproject.toml --group dev --python-version 3.11 --resolution lowest-direct --no-header \
+		--no-annotate --quiet -o $(VENV)-lowest/requirements.txt
+	@uv pip install --quiet --python $(VENV)-lowest/bin/python -r $(VENV)-lowest/requirements.txt
+	@uv pip install --quiet --python $(VENV)-lowest/bin/python --no-deps --no-build-isolation -e .
+	PATH="$(CURDIR)/$(VENV)-lowest/bin:$$PATH" $(VENV)-lowest/bin/python -m pytest -n $(WORKERS) --dist worksteal \
+		-m "not slow" --deselect tests/test_golden.py
 
 bench-env: $(STAMP)  ## install what the benchmarks compare with
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements.txt

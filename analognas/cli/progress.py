@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 from analognas.stages import STAGES
@@ -40,35 +40,34 @@ def efforts(params: Params) -> dict[str, float]:
     }
 
 
-class PipelineProgress:
-    """One bar for a whole run, with the time that is left estimated from the effort that is left.
+class _Shown:
+    """A bar on standard error while a block goes on, if that is a terminal.
 
     Args:
-        params: what is going to be run.
+        columns: what stands beside the bar.
         visible: whether to show anything at all.
+        transient: whether the bar is gone when the block has ended.
     """
 
-    def __init__(self, params: Params, *, visible: bool = True) -> None:
-        self._efforts = efforts(params)
+    def __init__(self, *columns: ProgressColumn, visible: bool, transient: bool = False) -> None:
         self._visible = visible
         self._console = Console(stderr=True)
         self._live = visible and self._console.is_terminal
-        self._said = time.monotonic()
-        self._start: float | None = None
-        self._begun = 0.0
-        self._finished: dict[str, float] = {}
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            _detail(),
+            *columns,
+            # It gives way where the terminal is narrow.
+            TextColumn(
+                "{task.fields[detail]}",
+                style="dim",
+                markup=False,
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
             console=self._console,
             expand=True,
-            transient=True,
+            transient=transient,
         )
-        self._task: TaskID = self._bar.add_task("starting", total=1.0, left="", detail="")
 
     def __enter__(self) -> Self:
         if self._live:
@@ -80,6 +79,26 @@ class PipelineProgress:
     ) -> None:
         if self._live:
             self._bar.stop()
+
+
+class PipelineProgress(_Shown):
+    """One bar for a whole run, with the time that is left estimated from the effort that is left.
+
+    Args:
+        params: what is going to be run.
+        visible: whether to show anything at all.
+    """
+
+    def __init__(self, params: Params, *, visible: bool = True) -> None:
+        left = TextColumn("{task.fields[left]}")
+        share = TextColumn("{task.percentage:>3.0f} %")
+        super().__init__(share, TimeElapsedColumn(), left, visible=visible, transient=True)
+        self._efforts = efforts(params)
+        self._said = time.monotonic()
+        self._start: float | None = None
+        self._begun = 0.0
+        self._finished: dict[str, float] = {}
+        self._task: TaskID = self._bar.add_task("starting", total=1.0, left="", detail="")
 
     def update(self, stage: str, done: float, total: float, detail: str) -> None:
         """Take notice of how far a stage is; ``detail`` is one line about it."""
@@ -113,7 +132,7 @@ class PipelineProgress:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-class StageProgress:
+class StageProgress(_Shown):
     """Progress of a single stage.
 
     Args:
@@ -122,32 +141,10 @@ class StageProgress:
     """
 
     def __init__(self, stage: str, *, visible: bool = True) -> None:
+        super().__init__(TextColumn("{task.fields[count]}"), TimeElapsedColumn(), visible=visible)
         self._stage = stage
-        self._visible = visible
         self._said = ""
-        self._console = Console(stderr=True)
-        self._live = visible and self._console.is_terminal
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[count]}"),
-            TimeElapsedColumn(),
-            _detail(),
-            console=self._console,
-            expand=True,
-        )
         self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._bar.stop()
 
     def update(self, done: float, total: float, detail: str) -> None:
         """Take notice of how far the stage is; ``detail`` is one line about it."""
@@ -159,16 +156,6 @@ class StageProgress:
         elif self._visible and done and detail != self._said:
             self._said = detail
             print(f"{self._stage} {count}: {detail}", file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _detail() -> TextColumn:
-    """Return the column that gives way where the terminal is narrow."""
-    return TextColumn(
-        "{task.fields[detail]}",
-        style="dim",
-        markup=False,
-        table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
-    )
 
 
 def _number(value: float) -> str:

@@ -21,17 +21,16 @@ from analognas.errors import AnalogNASError, StageError
 from analognas.hardware import coverage
 from analognas.orchestration import clusters
 from analognas.orchestration.artifacts import Characterizing
-from analognas.orchestration.pool import Item, Pool
+from analognas.orchestration.pool import Pool
 from analognas.orchestration.sessions import current, going_on
-from analognas.stages.processes import workers
+from analognas.stages.processes import ATTEMPTS as ATTEMPTS
+from analognas.stages.processes import KEEPS_ENDING, Item, workers
 
 if TYPE_CHECKING:
     from analognas.orchestration.sessions import Session
     from analognas.stages.characterize import Job
 
 
-#: How often a chunk is tried whose worker process dies.
-ATTEMPTS = 3
 #: What is the machine's fault and not the architecture's.
 _MACHINE = (BrokenProcessPool, MemoryError, ConnectionError)
 #: More task runs than this tell nobody more.
@@ -178,9 +177,6 @@ def measure_all(here: Session, chunk_task: Any) -> None:
             finally:
                 work.pool.close()
     except BrokenProcessPool as error:
-        raise StageError(
-            f"Worker processes died {ATTEMPTS} times without a result; is there enough memory? "
-            "What was finished is kept: run again, with a smaller run.workers."
-        ) from error
+        raise StageError(KEEPS_ENDING) from error
     finally:
         here.chunks = None

@@ -6,7 +6,6 @@ They are the user's files (``flows/`` of the workspace) and no part of the packa
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +18,7 @@ from analognas.orchestration.sessions import Freshness, Progress, RunReport, Ses
 from analognas.params import Params
 from analognas.redaction import first_line
 from analognas.stages import STAGES
+from analognas.stages.running import limit_threads
 from analognas.workspace import Paths, alone
 
 
@@ -45,8 +45,7 @@ def run_pipeline(
         StageError: if Prefect's server cannot be reached.
     """
     paths = workspace if isinstance(workspace, Paths) else Paths.find(Path(workspace))
-    # Read when numerical libraries load: float sums depend on the number of threads.
-    os.environ.setdefault("OMP_NUM_THREADS", str(params.base.threads))
+    limit_threads(params)
     here = Session(paths, params, freshness or Freshness.of(paths, params), progress)
     if not any(here.freshness.stale.values()):  # `dvc repro` ran everything: there is only something to log
         with alone(paths):

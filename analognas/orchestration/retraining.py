@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +21,7 @@ from analognas.params import Params
 from analognas.retraining import Need, Workbench
 from analognas.stages import rows
 from analognas.stages.rounds import Round
+from analognas.stages.running import limit_threads
 from analognas.tracking import champions
 from analognas.versioning import certainly_stale
 from analognas.workspace import Paths, alone
@@ -58,8 +58,7 @@ class Retraining(Session):
         if self.need is None:
             from analognas.versioning.sharing import refresh
 
-            # Read when numerical libraries load: float sums depend on the number of threads.
-            os.environ.setdefault("OMP_NUM_THREADS", str(self.params.base.threads))
+            limit_threads(self.params)
             note = refresh(self.paths)
             self.notes += [note] if note else []
             age = None if self.params.retrain.max_age_days is None else champions.age_days(self.paths)

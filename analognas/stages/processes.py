@@ -21,7 +21,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _PR_SET_PDEATHSIG = 1
-_ATTEMPTS = 3
+#: How often workers may end without a result in between.
+ATTEMPTS = 3
+KEEPS_ENDING = (
+    f"Worker processes ended {ATTEMPTS} times without a result; is there enough memory? "
+    "What was finished is kept: run again, with a smaller run.workers."
+)
 
 
 def _initialise(parent: int) -> None:
@@ -64,6 +69,42 @@ def end(pool: ProcessPoolExecutor) -> None:
     pool.shutdown(wait=True)
 
 
+class Pool:
+    """Worker processes of one thread each that end with this one; may be used from several threads.
+
+    A worker that dies takes the work of the others with it (``BrokenProcessPool``); the next submission starts
+    new workers.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._lock = threading.Lock()
+        self._executor: ProcessPoolExecutor | None = start(self._processes)
+
+    def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+        """Call ``function`` with ``item`` in a worker, which imports it from the installed package.
+
+        Raises:
+            StageError: after :meth:`close`.
+        """
+        with self._lock:
+            if self._executor is None:
+                raise StageError("The workers have been ended because another characterization failed.")
+            try:
+                return self._executor.submit(function, item)
+            except BrokenProcessPool:
+                self._executor.shutdown()
+                self._executor = start(self._processes)
+                return self._executor.submit(function, item)
+
+    def close(self) -> None:
+        """End the workers, also in the middle of their work."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            end(executor)
+
+
 def each(function: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[int, Result]]:
     """Yield the index of every item with its result as they are finished, computed in worker processes.
 
@@ -72,35 +113,28 @@ def each(function: Callable[[Item], Result], items: Sequence[Item], processes: i
     Raises:
         StageError: if workers end three times without a result in between.
     """
-    todo, failures = list(range(len(items))), 0
-    while todo and failures < _ATTEMPTS:
-        done: set[int] = set()
-        try:
-            for index, result in _pooled(function, items, todo, processes):
-                done.add(index)
-                yield index, result
-        except BrokenProcessPool:
-            pass
-        todo = [index for index in todo if index not in done]
-        failures = 0 if done else failures + 1
-    if not todo:
+    if not items:
         return
-    raise StageError(
-        f"Worker processes ended {_ATTEMPTS} times without a result; is there enough memory? "
-        "What was finished is kept: run again, with a smaller run.workers."
-    )
-
-
-def _pooled(
-    function: Callable[[Item], Result], items: Sequence[Item], todo: Sequence[int], processes: int
-) -> Iterator[tuple[int, Result]]:
-    pool = start(min(processes, len(todo)))
+    todo, failures = list(range(len(items))), 0
+    pool = Pool(min(processes, len(items)))
     try:
-        waiting: dict[Future[Any], int] = {pool.submit(function, items[index]): index for index in todo}
-        while waiting:
-            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            # Results first: when a worker dies, what others had finished at that moment is not done again.
-            for future in sorted(finished, key=lambda one: one.exception() is not None):
-                yield waiting.pop(future), future.result()
+        while todo and failures < ATTEMPTS:
+            waiting: dict[Future[Any], int] = {pool.submit(function, items[index]): index for index in todo}
+            died = False
+            failures += 1
+            while waiting:
+                finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                # Results first: when a worker dies, what others had finished at that moment is not done again.
+                for future in sorted(finished, key=lambda future: future.exception() is not None):
+                    index = waiting.pop(future)
+                    if isinstance(future.exception(), BrokenProcessPool):
+                        died = True
+                        continue
+                    yield index, future.result()
+                    todo.remove(index)
+                    failures = 0
+            assert died or not todo
     finally:
-        end(pool)
+        pool.close()
+    if todo:
+        raise StageError(KEEPS_ENDING)

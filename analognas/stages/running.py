@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from analognas.workspace import Paths
 
 
+def limit_threads(params: Params) -> None:
+    """Tell the numerical libraries how many threads they may use, unless the user has said so.
+
+    They read it when they load: float sums depend on the number.
+    """
+    if not os.environ.get("OMP_NUM_THREADS"):
+        os.environ["OMP_NUM_THREADS"] = str(params.base.threads)
+
+
 def run_stage(name: str, params: Params, paths: Paths, progress: Progress | None = None) -> dict[str, Any]:
     """Run one stage and return its summary, which is also ``data/metrics/NAME.json``.
 
@@ -26,9 +35,7 @@ def run_stage(name: str, params: Params, paths: Paths, progress: Progress | None
 
     if name not in STAGES:
         raise ParamsError(f"There is no stage {name!r}: the stages are {', '.join(STAGES)}.")
-    if not os.environ.get("OMP_NUM_THREADS"):
-        # Read when torch and XGBoost load: one thread, because float sums depend on the number.
-        os.environ["OMP_NUM_THREADS"] = str(params.base.threads)
+    limit_threads(params)
     paths.clean()
     check_environment(paths, name)
     stage = import_module(f"analognas.stages.{name}")
