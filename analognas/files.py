@@ -93,14 +93,12 @@ def read_json(path: Path, *, remedy: str) -> Any:
 def read_object(path: Path, *, remedy: str) -> dict[str, Any]:
     """Return the JSON object that a file holds.
 
-    Raises:
-        CorruptFileError: if it is missing or holds anything else; the message ends in ``remedy``.
-        WorkspaceError: if it cannot be read.
+    Raises CorruptFileError, whose message ends in ``remedy``, if there is none; WorkspaceError if it cannot be read.
     """
-    found = read_json(path, remedy=remedy)
-    if not isinstance(found, dict):
+    content = read_json(path, remedy=remedy)
+    if not isinstance(content, dict):
         raise CorruptFileError(f"{path} is damaged (no JSON object): {remedy}.")
-    return found
+    return content
 
 
 def inside(folder: Path, name: str, *, remedy: str) -> Path:
@@ -273,10 +271,10 @@ def flush(path: Path) -> None:
 
 def _make(folder: Path) -> None:
     """Make a folder, durably: after a power cut a file is only there if every folder above it is."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    for one in reversed(missing):
-        flush(one.parent)
+    for directory in reversed(missing):
+        flush(directory.parent)
 
 
 def _unreadable(path: Path, error: OSError) -> WorkspaceError:

@@ -54,8 +54,8 @@ def plugins(kind: Kind) -> list[Plugin]:
     entries = entry_points(group=GROUPS[kind])
     # The value as it stands: taking one apart that is mistyped would fail, and hide the others. Extras are not looked
     # at. A set: a package may be found twice on the path.
-    found = {Plugin(entry.name, entry.value.partition("[")[0].strip(), _package(entry)) for entry in entries}
-    return sorted(found, key=lambda one: (one.name, one.package))
+    distinct = {Plugin(entry.name, entry.value.partition("[")[0].strip(), _package(entry)) for entry in entries}
+    return sorted(distinct, key=lambda plugin: (plugin.name, plugin.package))
 
 
 def target(kind: Kind, name: str) -> str | None:
@@ -68,11 +68,11 @@ def target(kind: Kind, name: str) -> str | None:
     """
     if ":" in name:
         return name
-    found = [one for one in plugins(kind) if one.name == name]
-    if len(found) > 1:
-        packages = " and ".join(one.package for one in found)
+    matching = [plugin for plugin in plugins(kind) if plugin.name == name]
+    if len(matching) > 1:
+        packages = " and ".join(plugin.package for plugin in matching)
         raise InputError(f"{packages} both add the {kind} {name!r}: uninstall one of them, or write module:name.")
-    return found[0].target if found else None
+    return matching[0].target if matching else None
 
 
 def imported(where: str) -> Any:
@@ -86,13 +86,13 @@ def imported(where: str) -> Any:
     added = [place for place in dict.fromkeys(_places()) if place not in sys.path]
     sys.path.extend(added)
     try:
-        found: Any = importlib.import_module(module_name)
+        imported_object: Any = importlib.import_module(module_name)
     finally:
         for place in added:
             sys.path.remove(place)
     for part in attribute.split("."):
-        found = getattr(found, part)
-    return found
+        imported_object = getattr(imported_object, part)
+    return imported_object
 
 
 def resolve(
@@ -121,12 +121,14 @@ def resolve(
     where = known.get(name) or target(kind, name)
     said = f"{what or kind} {name!r}"
     if where is None:
-        raise error(f"unknown {said}: {nearest(name, [*known, *(one.name for one in plugins(kind))])} {_OWN[kind]}")
-    found = load(where, said, error)
-    problem = check(found)
+        raise error(
+            f"unknown {said}: {nearest(name, [*known, *(plugin.name for plugin in plugins(kind))])} {_OWN[kind]}"
+        )
+    loaded = load(where, said, error)
+    problem = check(loaded)
     if problem is not None:
         raise error(f"{said} {problem}")
-    return found
+    return loaded
 
 
 def load(where: str, said: str, error: type[AnalogNASError]) -> Any:
@@ -154,13 +156,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def left_behind(where: str, root: Path) -> Path | None:
     """Return the module of ``module:attribute`` if it is found in the current folder, but not from a workspace."""
     top = where.partition(":")[0].partition(".")[0]
-    here = Path.cwd()
-    if here == root or PathFinder.find_spec(top) is not None:
+    current_folder = Path.cwd()
+    if current_folder == root or PathFinder.find_spec(top) is not None:
         return None
     names = (f"{top}.py", top)
     if any((root / name).exists() for name in names):
         return None
-    return next((here / name for name in names if (here / name).exists()), None)
+    return next((current_folder / name for name in names if (current_folder / name).exists()), None)
 
 
 def _places() -> Iterator[str]:

@@ -59,7 +59,7 @@ def _changed(paths: Paths) -> list[str]:
     if versioning is None:
         return []
     now = Params.load(paths.params).model_dump(mode="json")
-    found: dict[str, None] = {}  # a set in order
+    differing: dict[str, None] = {}  # a set in order
     for stage in STAGES:
         then: dict[str, Any] = {}
         compared: list[tuple[str, str]] = []
@@ -71,15 +71,15 @@ def _changed(paths: Paths) -> list[str]:
                 then.setdefault(section, {})[key] = value
             else:
                 then[section] = value  # of `hardware` that may be a plain name
-            compared += [(section, one) for one in ([key] if key else now[section])]
+            compared += [(section, parameter) for parameter in ([key] if key else now[section])]
         try:
             before = Params.model_validate(then).model_dump(mode="json")
         except ValueError:  # recorded by a version with other parameters
-            found.update(dict.fromkeys(then))
+            differing.update(dict.fromkeys(then))
             continue
         changed = [f"{section}.{key}" for section, key in compared if before[section][key] != now[section][key]]
-        found.update(dict.fromkeys(changed))
-    return list(found)
+        differing.update(dict.fromkeys(changed))
+    return list(differing)
 
 
 def render(found: dict[str, Any]) -> RenderableType:
@@ -99,20 +99,20 @@ def render(found: dict[str, Any]) -> RenderableType:
     def row(name: str, text: Any) -> None:
         table.add_row(name, text(winner), *([text(baseline)] if baseline else []))
 
-    row("parameters", lambda one: f"{one['params']:,}")
-    row("tiles", lambda one: f"{one['tiles']}")
-    row("digital, %", lambda one: f"{one['acc_digital']:.2f}")
+    row("parameters", lambda network: f"{network['params']:,}")
+    row("tiles", lambda network: f"{network['tiles']}")
+    row("digital, %", lambda network: f"{network['acc_digital']:.2f}")
     for label, name in _TIMES:
         if f"acc_{label}" not in winner:  # looked up: the table has no such time
             continue
         row(
             f"after {name}, %",
-            lambda one, label=label: f"{one[f'acc_{label}']:.2f} ± {one[f'acc_{label}_std']:.2f}",
+            lambda network, label=label: f"{network[f'acc_{label}']:.2f} ± {network[f'acc_{label}_std']:.2f}",
         )
     if "avm_std" in winner:
-        row("AVM (1 s to 1 month), points", lambda one: f"{one['avm']:.2f} ± {one['avm_std']:.2f}")
+        row("AVM (1 s to 1 month), points", lambda network: f"{network['avm']:.2f} ± {network['avm_std']:.2f}")
     else:
-        row("AVM (60 s to 1 month), points", lambda one: f"{one['avm']:.2f}")
+        row("AVM (60 s to 1 month), points", lambda network: f"{network['avm']:.2f}")
     genes = ", ".join(f"{name} {value}" for name, value in winner["genes"].items())
     lines = [Text(f"Winner {winner['id']}: {genes}")]
     if found["hardware"]:  # figures of an earlier version lack it
@@ -170,8 +170,8 @@ def _limits(found: dict[str, Any]) -> Iterator[str]:
     from analognas.search_algorithms.verdicts import HELD, from_described, overall
 
     verdicts = from_described(found["limits"])
-    for one in verdicts:
-        yield f"Limit {one}"
+    for verdict in verdicts:
+        yield f"Limit {verdict}"
     if overall(verdicts) != HELD:
         yield f"A limit that is not held asks for more than was found. {_FURTHER}"
 

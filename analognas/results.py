@@ -144,8 +144,8 @@ class ResultStore:
     def replicates(self) -> Iterator[tuple[str, str]]:
         """Yield key and digest of all replicates, sorted."""
         for path in sorted(self.root.glob("replicates/[0-9a-f][0-9a-f]/*-*.json")):
-            key, _, found = path.stem.partition("-")
-            yield key, found
+            key, _, record_digest = path.stem.partition("-")
+            yield key, record_digest
 
     def replicate(self, key: str, digest: str) -> dict[str, Any]:
         """Return the record of a replicate.
@@ -181,7 +181,7 @@ class ResultStore:
                 return "restored"
             if mine["digest"] == record["digest"]:
                 return "known"
-            first, other = sorted((mine, dict(record)), key=lambda one: str(one["digest"]))
+            first, other = sorted((mine, dict(record)), key=lambda candidate: str(candidate["digest"]))
             beside = self.replicate_path(key, other["digest"])
             known = beside.exists()
             if not known:
@@ -195,12 +195,11 @@ class ResultStore:
     def settle(self) -> None:
         """Let the smallest digest be the result of each key that has replicates; damaged replicates stay.
 
-        Raises:
-            WorkspaceError: if the folder cannot be written.
+        Raises WorkspaceError if the folder cannot be written.
         """
-        for key, found in self.replicates():
+        for key, record_digest in self.replicates():
             with contextlib.suppress(CorruptFileError):
-                self.take(self.replicate(key, found))
+                self.take(self.replicate(key, record_digest))
 
     def _read(self, path: Path, key: str, remedy: str) -> dict[str, Any]:
         record = checked_record(read_json(path, remedy=remedy), str(path), remedy)

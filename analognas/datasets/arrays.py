@@ -66,10 +66,10 @@ def load(options: Options) -> Dataset:
 
 def _find(path: Path) -> Path:
     if path.is_dir():
-        found = sorted(path.glob("*.npz"))
-        if len(found) != 1:
-            raise DatasetError(f"{path} holds {len(found)} .npz files; give the one with x and y with --path FILE.")
-        return found[0]
+        files = sorted(path.glob("*.npz"))
+        if len(files) != 1:
+            raise DatasetError(f"{path} holds {len(files)} .npz files; give the one with x and y with --path FILE.")
+        return files[0]
     if not path.is_file():
         raise DatasetError(f"There is no {path}; give the .npz file with x and y with --path FILE.")
     return path
@@ -94,7 +94,7 @@ def _read(path: Path) -> dict[str, Array]:
 
 def _parts(path: Path, stored: dict[str, Array]) -> dict[str, tuple[Array, Array]]:
     """Return images and labels of each part that the file has; ``x`` and ``y`` are ``train``."""
-    found: dict[str, tuple[Array, Array]] = {}
+    by_part: dict[str, tuple[Array, Array]] = {}
     known = set()
     for part in PARTS:
         pairs = [(f"x{end}", f"y{end}") for end in _SUFFIXES[part]]
@@ -108,15 +108,15 @@ def _parts(path: Path, stored: dict[str, Array]) -> dict[str, tuple[Array, Array
         for x_name, y_name in pairs:
             if x_name not in stored or y_name not in stored:
                 raise DatasetError(f"{path} holds {sorted(stored)}; it needs both {x_name} and {y_name}.")
-            found[part] = stored[x_name], stored[y_name]
+            by_part[part] = stored[x_name], stored[y_name]
     for name in sorted(stored):
         if name.casefold().startswith(("x_", "y_")) and name not in known:
             raise DatasetError(
                 f"{path} holds {name}, which names no part; remove it or rename it: {', '.join(sorted(known))}."
             )
-    if "train" not in found:
+    if "train" not in by_part:
         raise DatasetError(f"{path} holds {sorted(stored) or 'nothing'}; it needs x and y, or x_train and y_train.")
-    for part, (x, y) in found.items():
+    for part, (x, y) in by_part.items():
         if y.ndim == 2 and y.shape[1] == 1:
             y = y[:, 0]
         if y.ndim != 1 or x.ndim < 1 or len(x) != len(y):
@@ -124,8 +124,8 @@ def _parts(path: Path, stored: dict[str, Array]) -> dict[str, tuple[Array, Array
         if not len(y):
             remedy = "add some" if part == "train" else "add some, or leave the part out"
             raise DatasetError(f"{path}: {part} has no images; {remedy}.")
-        found[part] = x, y
-    return found
+        by_part[part] = x, y
+    return by_part
 
 
 def _channels_first(path: Path, what: str, x: Array) -> Array:
@@ -211,8 +211,8 @@ def _labels(path: Path, stored: dict[str, Array], parts: list[Array]) -> tuple[I
 
 def _refuse_missing(path: Path, labels: Mapping[str, Integers], class_names: list[str]) -> None:
     """Refuse a part of the file that lacks a class."""
-    for part, here in labels.items():
-        absent = np.setdiff1d(np.arange(len(class_names)), here)
+    for part, part_labels in labels.items():
+        absent = np.setdiff1d(np.arange(len(class_names)), part_labels)
         if len(absent):
             remedy = "" if part == "train" else f", or leave the {part} part out, so that one is split off"
             raise DatasetError(f"{path}: class {class_names[absent[0]]!r} has no images in {part}; add some{remedy}.")

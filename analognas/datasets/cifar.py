@@ -162,10 +162,10 @@ def _check_classes(form: Format, files: dict[str, bytes], where: Path) -> None:
         if name not in files:
             continue
         try:
-            found = _class_names(form, files[name], pickled=name == form.metas[1])
+            class_names = _class_names(form, files[name], pickled=name == form.metas[1])
         except ValueError as error:
             raise DatasetError(f"{name} in {where} is not a {form.title} file: {error}; get it again.") from error
-        if found != form.class_names:
+        if class_names != form.class_names:
             raise DatasetError(
                 f"{name} in {where} does not name {form.title}'s classes; turn these images into a folder tree "
                 "and use image-folder."

@@ -57,10 +57,10 @@ def _find(folder: Path) -> list[Path]:
         raise DatasetError(f"There is no folder {folder}; name the one with Fashion-MNIST's IDX files with --path.")
     paths = []
     for name in _NAMES:
-        found = next((folder / f"{name}{end}" for end in ("", ".gz") if (folder / f"{name}{end}").is_file()), None)
-        if found is None:
+        path = next((folder / f"{name}{end}" for end in ("", ".gz") if (folder / f"{name}{end}").is_file()), None)
+        if path is None:
             raise DatasetError(f"{folder} lacks {name} (or {name}.gz); Fashion-MNIST has it, so get it again.")
-        paths.append(found)
+        paths.append(path)
     return paths
 
 

@@ -98,15 +98,19 @@ def _scan(root: Path) -> _Tree:
     class_names: list[str] | None = None
     parts = {}
     for part, folder in folders.items():
-        found = [child.name for child in _subfolders(folder)]
-        if len(found) < 2:
-            raise DatasetError(f"{folder} holds {len(found)} class folders; at least 2 are needed, one per class.")
+        folder_names = [child.name for child in _subfolders(folder)]
+        if len(folder_names) < 2:
+            raise DatasetError(
+                f"{folder} holds {len(folder_names)} class folders; at least 2 are needed, one per class."
+            )
         if class_names is None:
-            class_names = found
-        elif found != class_names:
-            odd = sorted(set(found) ^ set(class_names))[0]
+            class_names = folder_names
+        elif folder_names != class_names:
+            odd = sorted(set(folder_names) ^ set(class_names))[0]
             raise DatasetError(f"Class {odd!r} is not in all of {', '.join(f.name for f in folders.values())}.")
-        parts[part] = [image for label, name in enumerate(found) for image in _class_images(root, folder / name, label)]
+        parts[part] = [
+            image for label, name in enumerate(folder_names) for image in _class_images(root, folder / name, label)
+        ]
     return _Tree(class_names or [], parts)
 
 

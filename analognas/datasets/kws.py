@@ -63,20 +63,22 @@ def load(options: Options) -> Dataset:
     else:
         path = Path(options.path).expanduser()
     source = open_source(path)
-    found = recordings(source)
-    if _is_speech_commands(found):
-        return _speech_commands(source, found, features, options)
+    all_recordings = recordings(source)
+    if _is_speech_commands(all_recordings):
+        return _speech_commands(source, all_recordings, features, options)
     if options.classes is not None:
         raise DatasetError(
             f"dataset.classes is {options.classes}, but {path} is not Speech Commands; leave dataset.classes out."
         )
-    return _own(source, [one for one in found if one.label != NOISE], features, options)
+    return _own(source, [recording for recording in all_recordings if recording.label != NOISE], features, options)
 
 
 def _is_speech_commands(found: Sequence[Recording]) -> bool:
     """Return whether the ten words are there, under names as they have in Speech Commands: others are one's own."""
-    words = [one for one in found if one.label in WORDS]
-    return {one.label for one in words} == set(WORDS) and all("_nohash_" in one.name for one in words)
+    words = [recording for recording in found if recording.label in WORDS]
+    return {recording.label for recording in words} == set(WORDS) and all(
+        "_nohash_" in recording.name for recording in words
+    )
 
 
 def _features(options: Options) -> Features:
@@ -93,8 +95,8 @@ def _features(options: Options) -> Features:
 
 def _own(source: Source, found: list[Recording], features: Features, options: Options) -> Dataset:
     names = class_names(source, found)
-    y = np.asarray([names.index(one.label) for one in found], dtype=np.int64)
-    parts = {part: [i for i, one in enumerate(found) if (one.part or "train") == part] for part in PARTS}
+    y = np.asarray([names.index(recording.label) for recording in found], dtype=np.int64)
+    parts = {part: [i for i, recording in enumerate(found) if (recording.part or "train") == part] for part in PARTS}
     given = {}
     for part, members in parts.items():
         if members:
@@ -103,13 +105,13 @@ def _own(source: Source, found: list[Recording], features: Features, options: Op
             given[part] = index[order]
     if len(given) < len(PARTS):
         _warn_of_speakers(given, found)
-    if any(one.speaker for one in found):
-        groups = [one.speaker or one.name for one in found]
+    if any(recording.speaker for recording in found):
+        groups = [recording.speaker or recording.name for recording in found]
         split = split_off_groups(given, groups, y, names, seed=options.split_seed, purpose="kws")
     else:
         split = split_off(given, y, names, "recordings")
     x = _decoded(source, found, features, options)
-    speakers = len({one.speaker for one in found if one.speaker})
+    speakers = len({recording.speaker for recording in found if recording.speaker})
     told = f"{speakers} speakers, as their names tell" if speakers else "the names tell no speakers"
     return assemble(
         "kws", x, y, split, class_names=names, licence=OWN_LICENCE, augment=AUGMENT, notes=[f"recordings: {told}"]
@@ -130,10 +132,14 @@ def _warn_of_speakers(given: Mapping[str, Integers], found: list[Recording]) -> 
 
 
 def _speech_commands(source: Source, found: list[Recording], features: Features, options: Options) -> Dataset:
-    words = [one._replace(part=one.part or _hashed_part(one)) for one in found if one.label != NOISE]
+    words = [
+        recording._replace(part=recording.part or _hashed_part(recording))
+        for recording in found
+        if recording.label != NOISE
+    ]
     if options.classes == len(WORDS) + len(OTHERS):
         names = sorted((*WORDS, *OTHERS))
-        missing = sorted(set(names) ^ {one.label for one in words})
+        missing = sorted(set(names) ^ {recording.label for recording in words})
         if missing:
             raise DatasetError(
                 f"{source.path} differs from Speech Commands v2 in the word {missing[0]!r}; get it again."
@@ -141,17 +147,18 @@ def _speech_commands(source: Source, found: list[Recording], features: Features,
         kept, noise = words, []
     elif options.classes in (None, len(WORDS) + 2):
         names = ["silence", "unknown", *WORDS]
-        kept, noise = _twelve(words, options.split_seed), [one for one in found if one.label == NOISE]
+        kept, noise = _twelve(words, options.split_seed), [recording for recording in found if recording.label == NOISE]
         if not noise:
             raise DatasetError(f"{source.path} lacks {NOISE}, from which silence is made; get Speech Commands again.")
     else:
         raise DatasetError(f"dataset.classes is {options.classes}; Speech Commands has 12 or 35.")
     x = _decoded(source, kept, features, options)
-    y = [names.index(one.label if one.label in names else "unknown") for one in kept]
-    parts = [str(one.part) for one in kept]
+    y = [names.index(recording.label if recording.label in names else "unknown") for recording in kept]
+    parts = [str(recording.part) for recording in kept]
     if noise:
         quiet = {
-            part: math.ceil(SHARE * sum(one.part == part and one.label in WORDS for one in kept)) for part in PARTS
+            part: math.ceil(SHARE * sum(recording.part == part and recording.label in WORDS for recording in kept))
+            for part in PARTS
         }
         x = np.concatenate([x, _silence(source, noise, quiet, features, options.split_seed)])
         y += [0] * sum(quiet.values())
@@ -176,9 +183,9 @@ def _twelve(words: list[Recording], seed: int) -> list[Recording]:
     """Return the recordings of the ten words, and in each part a few of the others."""
     kept = []
     for part in PARTS:
-        here = [one for one in words if one.part == part]
-        wanted = [one for one in here if one.label in WORDS]
-        others = [one for one in here if one.label not in WORDS]
+        part_words = [recording for recording in words if recording.part == part]
+        wanted = [recording for recording in part_words if recording.label in WORDS]
+        others = [recording for recording in part_words if recording.label not in WORDS]
         draws = numpy_generator(seed, "split", "kws unknown", part).random(len(others))
         chosen = np.argsort(draws, kind="stable")[: math.ceil(SHARE * len(wanted))]
         kept += [*wanted, *(others[index] for index in chosen)]
@@ -190,7 +197,7 @@ def _silence(source: Source, noise: list[Recording], counts: dict[str, int], fea
 
     The first 80 % of each recording are for training, then 10 % for validation and 10 % for test.
     """
-    waves = [_wave(source, name, data) for name, data in sorted(source.read(one.name for one in noise))]
+    waves = [_wave(source, name, data) for name, data in sorted(source.read(recording.name for recording in noise))]
     images = np.empty((sum(counts.values()), 1, *features.shape), dtype=np.uint8)
     bounds = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
     position = 0
@@ -207,7 +214,7 @@ def _silence(source: Source, noise: list[Recording], counts: dict[str, int], fea
 
 def _decoded(source: Source, found: Sequence[Recording], features: Features, options: Options) -> Bytes:
     """Return all images, uint8 (N, 1, frames, bands), from the cache if no file changed since they were made."""
-    names = [one.name for one in found]
+    names = [recording.name for recording in found]
     key = cache.fingerprint(
         "kws", str(source.path.resolve()), source.state, features.kind, features.seconds, features.size, RATE, names
     )

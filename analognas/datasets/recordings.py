@@ -96,10 +96,10 @@ def open_source(path: Path) -> Source:
         DatasetError: if it is neither, or cannot be read.
     """
     if path.is_dir():
-        found = dict(_walk(path))
-        names = tuple(sorted(name for name, state in found.items() if state is not None))
-        folders = tuple(sorted(name for name, state in found.items() if state is None))
-        return Source(path, names, [found[name] for name in names], folders)
+        states = dict(_walk(path))
+        names = tuple(sorted(name for name, state in states.items() if state is not None))
+        folders = tuple(sorted(name for name, state in states.items() if state is None))
+        return Source(path, names, [states[name] for name in names], folders)
     if not path.is_file():
         raise DatasetError(f"There is no {path}; give the folder or archive of your recordings with --path.")
     with _archive(path) as tar:
@@ -123,12 +123,12 @@ def recordings(source: Source) -> list[Recording]:
     if not names:
         raise DatasetError(f"{source.path} holds no .wav files; give the folder of your recordings with --path.")
     depth = _common_depth([name.split("/") for name in names])
-    found = []
+    parsed = []
     split = [name.split("/")[depth:] for name in names]
     in_part = [_in_part(parts) for parts in split]
     by_part = any(in_part)
-    for name, parts, one in zip(names, split, in_part, strict=True):
-        if by_part and not one and parts[0] != NOISE:
+    for name, parts, inside in zip(names, split, in_part, strict=True):
+        if by_part and not inside and parts[0] != NOISE:
             raise DatasetError(
                 f"{source.place(name)} stands beside a folder called train, validation or test that holds classes; "
                 "move it away, or call that class otherwise."
@@ -143,14 +143,14 @@ def recordings(source: Source) -> list[Recording]:
                     f"{source.place(name)} tells no class: put recordings into a folder per class, "
                     "or call them CLASS_SPEAKER_NUMBER.wav."
                 )
-            found.append(Recording(name, match["label"], match["speaker"]))
+            parsed.append(Recording(name, match["label"], match["speaker"]))
         elif len(parts) == 1:
             raise DatasetError(f"{source.place(name)} stands beside the class folders; move it into one of them.")
         else:
             part = _PART_NAMES.get(parts[0].casefold()) if by_part else None
             label = parts[0] if part is None else parts[1]
-            found.append(Recording(name, label, _speaker(stem, label), part))
-    return _listed(source, _with_speakers(found))
+            parsed.append(Recording(name, label, _speaker(stem, label), part))
+    return _listed(source, _with_speakers(parsed))
 
 
 def class_names(source: Source, found: Sequence[Recording]) -> list[str]:
@@ -160,17 +160,17 @@ def class_names(source: Source, found: Sequence[Recording]) -> list[str]:
         DatasetError: if there are fewer than 2, a part lacks one, or a class folder is empty.
     """
     _refuse_empty(source)
-    names = sorted({one.label for one in found})
+    names = sorted({recording.label for recording in found})
     if len(names) < 2:
         raise DatasetError(f"{source.path} holds recordings of {len(names)} class; at least 2 are needed.")
-    given = {one.part for one in found}
+    given = {recording.part for recording in found}
     if None not in given:
         if "train" not in given:
             raise DatasetError(f"{source.path} holds {', '.join(sorted(map(str, given)))} but no train folder; add it.")
         for part in PARTS:
-            here = {one.label for one in found if one.part == part}
-            if here and here != set(names):
-                odd = sorted(set(names) - here)[0]
+            part_labels = {recording.label for recording in found if recording.part == part}
+            if part_labels and part_labels != set(names):
+                odd = sorted(set(names) - part_labels)[0]
                 raise DatasetError(f"Class {odd!r} has recordings in {source.path}, but none for {part}; add some.")
     return names
 
@@ -181,16 +181,18 @@ def looks_spoken(found: Sequence[Recording]) -> list[str]:
     The first or the last word before the number, as in ``anna1.wav``: at least two of them, each twice or more in two
     classes, that are in half of these names.
     """
-    loose = [one for one in found if one.speaker is None]
+    loose = [recording for recording in found if recording.speaker is None]
     for position in (0, -1):
         counts: dict[str, dict[str, int]] = {}
-        for one in loose:
-            stem = one.name.rpartition("/")[2].rpartition(".")[0]
+        for entry in loose:
+            stem = entry.name.rpartition("/")[2].rpartition(".")[0]
             words = [word for word in _BETWEEN.split(_NUMBER.sub("", stem)) if word]
             if words and not words[position].isdecimal():
                 by_class = counts.setdefault(words[position], {})
-                by_class[one.label] = by_class.get(one.label, 0) + 1
-        recurring = sorted(word for word, here in counts.items() if sum(count > 1 for count in here.values()) > 1)
+                by_class[entry.label] = by_class.get(entry.label, 0) + 1
+        recurring = sorted(
+            word for word, class_counts in counts.items() if sum(count > 1 for count in class_counts.values()) > 1
+        )
         if len(recurring) > 1 and 2 * sum(sum(counts[word].values()) for word in recurring) >= len(loose):
             return recurring
     return []
@@ -236,13 +238,13 @@ def _with_speakers(found: list[Recording]) -> list[Recording]:
     second is taken for speakers only if there are several and every folder shares one with another: a name that goes
     with its class alone is more likely the class.
     """
-    if all(one.speaker or one.label == NOISE for one in found):
+    if all(recording.speaker or recording.label == NOISE for recording in found):
         return found
     by_label: dict[str, list[re.Match[str] | None]] = {}
-    for one in found:
-        stem = one.name.rpartition("/")[2].rpartition(".")[0]
+    for entry in found:
+        stem = entry.name.rpartition("/")[2].rpartition(".")[0]
         match = None if _SPOKEN.fullmatch(stem) else _THREE.fullmatch(stem)
-        by_label.setdefault(one.label, []).append(match)
+        by_label.setdefault(entry.label, []).append(match)
     speakers: dict[str, set[str]] = {}
     firsts: list[str] = []
     for label, matches in by_label.items():
@@ -251,13 +253,15 @@ def _with_speakers(found: list[Recording]) -> list[Recording]:
         if label != NOISE and len(told) == len(matches) and len(first) == 1:
             speakers[label] = {match["speaker"] for match in told}
             firsts += first
-    everybody = Counter(speaker for here in speakers.values() for speaker in here)
-    shared = all(any(everybody[speaker] > 1 for speaker in here) for here in speakers.values())
+    everybody = Counter(speaker for class_speakers in speakers.values() for speaker in class_speakers)
+    shared = all(any(everybody[speaker] > 1 for speaker in class_speakers) for class_speakers in speakers.values())
     if len(set(firsts)) < len(firsts) or len(everybody) < 2 or not shared:
         return found
     return [
-        one._replace(speaker=one.name.rpartition("/")[2].split("_")[1]) if one.label in speakers else one
-        for one in found
+        recording._replace(speaker=recording.name.rpartition("/")[2].split("_")[1])
+        if recording.label in speakers
+        else recording
+        for recording in found
     ]
 
 
@@ -267,7 +271,9 @@ def _listed(source: Source, found: list[Recording]) -> list[Recording]:
     if None in lists.values():
         return found
     parts = {line.strip(): part for part, name in lists.items() for line in source.text(str(name)).splitlines()}
-    return [one._replace(part=parts.get("/".join(one.name.split("/")[-2:]), "train")) for one in found]
+    return [
+        recording._replace(part=parts.get("/".join(recording.name.split("/")[-2:]), "train")) for recording in found
+    ]
 
 
 def _speaker(stem: str, label: str) -> str | None:

@@ -48,5 +48,5 @@ def kept(part: str, per_class: int) -> int:
 def _first(labels: Integers, most: int, part: str) -> Integers:
     """Return the indices, in order, of at most ``most`` images of each class."""
     order = numpy_generator(SPLIT_SEED, "reduced", part).permutation(len(labels))
-    found = [order[labels[order] == label][:most] for label in np.unique(labels)]
-    return np.sort(np.concatenate(found)).astype(np.int64)
+    indices = [order[labels[order] == label][:most] for label in np.unique(labels)]
+    return np.sort(np.concatenate(indices)).astype(np.int64)

@@ -135,13 +135,13 @@ def find(name: str) -> Entry:
     """Return what is known of a dataset (case and ``-``, ``_`` are ignored); ``DatasetError`` if there is none."""
     entry = _entries.get(_key(name))
     if entry is None:
-        added = [one for one in _added() if _key(one.name) == _key(name)]
+        added = [candidate for candidate in _added() if _key(candidate.name) == _key(name)]
         if len(added) > 1:
-            packages = " and ".join(one.source for one in added)
+            packages = " and ".join(candidate.source for candidate in added)
             raise DatasetError(f"{packages} both add the dataset {name!r}: uninstall one, or write module:function.")
         entry = next(iter(added), None)
     if entry is None:
-        known = {_key(one): one for one in names()}
+        known = {_key(known_name): known_name for known_name in names()}
         nearest = difflib.get_close_matches(_key(name), known, n=1, cutoff=0.5)
         hint = f"did you mean {known[nearest[0]]!r}? " if nearest else ""
         raise DatasetError(f"There is no dataset {name!r}; {hint}there are {', '.join(names())}.")
@@ -173,14 +173,14 @@ def _added() -> list[Entry]:
     """Return the datasets that installed packages add: a package's own name for a loader of its own."""
     return [
         Entry(
-            one.name,
-            one.target,
-            f"see {one.package}",
-            one.package,
+            plugin.name,
+            plugin.target,
+            f"see {plugin.package}",
+            plugin.package,
             accepts=frozenset(_OPTIONS),
-            note=f"from {one.package}",
+            note=f"from {plugin.package}",
         )
-        for one in plugins.plugins("dataset")
+        for plugin in plugins.plugins("dataset")
     ]
 
 

@@ -70,7 +70,7 @@ def load(options: Options) -> Dataset:
 def _sets(root: Path) -> list[_Set]:
     """Return the training and the validation set, or the only one."""
     places = [folder for folder in (root / "annotations", root) if folder.is_dir()]
-    files = next((found for folder in places if (found := sorted(folder.glob(f"{_PREFIX}*.json")))), [])
+    files = next((paths for folder in places if (paths := sorted(folder.glob(f"{_PREFIX}*.json")))), [])
     sets: dict[str, _Set] = {}
     for file in files:
         name = file.stem.removeprefix(_PREFIX)
@@ -83,10 +83,10 @@ def _sets(root: Path) -> list[_Set]:
         if folder is None:
             raise DatasetError(f"{root} holds {file.name} but no folder {name} with its photographs; add it.")
         sets[kind] = _Set(name, file, folder)
-    if len({one.name.removeprefix(kind) for kind, one in sets.items()}) > 1:
+    if len({image_set.name.removeprefix(kind) for kind, image_set in sets.items()}) > 1:
         # 35,000 photographs of val2014 are in train2017
         raise DatasetError(
-            f"{root} holds {' and '.join(one.name for one in sets.values())}, which share photographs; "
+            f"{root} holds {' and '.join(image_set.name for image_set in sets.values())}, which share photographs; "
             "use the two sets of one year."
         )
     if not sets:
@@ -100,14 +100,18 @@ def _sets(root: Path) -> list[_Set]:
 def _decoded(sets: list[_Set], options: Options) -> tuple[Bytes, Integers, list[int]]:
     """Return images, labels and the sizes of the sets, from the cache if no file changed since they were made."""
     side, channels = options.image_size or SIZE, options.channels or 3
-    states = [[cache.file_state(one.annotations.stat()), *_states(one.folder)] for one in sets]
-    places = [str(one.folder.resolve()) for one in sets]
+    states = [[cache.file_state(image_set.annotations.stat()), *_states(image_set.folder)] for image_set in sets]
+    places = [str(image_set.folder.resolve()) for image_set in sets]
     key = cache.fingerprint("vww", places, states, side, channels, THRESHOLD)
     stored = cache.read(key)
     if stored is not None:
         return stored["x"], stored["y"], stored["sizes"].tolist()
-    labelled = [_labelled(one) for one in sets]
-    files = [(one.folder / name, label) for one, names in zip(sets, labelled, strict=True) for name, label in names]
+    labelled = [_labelled(image_set) for image_set in sets]
+    files = [
+        (image_set.folder / name, label)
+        for image_set, names in zip(sets, labelled, strict=True)
+        for name, label in names
+    ]
     if len(files) * channels * side * side > MAX_BYTES:
         raise DatasetError(
             f"{len(files)} photographs of {side}x{side} pixels would take more than {MAX_BYTES >> 30} GiB of memory; "

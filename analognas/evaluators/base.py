@@ -39,7 +39,7 @@ class Context:
             MismatchError: if the rows were measured in several spaces, on several datasets or hardwares, or by
                 several protocols.
         """
-        found = {"space": space}
+        ids = {"space": space}
         for field in fields(cls):
             if field.name not in results:
                 continue
@@ -52,8 +52,8 @@ class Context:
                     "for each."
                 )
             if values:
-                found[field.name] = values[0]
-        return cls(**found)
+                ids[field.name] = values[0]
+        return cls(**ids)
 
     def check(self, **expected: str | None) -> None:
         """Raise MismatchError if one of these ids differs from its own; None and empty ids fit."""

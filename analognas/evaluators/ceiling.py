@@ -38,12 +38,12 @@ def ceilings(results: pd.DataFrame, again: pd.DataFrame, seed: int) -> dict[str,
         None instead of numbers where there are no two pairs.
     """
     pairs = results.merge(again, on="id", suffixes=("", "_again"))
-    found: dict[str, Any] = {}
+    by_target: dict[str, Any] = {}
     for target in TARGETS:
         both = pairs[[target, f"{target}_again"]].dropna().to_numpy(dtype=np.float64)
         measured = results[target].dropna().to_numpy(dtype=np.float64)
         if len(both) < 2 or len(measured) < 3:
-            found[target] = {"value": None, "low": None, "high": None, "pairs": len(both)}
+            by_target[target] = {"value": None, "low": None, "high": None, "pairs": len(both)}
             continue
         scale = Scale.fit(target, measured)
         first, second = scale.forward(both[:, 0]), scale.forward(both[:, 1])
@@ -54,13 +54,13 @@ def ceilings(results: pd.DataFrame, again: pd.DataFrame, seed: int) -> dict[str,
             for level in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
         )
         values = scale.forward(measured)
-        found[target] = {
+        by_target[target] = {
             "value": _ceiling(values, noise, seed),
             "low": _ceiling(values, low, seed),
             "high": _ceiling(values, high, seed),
             "pairs": len(both),
         }
-    return found
+    return by_target
 
 
 def _ceiling(measured: Array, noise: float, seed: int) -> float:

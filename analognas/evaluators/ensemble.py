@@ -76,8 +76,8 @@ class Standard:
 
     def __call__(self, features: Array, ard: bool) -> Array:
         """Return the features (t, columns) for a kernel."""
-        found = np.clip((features[:, list(self.columns)] - self.mean) / self.std, -_FAR, _FAR)
-        return found if ard else found * self.weights
+        standardized = np.clip((features[:, list(self.columns)] - self.mean) / self.std, -_FAR, _FAR)
+        return standardized if ard else standardized * self.weights
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,8 @@ class Fitted:
 
     @property
     def calibrated(self) -> GaussianProcess:
-        """Return the process that the intervals are of: that with the fewest hyperparameters.
-
-        With many, a process has seen too much of each row for its leave-one-out errors to be honest.
-        """
-        return min(self.processes.values(), key=lambda one: one.thetas[0].size)
+        """Return the process of the intervals: with many hyperparameters, leave-one-out errors are not honest."""
+        return min(self.processes.values(), key=lambda process: process.thetas[0].size)
 
     def predict(self, features: Array) -> dict[str, Prediction]:
         """Return the predictions by target for features (t, f)."""
@@ -251,7 +248,7 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
             "components": {
                 "loadings": model.components.loadings.tolist(),
                 "rest": model.components.rest.tolist(),
-                "maps": [one.to_dict() for one in model.components.maps],
+                "maps": [quantile_map.to_dict() for quantile_map in model.components.maps],
             },
             "columns": list(model.standard.columns),
             "factors": model.factors.tolist(),
@@ -294,7 +291,7 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
                     inputs, values, thetas = parts
                     processes[name] = GaussianProcess.of(inputs, values, name.endswith("ard"), list(thetas))
             mean, std, weights = array("standard.npy")
-            maps = tuple(QuantileMap.from_dict(one) for one in stored["maps"])
+            maps = tuple(QuantileMap.from_dict(quantile_map) for quantile_map in stored["maps"])
             evaluator.model_ = Fitted(
                 Components(loadings, np.array(stored["rest"]), maps),
                 Standard(tuple(schema["columns"]), mean, std, weights),

@@ -68,7 +68,7 @@ class Evidence:
             results: the targets, perhaps their standard errors over programmings (``acc_1d_sem``, ``avm_sem``).
             unseen: out-of-fold predictions of (at least) all architectures: ``id`` and the targets.
         """
-        ids = [one.id for one in architectures]
+        ids = [architecture.id for architecture in architectures]
         names, first, groups, counts = np.unique(ids, return_index=True, return_inverse=True, return_counts=True)
         predicted = unseen.groupby("id")[list(TARGETS)].mean().loc[list(names)]
         measured, before, noise, scales = {}, {}, {}, {}
@@ -101,7 +101,7 @@ class Evidence:
 
         The interval is for another training, as that of a prediction.
         """
-        columns: dict[str, Any] = {"id": [one.id for one in self.architectures]}
+        columns: dict[str, Any] = {"id": [architecture.id for architecture in self.architectures]}
         for target in TARGETS:
             inverse = self.scales[target].inverse
             mean, variance = self.posterior(target)
@@ -118,7 +118,7 @@ class Evidence:
             return {target: values[target].tolist() for target in TARGETS}
 
         return {
-            "architectures": [one.to_dict() for one in self.architectures],
+            "architectures": [architecture.to_dict() for architecture in self.architectures],
             "measured": plain(self.measured),
             "unseen": plain(self.unseen),
             "trainings": self.trainings.tolist(),
@@ -134,13 +134,15 @@ class Evidence:
             CorruptFileError: if it is damaged.
         """
         try:
-            architectures = tuple(Architecture.from_dict(one) for one in data["architectures"])
+            architectures = tuple(Architecture.from_dict(entry) for entry in data["architectures"])
             arrays = [{target: np.array(data[name][target]) for target in TARGETS} for name in _ARRAYS]
             scales = {target: Scale(target, *data["scales"][target]) for target in TARGETS}
             trainings = np.array(data["trainings"])
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptFileError(f"The evidence of an evaluator is damaged ({error!r}): fit it again.") from None
-        if any(len(values) != len(architectures) for one in arrays for values in (*one.values(), trainings)):
+        if any(
+            len(values) != len(architectures) for by_target in arrays for values in (*by_target.values(), trainings)
+        ):
             raise CorruptFileError("The evidence of an evaluator is damaged (lengths differ): fit it again.")
         measured, unseen, noise = arrays
         return cls(architectures, measured, unseen, trainings, noise, scales)

@@ -202,13 +202,13 @@ class FeatureSchema:
         genes = chain.from_iterable(columns.values(architecture.genes.get(columns.name)) for columns in self.genes)
         if not self.descriptors:
             return np.array([*genes, *structural_features(architecture.structure, self.tile_size)], dtype=np.float32)
-        found = architecture.descriptors
-        if tuple(found) != self.descriptors:
+        descriptors = architecture.descriptors
+        if tuple(descriptors) != self.descriptors:
             raise MismatchError(
                 f"The family {architecture.space.family!r} now has other descriptors than the evaluator was fitted "
                 "with: fit it again."
             )
-        return np.array([*genes, *found.values()], dtype=np.float32)
+        return np.array([*genes, *descriptors.values()], dtype=np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable description."""

@@ -97,8 +97,8 @@ class GaussianProcess:
                 rows = slice(start, start + len(part))
                 block = np.concatenate([part, np.repeat(part[:1], _BLOCK - len(part), axis=0)])
                 for place, (process, spread) in enumerate(pairs):
-                    found, std = process.predict(block, return_std=True)
-                    mean[rows, place] = found[: len(part)] * spread
+                    block_mean, std = process.predict(block, return_std=True)
+                    mean[rows, place] = block_mean[: len(part)] * spread
                     variance[rows, place] = (std[: len(part)] * spread) ** 2
         return mean, np.maximum(variance - self.noise, 1e-9)
 
@@ -157,9 +157,9 @@ def _kernel(features: int, ard: bool) -> Any:
 
 def _optimizer(iterations: int) -> Any:
     def maximise(objective: Any, start: Array, bounds: Array) -> tuple[Array, float]:
-        found = optimize.minimize(
+        optimum = optimize.minimize(
             objective, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": iterations}
         )
-        return found.x, float(found.fun)
+        return optimum.x, float(optimum.fun)
 
     return maximise

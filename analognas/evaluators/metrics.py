@@ -151,18 +151,20 @@ def summary(
     """
 
     def mean(metric: Callable[[Mapping[str, Array], Array], Array]) -> dict[str, float | None]:
-        return with_interval(lambda w: np.mean([metric(one, w) for one in predictions], axis=0), weights)
+        return with_interval(lambda w: np.mean([metric(prediction, w) for prediction in predictions], axis=0), weights)
 
     def average(values: Array, w: Array) -> Array:
         # Not `w @ values`: the order of BLAS's sums depends on its threads.
         return np.asarray(np.einsum("rn,n->r", w, values) / w.sum(axis=1))
 
     return {
-        "kendall_tau": mean(lambda one, w: weighted_kendall_tau(measured, one["score"], w, groups)),
-        "spearman": mean(lambda one, w: weighted_spearman(measured, one["score"], w)),
-        "rmse": mean(lambda one, w: np.sqrt(average((measured - one["value"]) ** 2, w))),
+        "kendall_tau": mean(lambda prediction, w: weighted_kendall_tau(measured, prediction["score"], w, groups)),
+        "spearman": mean(lambda prediction, w: weighted_spearman(measured, prediction["score"], w)),
+        "rmse": mean(lambda prediction, w: np.sqrt(average((measured - prediction["value"]) ** 2, w))),
         "coverage": mean(
-            lambda one, w: average(((one["low"] <= measured) & (measured <= one["high"])).astype(np.float64), w)
+            lambda prediction, w: average(
+                ((prediction["low"] <= measured) & (measured <= prediction["high"])).astype(np.float64), w
+            )
         ),
     }
 

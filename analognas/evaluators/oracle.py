@@ -48,10 +48,10 @@ class OracleEvaluator(Evaluator):
         Raises:
             SpaceError: if an architecture is not in the table.
         """
-        found = self.bench.evaluate(architectures)
-        table: dict[str, Any] = {"id": found["id"]}
+        rows = self.bench.evaluate(architectures)
+        table: dict[str, Any] = {"id": rows["id"]}
         for target, (least, most) in LIMITS.items():
-            value = found[target].to_numpy(dtype=np.float64)
+            value = rows[target].to_numpy(dtype=np.float64)
             half = _Z90 * self._std[target]
             table[target] = value
             table[f"{target}_uncertainty"] = np.full(len(value), self._std[target])

@@ -86,7 +86,8 @@ def metrics_report(
     targets = {}
     for target in TARGETS:
         predictions = [
-            {name: getattr(one[target], name) for name in ("score", "value", "low", "high")} for one in unseen
+            {name: getattr(repetition[target], name) for name in ("score", "value", "low", "high")}
+            for repetition in unseen
         ]
         targets[target] = {"method": methods[target], **summary(measured[target], predictions, weights, groups)}
     return {

@@ -189,12 +189,12 @@ def array(file: Path, content: bytes) -> Any:
         CorruptFileError: if it is none.
     """
     try:
-        found = np.load(io.BytesIO(content), allow_pickle=False)
+        loaded = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError):
-        found = None
-    if not isinstance(found, np.ndarray):  # an archive is something else
+        loaded = None
+    if not isinstance(loaded, np.ndarray):  # an archive is something else
         raise CorruptFileError(f"{file} is no array of numbers: {_REMEDY}.")
-    return found
+    return loaded
 
 
 def _checked(file: Path, expected: str) -> bytes:

@@ -36,8 +36,8 @@ def measured_columns(results: pd.DataFrame) -> dict[str, Array]:
         for name in results.columns
         if re.search(r"(^|_)acc_", str(name)) and not str(name).endswith(("_std", "_sem")) and name not in TARGETS
     ]
-    found = {name: results[name].to_numpy(dtype=np.float64) for name in (*TARGETS, *further)}
-    return {name: values for name, values in found.items() if name in TARGETS or np.isfinite(values).all()}
+    columns = {name: results[name].to_numpy(dtype=np.float64) for name in (*TARGETS, *further)}
+    return {name: values for name, values in columns.items() if name in TARGETS or np.isfinite(values).all()}
 
 
 def normal_scores(values: Array) -> Array:

@@ -157,8 +157,8 @@ class Devices:
         It is one number for each tile, or for each of its columns where they are compensated one by one. With one
         input at a time the output is that input times one weight, so no product is needed.
         """
-        one = conv.to_input(torch.ones(1, dtype=weights.dtype, device=weights.device), None, self.converters)
-        read = weights * one
+        unit_input = conv.to_input(torch.ones(1, dtype=weights.dtype, device=weights.device), None, self.converters)
+        read = weights * unit_input
         conv.to_output(read, self.converters, (1.0, 1.0), gradients=False)
         sums = torch.zeros_like(self.lengths)
         sums.index_add_(0, self.read_together, read.abs_())

@@ -50,8 +50,8 @@ def from_record(recorded: Mapping[str, Any]) -> tuple[HardwareParams, Any]:
 def _difference(recorded: Any, present: Any, path: str) -> str | None:
     if isinstance(recorded, Mapping) and isinstance(present, Mapping):
         for key in sorted({*recorded, *present}):
-            found = _difference(recorded.get(key, "absent"), present.get(key, "absent"), f"{path}.{key}")
-            if found:
-                return found
+            difference = _difference(recorded.get(key, "absent"), present.get(key, "absent"), f"{path}.{key}")
+            if difference:
+                return difference
         return None
     return None if recorded == present else f"{path} was {recorded!r} and is {present!r}"

@@ -76,12 +76,12 @@ def _step(model: nn.Module, x: Tensor, gradient: Tensor) -> dict[str, Tensor]:
     out = model(x)
     out.backward(gradient)
     assert x.grad is not None
-    found = {"the output": out.detach(), "the gradient of the input": x.grad}
+    tensors = {"the output": out.detach(), "the gradient of the input": x.grad}
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
-            found[f"the gradient of {name.rpartition('.')[2]}"] = parameter.grad.clone()
+            tensors[f"the gradient of {name.rpartition('.')[2]}"] = parameter.grad.clone()
     optimizer.step()
-    return found | {f"{name.rpartition('.')[2]} after a step": tensor for name, tensor in clean_state(model).items()}
+    return tensors | {f"{name.rpartition('.')[2]} after a step": tensor for name, tensor in clean_state(model).items()}
 
 
 def _difference(dtype: torch.dtype, name: str, ours: Tensor, theirs: Tensor) -> float:

@@ -214,11 +214,11 @@ class Optimizer(ABC):
     def _tell_measured(self, evaluator: Evaluator) -> None:
         """Tell what the evaluator has measurements of, as far as it is within the space and its budget."""
         evidence = evaluator.evidence_
-        known = [] if evidence is None else [one for one in evidence.architectures if self._fits(one)]
-        known = [one for one in known if one in self.space]
+        known = [] if evidence is None else [measured for measured in evidence.architectures if self._fits(measured)]
+        known = [measured for measured in known if measured in self.space]
         if known:
-            for one in known:
-                self._register(one, "measured")
+            for architecture in known:
+                self._register(architecture, "measured")
             self.tell(known, evaluator.assess(known))
 
     def result(self) -> SearchResult:
@@ -233,7 +233,7 @@ class Optimizer(ABC):
         if not self.evaluated:
             raise SearchError("nothing was evaluated yet: call run(space), or ask and tell.")
         records = self.evaluated.values()
-        ranked = self.ranked(one for one in records if one.alive and self._fits(one.architecture))
+        ranked = self.ranked(record for record in records if record.alive and self._fits(record.architecture))
         if not ranked or (self.strict and not ranked[0].feasible):
             raise InfeasibleError(self.limits.explain(records))
         best = ranked[0]
@@ -302,9 +302,14 @@ class Optimizer(ABC):
         self, drawn: dict[str, Architecture], sample: Iterable[Architecture], n: int, taken: Collection[str]
     ) -> None:
         """Add the new ones of a sample to ``drawn`` until it holds ``n``."""
-        for one in sample:
-            if len(drawn) < n and one.id not in drawn and one.id not in taken and self.is_new(one):
-                drawn[one.id] = one
+        for architecture in sample:
+            if (
+                len(drawn) < n
+                and architecture.id not in drawn
+                and architecture.id not in taken
+                and self.is_new(architecture)
+            ):
+                drawn[architecture.id] = architecture
 
     def _fits(self, architecture: Architecture) -> bool:
         limit = self.limits.max_nb_param
@@ -330,7 +335,7 @@ class Optimizer(ABC):
             objective = self.objective(table)
             violation = self.limits.violations(sizes, table).sum(axis=1)
             rows: list[dict[str, Any]] = [
-                {str(name): one for name, one in row.items()} for row in table.to_dict("records")
+                {str(name): value for name, value in row.items()} for row in table.to_dict("records")
             ]
         else:
             for name in ("T_AVM", "min_acc_1d"):

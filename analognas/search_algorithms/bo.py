@@ -75,16 +75,18 @@ class BayesianOptimization(Optimizer):
         if self._start is None:
             self._start = self.draw(self.start, "latin_hypercube")
         # Some may have been told meanwhile.
-        self._start = [one for one in self._start if self.is_new(one)]
-        proposals = [(one, "start") for one in self._start[:n]]
+        self._start = [architecture for architecture in self._start if self.is_new(architecture)]
+        proposals = [(architecture, "start") for architecture in self._start[:n]]
         del self._start[: len(proposals)]
-        taken = {one.id for one, _ in proposals}
+        taken = {architecture.id for architecture, _ in proposals}
         ranked = self.ranked(record for record in self.evaluated.values() if record.alive)
         if len(proposals) < n and len(ranked) > 1:
-            proposals += [(one, "process") for one in self._promising(ranked, n - len(proposals), taken)]
-            taken = {one.id for one, _ in proposals}
+            proposals += [
+                (architecture, "process") for architecture in self._promising(ranked, n - len(proposals), taken)
+            ]
+            taken = {architecture.id for architecture, _ in proposals}
         fill = self.draw(n - len(proposals), "uniform", taken) if len(proposals) < n else []
-        return proposals + [(one, "sample") for one in fill]
+        return proposals + [(architecture, "sample") for architecture in fill]
 
     def _promising(self, ranked: Sequence[Evaluated], n: int, taken: set[str]) -> list[Architecture]:
         """Return what the process chooses from the candidates; all of them if there are no more than ``n``."""
@@ -103,7 +105,7 @@ class BayesianOptimization(Optimizer):
                     (to_params(space, record.architecture.genes, {}), value)
                     for record, value in zip(known, values, strict=True)
                 ],
-                [to_params(space, one.genes, {}) for one in pool],
+                [to_params(space, architecture.genes, {}) for architecture in pool],
                 n,
                 self.fits,
                 distributions(space),
@@ -116,14 +118,14 @@ class BayesianOptimization(Optimizer):
         parents = ranked[:_PARENTS]
         pool: dict[str, Architecture] = {}
         for _ in range(size - size // 3):
-            one = tournament(parents, 1, self.rng)
+            child = tournament(parents, 1, self.rng)
             if self.rng.random() < 0.3:
                 other = tournament(parents, 1, self.rng)
-                one = self.space.crossover(one, other, self.rng, max_params=self.limits.max_nb_param)
+                child = self.space.crossover(child, other, self.rng, max_params=self.limits.max_nb_param)
             for _ in range(int(self.rng.integers(1, 3))):
-                one = mutated(self, one)
-            if self.is_new(one) and one.id not in taken:
-                pool[one.id] = one
+                child = mutated(self, child)
+            if self.is_new(child) and child.id not in taken:
+                pool[child.id] = child
         drawn = self.draw(size // 3, "uniform", taken | set(pool))
         return [*pool.values(), *drawn]
 

@@ -102,13 +102,13 @@ class ClosedLoop(Optimizer):
         """Return members of the start while there are some, then what the evaluator promises."""
         proposals = self._of_start(n)
         if len(proposals) < n:
-            taken = {one.id for one, _ in proposals}
+            taken = {architecture.id for architecture, _ in proposals}
             fitted = self.fitted()
             if fitted is not None:
                 proposals += self._promising(fitted, n - len(proposals), taken)
-                taken |= {one.id for one, _ in proposals}
+                taken |= {architecture.id for architecture, _ in proposals}
             rest = self.draw(n - len(proposals), "uniform", taken) if len(proposals) < n else []
-            proposals += [(one, "sample") for one in rest]
+            proposals += [(architecture, "sample") for architecture in rest]
         return proposals
 
     def exclude(self, architectures: Sequence[Architecture]) -> None:
@@ -161,21 +161,25 @@ class ClosedLoop(Optimizer):
             return []
         if self._spread is None:
             self._spread = self.draw(self.start, "latin_hypercube")
-        chosen = [one for one in self._spread if self.is_new(one)][:missing]
-        return [(one, "start") for one in chosen]
+        chosen = [architecture for architecture in self._spread if self.is_new(architecture)][:missing]
+        return [(architecture, "start") for architecture in chosen]
 
     def _promising(self, fitted: Evaluator, n: int, taken: set[str]) -> list[tuple[Architecture, str]]:
-        pool = [one for one in self._pool(fitted) if self.is_new(one) and one.id not in taken]
+        pool = [
+            architecture
+            for architecture in self._pool(fitted)
+            if self.is_new(architecture) and architecture.id not in taken
+        ]
         if not pool:
             return []
         predictions = fitted.predict(pool)
         value = self.objective(predictions)
         uncertainty = predictions["acc_1d_uncertainty"].to_numpy()
-        sizes = np.array([one.params for one in pool], dtype=np.float64)
+        sizes = np.array([architecture.params for architecture in pool], dtype=np.float64)
         # A limit is held by what is expected: what may break it by its uncertainty is worth a measurement.
         excess = replace(self.limits, avm_bound="mean").violations(sizes, predictions).sum(axis=1)
         known = {record.architecture.function_id for record in self.evaluated.values()}
-        functions = [one.function_id for one in pool]
+        functions = [architecture.function_id for architecture in pool]
         free = np.array([function not in known for function in functions])
         chosen: list[tuple[Architecture, str]] = []
         open_ = np.ones(len(pool), dtype=bool)
@@ -196,8 +200,8 @@ class ClosedLoop(Optimizer):
         """Return what is looked at: the whole space where it is small, otherwise what a search comes across."""
         if self._everything is None and self.space.size() <= WHOLE:
             functions: dict[str, Architecture] = {}
-            for one in self.space.enumerate():
-                functions.setdefault(one.function_id, one)
+            for architecture in self.space.enumerate():
+                functions.setdefault(architecture.function_id, architecture)
             self._everything = list(functions.values())
         if self._everything is not None and any(map(self.is_new, self._everything)):
             return self._everything

@@ -70,8 +70,8 @@ class EvolutionaryAlgorithm(Optimizer):
         """Return members of the start while there are some, then children."""
         started = self.draw(min(n, self._to_start), "uniform") if self._to_start else []
         self._to_start = max(0, self._to_start - n)
-        proposals = [(one, "start") for one in started]
-        taken = {one.id for one in started}
+        proposals = [(architecture, "start") for architecture in started]
+        taken = {architecture.id for architecture in started}
         ranked = list(self._population.values())
         for _ in range(n - len(proposals) if ranked else 0):
             child, origin = self._child(ranked)
@@ -80,7 +80,7 @@ class EvolutionaryAlgorithm(Optimizer):
                 proposals.append((new, origin))
                 taken.add(new.id)
         fill = self.draw(n - len(proposals), "uniform", taken) if len(proposals) < n else []
-        return proposals + [(one, "sample") for one in fill]
+        return proposals + [(architecture, "sample") for architecture in fill]
 
     def _child(self, ranked: Sequence[Evaluated]) -> tuple[Architecture, str]:
         """Return a child, known or new, and how it was made."""

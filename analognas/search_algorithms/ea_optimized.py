@@ -48,7 +48,7 @@ class EAOptimizer(Optimizer):
         proposals = [(architecture, "start") for architecture in self._start[:n]]
         del self._start[: len(proposals)]
         if len(proposals) < n:
-            proposals += self._mutants(n - len(proposals), taken={one.id for one, _ in proposals})
+            proposals += self._mutants(n - len(proposals), taken={architecture.id for architecture, _ in proposals})
         return proposals
 
     def _mutants(self, n: int, taken: set[str]) -> list[tuple[Architecture, str]]:

@@ -25,11 +25,11 @@ class LatinHypercube(Optimizer):
     def propose(self, n: int) -> list[tuple[Architecture, str]]:
         """Return the next ``n`` members of the design."""
         # Some may have been told meanwhile.
-        self._design = [one for one in self._design if self.is_new(one)]
+        self._design = [architecture for architecture in self._design if self.is_new(architecture)]
         if len(self._design) < n:
             missing = max(n - len(self._design), 0 if self._started else self.population_size * self.nb_iter)
-            self._design += self.draw(missing, "latin_hypercube", {one.id for one in self._design})
-        proposals = [(one, "design") for one in self._design[:n]]
+            self._design += self.draw(missing, "latin_hypercube", {architecture.id for architecture in self._design})
+        proposals = [(architecture, "design") for architecture in self._design[:n]]
         del self._design[:n]
         return proposals
 

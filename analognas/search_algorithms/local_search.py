@@ -44,18 +44,22 @@ class LocalSearch(Optimizer):
                     self._known.clear()
                     self._to_start = self.population_size
                     break
-                proposals += [(one, "neighbour") for one in near[: n - len(proposals)]]
-                taken |= {one.id for one in near}
+                proposals += [(neighbour, "neighbour") for neighbour in near[: n - len(proposals)]]
+                taken |= {neighbour.id for neighbour in near}
                 if len(proposals) == n:
                     return proposals
         if len(proposals) < n:
             self._to_start = max(0, self._to_start - (n - len(proposals)))
-            proposals += [(one, "start") for one in self.draw(n - len(proposals), "uniform", taken)]
+            proposals += [(architecture, "start") for architecture in self.draw(n - len(proposals), "uniform", taken)]
         return proposals
 
     def _neighbours(self, architecture: Architecture, taken: Collection[str]) -> list[Architecture]:
         """Return the new neighbours of an architecture in random order."""
         if architecture.id not in self._known:
             self._known[architecture.id] = self.space.neighbours(architecture, self.limits.max_nb_param)
-        found = [one for one in self._known[architecture.id] if self.is_new(one) and one.id not in taken]
-        return [found[int(index)] for index in self.rng.permutation(len(found))]
+        neighbours = [
+            neighbour
+            for neighbour in self._known[architecture.id]
+            if self.is_new(neighbour) and neighbour.id not in taken
+        ]
+        return [neighbours[int(index)] for index in self.rng.permutation(len(neighbours))]

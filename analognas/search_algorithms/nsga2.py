@@ -85,7 +85,7 @@ class NSGA2(SampledByOptuna):
         """Return one row for every architecture told since ``bind``; with ``tiles`` if that is an objective."""
         table = super().history
         if "tiles" in self.trade_off:
-            table["tiles"] = [self._tiles(one.architecture) for one in self.evaluated.values()]
+            table["tiles"] = [self._tiles(record.architecture) for record in self.evaluated.values()]
         return table
 
     @property

@@ -65,8 +65,8 @@ class RegularizedEvolution(Optimizer):
         """Return members of the start while there are some, then mutants of winners."""
         started = self.draw(min(n, self._to_start), "uniform") if self._to_start else []
         self._to_start = max(0, self._to_start - n)
-        proposals = [(one, "start") for one in started]
-        taken = {one.id for one in started}
+        proposals = [(architecture, "start") for architecture in started]
+        taken = {architecture.id for architecture in started}
         ranked = self.ranked(self._queue)
         for _ in range(n - len(proposals) if ranked else 0):
             child = mutated(self, tournament(ranked, self.tournament_size, self.rng))
@@ -75,4 +75,4 @@ class RegularizedEvolution(Optimizer):
                 proposals.append((new, "mutation"))
                 taken.add(new.id)
         fill = self.draw(n - len(proposals), "uniform", taken) if len(proposals) < n else []
-        return proposals + [(one, "sample") for one in fill]
+        return proposals + [(architecture, "sample") for architecture in fill]

@@ -52,7 +52,7 @@ def verdicts(constraints: Constraints, values: Mapping[Any, Any]) -> list[Verdic
         constraints: resolved for the space.
         values: of one architecture by name: ``acc_1d`` and ``avm``, each perhaps with ``_low`` and ``_high``.
     """
-    found = []
+    judged = []
     for name, (column, sign, _) in _ASKED.items():
         limit = getattr(constraints, name)
         if limit is None or column not in values:
@@ -61,32 +61,34 @@ def verdicts(constraints: Constraints, values: Mapping[Any, Any]) -> list[Verdic
         low, high = (float(values.get(f"{column}_{end}", value)) for end in ("low", "high"))
         best, worst = (low, high) if sign > 0 else (-high, -low)
         status = HELD if worst <= sign * limit else BROKEN if best > sign * limit else NOT_SHOWN
-        found.append(Verdict(name, float(limit), value, low, high, status))
-    return found
+        judged.append(Verdict(name, float(limit), value, low, high, status))
+    return judged
 
 
 def with_interval(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a measured row with the 90 % intervals over programmings of what limits are asked of."""
     from scipy.stats import t as student
 
-    found = dict(row)
+    extended = dict(row)
     for column, _, _ in _ASKED.values():
         sem, repeats = (float(row.get(name) or math.nan) for name in (f"{column}_sem", "repeats"))
         if not (math.isfinite(sem) and repeats >= 2):  # what was looked up has none
             continue
         half = float(student.ppf(0.95, repeats - 1)) * sem
-        found |= {f"{column}_low": row[column] - half, f"{column}_high": row[column] + half}
-    return found
+        extended |= {f"{column}_low": row[column] - half, f"{column}_high": row[column] + half}
+    return extended
 
 
 def overall(found: Iterable[Verdict]) -> str:
     """Return the worst status; ``held`` if there is no limit."""
-    return max((one.status for one in found), key=STATUSES.index, default=HELD)
+    return max((verdict.status for verdict in found), key=STATUSES.index, default=HELD)
 
 
 def described(found: list[Verdict]) -> dict[str, Any]:
     """Return a JSON-serializable description: ``status`` (the worst), and the figures of each limit by its name."""
-    figures = {one.name: {key: value for key, value in asdict(one).items() if key != "name"} for one in found}
+    figures = {
+        verdict.name: {key: value for key, value in asdict(verdict).items() if key != "name"} for verdict in found
+    }
     return {"status": overall(found), **figures}
 
 

@@ -86,9 +86,9 @@ class Architecture:
     def _family(self) -> Family:
         from analognas.search_spaces.family import family
 
-        found = family(self.space.family)
-        found.check_genes(self.genes)
-        return found
+        network_family = family(self.space.family)
+        network_family.check_genes(self.genes)
+        return network_family
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable description."""

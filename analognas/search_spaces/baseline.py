@@ -34,10 +34,10 @@ def residual_network(space: SpaceId, blocks: int, max_params: int) -> Architectu
     """
     fitting = None
     for channels in range(1, 257):
-        one = _residual(space, blocks, channels)
-        if one.params > max_params:
+        network = _residual(space, blocks, channels)
+        if network.params > max_params:
             break
-        fitting = one
+        fitting = network
     return fitting
 
 
@@ -54,9 +54,9 @@ def plain_resnet(space: SpaceId, params: int) -> Architecture:
     best: Architecture | None = None
     for blocks in (3, 2, 1):
         for channels in range(1, 129):
-            one = _residual(space, blocks, channels)
-            if best is None or abs(one.params - params) < abs(best.params - params):
-                best = one
+            network = _residual(space, blocks, channels)
+            if best is None or abs(network.params - params) < abs(best.params - params):
+                best = network
         assert best is not None
         if abs(best.params - params) <= 0.1 * params:
             break

@@ -192,18 +192,18 @@ def _grow(space: Schema, max_params: int | None, at_least: int) -> list[Architec
     parameters grow with each gene.
     """
     first = smallest(space)
-    found: dict[Architecture, None] = {first: None}
+    reached: dict[Architecture, None] = {first: None}
     frontier = [first]
-    while frontier and len(found) < at_least:
+    while frontier and len(reached) < at_least:
         following: list[Architecture] = []
         for architecture in frontier:
             for genes in _neighbours(space, architecture):
                 neighbour = smallest(space, genes)
-                if neighbour not in found and (max_params is None or neighbour.params <= max_params):
-                    found[neighbour] = None
+                if neighbour not in reached and (max_params is None or neighbour.params <= max_params):
+                    reached[neighbour] = None
                     following.append(neighbour)
         frontier = following
-    return list(found)
+    return list(reached)
 
 
 def _neighbours(space: Schema, architecture: Architecture) -> Iterator[ActiveGenes]:

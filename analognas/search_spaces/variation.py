@@ -111,7 +111,7 @@ def crossover(
 def neighbours(space: Schema, architecture: Architecture, max_params: int | None) -> list[Architecture]:
     """Return all architectures that have one gene changed; see ``ConfigSpace.neighbours``."""
     _refuse_stranger(space, architecture)
-    found: dict[str, Architecture] = {}
+    by_id: dict[str, Architecture] = {}
     for gene in space.hyperparameters:
         if gene.name not in architecture.genes:
             continue
@@ -119,8 +119,8 @@ def neighbours(space: Schema, architecture: Architecture, max_params: int | None
             genes = keep_active(space.hyperparameters, {**architecture.genes, gene.name: value})
             changed = smallest(space, genes)
             if max_params is None or changed.params <= max_params:
-                found.setdefault(changed.id, changed)
-    return list(found.values())
+                by_id.setdefault(changed.id, changed)
+    return list(by_id.values())
 
 
 def _others(gene: Hyperparameter, value: Gene) -> list[Gene]:

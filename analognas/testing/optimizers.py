@@ -68,7 +68,9 @@ class Measured(AnalyticEvaluator):
         results = pd.DataFrame(
             {"acc_1d": [70.0, 65, 72, 99.9, 68, 61], "avm": 1.0, "acc_1d_std": [1.0, 1, 1, 0.1, 1, 1]}
         )
-        unseen = results.assign(id=[one.id for one in self.known], acc_1d=[68.0, 66, 71, 99.7, 67, 62])
+        unseen = results.assign(
+            id=[architecture.id for architecture in self.known], acc_1d=[68.0, 66, 71, 99.7, 67, 62]
+        )
         self.evidence_ = Evidence.of(self.known, results, unseen)
 
 
@@ -107,9 +109,9 @@ class OptimizerConformance(ABC):
         asked = optimizer.ask(30)
         asked += optimizer.ask(10)
         optimizer.tell(asked[:20], range(20))
-        foreign = [one for one in space.sample(20, seed=9) if one not in asked]
+        foreign = [architecture for architecture in space.sample(20, seed=9) if architecture not in asked]
         optimizer.tell(foreign, [0.0] * len(foreign))
-        ids = [one.id for one in [*asked, *foreign, *optimizer.ask(60)]]
+        ids = [architecture.id for architecture in [*asked, *foreign, *optimizer.ask(60)]]
         assert len(set(ids)) == len(ids)
 
     def test_asked_architectures_keep_the_parameter_limit(self, space: ConfigSpace) -> None:
@@ -129,7 +131,7 @@ class OptimizerConformance(ABC):
         for _ in range(3):
             asked = optimizer.ask(8)
             values = [1 / architecture.params for architecture in asked]
-            told.update((one.id, value) for one, value in zip(asked, values, strict=True))
+            told.update((architecture.id, value) for architecture, value in zip(asked, values, strict=True))
             optimizer.tell(asked, values)
         result = optimizer.result()
         assert result.value == max(told.values()) == told[result.best.id]
@@ -225,7 +227,7 @@ class OptimizerConformance(ABC):
         evaluator = Measured(space)
         result = self.make(evaluator, population_size=8, nb_iter=2).run(space)
         told = result.history[result.history["origin"] == "measured"]
-        assert set(told["id"]) == {one.id for one in evaluator.known}
+        assert set(told["id"]) == {architecture.id for architecture in evaluator.known}
         assert told["measured"].all()
         assert result.best == evaluator.known[3]
         assert len(result.history) == 16 + len(evaluator.known)
@@ -274,7 +276,7 @@ class OptimizerConformance(ABC):
         np.testing.assert_allclose(history["objective"], objective)
         feasible = history[history["feasible"]]
         assert result.value == feasible["objective"].max()
-        assert [one.id for one in result.candidates] == list(
+        assert [architecture.id for architecture in result.candidates] == list(
             feasible.sort_values(["objective", "params", "id"], ascending=[False, True, True])["id"]
         )
         assert result.candidates[0] == result.best
@@ -309,7 +311,7 @@ class OptimizerConformance(ABC):
         alive = result.history[result.history["violation"] < np.inf]
         assert result.violation == alive["violation"].min() > 0
         closest = alive.sort_values(["violation", "objective"], ascending=[True, False])
-        assert [one.id for one in result.candidates][:5] == list(closest["id"][:5])
+        assert [architecture.id for architecture in result.candidates][:5] == list(closest["id"][:5])
         assert result.best == result.candidates[0]
         assert not result.history["feasible"].any()
 
@@ -341,11 +343,15 @@ class OptimizerConformance(ABC):
         evaluator = AnalyticEvaluator(space, seed=1)
         optimizer = self.make(evaluator, population_size=20, nb_iter=10, **limits)
         result = optimizer.run(space)
-        inside = [one for one in enumerate_space(space) if one.params <= limits.get("max_nb_param", one.params)]
-        assert set(result.history["id"]) == {one.id for one in inside}
+        inside = [
+            architecture
+            for architecture in enumerate_space(space)
+            if architecture.params <= limits.get("max_nb_param", architecture.params)
+        ]
+        assert set(result.history["id"]) == {architecture.id for architecture in inside}
         predicted = evaluator.predict(inside)
         kept = predicted["avm"] <= limits.get("T_AVM", np.inf)
-        optimum = evaluator.optimum([one for one, keep in zip(inside, kept, strict=True) if keep])
+        optimum = evaluator.optimum([architecture for architecture, keep in zip(inside, kept, strict=True) if keep])
         assert result.best == optimum
         assert limits or optimum == evaluator.target
         assert optimizer.ask(5) == []

@@ -79,14 +79,14 @@ def canonical(cell: Cell) -> str:
 
 def _shapes(terms: Sequence[Any]) -> list[tuple[int, str]]:
     """Return every convolution (its edge) with the text of what it computes, names left out."""
-    found = []
+    shapes = []
     for term in terms:
         if term[0] == "pool":
-            found += _shapes([term[1]])
+            shapes += _shapes([term[1]])
         elif term[0] != "x":
-            found.append((term[1], _text([term], None)))
-            found += _shapes(term[2])
-    return found
+            shapes.append((term[1], _text([term], None)))
+            shapes += _shapes(term[2])
+    return shapes
 
 
 def _shared(terms: Sequence[Any]) -> bool:

@@ -41,12 +41,14 @@ def cell_features(cell: Cell) -> dict[str, float]:
 @lru_cache(maxsize=1 << 15)
 def _features(cell: Cell) -> tuple[tuple[str, float], ...]:
     graph, output = _graph(cell)
-    found = list(_paths(graph, output))
-    named = {**_counts(graph, output, found), **_mean_field(graph, output)}
-    profiles = Counter(tuple(path.count(operation) for operation in _SHORT) for path in found)
-    named |= {"profile_" + "".join(map(str, one)): float(profiles[one]) for one in _PROFILES}
-    sequences = Counter(found)
-    named |= {"sequence_" + "_".join(_SHORT[o] for o in one): float(sequences[one]) for one in _SEQUENCES}
+    paths = list(_paths(graph, output))
+    named = {**_counts(graph, output, paths), **_mean_field(graph, output)}
+    profiles = Counter(tuple(path.count(operation) for operation in _SHORT) for path in paths)
+    named |= {"profile_" + "".join(map(str, profile)): float(profiles[profile]) for profile in _PROFILES}
+    sequences = Counter(paths)
+    named |= {
+        "sequence_" + "_".join(_SHORT[o] for o in sequence): float(sequences[sequence]) for sequence in _SEQUENCES
+    }
     return tuple(named.items())
 
 

@@ -59,13 +59,13 @@ def cell_of(genes: Mapping[str, Gene]) -> Cell:
 
 def _size_of(genes: Mapping[str, Gene]) -> tuple[int, int]:
     """Return width and cells per stage."""
-    found = []
+    size = []
     for name, default in (("channels", CHANNELS), ("cells", CELLS)):
         value = genes.get(name, default)
         if not isinstance(value, int) or value < 1:
             raise SpaceError(f"Gene {name} = {value!r} builds no network: give an integer of at least 1.")
-        found.append(value)
-    return found[0], found[1]
+        size.append(value)
+    return size[0], size[1]
 
 
 class NASBench201(Family):

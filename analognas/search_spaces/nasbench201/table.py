@@ -118,9 +118,9 @@ class AnalogNASBench:
                     "the cells of NASBench201Space() in their published width and depth."
                 )
             keys.append(cell_of(architecture.genes))
-        found = self._rows.loc[keys].reset_index(drop=True) if keys else self._rows.iloc[:0].reset_index(drop=True)
-        found["id"] = [architecture.id for architecture in architectures]
-        return found
+        rows = self._rows.loc[keys].reset_index(drop=True) if keys else self._rows.iloc[:0].reset_index(drop=True)
+        rows["id"] = [architecture.id for architecture in architectures]
+        return rows
 
 
 def loads(data: bytes) -> pd.DataFrame:
@@ -155,11 +155,11 @@ def _row(cell: Any, record: Any) -> dict[str, Any]:
     values: dict[str, Any] = {**genes}
     cell_of(genes)
     for name, attribute in COLUMNS.items():
-        found = vars(record)[attribute]
-        if isinstance(found, _Record):
-            values[name], values[f"{name}_std"] = float(vars(found)["value"]), float(vars(found)["uncertainty"])
+        metric = vars(record)[attribute]
+        if isinstance(metric, _Record):
+            values[name], values[f"{name}_std"] = float(vars(metric)["value"]), float(vars(metric)["uncertainty"])
         else:
-            values[name] = float(found)
+            values[name] = float(metric)
     values["avm"] = values["acc_60s"] - values["acc_30d"]
     return values
 
