@@ -47,7 +47,6 @@ def section_values(
     Raises:
         ParamsError: if one of them is empty, or two disagree.
     """
-    from analognas.params import parse_count
     from analognas.params.overrides import add, parse
 
     values = parse(given)
@@ -59,5 +58,6 @@ def section_values(
     if path is not None:
         add(values, "dataset.path", str(Path(path).expanduser().resolve()), "--path")
     if max_params is not None:
-        add(values, "space.max_params", parse_count(max_params), "--max-params")
+        key = "space.max_params"
+        add(values, key, parse([f"{key}={max_params}"])[key], "--max-params")
     return values

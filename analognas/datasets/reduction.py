@@ -48,5 +48,7 @@ def kept(part: str, per_class: int) -> int:
 def _first(labels: Integers, most: int, part: str) -> Integers:
     """Return the indices, in order, of at most ``most`` images of each class."""
     order = numpy_generator(SPLIT_SEED, "reduced", part).permutation(len(labels))
-    indices = [order[labels[order] == label][:most] for label in np.unique(labels)]
-    return np.sort(np.concatenate(indices)).astype(np.int64)
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    _, first, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
+    rank = np.arange(len(labels)) - np.repeat(first, counts)
+    return np.sort(by_class[rank < most]).astype(np.int64)

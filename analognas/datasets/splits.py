@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,11 +20,10 @@ def stratified_order(labels: Integers, *, seed: int, purpose: str) -> Integers:
     shuffling of NumPy and scikit-learn may change with their versions, and the split must not.
     """
     draws = numpy_generator(seed, "split", purpose).random(len(labels))
+    by_class = np.lexsort((draws, labels))
+    _, first, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
     position = np.empty(len(labels))
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        members = members[np.argsort(draws[members], kind="stable")]
-        position[members] = (np.arange(len(members)) + 0.5) / len(members)
+    position[by_class] = (np.arange(len(labels)) - np.repeat(first, counts) + 0.5) / np.repeat(counts, counts)
     return np.lexsort((draws, position)).astype(np.int64)
 
 
@@ -116,11 +116,10 @@ def split_off_groups(
     parts = dict(given)
     index = parts["train"]
     of = np.asarray(groups, dtype=str)[index]
-    names = np.unique(of)
-    order = names[
-        np.argsort(numpy_generator(seed, "split", purpose, "groups").random(len(names)), kind="stable")
-    ].tolist()
-    sizes = {name: int((of == name).sum()) for name in order}
+    names, counts = np.unique(of, return_counts=True)
+    drawn = np.argsort(numpy_generator(seed, "split", purpose, "groups").random(len(names)), kind="stable")
+    order = deque(names[drawn].tolist())
+    sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
     wanted = sorted(shares(given).items())  # test before validation
     for position, (part, share) in enumerate(wanted):
         others = len(wanted) - position  # one group each for the parts still to come and for training
@@ -129,11 +128,11 @@ def split_off_groups(
         while len(order) > (others if taken else 1) and (
             not taken or count + sizes[order[0]] / 2 <= share * len(index)
         ):
-            taken.append(order.pop(0))
+            taken.append(order.popleft())
             count += sizes[taken[-1]]
         if taken:
             parts[part] = index[np.isin(of, taken)]
-    rest = index[np.isin(of, order)]
+    rest = index[np.isin(of, list(order))]
     if len(rest) < len(index) and shares(parts):  # without the groups that were taken the order is not stratified
         rest = rest[stratified_order(labels[rest], seed=seed, purpose=f"{purpose} rest")]
     parts = _cut({**parts, "train": rest})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError
@@ -61,14 +61,14 @@ class Architecture:
             return self.id
         return hashlib.sha256(f"{self.space.name}\n{function}".encode()).hexdigest()[:16]
 
-    @cached_property
+    @property
     def structure(self) -> Structure:
         """Return the layers of the network, their shapes and paths, without building it.
 
         Raises:
             SpaceError: if the family's builder does not read one of the genes.
         """
-        return self._family().structure(self.genes, self.space.input_shape, self.space.classes)
+        return _structure(self.space, self.genes)
 
     @property
     def descriptors(self) -> dict[str, float]:
@@ -84,11 +84,7 @@ class Architecture:
         return self._family().build(self.genes, self.space.input_shape, self.space.classes)
 
     def _family(self) -> Family:
-        from analognas.search_spaces.family import family
-
-        network_family = family(self.space.family)
-        network_family.check_genes(self.genes)
-        return network_family
+        return _builder(self.space, self.genes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable description."""
@@ -131,3 +127,17 @@ class Architecture:
                 f"{architecture.id}: restore the file."
             )
         return architecture
+
+
+def _builder(space: SpaceId, genes: Genes) -> Family:
+    from analognas.search_spaces.family import family
+
+    network_family = family(space.family)
+    network_family.check_genes(genes)
+    return network_family
+
+
+# A few, not one with each architecture: a search holds tens of thousands of these, at 9 KB a structure.
+@lru_cache(maxsize=256)
+def _structure(space: SpaceId, genes: Genes) -> Structure:
+    return _builder(space, genes).structure(genes, space.input_shape, space.classes)

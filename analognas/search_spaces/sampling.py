@@ -6,7 +6,8 @@ coordinates of genes that are not active do not matter. How a sample of ``n`` co
 1. a probe tells how many draws keep the budget;
 2. if enough do, draws that do not are thrown away and drawn again;
 3. otherwise they are repaired: random genes shrink towards their minimum until the budget is kept;
-4. what is still missing (the space holds few more than ``n``) is taken from all that there are.
+4. what is still missing, once that gives nearly nothing new, is one random gene away from what there is;
+5. what is missing then (the space holds few more than ``n``) is taken from all that there are.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ ROUNDS = 20
 FEW = 20
 """Draws from which it can be told that a round found nearly nothing new."""
 
+PATIENCE = 20
+"""Steps in a row, for each architecture there is, that lead to nothing new before a walk ends; at least 1,000."""
+
 ActiveGenes = dict[str, Gene]
 
 
@@ -60,26 +64,62 @@ def sample(
     repair = acceptance < MIN_ACCEPTANCE
     chosen: dict[Architecture, None] = {}  # an ordered set
     for round_number in range(ROUNDS):
-        missing, before, kept = n - len(chosen), len(chosen), 0
+        missing, before, drawn = n - len(chosen), len(chosen), 0
         # the first round is exactly n points, which is what makes the sample a Latin hypercube
         spread = 1.0 if repair or round_number == 0 else acceptance
         for genes in _draw(space, math.ceil(missing / spread), method, rng):
-            architecture = space.trusted(genes)
-            if max_params is not None and architecture.params > max_params:
-                if not repair:
-                    continue
-                architecture = _repair(space, genes, max_params, rng)
-            kept += 1
-            chosen[architecture] = None
+            drawn += 1
+            params = space.count_params(genes)
+            if max_params is None or params <= max_params:
+                chosen[space.trusted(genes, params)] = None
+            elif repair:
+                chosen[_repair(space, genes, max_params, rng)] = None
             if len(chosen) == n:
                 return list(chosen)
-        if kept >= FEW and len(chosen) - before < 0.1 * kept:
-            break  # nearly all that can be drawn are there already
+        if drawn >= FEW and len(chosen) - before < 0.1 * drawn:
+            break  # most that are drawn are there already
+    _walk(space, chosen, n, max_params, rng)
+    if len(chosen) == n:
+        return list(chosen)
     others = [a for a in _grow(space, max_params, at_least=max(4 * n, 2000)) if a not in chosen]
     if len(chosen) + len(others) < n:
         raise _too_few(space, n, len(chosen) + len(others), max_params)
     picked = rng.permutation(len(others))[: n - len(chosen)]
     return [*chosen, *(others[int(i)] for i in picked)]
+
+
+def _walk(
+    space: Schema, chosen: dict[Architecture, None], n: int, max_params: int | None, rng: np.random.Generator
+) -> None:
+    """Add networks within the budget that are one random gene away from one there is, until there are ``n``.
+
+    Genes that a step makes active are drawn. It ends before ``n`` where next to nothing new is found any more.
+    """
+    pool = [dict(architecture.genes) for architecture in chosen]
+    others = {gene.name: {v: [w for w in gene.values if w != v] for v in gene.values} for gene in space.hyperparameters}
+    deciding = {gene.active_if[0] for gene in space.hyperparameters if gene.active_if}
+    misses = 0
+    while pool and len(pool) < n and misses < max(1000, PATIENCE * len(pool)):
+        for which, what, where in rng.random((min(4096, 4 * n), 3)).tolist():
+            misses += 1
+            genes = pool[int(which * len(pool))]
+            name = list(genes)[int(what * len(genes))]
+            values = others[name][genes[name]]
+            if not values:
+                continue
+            active = {**genes, name: values[int(where * len(values))]}
+            if name in deciding:
+                active = complete(space, keep_active(space.hyperparameters, active), rng)
+            params = space.count_params(active)
+            if max_params is not None and params > max_params:
+                continue
+            architecture = space.trusted(active, params)
+            if architecture not in chosen:
+                chosen[architecture] = None
+                pool.append(active)
+                misses = 0
+                if len(pool) == n:
+                    return
 
 
 def _draw(space: Schema, n: int, method: str, rng: np.random.Generator) -> Iterator[ActiveGenes]:
@@ -91,12 +131,22 @@ def _draw(space: Schema, n: int, method: str, rng: np.random.Generator) -> Itera
         cube = qmc.LatinHypercube(d=len(genes), seed=rng).random(n)
     else:
         cube = rng.random((n, len(genes)))
-    for point in cube.tolist():
+    choices = [tuple(gene.values) for gene in genes]
+    lengths = np.array([len(values) for values in choices])
+    # As Hyperparameter.at does, for all draws at once.
+    places = np.minimum((cube * lengths).astype(np.int64), lengths - 1).tolist()
+    conditions = [(gene.name, gene.active_if) for gene in genes]
+    for row in places:
         active: ActiveGenes = {}
-        for gene, position in zip(genes, point, strict=True):
-            if gene.active(active):
-                active[gene.name] = gene.at(position)
+        for (name, condition), values, place in zip(conditions, choices, row, strict=True):
+            if condition is None or _holds(condition, active):
+                active[name] = values[place]
         yield active
+
+
+def _holds(condition: tuple[str, int], genes: Mapping[str, Gene]) -> bool:
+    value = genes.get(condition[0])
+    return value is not None and int(value) >= condition[1]
 
 
 def _acceptance(space: Schema, max_params: int, seed: int) -> float:

@@ -188,9 +188,12 @@ class Schema:
             self.architecture(architecture.genes)
             self._members.add(architecture.id)
 
-    def trusted(self, genes: Mapping[str, Gene]) -> Architecture:
-        """Return the architecture with genes that are known to be valid, all active and plain values."""
-        return Architecture(self.id, Genes(genes), self.count_params(genes))
+    def trusted(self, genes: Mapping[str, Gene], params: int | None = None) -> Architecture:
+        """Return the architecture with genes that are known to be valid, all active and plain values.
+
+        ``params`` is the number of its parameters, if that is known.
+        """
+        return Architecture(self.id, Genes(genes), self.count_params(genes) if params is None else params)
 
     def count_params(self, genes: Mapping[str, Gene]) -> int:
         """Return the number of trainable parameters of the network with these active genes."""

@@ -162,3 +162,25 @@ def test_a_space_without_an_order_keeps_its_budget_too():
     drawn = space.sample(2, seed=0, max_params=sizes[1])
     assert all(a.params <= sizes[1] for a in drawn)
     assert module.smallest(space).params == sizes[0]
+
+
+def test_a_large_share_of_a_space_is_drawn_without_listing_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "_grow", None)  # it would take minutes
+    space = ConfigSpace("digits", max_params=10_000)
+    architectures = space.sample(6_000, seed=0)
+    assert len(set(architectures)) == 6_000
+    assert max(architecture.params for architecture in architectures) <= 10_000
+    assert architectures == space.sample(6_000, seed=0)
+    for architecture in architectures[-200:]:  # steps fill in what a gene makes active
+        assert space.architecture(architecture.genes) == architecture
+    main_blocks = [architecture.genes["M"] for architecture in architectures]
+    assert {1, 2, 3} == set(main_blocks)
+
+
+def test_a_walk_ends_where_nothing_is_left():
+    space = ConfigSpace("digits", ranges=SMALL)
+    some = sorted(architecture.params for architecture in everything(space))[20]
+    within = set(module.everything(space, some))
+    assert set(space.sample(len(within), seed=0, max_params=some)) == within
+    with pytest.raises(SpaceError, match=f"holds only {len(within)} architectures of at most"):
+        space.sample(len(within) + 1, seed=0, max_params=some)
