@@ -102,6 +102,18 @@ class Formula:
             characterize_stage.store(job, self(job), paths)
 
 
+#: What is made once for all tests takes up to a minute on a busy machine: whichever test asks first waits for it.
+SHARED = {"finished", "champion", "prefect_server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bound unit tests more tightly than ``pyproject.toml`` does the others, unless they have a bound of their own."""
+    for item in items:
+        marked = any(item.get_closest_marker(name) for name in ("slow", "faults", "timeout"))
+        if not marked and not SHARED.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.timeout(60))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _hears_ctrl_c() -> None:
     """Let what the tests start hear Ctrl-C, too where they were started in the background, which ignores it."""

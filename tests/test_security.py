@@ -116,6 +116,7 @@ def test_files_that_lie_beside_are_not_looked_at(finished: Paths, tmp_path: Path
             (copy / name).write_text(f"import os; os.mkdir({str(mark)!r})")
     load_evaluator(tmp_path / "evaluator")
     load_winner(tmp_path / "winner")
+    assert not mark.exists()
 
 
 def test_no_result_is_unpickled(tmp_path: Path, bombs: dict[str, bytes], mark: Path):

@@ -5,7 +5,6 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from benchmarks import query, search, surrogate
 from benchmarks._cells import Cells, interval, latent_values
 
 pytestmark = pytest.mark.skipif(find_spec("analognasbench") is None, reason="analog-nasbench is not installed")
@@ -58,23 +57,3 @@ def test_intervals_are_over_seeds() -> None:
     found = interval([1.0, 2.0, 3.0])
     assert found["mean"] == 2.0
     assert found["low"] == pytest.approx(2 - 4.303 / 3**0.5, abs=1e-3)
-
-
-def test_the_surrogate_benchmark_reports_what_was_asked_for() -> None:
-    found = surrogate.measure("acc_1d", 40, [0, 1], 200, False, ["gaussian_process", "reference"])
-    assert set(found["tau"]) == {"gaussian_process", "reference"}
-    assert found["tau"]["gaussian_process"] > found["tau"]["reference"]
-    assert 0.7 < found["coverage"]["gaussian_process"] <= 1
-
-
-def test_the_search_benchmark_scores_by_latent_value() -> None:
-    found = search.measure(50, [0, 1], ["random", "evolution"])
-    assert set(found["latent"]) == set(found["label"]) == {"random", "evolution"}
-    assert max(found["latent"].values()) <= found["best_latent"]
-    assert set(found["by_measurements"]["random"]) == {"50"}
-
-
-def test_the_query_benchmark_counts() -> None:
-    found = query.measure(20, 50, 2, 10)
-    assert found["search"]["architectures"] == 20
-    assert set(found["architectures_per_second"]) == {"xgboost", "gaussian_process", "ensemble"}

@@ -6,21 +6,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from analognas import orchestration
-from analognas.cli import group, main, pipeline
+from analognas.cli import group, main
 from analognas.errors import AnalogNASWarning
-from analognas.orchestration import sessions
-from analognas.workspace import Paths, alone
+from analognas.workspace import Paths
 
 
 def call(*arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments))
-
-
-@pytest.fixture
-def inside(workspace: Paths, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    monkeypatch.chdir(workspace.root)
-    return workspace
 
 
 @pytest.mark.parametrize("command", ["run", "stage", "report", "init", "doctor", "datasets", "spaces", "hardware"])
@@ -28,13 +20,6 @@ def test_every_command_explains_itself(command: str):
     result = call(command, "--help")
     assert result.exit_code == 0
     assert "--json" in result.output
-
-
-def test_a_stage_writes_its_files_and_its_summary_as_json(inside: Paths):
-    result = call("stage", "sample", "--json")
-    assert result.exit_code == 0
-    assert json.loads(result.stdout) == json.loads(inside.metrics("sample").read_text())
-    assert inside.architectures.exists()
 
 
 def _damage_dataset(paths: Paths) -> None:
@@ -99,31 +84,6 @@ def test_outside_of_a_workspace_the_remedy_is_named(tmp_path: Path, monkeypatch:
     assert "analognas init" in result.stderr
 
 
-def test_datasets_and_spaces_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-    names = {entry["name"] for entry in json.loads(call("datasets", "--json").stdout)}
-    assert {"digits", "cifar10", "image-folder"} <= names
-    assert "digits" in call("datasets").output
-    spaces = json.loads(call("spaces", "--json").stdout)
-    assert "resnet-digits" in {space["name"] for space in spaces}
-
-
-def test_chips_are_listed_with_their_source_and_who_computes_them():
-    rows = {row["name"]: row for row in json.loads(call("hardware", "--json").stdout)}
-    assert rows["analognas-bench"]["layers"] == "fast"
-    assert rows["analognas-512"]["tile_size"] == 512
-    assert rows["analognas-512"]["slow"] == "forward.noise_management ABS_MAX"
-    assert all(row["source"] and row["note"] for row in rows.values())
-    assert "reram-cmo" in call("hardware").output
-
-
-def test_the_space_of_a_workspace_is_shown_with_its_ranges(inside: Paths):
-    assert call("stage", "sample", "--json").exit_code == 0
-    (space,) = json.loads(call("spaces", "--json").stdout)
-    assert space["name"] == "resnet-digits"
-    assert "out_channel0" in call("spaces").output
-
-
 def test_doctor_finds_this_environment_well():
     result = call("doctor", "--json")
     findings = {finding["name"]: finding for finding in json.loads(result.stdout)}
@@ -137,18 +97,6 @@ def test_doctor_records_versions_and_dataset_anew(inside: Paths):
     inside.environment.write_text("{}")
     assert call("doctor", "--update").exit_code == 0
     assert inside.environment.read_bytes() == truth
-
-
-def test_the_report_shows_winner_and_baseline(finished: Paths, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(finished.root)
-    text = call("report").output
-    for part in ("winner", "plain residual network", "after 1 month", "AVM", "Kendall tau", "MLflow", "Prefect"):
-        assert part in text
-    assert "Chip analognas-bench, tiles of 256 x 256\n" in text
-    found = json.loads(call("report", "--json").stdout)
-    assert found["winner"]["params"] <= 3_000
-    assert found["baseline"]["acc_1d"] >= 0
-    assert found["hardware"]["tile_size"] == 256
 
 
 def test_an_interrupted_run_says_what_becomes_of_it(inside: Paths, monkeypatch: pytest.MonkeyPatch):
@@ -167,25 +115,6 @@ def test_what_is_no_command_is_bad_input(inside: Paths, arguments: tuple[str, ..
     assert result.exit_code == 2
     assert "Error: " in result.stderr
     assert "Traceback" not in result.stderr
-
-
-def test_a_stage_is_refused_while_a_run_works_in_the_workspace(inside: Paths):
-    with alone(inside):
-        result = call("stage", "sample")
-    assert result.exit_code == 2
-    assert result.stderr.startswith("analognas: Another run works in")
-    assert not inside.architectures.exists()
-
-
-def test_what_the_user_should_know_of_a_run_is_told(inside: Paths, monkeypatch: pytest.MonkeyPatch):
-    def run(*_: object, **__: object) -> sessions.RunReport:
-        return sessions.RunReport(ran=(), skipped=(), logged=(), notes=("MLflow is away.", "Another note."))
-
-    monkeypatch.setattr(orchestration, "run_pipeline", run)
-    monkeypatch.setattr(pipeline, "_report", lambda *_: None)
-    result = call("run", "--json")
-    assert result.exit_code == 0
-    assert result.stderr.splitlines()[-2:] == ["analognas: MLflow is away.", "analognas: Another note."]
 
 
 def test_a_warning_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from analognas.errors import CorruptFileError, InputError
+from analognas.errors import InputError
 from analognas.evaluators.ensemble import EnsembleEvaluator, GaussianProcessEvaluator
 from analognas.evaluators.metrics import kendall_tau
-from analognas.evaluators.registry import EVALUATORS, evaluator_class, load_evaluator
 from analognas.search_spaces import ConfigSpace
 from analognas.search_spaces.nasbench201 import NASBench201Space
 from analognas.testing import EvaluatorConformance, synthetic_results
@@ -62,27 +60,6 @@ def test_uncertainty_grows_away_from_the_data() -> None:
     assert process.predict(outer)[1].mean() > process.predict(inputs)[1].mean()
 
 
-def test_leave_one_out_is_what_leaving_out_gives() -> None:
-    """In closed form and by doing it, with the same hyperparameters."""
-    from analognas.evaluators.members import GaussianProcess
-
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(25, 3))
-    values = np.column_stack([features[:, 0] + 0.3 * rng.normal(size=25), rng.normal(size=25)])
-    process = GaussianProcess.fit(features, values, True, rng)
-    mean, _ = process.leave_one_out()
-    for row in (0, 7):
-        rest = np.arange(25) != row
-        # The same prior: the components are divided by the spread of all rows.
-        spread = values.std(axis=0) / values[rest].std(axis=0)
-        thetas = [
-            theta + np.r_[2 * np.log(s), np.zeros(3), 2 * np.log(s)]
-            for theta, s in zip(process.thetas, spread, strict=True)
-        ]
-        without = GaussianProcess.of(features[rest], values[rest], True, thetas)
-        assert without.predict(features[[row]])[0][0] == pytest.approx(mean[row], abs=1e-4)
-
-
 @pytest.mark.parametrize(
     "arguments",
     [{"members": ("oracle",)}, {"members": ("boosting",)}, {"components": 0}, {"folds": 1}, {"bootstrap": 0}],
@@ -91,26 +68,3 @@ def test_bad_arguments_are_named(arguments: dict[str, object]) -> None:
     given = ConfigSpace("digits").sample(10)
     with pytest.raises(InputError):
         EnsembleEvaluator(**arguments).fit(given, synthetic_results(given))  # type: ignore[arg-type]
-
-
-def test_a_stored_evaluator_is_loaded_as_what_it_is(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    given = ConfigSpace("digits").sample(12)
-    fitted = GaussianProcessEvaluator(report=False).fit(given, synthetic_results(given))
-    fitted.save(tmp_path / "evaluator")
-    loaded = load_evaluator(tmp_path / "evaluator")
-    assert type(loaded) is GaussianProcessEvaluator
-    pd.testing.assert_frame_equal(loaded.predict(given), fitted.predict(given), check_exact=True)
-    with pytest.raises(CorruptFileError, match="xgboost"):
-        evaluator_class("xgboost").load(tmp_path / "evaluator")
-
-
-def test_evaluators_by_name() -> None:
-    assert {evaluator_class(name).__name__ for name in EVALUATORS} == {
-        "XGBoostEvaluator", "EnsembleEvaluator", "GaussianProcessEvaluator",
-    }  # fmt: skip
-    with pytest.raises(InputError, match="did you mean 'ensemble'"):
-        evaluator_class("ensmble")
-    with pytest.raises(InputError, match="is no Evaluator"):
-        evaluator_class("analognas.errors:InputError")
-    with pytest.raises(InputError, match="cannot be imported"):
-        evaluator_class("no_such_module:Thing")

@@ -9,18 +9,15 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from analognas import tracking
-from analognas.cli import main
 from analognas.errors import InputError, StageError, WorkspaceError
 from analognas.files import file_digest
 from analognas.orchestration import characterizing, flows, retraining, serving
-from analognas.orchestration.server import configure_prefect
 from analognas.params import Params
 from analognas.params.file import override
-from analognas.retraining import Need, Workbench, look
+from analognas.retraining import Workbench, look
 from analognas.setup.template import source
 from analognas.stages import inputs
 from analognas.stages.rounds import read_rounds
@@ -80,15 +77,6 @@ def retrain(retrained: Paths, formula: Any, monkeypatch: pytest.MonkeyPatch, pre
     InlinePool.dies_after = None
 
 
-def test_nothing_to_do_starts_no_prefect(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(flows, "server", None)
-    params = Params.load(retrained.params)
-    going = retraining.run_retraining(retrained, params)
-    done = going.summary()
-    assert (done["retrained"], done["needed"], going.notes) == (False, [], [])
-    assert "needs no retraining (0 new rows, age unknown" in retraining.next_steps(done)
-
-
 def test_an_accepted_round_is_the_new_evaluator(retrain: Retrain, formula: Any):
     before = file_digest(retrain.paths.evaluator)
     done = retrain.run(force=True)
@@ -143,11 +131,6 @@ def test_the_flow_can_be_started_by_a_schedule(retrain: Retrain):
     assert retrain.artifacts[0]["text"].startswith("The champion needs no retraining.")
 
 
-def test_a_task_outside_of_a_retraining_is_refused():
-    with pytest.raises(StageError, match=r"retraining\.session"):
-        retraining.look()
-
-
 def test_the_tasks_of_the_flow_are_called_in_order():
     tree = ast.parse((source() / "flows" / "retrain.py").read_text())
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
@@ -172,54 +155,9 @@ def test_the_deployment_leaves_out_a_run_that_would_overlap():
     assert (limit.limit, limit.collision_strategy.value) == (1, "CANCEL_NEW")
 
 
-def test_need_without_a_reason_is_nothing():
-    assert not Need(()).anything
-    assert Need((), pending=1).anything
-    assert Need((), unfinished=1).anything
-
-
-@pytest.mark.parametrize("schedule", [{}, {"cron": "0 3 * * 1", "interval_hours": 24.0}])
-def test_one_schedule_is_needed(retrained: Paths, schedule: dict[str, Any]):
-    with pytest.raises(InputError, match="Give a schedule"):
-        serving.serve(retrained, **schedule)
-
-
-def test_a_schedule_needs_a_server_that_stays(retrained: Paths):
-    configure_prefect()
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with (
-        temporary_settings(restore_defaults={PREFECT_API_URL}),
-        pytest.raises(InputError, match="`prefect server start`"),
-    ):
-        serving.serve(retrained, cron="0 3 * * 1")
-    with (
-        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
-        pytest.raises(StageError, match="cannot be reached"),
-    ):
-        serving.serve(retrained, cron="0 3 * * 1")
-
-
 def test_a_schedule_that_is_none_is_named(retrain: Retrain):
     from prefect.settings import get_current_settings
 
     assert get_current_settings().api.url
     with pytest.raises(InputError, match="write five fields"):
         serving.serve(retrain.paths, cron="every monday")
-
-
-@pytest.mark.parametrize("command", [["retrain"], ["serve"], ["champion"], ["champion", "rollback"]])
-def test_every_command_explains_itself(command: list[str]):
-    result = CliRunner().invoke(main, [*command, "--help"])
-    assert result.exit_code == 0
-    assert ("--json" in result.output) == (command != ["serve"])
-
-
-def test_the_command_line_says_that_nothing_is_to_be_done(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(retrained.root)
-    monkeypatch.setattr(flows, "server", None)
-    result = CliRunner().invoke(main, ["retrain", "--json"])
-    assert result.exit_code == 0
-    assert json.loads(result.stdout)["retrained"] is False
-    assert "No evaluator is registered yet" in CliRunner().invoke(main, ["champion"]).stdout
-    assert CliRunner().invoke(main, ["champion", "rollback"]).exit_code == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -17,8 +16,7 @@ from analognas.errors import AnalogNASWarning, HardwareError
 from analognas.hardware.analog import convert
 from analognas.hardware.devices import Devices
 from analognas.hardware.layers import uncovered
-from analognas.hardware.presets import PRESETS, Preset
-from analognas.hardware.recorded import from_record, record
+from analognas.hardware.presets import PRESETS
 from analognas.hardware.rpu_config import OVERRIDES, describe, rpu_config, shape_of
 from analognas.hardware.tile_shape import TileShape
 from analognas.params import HardwareParams
@@ -81,31 +79,6 @@ def test_the_tile_size_is_the_presets_unless_it_is_given() -> None:
     assert HardwareParams(rpu_config="analognas-512", tile_size=(64, 0)).tile_shape == TileShape(64, 0)
     # What a chip of one's own is made from has the tiles of the preset, too.
     assert shape_of(PRESETS["analognas-bench"].make(), "") == TileShape(256, 256)
-
-
-def test_the_tiles_of_a_preset_are_known_without_aihwkit() -> None:
-    code = (
-        "import sys; from analognas.params import HardwareParams;"
-        "assert str(HardwareParams(rpu_config='analognas-512').tile_shape) == '512 x 512';"
-        "assert str(HardwareParams(rpu_config='my:chip', tile_size=[64, 8]).tile_shape) == '64 x 8';"
-        "sys.exit(any(m in sys.modules for m in ('torch', 'aihwkit')))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_a_preset_may_leave_its_tiles_to_its_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    def make() -> Any:
-        made = PRESETS["analognas-bench"].make()
-        made.mapping.max_input_size, made.mapping.max_output_size = 96, 0
-        return made
-
-    chips = {"mute": Preset(make, None, "", ""), "said": Preset(make, (64, 32), "", "")}
-    monkeypatch.setattr("analognas.plugins.target", lambda _, name: f"chips:{name}")
-    monkeypatch.setattr("analognas.plugins.imported", lambda name: chips[name.removeprefix("chips:")])
-    for name, shape in (("mute", TileShape(96, 0)), ("said", TileShape(64, 32))):
-        spec = HardwareParams(rpu_config=name)
-        assert spec.tile_shape == shape_of(rpu_config(spec), name) == shape
-    assert (chips["mute"].to_dict()["tile_size"], chips["said"].to_dict()["tile_size"]) == (None, [64, 32])
 
 
 def test_analognas_is_the_published_code_with_noise() -> None:
@@ -180,16 +153,6 @@ def test_what_replaces_a_value_is_part_of_the_id_only_where_it_changes_something
     ids = {hardware_id(HardwareParams(**{name: value})) for name, value in values.items()}
     assert len(ids | {hardware_id(HardwareParams())}) == len(values) + 1
     assert hardware_id(HardwareParams(dac_bits=8, adc_bits=8, out_noise=0.04)) == hardware_id(HardwareParams())
-
-
-def test_the_record_holds_what_was_set_and_nothing_else() -> None:
-    assert set(record(HardwareParams())) == {"rpu_config", "tile_size", "layers", "digest", "description"}
-    spec = HardwareParams(rpu_config="pcm-hermes", adc_bits=6, drift_scale=0.5)
-    recorded = record(spec)
-    assert recorded["adc_bits"] == 6
-    rebuilt, chip = from_record(recorded)
-    assert rebuilt == spec
-    assert chip.noise_model.drift_scale == 0.5
 
 
 @pytest.mark.parametrize(

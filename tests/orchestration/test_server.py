@@ -1,4 +1,3 @@
-import asyncio
 import contextlib
 import itertools
 import json
@@ -94,7 +93,7 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
     monkeypatch.setattr(SubprocessASGIServer, "_instances", {})  # other tests may have a server in this process
     monkeypatch.setattr(SubprocessASGIServer, "_run_uvicorn_command", stub.start)
     monkeypatch.setattr(httpx.Client, "get", stub.answer)
-    monkeypatch.setattr(prefect_server, "_drain", stub.drains.append)
+    monkeypatch.setattr(prefect_server, "drain", stub.drains.append)
     settings = {PREFECT_HOME: tmp_path, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 30}
     with temporary_settings(settings, restore_defaults={PREFECT_API_URL}):
         yield stub
@@ -168,29 +167,6 @@ def test_nobody_waits_for_a_server_that_has_ended(stub: Stub):
         stub.processes[-1].kill()
         stub.processes[-1].wait()
     assert stub.drains == [prefect_server._DRAIN_SECONDS, 0]
-
-
-def test_what_prefect_cannot_hand_over_is_dropped():
-    prefect_server.configure_prefect()
-    from prefect._internal.concurrency.services import QueueService
-
-    handled = []
-
-    class Stuck(QueueService[str]):
-        async def _handle(self, item: str) -> None:
-            handled.append(item)
-            await asyncio.sleep(300)
-
-    service = Stuck.instance()
-    for item in ("first", "second"):
-        service.send(item)
-    began = time.monotonic()
-    prefect_server._drain(0.5)
-    service._at_exit()  # as Python calls it
-    assert 0.5 <= time.monotonic() - began < 10
-    assert handled == ["first"]
-    assert service._queue.get_nowait() is None
-    assert service._queue.empty()
 
 
 def test_a_server_that_is_being_started_does_not_outlive_its_run(prefect_home: dict[str, str]):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analognas import retraining
-from analognas.errors import MismatchError, SpaceError, StageError, WorkspaceError
+from analognas.errors import SpaceError, StageError
 from analognas.files import file_digest
 from analognas.params import Params
 from analognas.params.file import override
@@ -53,18 +53,6 @@ def unlisted(paths: Paths, n: int) -> Iterator[stage.Job]:
     jobs = [job for job in stage.jobs(params, paths) if job.architecture in others]
     (paths.rounds / "900.json").unlink()
     yield from jobs
-
-
-def test_a_champion_that_knows_everything_needs_nothing(retrained: Paths):
-    need = retraining.look(retraining.Workbench(Params.load(retrained.params), retrained), age_days=1.0)
-    assert not need.anything
-    assert need.figures["new_rows"] == 0
-    assert need.figures["newest"]["architectures"] == 0
-
-
-def test_age_alone_is_a_reason(retrained: Paths):
-    need = retraining.look(retraining.Workbench(Params.load(retrained.params), retrained), age_days=30.5)
-    assert need.reasons == ("it is older than retrain.max_age_days, 30 days",)
 
 
 def test_what_others_characterized_counts_and_is_learned_from(retrained: Paths, formula: Any):
@@ -212,33 +200,7 @@ def test_too_few_sentinel_rows_decide_nothing(retrained: Paths, formula: Any):
     assert "only 0 sentinel architectures were measured" in decided.reason
 
 
-def test_without_a_champion_the_remedy_is_named(workspace: Paths):
-    with pytest.raises(WorkspaceError, match="run `analognas run`"):
-        retraining.look(retraining.Workbench(Params.load(workspace.params), workspace))
-
-
-def test_a_champion_of_other_parameters_is_refused(retrained: Paths):
-    params = override(retrained.params, ["characterize.epochs=9"])
-    with pytest.raises(MismatchError, match="protocol"):
-        retraining.look(retraining.Workbench(params, retrained))
-
-
 def test_a_space_that_is_used_up_is_named(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(proposing, "propose", lambda *_, **__: None)
     with pytest.raises(StageError, match="nothing is left to learn from"):
         retraining.open_round(retraining.Workbench(Params.load(retrained.params), retrained), ASKED)
-
-
-def test_what_others_shared_and_makes_no_sense_is_left_out(retrained: Paths):
-    params = Params.load(retrained.params)
-    bench = Workbench(params, retrained)
-    other = next(one for one in bench.space.sample(40, seed=9) if one.id not in bench.by_id)
-    inputs = {**bench.jobs[0].inputs, "architecture": other.to_dict()}
-    store, genes = ResultStore.of(retrained.root), other.genes.to_json()
-    whole = {"genes": genes, "status": "ok", "acc_1d": 90.0}
-    wrong = [{"genes": genes}, whole | {"acc_1d": None}, whole | {"genes": "[" * 100_000}, whole | {"genes": 7}, {}]
-    for result in (*wrong, whole):
-        key = store.put(inputs, result)
-        found = Workbench(params, retrained).shared
-        assert [architecture.id for architecture, _ in found] == ([other.id] if result is whole else [])
-        store.path(key).unlink()

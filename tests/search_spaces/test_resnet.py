@@ -3,7 +3,6 @@ import pytest
 from analognas.errors import SpaceError
 from analognas.search_spaces import ConfigSpace
 from analognas.search_spaces.family import family
-from analognas.search_spaces.resnet_plan import plan
 
 TWO_BLOCKS = {
     "out_channel0": 8,
@@ -40,32 +39,6 @@ def test_paths_by_hand():
     assert len(structure.layers) == 1 + 2 * 2 * 2 + 3 * 3 + 1 + 1
     assert structure.layers[-1].depth == structure.longest_path
     assert structure.layers[0].depth == 1
-
-
-@pytest.mark.parametrize(
-    ("shape", "strides", "sizes"),
-    [
-        ((1, 8, 8), [1, 1, 2, 1, 1, 1], [(8, 8), (8, 8), (4, 4), (4, 4), (4, 4), (4, 4)]),
-        ((3, 32, 32), [1, 1, 2, 2, 2, 1], [(32, 32), (32, 32), (16, 16), (8, 8), (4, 4), (4, 4)]),
-        ((1, 49, 10), [1, 1, 2, 2, 1, 1], [(49, 10), (49, 10), (25, 5), (13, 3), (13, 3), (13, 3)]),
-        ((3, 96, 96), [2, 1, 2, 2, 2, 2], [(48, 48), (48, 48), (24, 24), (12, 12), (6, 6), (3, 3)]),
-        ((1, 1, 1), [1, 1, 1, 1, 1, 1], [(1, 1)] * 6),
-    ],
-)
-def test_feature_maps_are_halved_down_to_four(shape, strides, sizes):
-    genes = {"out_channel0": 4, "kernel_size0": 3, "M": 5}
-    for i in range(1, 6):
-        genes |= {f"R{i}": 1, f"B{i}": 1, f"convblock{i}": "basic", f"widenfact{i}": 1}
-    network = plan(genes, shape, 10)
-    assert [network.stem.stride, *(blocks[0].branch[0].stride for blocks in network.main_blocks)] == strides
-    layers = {layer.name: layer for layer in family("resnet").structure(genes, shape, 10).layers}
-    names = ["stem.conv", *(f"main_blocks.{i}.0.branches.0.conv2" for i in range(5))]
-    assert [(layers[name].out_height, layers[name].out_width) for name in names] == sizes
-
-
-def test_the_stride_of_a_bottleneck_is_at_its_middle():
-    network = plan(TWO_BLOCKS, (3, 32, 32), 10)
-    assert [(c.kernel_size, c.stride) for c in network.main_blocks[1][0].branch] == [(1, 1), (3, 2), (1, 1)]
 
 
 def test_published_ranges():

@@ -291,14 +291,6 @@ def test_a_version_whose_process_was_killed_before_its_alias_becomes_champion(wo
     assert client.get_registered_model("analognas-evaluator").aliases == {"champion": 1}
 
 
-def test_names_on_a_shared_server_end_in_the_experiments(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
-    assert tracking.registered_name(workspace.paths, PARAMS, "winner") == "analognas-winner"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert tracking.registered_name(workspace.paths, PARAMS, "winner") == "analognas-winner-space"
-    named = Params.model_validate({"run": {"experiment": "team/digits: Anna's"}})
-    assert tracking.registered_name(workspace.paths, named, "winner") == "analognas-winner-team_digits_ Anna_s"
-
-
 def test_only_the_folder_of_a_run_is_fetched(workspace: Workspace, tmp_path: Path):
     (tmp_path / "anything").mkdir()
     client = workspace.client()

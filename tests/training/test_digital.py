@@ -69,7 +69,11 @@ def test_weight_decay_counts(network: nn.Module, train_set: tuple[Tensor, Tensor
 
 
 def test_one_single_step_is_possible(network: nn.Module, train_set: tuple[Tensor, Tensor]) -> None:
-    digital.train(network, *train_set, **{**PROTOCOL, "epochs": 1, "batch_size": 100})
+    before, told = weights(network), []
+    digital.train(network, *train_set, **{**PROTOCOL, "epochs": 1, "batch_size": 100}, progress=told.append)
+    assert told == [1.0]
+    assert not equal(before, weights(network))
+    assert all(torch.isfinite(tensor).all() for tensor in weights(network))
 
 
 def test_progress_is_told_after_each_epoch(network: nn.Module, train_set: tuple[Tensor, Tensor]) -> None:

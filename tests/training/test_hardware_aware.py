@@ -114,7 +114,11 @@ def test_a_configuration_without_input_ranges_is_trained_too(
     network: nn.Module, config: Any, train_set: tuple[Tensor, Tensor]
 ) -> None:
     config.pre_post.input_range.enable = False
-    trained(network, config, train_set)
+    model = trained(network, config, train_set)
+    assert [tile.input_range for _, tile in tiles(model)] == [None, None]
+    before, after = (clean_state(one)["0.analog_module.tile.weight"] for one in (convert(network, config), model))
+    assert not torch.equal(before, after)
+    assert torch.isfinite(after).all()
 
 
 def test_batch_norm_is_trained_here_and_frozen_afterwards(

@@ -21,7 +21,8 @@ from analognas.errors import WorkspaceError
 from analognas.files import digest, json_bytes
 from analognas.results import ResultStore, result_key
 from analognas.versioning import Versioning, sharing
-from analognas.versioning.remote import NoRemoteError, Remote, SharingError
+from analognas.versioning.dvc_inside import NoRemoteError
+from analognas.versioning.remote import Remote, SharingError
 from analognas.workspace import Paths, alone
 
 _DVC_YAML = """

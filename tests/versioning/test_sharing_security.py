@@ -18,7 +18,6 @@ from analognas.errors import AnalogNASError
 from analognas.files import json_bytes
 from analognas.results import ResultStore
 from analognas.versioning import Versioning, sharing
-from analognas.versioning.fetched import CachedObject, spoiled
 from analognas.versioning.remote import Remote
 from analognas.versioning.repository import dvc_environment
 from analognas.workspace import Paths
@@ -87,31 +86,6 @@ def test_a_file_that_was_changed_on_a_remote_is_not_taken(shared: Paths, tmp_pat
     assert not shared.evaluator.exists()
     file.write_text("{}")
     assert sharing.pull(shared).problems == []
-
-
-@pytest.mark.parametrize("relpath", ["../x", "/x", "a/../../x", "", "."])
-def test_a_listing_that_was_recorded_so_is_refused_too(tmp_path: Path, relpath: str):
-    content = json.dumps([{"md5": "0" * 32, "relpath": relpath}]).encode()
-    name = hashlib.md5(content).hexdigest()
-    path = tmp_path / name[:2] / name[2:]
-    path.parent.mkdir()
-    path.write_bytes(content)
-    assert spoiled([CachedObject(f"{name}.dir", path)], tmp_path / "known.json") == [f"{name}.dir"]
-    assert not path.exists()
-
-
-def test_what_was_hashed_before_is_not_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    name = hashlib.md5(b"a\n").hexdigest()
-    path = tmp_path / "file"
-    for content, lines in ((b"a\n", False), (b"a\r\n", True)):
-        path.write_bytes(content)
-        one = CachedObject(name, path, lines)
-        assert spoiled([one], tmp_path / "known.json") == []
-        with monkeypatch.context() as no:
-            no.setattr("analognas.versioning.fetched._is_recorded", None)
-            assert spoiled([one], tmp_path / "known.json") == []
-    path.write_bytes(b"b\n")
-    assert spoiled([one], tmp_path / "known.json") == [name]
 
 
 def test_links_and_devices_on_a_remote_are_no_results(shared: Paths, tmp_path: Path):

@@ -1,4 +1,6 @@
-from analognas.search_algorithms._optuna import distributions, to_architecture, to_params
+import pytest
+
+from analognas.search_algorithms._optuna import distributions, quiet, to_architecture, to_params
 from analognas.search_spaces import ConfigSpace
 
 
@@ -21,3 +23,19 @@ def test_genes_that_are_not_active_keep_their_values():
     assert params["R3"] == 2
     assert params["M"] == 0  # the position of the gene's own value
     assert params["R2"] == 1  # in the middle
+
+
+def test_optuna_is_quiet_only_for_so_long():
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    seen = []
+
+    def fails():
+        seen.append(optuna.logging.get_verbosity())
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError), quiet():
+        fails()
+    assert seen == [optuna.logging.CRITICAL]
+    assert optuna.logging.get_verbosity() == before

@@ -1,0 +1,37 @@
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from analognas.cli import main
+from analognas.workspace import Paths
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_datasets_and_spaces_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    names = {entry["name"] for entry in json.loads(call("datasets", "--json").stdout)}
+    assert {"digits", "cifar10", "image-folder"} <= names
+    assert "digits" in call("datasets").output
+    spaces = json.loads(call("spaces", "--json").stdout)
+    assert "resnet-digits" in {space["name"] for space in spaces}
+
+
+def test_chips_are_listed_with_their_source_and_who_computes_them():
+    rows = {row["name"]: row for row in json.loads(call("hardware", "--json").stdout)}
+    assert rows["analognas-bench"]["layers"] == "fast"
+    assert rows["analognas-512"]["tile_size"] == 512
+    assert rows["analognas-512"]["slow"] == "forward.noise_management ABS_MAX"
+    assert all(row["source"] and row["note"] for row in rows.values())
+    assert "reram-cmo" in call("hardware").output
+
+
+def test_the_space_of_a_workspace_is_shown_with_its_ranges(inside: Paths):
+    assert call("stage", "sample", "--json").exit_code == 0
+    (space,) = json.loads(call("spaces", "--json").stdout)
+    assert space["name"] == "resnet-digits"
+    assert "out_channel0" in call("spaces").output

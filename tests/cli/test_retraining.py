@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from analognas.cli import main
+from analognas.orchestration import flows
+from analognas.tracking import champions
+from analognas.workspace import Paths
+
+
+@pytest.mark.parametrize("command", [["retrain"], ["serve"], ["champion"], ["champion", "rollback"]])
+def test_every_command_explains_itself(command: list[str]):
+    result = CliRunner().invoke(main, [*command, "--help"])
+    assert result.exit_code == 0
+    assert ("--json" in result.output) == (command != ["serve"])
+
+
+def test_the_command_line_says_that_nothing_is_to_be_done(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(retrained.root)
+    monkeypatch.setattr(flows, "server", None)
+    result = CliRunner().invoke(main, ["retrain", "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["retrained"] is False
+    assert "No evaluator is registered yet" in CliRunner().invoke(main, ["champion"]).stdout
+    assert CliRunner().invoke(main, ["champion", "rollback"]).exit_code == 2
+
+
+def test_the_champions_are_told_newest_first_and_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_text("")
+    monkeypatch.chdir(tmp_path)
+    found = [SimpleNamespace(to_dict=lambda: {"version": 2}), SimpleNamespace(to_dict=lambda: {"version": 1})]
+    monkeypatch.setattr(champions, "versions", lambda paths: found)
+    assert json.loads(CliRunner().invoke(main, ["champion", "--json"]).stdout) == [{"version": 2}, {"version": 1}]
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "often"])
+def test_an_interval_is_a_positive_number_of_hours(hours: str) -> None:
+    refused = CliRunner().invoke(main, ["serve", "--interval-hours", hours])
+    assert refused.exit_code == 2
+    assert "--interval-hours" in refused.stderr

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from analognas.errors import StageError
+from analognas.params import Params
+from analognas.tracking import champions
+from analognas.tracking.registry import Version
+from analognas.workspace import Paths
+
+CREATED = datetime(2024, 2, 29, 13, 5, tzinfo=UTC)
+
+
+def version(number: int, *aliases: str, **given: Any) -> Version:
+    figures = {"before": None, "rolled_back": False, "tau": 0.7512, "coverage": 0.9, "sentinel_tau": None}
+    how = {"created": CREATED, "digest": "d" * 64, **figures, **given}
+    return Version(number=number, aliases=aliases, **how)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    (tmp_path / "params.yaml").write_text("base: {seed: 0}\n")
+    return Paths(tmp_path)
+
+
+def test_the_champion_is_the_version_of_that_name():
+    found = [version(3, "challenger"), version(2, "champion"), version(1)]
+    assert champions.champion_of(found) is found[1]
+    assert champions.champion_of(found[:1]) is None
+    assert champions.champion_of([]) is None
+
+
+def test_each_version_is_a_line_with_what_is_known_of_it():
+    found = [version(12, "challenger", tau=None, sentinel_tau=0.625), version(2, rolled_back=True, coverage=None)]
+    assert champions.describe(found).splitlines() == [
+        "version 12  challenger   2024-02-29 13:05 UTC   "
+        "Kendall tau 0.62 on the sentinel set, - out of fold, coverage 0.90   dddddddddddd",
+        "version 2   rolled back  2024-02-29 13:05 UTC   "
+        "Kendall tau - on the sentinel set, 0.75 out of fold, coverage -   dddddddddddd",
+    ]
+    assert "`analognas run` registers the first one" in champions.describe([])
+
+
+def test_the_age_is_that_of_the_champion_in_days(paths: Paths, monkeypatch: pytest.MonkeyPatch):
+    now = datetime.now(UTC)
+    found = [version(2, created=now), version(1, "champion", created=now - timedelta(days=1, hours=12))]
+    monkeypatch.setattr(champions, "versions", lambda _: found)
+    assert champions.age_days(paths) == pytest.approx(1.5, abs=0.01)
+    found.pop()
+    assert champions.age_days(paths) is None
+
+
+def test_without_mlflow_the_age_is_not_known(paths: Paths, monkeypatch: pytest.MonkeyPatch):
+    def away(_: Paths) -> list[Version]:
+        raise StageError("MLflow is away.")
+
+    monkeypatch.setattr(champions, "versions", away)
+    assert champions.age_days(paths) is None
+
+
+def test_asking_makes_no_database_but_goes_to_one_that_is_there(paths: Paths, monkeypatch: pytest.MonkeyPatch):
+    @contextmanager
+    def opened(_paths: Paths, _params: Params) -> Iterator[Any]:
+        yield SimpleNamespace(versions=lambda: [version(1, "champion")])
+
+    monkeypatch.setattr(champions, "opened_registry", opened)
+    assert champions.versions(paths) == []
+    assert [path.name for path in paths.root.iterdir()] == ["params.yaml"]
+    (paths.root / "mlflow.db").touch()
+    assert champions.versions(paths) == [version(1, "champion")]
+    (paths.root / "mlflow.db").unlink()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert champions.versions(paths) == [version(1, "champion")]
+
+
+def test_whatever_mlflow_raises_is_one_sentence_without_the_password(paths: Paths, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://anna:not-told@127.0.0.1:9")
+
+    def fails() -> None:
+        raise ConnectionError("refused\nby http://anna:not-told@127.0.0.1:9")
+
+    with pytest.raises(StageError) as caught, champions.opened_registry(paths, Params()):
+        fails()
+    assert str(caught.value) == (
+        "MLflow at http://***@127.0.0.1:9 cannot be reached (refused): start it, or unset MLFLOW_TRACKING_URI for the "
+        "database of the workspace."
+    )
+
+
+def test_a_damaged_database_is_told_before_mlflow_opens_it(paths: Paths):
+    (paths.root / "mlflow.db").write_bytes(b"no database " * 1000)
+    with pytest.raises(StageError, match=r"it is damaged: move .*mlflow.db away"):
+        champions.versions(paths)
