@@ -74,10 +74,10 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
     hardware = identity.hardware_id(params.hardware)
     listed = inputs.listed(params, paths)
     versions = {package: version(package) for package in ("torch", "aihwkit")}  # 3 ms each: not once per job
-    again = [one for one in listed if one.role == "sample"][: params.characterize.replicates]
-    plan = [(one.architecture, params.base.seed, False) for one in listed]
+    again = [entry for entry in listed if entry.role == "sample"][: params.characterize.replicates]
+    plan = [(entry.architecture, params.base.seed, False) for entry in listed]
     if not lookup.is_table(params):  # the table has one row each
-        plan += [(one.architecture, derive_seed(params.base.seed, "replicate"), True) for one in again]
+        plan += [(entry.architecture, derive_seed(params.base.seed, "replicate"), True) for entry in again]
     return [
         Job(
             architecture=architecture,
@@ -181,14 +181,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
 def tabulated(params: Params, paths: Paths, todo: Iterable[Job], listed: Iterable[Listed]) -> pd.DataFrame:
     """Return the stored results of jobs as the table that stages pass on, one row each, in their order.
 
-    Args:
-        params: of the workspace.
-        paths: of the workspace.
-        todo: whose results there are.
-        listed: what each architecture is characterized for.
-
-    Raises:
-        CorruptFileError: if a result is missing or damaged.
+    ``listed`` says what each architecture is characterized for. Raises CorruptFileError if a result is missing.
     """
     results, common = ResultStore.of(paths.root), identity.context(params, paths)
     roles = {

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 
 def limit_threads(params: Params) -> None:
-    """Tell the numerical libraries how many threads they may use, unless the user has said so.
-
-    They read it when they load: float sums depend on the number.
-    """
+    """Set how many threads numerical libraries use (float sums depend on it), unless the user has."""
     if not os.environ.get("OMP_NUM_THREADS"):
         os.environ["OMP_NUM_THREADS"] = str(params.base.threads)
 
