@@ -79,7 +79,7 @@ def search(
     """
     from analognas.cli.progress import PipelineProgress, StageProgress
     from analognas.orchestration import Freshness, run_pipeline
-    from analognas.retraining.proposing import search as loop
+    from analognas.retraining.proposing import run_closed_loop
     from analognas.setup.preparing import prepare
     from analognas.workspace import Paths, alone
 
@@ -87,7 +87,7 @@ def search(
     with StageProgress("dataset", visible=not as_json) as reading:
         params = prepare(paths, section_values(assignments, dataset, path, max_params), reading.update)
     with alone(paths), StageProgress("search", visible=not as_json) as progress:
-        found = loop(params, paths, evaluations, batch, progress.update)
+        found = run_closed_loop(params, paths, evaluations, batch, progress.update)
     if not no_run:
         freshness = Freshness.of(paths, params)
         with PipelineProgress(params, visible=not as_json) as pipeline:

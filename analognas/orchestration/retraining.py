@@ -62,7 +62,7 @@ class Retraining(Session):
             note = refresh(self.paths)
             self.notes += [note] if note else []
             age = None if self.params.retrain.max_age_days is None else champions.age_days(self.paths)
-            self.need = retraining.look(self.bench, age)
+            self.need = retraining.assess(self.bench, age)
         return self.need
 
     def summary(self) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Workbench:
     @cached_property
     def by_id(self) -> dict[str, Listed]:
         """Everything that is characterized."""
-        return {one.architecture.id: one for one in listed(self.params, self.paths)}
+        return {entry.architecture.id: entry for entry in listed(self.params, self.paths)}
 
     @cached_property
     def jobs(self) -> list[characterize.Job]:
@@ -89,7 +89,7 @@ class Workbench:
 
     def round(self, number: int) -> Round:
         """Return a round."""
-        return next(one for one in read_rounds(self.paths, self.space) if one.number == number)
+        return next(added for added in read_rounds(self.paths, self.space) if added.number == number)
 
 
 def _unlisted(bench: Workbench) -> Iterator[tuple[Architecture, dict[str, Any]]]:

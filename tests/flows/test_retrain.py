@@ -20,7 +20,7 @@ from analognas.orchestration import characterizing, flows, retraining, serving
 from analognas.orchestration.server import configure_prefect
 from analognas.params import Params
 from analognas.params.file import override
-from analognas.retraining import Need, Workbench, look
+from analognas.retraining import Need, Workbench, assess
 from analognas.setup.template import source
 from analognas.stages import inputs
 from analognas.stages.rounds import read_rounds
@@ -103,7 +103,7 @@ def test_an_accepted_round_is_the_new_evaluator(retrain: Retrain, formula: Any):
     assert "analognas run" in text
     assert "analognas champion rollback" in text
     assert "git add dvc.lock data/rounds data/metrics" in text
-    assert not look(Workbench(Params.load(retrain.paths.params), retrain.paths)).anything
+    assert not assess(Workbench(Params.load(retrain.paths.params), retrain.paths)).anything
 
 
 def test_a_killed_retraining_goes_on_where_it_was(retrain: Retrain, formula: Any):

@@ -56,14 +56,14 @@ def unlisted(paths: Paths, n: int) -> Iterator[stage.Job]:
 
 
 def test_a_champion_that_knows_everything_needs_nothing(retrained: Paths):
-    need = retraining.look(retraining.Workbench(Params.load(retrained.params), retrained), age_days=1.0)
+    need = retraining.assess(retraining.Workbench(Params.load(retrained.params), retrained), age_days=1.0)
     assert not need.anything
     assert need.figures["new_rows"] == 0
     assert need.figures["newest"]["architectures"] == 0
 
 
 def test_age_alone_is_a_reason(retrained: Paths):
-    need = retraining.look(retraining.Workbench(Params.load(retrained.params), retrained), age_days=30.5)
+    need = retraining.assess(retraining.Workbench(Params.load(retrained.params), retrained), age_days=30.5)
     assert need.reasons == ("it is older than retrain.max_age_days, 30 days",)
 
 
@@ -74,7 +74,7 @@ def test_what_others_characterized_counts_and_is_learned_from(retrained: Paths, 
         stage.store(job, formula(job), retrained)
     other = {**jobs[0].inputs, "seed": 12345}  # measured otherwise: of no use here
     ResultStore.of(retrained.root).put(other, formula(jobs[0]))
-    need = retraining.look(retraining.Workbench(params, retrained))
+    need = retraining.assess(retraining.Workbench(params, retrained))
     assert need.figures["new_rows"] == 16
     assert any("16 new rows" in reason for reason in need.reasons)
     added = retraining.open_round(retraining.Workbench(params, retrained), need)
@@ -114,7 +114,7 @@ def test_a_round_that_waits_is_taken_up_and_not_proposed_anew(retrained: Paths, 
     retraining.draw_sentinel(retraining.Workbench(params, retrained))
     # Killed between the proposal and its record.
     proposing.propose(params, retrained, 3, purpose="retrain", decision="pending", reason="the champion is old")
-    need = retraining.look(retraining.Workbench(params, retrained))
+    need = retraining.assess(retraining.Workbench(params, retrained))
     assert (need.pending, need.anything) == (1, True)
     monkeypatch.setattr(proposing, "propose", None)
     first = retraining.open_round(retraining.Workbench(params, retrained), need)
@@ -137,7 +137,7 @@ def test_a_rejected_round_leaves_the_evaluator_and_its_rows_are_tried_again(retr
     # Fitting again gives the champion again: nothing of the round is in it.
     run_stage("fit", params, retrained)
     assert file_digest(retrained.evaluator) == before
-    assert retraining.look(retraining.Workbench(params, retrained)).figures["new_rows"] == 0
+    assert retraining.assess(retraining.Workbench(params, retrained)).figures["new_rows"] == 0
     formula.asked.clear()
     second = retraining.open_round(retraining.Workbench(params, retrained), ASKED)
     carried = [entry for entry in second.entries if entry.reason == "carried over from round 001"]
@@ -181,18 +181,18 @@ def test_a_run_that_was_killed_after_an_acceptance_is_finished_and_the_round_can
     formula.all(retrained)
     retraining.challenge(retraining.Workbench(params, retrained), 1)
     assert retraining.conclude(retraining.Workbench(params, retrained), 1).decision == "accepted"
-    need = retraining.look(retraining.Workbench(params, retrained))
+    need = retraining.assess(retraining.Workbench(params, retrained))
     assert (need.unfinished, need.reasons, need.anything) == (1, (), True)
     for name in ("characterize", "fit"):
         run_stage(name, params, retrained)
-    assert not retraining.look(retraining.Workbench(params, retrained)).anything
+    assert not retraining.assess(retraining.Workbench(params, retrained)).anything
 
     steps.withdraw(retrained, rounds(retrained)[-1], "rolled back")
     for name in ("characterize", "fit"):
         run_stage(name, params, retrained)
     assert file_digest(retrained.evaluator) == before
     assert (retrained.rounds / "001.md").read_text().startswith("# Round 001: rejected\n\nRolled back; before that")
-    assert not retraining.look(retraining.Workbench(params, retrained)).anything
+    assert not retraining.assess(retraining.Workbench(params, retrained)).anything
     override(retrained.params, ["retrain.round_size=2"])
     second = retraining.open_round(retraining.Workbench(Params.load(retrained.params), retrained), ASKED)
     assert not {entry.reason for entry in second.entries} & {"carried over from round 001"}
@@ -214,13 +214,13 @@ def test_too_few_sentinel_rows_decide_nothing(retrained: Paths, formula: Any):
 
 def test_without_a_champion_the_remedy_is_named(workspace: Paths):
     with pytest.raises(WorkspaceError, match="run `analognas run`"):
-        retraining.look(retraining.Workbench(Params.load(workspace.params), workspace))
+        retraining.assess(retraining.Workbench(Params.load(workspace.params), workspace))
 
 
 def test_a_champion_of_other_parameters_is_refused(retrained: Paths):
     params = override(retrained.params, ["characterize.epochs=9"])
     with pytest.raises(MismatchError, match="protocol"):
-        retraining.look(retraining.Workbench(params, retrained))
+        retraining.assess(retraining.Workbench(params, retrained))
 
 
 def test_a_space_that_is_used_up_is_named(retrained: Paths, monkeypatch: pytest.MonkeyPatch):
