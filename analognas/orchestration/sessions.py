@@ -69,14 +69,7 @@ class Freshness:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run did.
-
-    Attributes:
-        ran: stages that ran.
-        skipped: stages that were up to date.
-        logged: stages that were logged to MLflow.
-        notes: what the user should know, one sentence each.
-    """
+    """What a run did: stages that ran, were up to date, were logged to MLflow; notes for the user, a sentence each."""
 
     ran: tuple[str, ...]
     skipped: tuple[str, ...]
@@ -200,11 +193,7 @@ def prepared(run: Session) -> Iterator[None]:
 
 @contextlib.contextmanager
 def session(workspace: str | Path = ".") -> Iterator[Session]:
-    """Open a run of the pipeline in a workspace; when it ends, also with an error, it is logged to MLflow.
-
-    Raises:
-        WorkspaceError: if another run works there.
-    """
+    """Open a run of the pipeline in a workspace; when it ends, also with an error, it is logged to MLflow."""
     with opened(workspace, Session) as run:
         yield run
 
@@ -242,11 +231,7 @@ def going_on() -> Session | None:
 
 
 def current() -> Session:
-    """Return the run that is going on.
-
-    Raises:
-        StageError: outside of :func:`session`.
-    """
+    """Return the run that is going on; raises StageError outside of :func:`session`."""
     run = going_on()
     if run is None:
         raise StageError("No pipeline is running: call the stages' tasks within `orchestration.session(workspace)`.")
@@ -254,11 +239,7 @@ def current() -> Session:
 
 
 def stage(name: str) -> Any:
-    """Run a stage of the pipeline that is going on, unless it is up to date: the body of a Prefect task.
-
-    Returns:
-        The stage's summary, or Prefect's state ``Cached``.
-    """
+    """Run a stage of the run that is going on: the body of a Prefect task, which returns its summary or ``Cached``."""
     from prefect.states import Completed
 
     summary = current().run(name)
