@@ -87,18 +87,18 @@ def search(
     with StageProgress("dataset", visible=not as_json) as reading:
         params = prepare(paths, section_values(assignments, dataset, path, max_params), reading.update)
     with alone(paths), StageProgress("search", visible=not as_json) as progress:
-        found = run_closed_loop(params, paths, evaluations, batch, progress.update)
+        best = run_closed_loop(params, paths, evaluations, batch, progress.update)
     if not no_run:
         freshness = Freshness.of(paths, params)
         with PipelineProgress(params, visible=not as_json) as pipeline:
             done = run_pipeline(paths, params, freshness=freshness, progress=pipeline.update, verbose=verbose)
         tell(done.notes)
     if as_json:
-        click.echo(json.dumps(found.to_dict(), sort_keys=True))
+        click.echo(json.dumps(best.to_dict(), sort_keys=True))
         return
     if not no_run:
         _report(paths, as_json)
-    click.echo(str(found))
+    click.echo(str(best))
 
 
 @click.command()
@@ -131,13 +131,13 @@ def report(as_json: bool) -> None:
 def _report(paths: Paths, as_json: bool) -> None:
     from analognas.report import collect, render, where_to_look
 
-    found = collect(paths)
+    collected = collect(paths)
     if as_json:
-        click.echo(json.dumps(found, sort_keys=True))
+        click.echo(json.dumps(collected, sort_keys=True))
         return
     from rich.console import Console
 
     console = Console()
-    console.print(render(found))
+    console.print(render(collected))
     for line in where_to_look(paths):
         console.print(line, soft_wrap=True, highlight=False, markup=False)  # paths may hold brackets

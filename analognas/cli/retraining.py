@@ -58,8 +58,8 @@ def champion(context: click.Context, as_json: bool) -> None:
     from analognas.tracking.champions import describe, versions
     from analognas.workspace import Paths
 
-    found = versions(Paths.find())
-    click.echo(json.dumps([one.to_dict() for one in found]) if as_json else describe(found))
+    registered = versions(Paths.find())
+    click.echo(json.dumps([version.to_dict() for version in registered]) if as_json else describe(registered))
 
 
 @champion.command()

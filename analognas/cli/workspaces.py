@@ -110,7 +110,7 @@ def _say_what_is_elsewhere(paths: Paths) -> None:
     named = [params.dataset.name, params.space.name, params.hardware.rpu_config]
     named += [params.fit.evaluator, params.search.optimizer]
     modules = [left_behind(name, paths.root) for name in named if name and ":" in name]
-    for module in sorted({str(one) for one in modules if one is not None}):
+    for module in sorted({str(file) for file in modules if file is not None}):
         click.echo(f"Copy {module} into {paths.root}: commands that are called there look for it there.", err=True)
 
 
