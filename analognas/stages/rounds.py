@@ -87,7 +87,7 @@ def write_round(paths: Paths, added: Round) -> Path:
 
 
 def read_sentinel(paths: Paths, space: ConfigSpace) -> list[Architecture]:
-    """Return the sentinel set, empty if there is none yet; raises CorruptFileError if it does not fit the space."""
+    """Return the sentinel set, empty if there is none yet; raises CorruptFileError if it is damaged or foreign."""
     path = _sentinel(paths)
     if not path.exists():
         return []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def limit_threads(params: Params) -> None:
-    """Set how many threads numerical libraries use (float sums depend on it), unless the user has."""
+    """Set how many threads numerical libraries use, which float sums depend on, before they load; the user's wins."""
     if not os.environ.get("OMP_NUM_THREADS"):
         os.environ["OMP_NUM_THREADS"] = str(params.base.threads)
 

@@ -52,7 +52,7 @@ def check_runner(params: Params) -> None:
 
 
 def connect(params: Params, jobs: Sequence[Job]) -> Cluster:
-    """Start the workers of ``run.runner``, or connect to those at ``run.address``, and examine them; see ``refuse``."""
+    """Start the workers of ``run.runner``, or connect to ``run.address``; see ``check_runner`` and ``refuse``."""
     check_runner(params)
     return DaskCluster(params.run, jobs) if params.run.runner == "dask" else RayCluster(params.run, jobs)
 
