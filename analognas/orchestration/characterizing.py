@@ -40,11 +40,10 @@ _SILENT_SECONDS = 30.0
 
 
 def measure_pending(chunk_task: Any) -> None:
-    """Characterize what has no result yet, if the stage is not up to date; called by a flow before that stage.
+    """Characterize what has no result yet, if ``characterize`` is not up to date, by mapping a task of ``measure_chunk``.
 
-    ``chunk_task`` is the Prefect task that calls :func:`measure_chunk`, mapped over the numbers of the chunks. Raises
-    StageError if workers keep dying or the cluster cannot be reached (what was finished is kept), and MismatchError if
-    the data or the versions are not the recorded ones.
+    Raises StageError if workers keep dying or the cluster cannot be reached (what was finished is kept), and
+    MismatchError if the data or the versions are not the recorded ones.
     """
     run = current()
     looked_up = run.params.characterize.source != "training"  # the stage itself does that in no time
