@@ -40,7 +40,7 @@ _SILENT_SECONDS = 30.0
 
 
 def measure_pending(chunk_task: Any) -> None:
-    """Characterize what has no result yet, if ``characterize`` is not up to date, by mapping a task of ``measure_chunk``.
+    """Characterize what has no result yet, if that stage is not up to date, by a task that calls ``measure_chunk``.
 
     Raises StageError if workers keep dying or the cluster cannot be reached (what was finished is kept), and
     MismatchError if the data or the versions are not the recorded ones.
