@@ -52,7 +52,7 @@ def collect(paths: Paths) -> dict[str, Any]:
 def _changed(paths: Paths) -> list[str]:
     """Return the parameters whose values are others now than DVC has recorded of the stages; [] without DVC."""
     from analognas.params import Params
-    from analognas.stages import STAGES
+    from analognas.stages.protocols import RECORD, STAGES
     from analognas.versioning import Versioning
 
     versioning = Versioning.find(paths.root)
@@ -60,13 +60,13 @@ def _changed(paths: Paths) -> list[str]:
         return []
     now = Params.load(paths.params).model_dump(mode="json")
     differing: dict[str, None] = {}  # a set in order
-    for stage in STAGES:
+    for stage in (RECORD, *STAGES):
         then: dict[str, Any] = {}
         compared: list[tuple[str, str]] = []
         for name, value in (versioning.stage_params(stage) or {}).items():
             section, _, key = name.partition(".")
-            if section not in now or section == "dataset":  # `dataset.` is what data/dataset.json recorded
-                continue
+            if section not in now or (section == "dataset" and stage != RECORD):
+                continue  # there `dataset.` is what data/dataset.json recorded
             if key:
                 then.setdefault(section, {})[key] = value
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,15 @@ class Paths:
         """What ``train`` writes."""
         return self.data / "winner"
 
+    @property
+    def home(self) -> Path:
+        """Where the workspace is of which this one is DVC's temporary copy for an experiment; else its own root."""
+        copy = next((folder for folder in (self.root, *self.root.parents) if (folder / ".git").exists()), self.root)
+        for folder in copy.parents:
+            if folder.parts[-3:] == (".dvc", "tmp", "exps"):
+                return folder.parents[2] / self.root.relative_to(copy)
+        return self.root
+
     def metrics(self, stage: str) -> Path:
         """Return the metrics file of a stage."""
         return self.data / "metrics" / f"{stage}.json"
@@ -122,13 +132,20 @@ class Paths:
             raise WorkspaceError(f"Cannot write {self.data}: {told(error)}; make the folder writable.") from error
 
 
+# A context variable: what a run calls may hold the lock again, in the threads of its tasks, too; nothing else may.
+_held: ContextVar[frozenset[Path]] = ContextVar("analognas_held", default=frozenset())
+
+
 @contextlib.contextmanager
 def alone(paths: Paths) -> Iterator[None]:
-    """Hold the lock of a workspace.
+    """Hold the lock of a workspace; within a block that holds it that is nothing.
 
     Raises:
         WorkspaceError: if another run holds it.
     """
+    if paths.root in _held.get():
+        yield
+        return
     path = paths.private() / "run.lock"
     lock = FileLock(path)
     try:
@@ -137,7 +154,9 @@ def alone(paths: Paths) -> Iterator[None]:
         raise WorkspaceError(f"Another run works in {paths.root}: wait for its end, then run again.") from None
     except OSError as error:
         raise WorkspaceError(f"Cannot write {path}: {told(error)}; make the folder writable.") from error
+    token = _held.set(_held.get() | {paths.root})
     try:
         yield
     finally:
+        _held.reset(token)
         lock.release()

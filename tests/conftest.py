@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -126,6 +127,12 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what a developer has set on her machine out of the tests."""
     for name in ("ANALOGNAS_RESULTS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def another_run() -> Callable[[Paths], AbstractContextManager[Any]]:
+    """Return what holds the lock of a workspace as another run does; `alone` would let this test itself in."""
+    return lambda paths: FileLock(paths.private() / "run.lock")
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
 
 from analognas.errors import WorkspaceError
-from analognas.workspace import Paths
+from analognas.workspace import Paths, alone
 
 
 def test_it_is_found_from_below(workspace: Paths):
@@ -41,3 +43,25 @@ def test_a_read_only_folder_is_named_before_anything_is_written(
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != read_only)
     with pytest.raises(WorkspaceError, match=f"Cannot write {read_only}: make the folder writable"):
         Paths(tmp_path).clean()
+
+
+def test_one_run_at_a_time_and_what_it_calls_belongs_to_it(workspace: Paths):
+    def work() -> bool:
+        with alone(workspace):
+            return True
+
+    with alone(workspace), ThreadPoolExecutor(1) as other:
+        assert work()
+        assert other.submit(copy_context().run, work).result()  # as Prefect does with the threads of its tasks
+        with pytest.raises(WorkspaceError, match="Another run works in"):
+            other.submit(work).result()
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(work).result()
+
+
+@pytest.mark.parametrize("folder", ["", "inner"])
+def test_a_temporary_copy_for_an_experiment_knows_where_its_results_belong(tmp_path: Path, folder: str):
+    copy = tmp_path / ".dvc" / "tmp" / "exps" / "standalone" / "tmpabc"
+    (copy / ".git").mkdir(parents=True)
+    assert Paths(copy / folder).home == tmp_path / folder
+    assert Paths(tmp_path / folder).home == tmp_path / folder

@@ -86,8 +86,8 @@ def check(name: str | None, path: Path | None, as_json: bool) -> None:
                 _verify(name)
             given = None if path is None else str(path.expanduser())
             dataset = load(name, path=given, progress=progress.update)
-    found = summary(dataset)
-    click.echo(json.dumps(found) if as_json else _text(found))
+    described = summary(dataset)
+    click.echo(json.dumps(described) if as_json else _text(described))
 
 
 def summary(dataset: Dataset) -> dict[str, Any]:
@@ -122,9 +122,9 @@ def _list(as_json: bool) -> None:
         table.add_column(heading, overflow="fold", no_wrap=heading == "name")
     for entry, row in rows:
         shape = "x".join(map(str, entry.input_shape)) if entry.input_shape else "any"
-        here = "-" if "path" in entry.accepts and not entry.files else "yes" if row["available"] else "no"
-        here = "no" if "error" in row else here
-        cells = (entry.name, shape, str(entry.classes or "any"), here, entry.licence, row.get("error", entry.note))
+        available = "-" if "path" in entry.accepts and not entry.files else "yes" if row["available"] else "no"
+        available = "no" if "error" in row else available
+        cells = (entry.name, shape, str(entry.classes or "any"), available, entry.licence, row.get("error", entry.note))
         table.add_row(*map(escape, cells))  # "analognas[bench]" is no style
     Console().print(table)
 
@@ -156,18 +156,18 @@ def _of_workspace(progress: Any) -> Dataset:
     return load_dataset(Params.load(paths.params), paths, progress)
 
 
-def _text(found: dict[str, Any]) -> str:
-    shape = "x".join(map(str, found["input_shape"]))
-    sizes = ", ".join(f"{size:,} {part}" for part, size in found["sizes"].items())
+def _text(described: dict[str, Any]) -> str:
+    shape = "x".join(map(str, described["input_shape"]))
+    sizes = ", ".join(f"{size:,} {part}" for part, size in described["sizes"].items())
     lines = [
-        f"{found['name']}: {shape}, {found['classes']} classes, {sizes}",
-        f"licence        {found['licence']}",
-        f"digest         {found['digest']}",
-        f"split digest   {found['split_digest']}",
-        f"augmentation   {', '.join(found['augment']) or 'none'}",
-        *(f"note           {note}" for note in found["notes"]),
+        f"{described['name']}: {shape}, {described['classes']} classes, {sizes}",
+        f"licence        {described['licence']}",
+        f"digest         {described['digest']}",
+        f"split digest   {described['split_digest']}",
+        f"augmentation   {', '.join(described['augment']) or 'none'}",
+        *(f"note           {note}" for note in described["notes"]),
         "class                   train  validation   test",
     ]
-    for name, counts in found["class_counts"].items():
+    for name, counts in described["class_counts"].items():
         lines.append(f"{name[:20]:<20} {counts['train']:>8} {counts['validation']:>11} {counts['test']:>6}")
     return "\n".join(lines)

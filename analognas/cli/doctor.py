@@ -36,9 +36,9 @@ def diagnose() -> list[Finding]:
 
 
 def _python() -> Finding:
-    here = ".".join(map(str, sys.version_info[:3]))
+    running = ".".join(map(str, sys.version_info[:3]))
     ok = _MINIMUM <= sys.version_info[:2] < _BEYOND
-    return Finding("python", ok, f"Python {here}" + ("" if ok else ": install Python 3.11, 3.12 or 3.13"))
+    return Finding("python", ok, f"Python {running}" + ("" if ok else ": install Python 3.11, 3.12 or 3.13"))
 
 
 def _requirements() -> list[Finding]:
@@ -51,9 +51,13 @@ def _requirements() -> list[Finding]:
     except PackageNotFoundError:
         text = "analognas is not installed, only found: pip install it, or make run"
         return [Finding("requirements", False, text)]
-    needed = [one for one in map(Requirement, listed) if one.marker is None or one.marker.evaluate({"extra": ""})]
-    tools = [_package(one) for name in _TOOLS for one in needed if one.name == name]
-    others = [_package(one) for one in needed if one.name not in _TOOLS]
+    needed = [
+        requirement
+        for requirement in map(Requirement, listed)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    ]
+    tools = [_package(requirement) for name in _TOOLS for requirement in needed if requirement.name == name]
+    others = [_package(requirement) for requirement in needed if requirement.name not in _TOOLS]
     bad = [finding for finding in others if not finding.ok]
     well = Finding("requirements", True, f"{len(others)} other packages fit") if not bad else None
     return [*tools, *bad, *([well] if well else [])]

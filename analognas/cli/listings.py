@@ -45,12 +45,12 @@ def spaces(as_json: bool) -> None:
         rows = [show(inputs.space(Params.load(paths.params), paths))]
     except WorkspaceError:
         rows = [show(ConfigSpace(name)) for name in DATASETS]
-        rows += _added(added, lambda one: show(ConfigSpace("digits", family=one.name)))
+        rows += _added(added, lambda plugin: show(ConfigSpace("digits", family=plugin.name)))
     if as_json:
         click.echo(json.dumps([row for row, _ in rows]))
         return
     click.echo("\n\n".join(text for _, text in rows))
-    names = [*KNOWN, *(f"{one.name} ({one.package})" for one in added)]
+    names = [*KNOWN, *(f"{plugin.name} ({plugin.package})" for plugin in added)]
     click.echo(f"\nspace.name may be {', '.join(names)}, or module:Class of your own.")
 
 
@@ -62,17 +62,17 @@ def hardware(as_json: bool) -> None:
     from analognas.params import HardwareParams
     from analognas.plugins import plugins
 
-    def row(name: str, one: Preset, package: str = "") -> Row:
-        tiles = one.tiles or HardwareParams(rpu_config=name).tile_shape  # the latter makes the configuration
-        described = {"name": name, **one.to_dict(), "tile_size": tiles.plain()} | (
+    def row(name: str, chip: Preset, package: str = "") -> Row:
+        tiles = chip.tiles or HardwareParams(rpu_config=name).tile_shape  # the latter makes the configuration
+        described = {"name": name, **chip.to_dict(), "tile_size": tiles.plain()} | (
             {"package": package} if package else {}
         )
-        return described, _chip(f"{name} ({package})" if package else name, one, tiles)
+        return described, _chip(f"{name} ({package})" if package else name, chip, tiles)
 
-    rows: list[Row] = [row(name, one) for name, one in PRESETS.items()]
+    rows: list[Row] = [row(name, chip) for name, chip in PRESETS.items()]
 
-    def show(one: Plugin) -> Row:
-        return row(one.name, preset(one.name), one.package)
+    def show(plugin: Plugin) -> Row:
+        return row(plugin.name, preset(plugin.name), plugin.package)
 
     rows += _added(plugins("chip"), show)
     if as_json:
@@ -82,19 +82,19 @@ def hardware(as_json: bool) -> None:
     click.echo("\nhardware.rpu_config may also be module:function of your own; see docs/hardware.md.")
 
 
-def _chip(name: str, one: Preset, tiles: TileShape) -> str:
-    layers = f"aihwkit's layers, about ten times as slow ({one.slow})" if one.slow else "fast layers"
-    return f"{name}: tiles of {tiles}, {layers}\n    {one.note}\n    source: {one.source}"
+def _chip(name: str, chip: Preset, tiles: TileShape) -> str:
+    layers = f"aihwkit's layers, about ten times as slow ({chip.slow})" if chip.slow else "fast layers"
+    return f"{name}: tiles of {tiles}, {layers}\n    {chip.note}\n    source: {chip.source}"
 
 
 def _added(plugins: Iterable[Plugin], show: Callable[[Plugin], Row]) -> Iterator[Row]:
     """Yield the rows of what packages add; of what cannot be used, why."""
     from analognas.errors import AnalogNASError
 
-    for one in plugins:
+    for plugin in plugins:
         try:
-            yield show(one)
+            yield show(plugin)
         except Exception as error:  # somebody else's code may fail in any way
             why = str(error) if isinstance(error, AnalogNASError) else f"{type(error).__name__}: {error}"
-            row = {"name": one.name, "package": one.package, "error": why}
-            yield row, f"{one.name} ({one.package}) cannot be used:\n    {why}"
+            row = {"name": plugin.name, "package": plugin.package, "error": why}
+            yield row, f"{plugin.name} ({plugin.package}) cannot be used:\n    {why}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -29,22 +30,21 @@ def run(
     """
     from analognas.cli.progress import PipelineProgress, StageProgress
     from analognas.cli.workspaces import find_or_make
+    from analognas.orchestration import Freshness, run_pipeline
     from analognas.setup.preparing import prepare
 
     given = section_values(assignments, dataset, path, max_params)
-    paths = find_or_make(dataset, path, given, hours, as_json)
-    with StageProgress("dataset", visible=not as_json) as reading:
-        params = prepare(paths, given, reading.update)
-
-    from analognas.orchestration import Freshness, run_pipeline
-
-    freshness = Freshness.of(paths, params)
-    if freshness.done:
-        click.echo("Every stage is up to date and tracked: nothing to do.", err=True)
-    else:
-        with PipelineProgress(params, visible=not as_json) as progress:
-            done = run_pipeline(paths, params, freshness=freshness, progress=progress.update, verbose=verbose)
-        tell(done.notes)
+    with ExitStack() as stack:
+        paths = find_or_make(dataset, path, given, hours, as_json, stack)
+        with StageProgress("dataset", visible=not as_json) as reading:
+            params = prepare(paths, given, reading.update)
+        freshness = Freshness.of(paths, params)
+        if freshness.done:
+            click.echo("Every stage is up to date and tracked: nothing to do.", err=True)
+        else:
+            with PipelineProgress(params, visible=not as_json) as progress:
+                done = run_pipeline(paths, params, freshness=freshness, progress=progress.update, verbose=verbose)
+            tell(done.notes)
     _report(paths, as_json)
 
 
@@ -79,42 +79,51 @@ def search(
     """
     from analognas.cli.progress import PipelineProgress, StageProgress
     from analognas.orchestration import Freshness, run_pipeline
-    from analognas.retraining.proposing import search as loop
+    from analognas.retraining.proposing import run_closed_loop
     from analognas.setup.preparing import prepare
     from analognas.workspace import Paths, alone
 
+    values = section_values(assignments, dataset, path, max_params)
     paths = Paths.find()
-    with StageProgress("dataset", visible=not as_json) as reading:
-        params = prepare(paths, section_values(assignments, dataset, path, max_params), reading.update)
-    with alone(paths), StageProgress("search", visible=not as_json) as progress:
-        found = loop(params, paths, evaluations, batch, progress.update)
-    if not no_run:
-        freshness = Freshness.of(paths, params)
-        with PipelineProgress(params, visible=not as_json) as pipeline:
-            done = run_pipeline(paths, params, freshness=freshness, progress=pipeline.update, verbose=verbose)
-        tell(done.notes)
+    with alone(paths):
+        with StageProgress("dataset", visible=not as_json) as reading:
+            params = prepare(paths, values, reading.update)
+        with StageProgress("search", visible=not as_json) as progress:
+            best = run_closed_loop(params, paths, evaluations, batch, progress.update)
+        if not no_run:
+            freshness = Freshness.of(paths, params)
+            with PipelineProgress(params, visible=not as_json) as pipeline:
+                done = run_pipeline(paths, params, freshness=freshness, progress=pipeline.update, verbose=verbose)
+            tell(done.notes)
     if as_json:
-        click.echo(json.dumps(found.to_dict(), sort_keys=True))
+        click.echo(json.dumps(best.to_dict(), sort_keys=True))
         return
     if not no_run:
         _report(paths, as_json)
-    click.echo(str(found))
+    click.echo(str(best))
 
 
 @click.command()
 @click.argument("name")
 @json_option
 def stage(name: str, as_json: bool) -> None:
-    """Run one stage as `dvc repro` does: sample, characterize, fit, search or train."""
+    """Run one stage as `dvc repro` does: record, sample, characterize, fit, search or train."""
     from analognas.cli.progress import StageProgress
+    from analognas.files import read_object
     from analognas.params import Params
+    from analognas.setup.preparing import prepare
     from analognas.stages import run_stage
+    from analognas.stages.protocols import RECORD
     from analognas.workspace import Paths, alone
 
     paths = Paths.find()
     params = Params.load(paths.params)
     with alone(paths), StageProgress(name, visible=not as_json) as progress:
-        summary = run_stage(name, params, paths, progress.update)
+        if name == RECORD:
+            prepare(paths, progress=progress.update)
+            summary = read_object(paths.dataset, remedy="run `analognas run`")
+        else:
+            summary = run_stage(name, params, paths, progress.update)
     if as_json:
         click.echo(json.dumps(summary, sort_keys=True))
 
@@ -131,13 +140,13 @@ def report(as_json: bool) -> None:
 def _report(paths: Paths, as_json: bool) -> None:
     from analognas.report import collect, render, where_to_look
 
-    found = collect(paths)
+    collected = collect(paths)
     if as_json:
-        click.echo(json.dumps(found, sort_keys=True))
+        click.echo(json.dumps(collected, sort_keys=True))
         return
     from rich.console import Console
 
     console = Console()
-    console.print(render(found))
+    console.print(render(collected))
     for line in where_to_look(paths):
         console.print(line, soft_wrap=True, highlight=False, markup=False)  # paths may hold brackets

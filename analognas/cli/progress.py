@@ -29,13 +29,13 @@ def _effort(training: TrainingParams, layers: str) -> float:
 
 def efforts(params: Params) -> dict[str, float]:
     """Return what every stage costs in digital epochs: only their proportions are used, to tell the time left."""
-    one = _effort(params.characterize, params.hardware.layers)
+    characterization = _effort(params.characterize, params.hardware.layers)
     side_by_side = 1 if params.run.runner == "serial" else workers(params.run.workers)
     return {
-        "sample": 0.2 * one,
-        "characterize": one * params.sample.size / side_by_side,
-        "fit": one,
-        "search": one,
+        "sample": 0.2 * characterization,
+        "characterize": characterization * params.sample.size / side_by_side,
+        "fit": characterization,
+        "search": characterization,
         "train": 2 * _effort(params.train, params.hardware.layers) / min(2, side_by_side),
     }
 

@@ -23,16 +23,19 @@ def retrain(
     from analognas.cli.progress import StageProgress
     from analognas.orchestration.retraining import next_steps, run_retraining
     from analognas.setup.preparing import prepare
-    from analognas.workspace import Paths
+    from analognas.workspace import Paths, alone
 
+    values = section_values(assignments, dataset, path, max_params)
     paths = Paths.find()
-    with StageProgress("dataset", visible=not as_json) as reading:
-        params = prepare(paths, section_values(assignments, dataset, path, max_params), reading.update)
-    with StageProgress("retrain", visible=not as_json) as progress:
-        done = run_retraining(
-            paths, params, force=force, verbose=verbose,
-            progress=lambda step, part, whole, text: progress.update(round(100 * part / whole), 100, f"{step}: {text}"),
-        )  # fmt: skip
+    with alone(paths):
+        with StageProgress("dataset", visible=not as_json) as reading:
+            params = prepare(paths, values, reading.update)
+        with StageProgress("retrain", visible=not as_json) as progress:
+
+            def show(step: str, part: float, whole: float, text: str) -> None:
+                progress.update(round(100 * part / whole), 100, f"{step}: {text}")
+
+            done = run_retraining(paths, params, force=force, verbose=verbose, progress=show)
     tell(done.notes)
     click.echo(json.dumps(done.summary(), sort_keys=True) if as_json else next_steps(done.summary()))
 
@@ -58,8 +61,8 @@ def champion(context: click.Context, as_json: bool) -> None:
     from analognas.tracking.champions import describe, versions
     from analognas.workspace import Paths
 
-    found = versions(Paths.find())
-    click.echo(json.dumps([one.to_dict() for one in found]) if as_json else describe(found))
+    registered = versions(Paths.find())
+    click.echo(json.dumps([version.to_dict() for version in registered]) if as_json else describe(registered))
 
 
 @champion.command()

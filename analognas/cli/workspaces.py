@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 
 from analognas.cli.options import hours_option, json_option, override_options, section_values
 from analognas.errors import WorkspaceError
-from analognas.workspace import Paths
+from analognas.workspace import Paths, alone
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -40,9 +41,14 @@ def make(target: Path, given: Mapping[str, Any], hours: float | None, as_json: b
 
 
 def find_or_make(
-    dataset: str | None, path: str | None, given: Mapping[str, Any], hours: float | None, as_json: bool
+    dataset: str | None,
+    path: str | None,
+    given: Mapping[str, Any],
+    hours: float | None,
+    as_json: bool,
+    stack: ExitStack,
 ) -> Paths:
-    """Return the workspace that the current folder is in, or the one that is made here for a dataset.
+    """Return the workspace that the current folder is in, or the one that is made here for a dataset; hold its lock.
 
     Args:
         dataset: its name, as it was asked for.
@@ -51,9 +57,11 @@ def find_or_make(
         hours: that a run may take: the protocol of an existing workspace is fitted to it, unless it was before. None
             leaves it alone, unless it was fitted and ``given`` names other data (see ``tailoring.fit_again``).
         as_json: whether to say nothing.
+        stack: holds the lock.
 
     Raises:
-        WorkspaceError: if there is no workspace and no dataset to make one for, or one for other data of that name.
+        WorkspaceError: if another run works there, if there is no workspace and no dataset to make one for, or one for
+            other data of that name.
     """
     from analognas.cli.progress import StageProgress
     from analognas.params import Params
@@ -72,8 +80,10 @@ def find_or_make(
                 _say(fitted)
                 click.echo(f"Made the workspace {paths.root}, where params.yaml says why.", err=True)
                 _say_what_is_elsewhere(paths)
+            stack.enter_context(alone(paths))
             return paths
         _refuse_other_data(paths, path)
+    stack.enter_context(alone(paths))
     again = fit_again(paths, given, hours)
     if again is not None:
         before = Params.load(paths.params)
@@ -110,7 +120,7 @@ def _say_what_is_elsewhere(paths: Paths) -> None:
     named = [params.dataset.name, params.space.name, params.hardware.rpu_config]
     named += [params.fit.evaluator, params.search.optimizer]
     modules = [left_behind(name, paths.root) for name in named if name and ":" in name]
-    for module in sorted({str(one) for one in modules if one is not None}):
+    for module in sorted({str(file) for file in modules if file is not None}):
         click.echo(f"Copy {module} into {paths.root}: commands that are called there look for it there.", err=True)
 
 
@@ -119,7 +129,7 @@ def _say_what_is_left_behind(paths: Paths, before: Params) -> None:
     from analognas.results import ResultStore
 
     now = Params.load(paths.params)
-    stored = len(list(ResultStore.of(paths.root).keys()))
+    stored = len(list(ResultStore.of(paths.home).keys()))
     if stored and any(getattr(before, name) != getattr(now, name) for name in ("dataset", "sample", "characterize")):
         click.echo(
             f"{stored:,} stored results are kept; those of the protocol of before are not used by this one.",
@@ -137,7 +147,7 @@ def _made(target: Path, given: Mapping[str, Any], hours: float | None, as_json: 
     done: list[Tailored | None] = []
 
     def prepare(paths: Paths, values: Mapping[str, Any]) -> None:
-        done.append(prepare_tailored(paths, values, hours or HOURS, progress.update, held=True))
+        done.append(prepare_tailored(paths, values, hours or HOURS, progress.update))
 
     with StageProgress("init", visible=not as_json) as progress:
         paths = create(target, given, prepare)

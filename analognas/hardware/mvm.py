@@ -97,10 +97,7 @@ class _Product(torch.autograd.Function):
             d_lines = sums @ matrix if need_lines else None
             d_weight = sums.T @ lines if need_weight else None
         else:
-            d_lines, d_weight, _ = torch.ops.aten.convolution_backward(
-                sums, lines, matrix, None, window.stride, window.padding, window.dilation,
-                False, [0, 0], 1, [need_lines, need_weight, False],
-            )  # fmt: skip
+            d_lines, d_weight = _convolution_gradients(sums, lines, matrix, window, need_lines, need_weight)
             if d_weight is not None:
                 d_weight = d_weight.reshape(len(d_weight), -1)[:, slice(*window.rows)]
         if d_lines is not None:
@@ -113,6 +110,29 @@ class _Product(torch.autograd.Function):
                 if ctx.scaled:  # the range multiplies the output too
                     d_range += total / input_range
         return d_x, d_weight, d_range, None, None, None, None, None, None
+
+
+def _convolution_gradients(
+    sums: Tensor, lines: Tensor, kernels: Tensor, window: Window, need_lines: bool, need_weight: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the gradients of the input and of the kernels, None where one is not needed.
+
+    Of a kernel of one pixel with strides only the pixels that it reads are given to oneDNN: its AVX2 code for weight
+    gradients of such convolutions writes beyond its memory (seen with torch 2.12 and 2.15, where a processor has no
+    AVX-512), and the process dies.
+    """
+    stride = window.stride
+    sparse = window.kernel == (1, 1) and window.padding == (0, 0) and stride != (1, 1)
+    read = conv.dense(lines[:, :, :: stride[0], :: stride[1]]) if sparse else lines
+    d_read, d_weight, _ = torch.ops.aten.convolution_backward(
+        sums, read, kernels, None, (1, 1) if sparse else stride, window.padding, window.dilation,
+        False, [0, 0], 1, [need_lines, need_weight, False],
+    )  # fmt: skip
+    if not sparse or d_read is None:
+        return d_read, d_weight
+    d_lines = torch.zeros_like(lines)
+    d_lines[:, :, :: stride[0], :: stride[1]] = d_read
+    return d_lines, d_weight
 
 
 def kernels_of(weight: Tensor, window: Window, channels: int) -> Tensor:

@@ -40,20 +40,16 @@ _SILENT_SECONDS = 30.0
 
 
 def measure_pending(chunk_task: Any) -> None:
-    """Characterize what has no result yet, if the stage is not up to date; called by a flow before that stage.
+    """Characterize what has no result yet, if that stage is not up to date, by a task that calls ``measure_chunk``.
 
-    Args:
-        chunk_task: the Prefect task that calls :func:`measure_chunk`; it is mapped over the chunks' numbers.
-
-    Raises:
-        StageError: if workers keep dying, or the cluster cannot be reached; what was finished is kept.
-        MismatchError: if the data or the versions are not the recorded ones.
+    Raises StageError if workers keep dying or the cluster cannot be reached (what was finished is kept), and
+    MismatchError if the data or the versions are not the recorded ones.
     """
-    here = current()
-    looked_up = here.params.characterize.source != "training"  # the stage itself does that in no time
-    if not looked_up and here.reasons("characterize"):
-        with here.timed("characterize"):
-            measure_all(here, chunk_task)
+    run = current()
+    looked_up = run.params.characterize.source != "training"  # the stage itself does that in no time
+    if not looked_up and run.reasons("characterize"):
+        with run.timed("characterize"):
+            measure_all(run, chunk_task)
 
 
 def measure_chunk(chunk: int) -> int:
@@ -87,25 +83,28 @@ Workers = Pool | clusters.Cluster
 class _Work:
     """The characterizations that are going on."""
 
-    def __init__(self, here: Session, jobs: Sequence[Job]) -> None:
-        self._here = here
+    def __init__(self, run: Session, jobs: Sequence[Job]) -> None:
+        self._here = run
         self._lock = threading.Lock()
         self._number, self._done, self._cost = len(jobs), 0, 0.0
         self._total_cost = sum(job.cost for job in jobs)
         self._artifact = Characterizing(len(jobs))
-        run, place = here.params.run, ""
+        settings, place = run.params.run, ""
         self.pool: Workers
-        if run.runner in clusters.RUNNERS:
-            self.pool = clusters.connect(here.params, jobs)
-            self.processes, place = self.pool.workers, f" by {self.pool.workers} workers of {run.runner.capitalize()}"
+        if settings.runner in clusters.RUNNERS:
+            self.pool = clusters.connect(run.params, jobs)
+            self.processes, place = (
+                self.pool.workers,
+                f" by {self.pool.workers} workers of {settings.runner.capitalize()}",
+            )
         else:
-            self.processes = 1 if run.runner == "serial" else workers(run.workers)
+            self.processes = 1 if settings.runner == "serial" else workers(settings.workers)
             self.pool = Pool(min(self.processes, len(jobs)))
         # The largest first, so that no long one is left for the end.
         self.chunks = chunked(sorted(jobs, key=lambda job: -job.cost), self.processes)
         # A cluster is given all at once: it has a scheduler, and workers that come later find something to do.
         self.side_by_side = len(self.chunks) if place else self.processes
-        here.progress("characterize", 0, self._total_cost, f"{len(jobs)} architectures to characterize{place}")
+        run.progress("characterize", 0, self._total_cost, f"{len(jobs)} architectures to characterize{place}")
 
     def measure(self, number: int) -> int:
         from analognas.stages import characterize as stage
@@ -142,7 +141,7 @@ class _Work:
             if not finished:
                 self.pool.check()
             # Results first: what was finished when another one failed is stored.
-            yield from sorted(finished, key=lambda one: one.cancelled() or one.exception() is not None)
+            yield from sorted(finished, key=lambda future: future.cancelled() or future.exception() is not None)
 
     def _tell(self, job: Job, result: Mapping[str, Any], text: str) -> None:
         with self._lock:
@@ -153,7 +152,7 @@ class _Work:
             self._artifact.add(result)
 
 
-def measure_all(here: Session, chunk_task: Any) -> None:
+def measure_all(run: Session, chunk_task: Any) -> None:
     """Characterize what has no result yet, whether or not the stage is up to date; see :func:`measure_pending`."""
     from prefect.futures import as_completed as prefect_as_completed
     from prefect.task_runners import ThreadPoolTaskRunner
@@ -161,12 +160,12 @@ def measure_all(here: Session, chunk_task: Any) -> None:
     from analognas.stages import characterize as stage
     from analognas.stages.recorded import check_environment
 
-    check_environment(here.paths, "characterize")
-    jobs = stage.pending(here.params, here.paths)
+    check_environment(run.paths, "characterize")
+    jobs = stage.pending(run.params, run.paths)
     if not jobs:
         return
-    coverage.tell(here.params.hardware)
-    here.chunks = work = _Work(here, jobs)
+    coverage.tell(run.params.hardware)
+    run.chunks = work = _Work(run, jobs)
     try:
         threads: ThreadPoolTaskRunner[int] = ThreadPoolTaskRunner(max_workers=work.side_by_side)
         with threads as runner:
@@ -179,4 +178,4 @@ def measure_all(here: Session, chunk_task: Any) -> None:
     except BrokenProcessPool as error:
         raise StageError(KEEPS_ENDING) from error
     finally:
-        here.chunks = None
+        run.chunks = None

@@ -32,12 +32,7 @@ def run_pipeline(
 ) -> RunReport:
     """Run the flow ``pipeline`` of a workspace, with Prefect's ephemeral server unless ``PREFECT_API_URL`` is set.
 
-    Args:
-        workspace: the folder.
-        params: its parameters.
-        freshness: what is up to date, if it has just been asked.
-        progress: called as the stages get on.
-        verbose: show Prefect's log on the terminal.
+    ``freshness`` is what is up to date, if it has just been asked; ``verbose`` shows Prefect's log on the terminal.
 
     Raises:
         AnalogNASError: what a stage raises comes through as it is; what ran before it is recorded.
@@ -46,30 +41,30 @@ def run_pipeline(
     """
     paths = workspace if isinstance(workspace, Paths) else Paths.find(Path(workspace))
     limit_threads(params)
-    here = Session(paths, params, freshness or Freshness.of(paths, params), progress)
-    if not any(here.freshness.stale.values()):  # `dvc repro` ran everything: there is only something to log
-        with alone(paths):
-            here.skipped += STAGES
-            here.sync()
-        return here.report
-    run_flow(here, "pipeline", verbose=verbose)
-    return here.report
+    with alone(paths):
+        run = Session(paths, params, freshness or Freshness.of(paths, params), progress)
+        if any(run.freshness.stale.values()):
+            run_flow(run, "pipeline", verbose=verbose)
+        else:  # `dvc repro` ran everything: there is only something to log
+            run.skipped += STAGES
+            run.sync()
+    return run.report
 
 
-def run_flow(here: Session, name: str, *arguments: Any, verbose: bool = False) -> None:
+def run_flow(run: Session, name: str, *arguments: Any, verbose: bool = False) -> None:
     """Run the flow ``name`` of ``flows/NAME.py`` for a session that was prepared; see :func:`run_pipeline`."""
-    if name != "pipeline" or here.freshness.stale["sample"] or here.freshness.stale["characterize"]:
-        clusters.check_runner(here.params)  # refused before the seconds that a server takes
+    if name != "pipeline" or run.freshness.stale["sample"] or run.freshness.stale["characterize"]:
+        clusters.check_runner(run.params)  # refused before the seconds that a server takes
     configure_prefect(verbose=verbose)
-    flow = getattr(load_flow(here.paths.root / "flows" / f"{name}.py"), name)
+    flow = getattr(load_flow(run.paths.root / "flows" / f"{name}.py"), name)
     try:
-        with prepared(here), server():
-            flow(str(here.paths.root), *arguments)
+        with prepared(run), server():
+            flow(str(run.paths.root), *arguments)
     except Exception as error:
-        _without_server(error, here, name)
+        _without_server(error, run, name)
 
 
-def _without_server(error: Exception, here: Session, name: str) -> None:
+def _without_server(error: Exception, run: Session, name: str) -> None:
     """Say that Prefect's server went away, if that is what an error is about; it costs no result.
 
     Raises:
@@ -86,8 +81,8 @@ def _without_server(error: Exception, here: Session, name: str) -> None:
     if failed is not None:
         raise failed
     gone = f"Prefect's server went away while the flow {name} ran ({first_line(error)})"
-    if name == "pipeline" and len(here.ran) + len(here.skipped) == len(STAGES):
-        here.notes.append(f"{gone}. Everything was done and is kept; Prefect will not show the end of the run.")
+    if name == "pipeline" and len(run.ran) + len(run.skipped) == len(STAGES):
+        run.notes.append(f"{gone}. Everything was done and is kept; Prefect will not show the end of the run.")
         return
     raise StageError(
         f"{gone}: what was finished is kept. Start it (`prefect server start`), or unset PREFECT_API_URL to run "

@@ -45,12 +45,7 @@ class Retraining(Session):
 
     @cached_property
     def bench(self) -> Workbench:
-        """The champion and the measurements, which all steps share.
-
-        Raises:
-            WorkspaceError: if there is no champion yet.
-            MismatchError: if it was fitted for something else than the parameters say.
-        """
+        """The champion and the measurements, which all steps share; see ``Workbench``, also for what it raises."""
         return Workbench(self.params, self.paths)
 
     def ask(self) -> Need:
@@ -62,31 +57,27 @@ class Retraining(Session):
             note = refresh(self.paths)
             self.notes += [note] if note else []
             age = None if self.params.retrain.max_age_days is None else champions.age_days(self.paths)
-            self.need = retraining.look(self.bench, age)
+            self.need = retraining.assess(self.bench, age)
         return self.need
 
     def summary(self) -> dict[str, Any]:
         """Return what was done, as JSON values."""
         need = self.need or Need(())
-        found: dict[str, Any] = {
+        summary: dict[str, Any] = {
             "retrained": self.round is not None,
             "needed": list(need.reasons),
             "figures": dict(need.figures),
         }
         if self.round is not None:
             added = self.round
-            found |= {"round": added.number, "decision": added.decision, "reason": added.reason}
-            found |= {"record": dict(added.record)}
-        return found
+            summary |= {"round": added.number, "decision": added.decision, "reason": added.reason}
+            summary |= {"record": dict(added.record)}
+        return summary
 
 
 @contextlib.contextmanager
 def session(workspace: str | Path = ".", force: bool = False) -> Iterator[Retraining]:
-    """Open a retraining in a workspace; when it ends, also with an error, it is logged to MLflow.
-
-    Raises:
-        WorkspaceError: if another run works there.
-    """
+    """Open a retraining in a workspace; when it ends, also with an error, it is logged to MLflow."""
     with sessions.opened(workspace, Retraining) as going:
         going.force = going.force or force
         yield going
@@ -156,26 +147,15 @@ def run_retraining(
     progress: Progress = lambda *_: None,
     verbose: bool = False,
 ) -> Retraining:
-    """Run the flow ``retrain`` of a workspace if it is needed, as ``orchestration.run_pipeline`` does the pipeline's.
+    """Run the flow ``retrain`` of a workspace if it is needed, or with ``force``, and return the retraining.
 
-    Args:
-        paths: of the workspace, prepared.
-        params: its parameters.
-        force: go on without a reason.
-        progress: called as the steps get on.
-        verbose: show Prefect's log on the terminal.
-
-    Returns:
-        The retraining, which tells what was done and what the user should know.
-
-    Raises:
-        AnalogNASError: what a step raises comes through as it is; what was done before it stays.
+    It tells what was done and what the user should know. What a step raises comes through as it is, and what was done
+    before it stays. ``verbose`` shows Prefect's log on the terminal.
     """
-    going = Retraining(paths, params, Freshness.of(paths, params), progress, force=force)
-    if going.ask().anything or force:
-        with alone(paths):  # refused before the seconds that a server takes
-            pass
-        flows.run_flow(going, "retrain", force, verbose=verbose)
+    with alone(paths):
+        going = Retraining(paths, params, Freshness.of(paths, params), progress, force=force)
+        if going.ask().anything or force:
+            flows.run_flow(going, "retrain", force, verbose=verbose)
     return going
 
 
@@ -206,10 +186,10 @@ def _current() -> Retraining:
 
 
 def _number() -> int:
-    found = _current().round
-    if found is None:
+    added = _current().round
+    if added is None:
         raise StageError("There is no round to decide about: call `propose` before it.")
-    return found.number
+    return added.number
 
 
 def _touch(going: Retraining) -> None:

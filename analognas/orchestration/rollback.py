@@ -77,7 +77,7 @@ def roll_back(params: Params, paths: Paths, progress: Progress = silent) -> Roll
         champion = champion_of(known)
         if champion is None:
             raise InputError("There is no champion yet: `analognas run` registers the first one.")
-        before = next((one for one in known if one.number == champion.before), None)
+        before = next((version for version in known if version.number == champion.before), None)
         if before is None:
             raise InputError(f"Version {champion.number} is the first champion: there is none to go back to.")
         withdrawn = _follow(params, paths, champion.digest, progress)
@@ -93,9 +93,9 @@ def _follow(params: Params, paths: Paths, digest: str, progress: Progress) -> in
     from analognas.retraining import need, steps
 
     brought = [
-        one
-        for one in read_rounds(paths, inputs.space(params, paths))
-        if one.purpose == need.RETRAIN and one.record.get("challenger", {}).get("digest") == digest
+        added
+        for added in read_rounds(paths, inputs.space(params, paths))
+        if added.purpose == need.RETRAIN and added.record.get("challenger", {}).get("digest") == digest
     ]
     if not brought:
         return None

@@ -19,9 +19,11 @@ from analognas import tracking
 from analognas.errors import StageError
 from analognas.params import Params
 from analognas.stages import STAGES, run_stage
+from analognas.stages.protocols import RECORD
 from analognas.stages.recorded import one_look
 from analognas.tracking import state
 from analognas.versioning import Versioning, certainly_stale
+from analognas.versioning.pipeline import is_declared
 from analognas.workspace import Paths, alone
 
 #: Called with the stage, what was done, what there is to do, and one line about it.
@@ -69,14 +71,7 @@ class Freshness:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run did.
-
-    Attributes:
-        ran: stages that ran.
-        skipped: stages that were up to date.
-        logged: stages that were logged to MLflow.
-        notes: what the user should know, one sentence each.
-    """
+    """What a run did: stages that ran, were up to date, were logged to MLflow; notes for the user, a sentence each."""
 
     ran: tuple[str, ...]
     skipped: tuple[str, ...]
@@ -154,7 +149,9 @@ class Session:
         self.ran.append(stage)
         if self.versioning is not None:
             self._unchanged(stage)
-            self.versioning.commit(stage)
+            # What `record` writes was written when the run was prepared.
+            record = [RECORD] if len(self.ran) == 1 and is_declared(self.paths.root, RECORD) else []
+            self.versioning.commit(*record, stage)
         state.note_duration(self.paths, stage, self.versioning, self.seconds[stage])
         return summary
 
@@ -200,18 +197,14 @@ def prepared(run: Session) -> Iterator[None]:
 
 @contextlib.contextmanager
 def session(workspace: str | Path = ".") -> Iterator[Session]:
-    """Open a run of the pipeline in a workspace; when it ends, also with an error, it is logged to MLflow.
-
-    Raises:
-        WorkspaceError: if another run works there.
-    """
+    """Open a run of the pipeline in a workspace; when it ends, also with an error, it is logged to MLflow."""
     with opened(workspace, Session) as run:
         yield run
 
 
 @contextlib.contextmanager
 def opened(workspace: str | Path, kind: type[_Kind]) -> Iterator[_Kind]:
-    """Open a run of a kind; see ``session``."""
+    """Open a run of a kind; see ``session``. Raises WorkspaceError if another run works there."""
     paths = Paths.find(Path(workspace))
     with alone(paths), one_look():
         there = _run.get()
@@ -242,11 +235,7 @@ def going_on() -> Session | None:
 
 
 def current() -> Session:
-    """Return the run that is going on.
-
-    Raises:
-        StageError: outside of :func:`session`.
-    """
+    """Return the run that is going on; raises StageError outside of :func:`session`."""
     run = going_on()
     if run is None:
         raise StageError("No pipeline is running: call the stages' tasks within `orchestration.session(workspace)`.")
@@ -254,11 +243,7 @@ def current() -> Session:
 
 
 def stage(name: str) -> Any:
-    """Run a stage of the pipeline that is going on, unless it is up to date: the body of a Prefect task.
-
-    Returns:
-        The stage's summary, or Prefect's state ``Cached``.
-    """
+    """Run a stage of the run that is going on: the body of a Prefect task, which returns its summary or ``Cached``."""
     from prefect.states import Completed
 
     summary = current().run(name)
@@ -269,5 +254,5 @@ def _prepare(paths: Paths, kind: type[_Kind]) -> _Kind:
     """Do what ``analognas run`` does first, for a flow that Prefect started."""
     from analognas.setup.preparing import prepare
 
-    params = prepare(paths, held=True)
+    params = prepare(paths)
     return kind(paths, params, Freshness.of(paths, params), lambda *_: None)

@@ -41,11 +41,7 @@ class Draft:
             self._changed = True
 
     def params(self) -> Params:
-        """Return what the file would hold.
-
-        Raises:
-            ParamsError: if that is not valid.
-        """
+        """Return what the file would hold; raises ParamsError if that is not valid."""
         return Params.validated(plain(self.document), source=self.path.name)
 
     def save(self, accept: Callable[[Params], None] | None = None) -> Params:
@@ -73,8 +69,7 @@ class Draft:
 def override(path: Path, assignments: Sequence[str]) -> Params:
     """Write ``section.key=value`` assignments (see ``overrides``) into a params file and return what it then holds.
 
-    Raises:
-        ParamsError: if an assignment or its result is not valid; the file is left as it is then.
+    Raises ParamsError if that is not valid, and leaves the file as it is.
     """
     draft = Draft(path)
     draft.assign(parse(assignments))

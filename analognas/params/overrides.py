@@ -27,9 +27,9 @@ def parse(assignments: Iterable[str]) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     for assignment in assignments:
-        key, found, text = (part.strip() for part in assignment.partition("="))
+        key, equals, text = (part.strip() for part in assignment.partition("="))
         section, _, name = key.partition(".")
-        if not found or not name:
+        if not equals or not name:
             raise ParamsError(f"--set {assignment}: write it as section.key=value, e.g. search.population_size=40.")
         if f"{section}.{name.partition('.')[0]}" not in known_keys():
             raise ParamsError(f"--set {assignment}: unknown key {key}{nearest(key)}")
@@ -40,16 +40,9 @@ def parse(assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def add(values: dict[str, Any], key: str, value: Any, said: str = "--set") -> None:
-    """Add the value of a key.
+    """Add the value of a key ``section.key`` to those given before; ``said`` is the option that gave it.
 
-    Args:
-        values: those that were given before.
-        key: ``section.key``.
-        value: of it.
-        said: the option that gave it.
-
-    Raises:
-        ParamsError: if it was given before, as another one.
+    Raises ParamsError if it was given before, as another one.
     """
     if key in values and values[key] != value:
         raise ParamsError(f"{said} gives {key} as {value!r}, and before that as {values[key]!r}: give it once.")

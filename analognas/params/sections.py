@@ -270,11 +270,7 @@ class Params(_Section):
 
     @classmethod
     def load(cls, path: Path) -> Params:
-        """Return the parameters of a file.
-
-        Raises:
-            ParamsError: if it cannot be read or holds something wrong.
-        """
+        """Return the parameters of a file; raises ParamsError if it cannot be read or holds something wrong."""
         return cls.validated(plain(load_document(path)), source=path.name)
 
     def values(self, section: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ Plain functions on the files of a workspace, as the stages are; ``analognas.orch
 
 from __future__ import annotations
 
-from analognas.retraining.need import Need, look
+from analognas.retraining.need import Need, assess
 from analognas.retraining.steps import challenge, conclude, draw_sentinel, open_round
 from analognas.retraining.workbench import Workbench
 
-__all__ = ["Need", "Workbench", "challenge", "conclude", "draw_sentinel", "look", "open_round"]
+__all__ = ["Need", "Workbench", "assess", "challenge", "conclude", "draw_sentinel", "open_round"]

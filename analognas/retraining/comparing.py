@@ -58,18 +58,15 @@ class Verdict:
 
 
 def tau_gain(measured: Array, champion: Array, challenger: Array, weights: Array, groups: NDArray[np.int64]) -> Gain:
-    """Return the gain in Kendall tau with its bound.
+    """Return the gain in Kendall tau with its bound, from n measured values and n scores of either evaluator.
 
-    Args:
-        measured: n values.
-        champion: n scores.
-        challenger: n scores.
-        weights: resamples of the rows (r, n), the same for both, see ``bootstrap_weights``.
-        groups: n numbers of the architectures.
+    ``weights`` are resamples of the rows (r, n), see ``bootstrap_weights``; ``groups`` numbers the architectures.
     """
     # In a resample without order nothing is gained: that keeps the bound on the safe side.
-    drawn = [np.nan_to_num(weighted_kendall_tau(measured, one, weights, groups)) for one in (champion, challenger)]
-    taus = [kendall_tau(measured, one) for one in (champion, challenger)]
+    drawn = [
+        np.nan_to_num(weighted_kendall_tau(measured, scores, weights, groups)) for scores in (champion, challenger)
+    ]
+    taus = [kendall_tau(measured, scores) for scores in (champion, challenger)]
     value = float(np.nan_to_num(taus[1]) - np.nan_to_num(taus[0]))
     low = float(np.quantile(drawn[1] - drawn[0], 1 - CONFIDENCE))
     return Gain(_or_none(taus[0]), _or_none(taus[1]), value, low)
@@ -95,13 +92,17 @@ def compare(measured: pd.DataFrame, champion: pd.DataFrame, challenger: pd.DataF
     weights, groups = bootstrap_weights(list(measured["id"]), resamples, seed)
     acc, avm = measured["acc_1d"].to_numpy(), measured["avm"].to_numpy()
     both = {"champion": champion, "challenger": challenger}
-    scores, losses = ([one[column].to_numpy() for one in both.values()] for column in ("acc_1d_score", "avm"))
+    scores, losses = (
+        [predicted[column].to_numpy() for predicted in both.values()] for column in ("acc_1d_score", "avm")
+    )
     return {
         "architectures": len(measured),
         "acc_1d": tau_gain(acc, scores[0], scores[1], weights, groups).to_dict(),
         "avm": tau_gain(avm, losses[0], losses[1], weights, groups).to_dict(),
-        "coverage": {name: coverage(acc, one["acc_1d_low"], one["acc_1d_high"]) for name, one in both.items()},
-        "rmse": {name: rmse(acc, one["acc_1d"]) for name, one in both.items()},
+        "coverage": {
+            name: coverage(acc, predicted["acc_1d_low"], predicted["acc_1d_high"]) for name, predicted in both.items()
+        },
+        "rmse": {name: rmse(acc, predicted["acc_1d"]) for name, predicted in both.items()},
         "resamples": resamples,
         "confidence": CONFIDENCE,
     }
@@ -169,22 +170,22 @@ def reasons(figures: Mapping[str, Any], rules: RetrainParams) -> list[str]:
         figures: ``newest`` (see ``ranking``), ``new_rows`` (count), ``age_days`` (None: unknown).
         rules: the thresholds.
     """
-    found = []
+    clauses = []
     newest, new_rows, age = figures["newest"], figures["new_rows"], figures["age_days"]
     tau, covered = newest["kendall_tau"], newest["coverage"]
     rows = f"on the newest {newest['architectures']} rows that it has not learned from"
     if tau is not None and tau < rules.min_tau:
-        found.append(f"its Kendall tau {rows} is {tau:.3f}, below retrain.min_tau, {rules.min_tau:g}")
+        clauses.append(f"its Kendall tau {rows} is {tau:.3f}, below retrain.min_tau, {rules.min_tau:g}")
     if covered is not None and covered < rules.min_coverage:
-        found.append(
+        clauses.append(
             f"its 90 % interval holds {covered:.0%} {rows}, less than retrain.min_coverage, {rules.min_coverage:.0%}"
         )
     if new_rows >= rules.new_rows:
-        found.append(f"there are {new_rows} new rows (retrain.new_rows is {rules.new_rows})")
+        clauses.append(f"there are {new_rows} new rows (retrain.new_rows is {rules.new_rows})")
     if age is not None and rules.max_age_days is not None and age > rules.max_age_days:
         # How much older is of the clock, and reasons are kept.
-        found.append(f"it is older than retrain.max_age_days, {rules.max_age_days:g} days")
-    return found
+        clauses.append(f"it is older than retrain.max_age_days, {rules.max_age_days:g} days")
+    return clauses
 
 
 def _or_none(value: float) -> float | None:

@@ -44,7 +44,7 @@ class Need:
         return bool(self.reasons) or self.pending is not None or self.unfinished is not None
 
 
-def look(bench: Workbench, age_days: float | None = None) -> Need:
+def assess(bench: Workbench, age_days: float | None = None) -> Need:
     """Return whether the champion needs retraining.
 
     Args:
@@ -54,8 +54,8 @@ def look(bench: Workbench, age_days: float | None = None) -> Need:
     Raises:
         CorruptFileError: if a file is damaged.
     """
-    rounds = [one for one in read_rounds(bench.paths, bench.space) if one.purpose == RETRAIN]
-    pending = next((one.number for one in rounds if one.decision == "pending"), None)
+    rounds = [added for added in read_rounds(bench.paths, bench.space) if added.purpose == RETRAIN]
+    pending = next((added.number for added in rounds if added.decision == "pending"), None)
     if pending is not None:
         return Need((), pending=pending)
     if rounds and _unfinished(rounds[-1], bench.paths):

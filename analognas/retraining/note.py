@@ -40,7 +40,10 @@ def note(decided: Round) -> str:
             _line("RMSE of the accuracy, points", *figures["rmse"].values()),
         ]
     names = {name: record[name] for name in ("champion", "challenger") if name in record}
-    lines += ["", *(f"- {name}: {one['rows']} rows, `{one['digest'][:12]}`" for name, one in names.items())]
+    lines += [
+        "",
+        *(f"- {name}: {evaluator['rows']} rows, `{evaluator['digest'][:12]}`" for name, evaluator in names.items()),
+    ]
     counts: dict[str, int] = {}
     for entry in decided.entries:
         counts[entry.reason] = counts.get(entry.reason, 0) + 1
@@ -51,5 +54,5 @@ def note(decided: Round) -> str:
 
 def _line(name: str, champion: float | None, challenger: float | None, low: float | None = None) -> str:
     difference = "" if champion is None or challenger is None else f"{challenger - champion:+.3f}"
-    cells = ["-" if one is None else f"{one:.3f}" for one in (champion, challenger)]
+    cells = ["-" if value is None else f"{value:.3f}" for value in (champion, challenger)]
     return f"| {name} | {cells[0]} | {cells[1]} | {difference} | {'' if low is None else f'{low:+.3f}'} |"

@@ -63,7 +63,7 @@ class Found:
         )
         if "acc_1d" in predicted:
             text += f", {predicted['acc_1d']:.2f} +- {predicted['acc_1d_uncertainty']:.2f} % by the evaluator"
-        return " ".join([f"{text}.", *(f"{str(one)[:1].upper()}{str(one)[1:]}." for one in self.limits)])
+        return " ".join([f"{text}.", *(f"{str(verdict)[:1].upper()}{str(verdict)[1:]}." for verdict in self.limits)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable description."""
@@ -102,12 +102,12 @@ def loop(params: Params, paths: Paths) -> ClosedLoop:
         seed=derive_seed(params.base.seed, "closed_loop", next_number(paths)),
     ).bind(inputs.space(params, paths))
     results = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
-    by_id = {one.architecture.id: one for one in inputs.listed(params, paths)}
+    by_id = {entry.architecture.id: entry for entry in inputs.listed(params, paths)}
     learnable = rows.learnable(results)
     known = [by_id[name].architecture for name in learnable["id"]]
     made.tell(known, learnable)
     learned = set(learnable["id"])
-    made.exclude([one.architecture for name, one in by_id.items() if name not in learned])
+    made.exclude([entry.architecture for name, entry in by_id.items() if name not in learned])
     return made
 
 
@@ -135,7 +135,7 @@ def propose(params: Params, paths: Paths, n: int, *, purpose: str, decision: str
     return added
 
 
-def search(params: Params, paths: Paths, evaluations: int, batch: int, progress: Progress = silent) -> Found:
+def run_closed_loop(params: Params, paths: Paths, evaluations: int, batch: int, progress: Progress = silent) -> Found:
     """Propose, characterize and learn until ``evaluations`` architectures beyond the sample were measured.
 
     What earlier calls measured counts, so a call that was interrupted may simply be repeated.
@@ -156,8 +156,8 @@ def search(params: Params, paths: Paths, evaluations: int, batch: int, progress:
         run_stage("sample", params, paths)
 
     def count() -> int:
-        rounds = [one for one in read_rounds(paths, space) if one.purpose == SEARCH]
-        return len({entry.architecture.id for one in rounds for entry in one.entries})
+        rounds = [added for added in read_rounds(paths, space) if added.purpose == SEARCH]
+        return len({entry.architecture.id for added in rounds for entry in added.entries})
 
     done = count()
     progress(done, evaluations, "characterizing the sample")

@@ -45,7 +45,7 @@ def draw_sentinel(bench: Workbench) -> int:
         return len(there)
     size = params.retrain.sentinel_size
     listed = [entry.architecture for entry in bench.by_id.values()]
-    known = {one.id for one in listed} | {one.function_id for one in listed}
+    known = {architecture.id for architecture in listed} | {architecture.function_id for architecture in listed}
     seed = derive_seed(params.base.seed, "sentinel")
     drawn = []
     for spare in (len(known), 4 * len(known)):  # the second where many compute the same function
@@ -53,7 +53,11 @@ def draw_sentinel(bench: Workbench) -> int:
             more = space.sample(size + spare, seed=seed, method="uniform", max_params=params.space.max_params)
         except SpaceError:
             break
-        drawn = [one for one in more if one.id not in known and one.function_id not in known][:size]
+        drawn = [
+            architecture
+            for architecture in more
+            if architecture.id not in known and architecture.function_id not in known
+        ][:size]
         if len(drawn) == size:
             write_sentinel(paths, drawn)
             bench.refresh()
@@ -75,33 +79,37 @@ def open_round(bench: Workbench, need: Need, *, force: bool = False) -> Round:
     """
     params, paths = bench.params, bench.paths
     rounds = read_rounds(paths, bench.space)
-    found = next((one for one in rounds if one.purpose == RETRAIN and one.decision == "pending"), None)
-    if found is None:
+    pending = next(
+        (earlier for earlier in rounds if earlier.purpose == RETRAIN and earlier.decision == "pending"), None
+    )
+    if pending is None:
         reasons = need.reasons or (("it was asked for",) if force else ())
         reason = "the champion is retrained: " + "; ".join(reasons)
-        found = proposing.propose(
+        pending = proposing.propose(
             params, paths, params.retrain.round_size, purpose=RETRAIN, decision="pending", reason=reason
         ) or Round(next_number(paths), (), reason, "pending", RETRAIN)
-    known = {entry.architecture.id for entry in found.entries} | set(bench.learned)
+    known = {entry.architecture.id for entry in pending.entries} | set(bench.learned)
     sentinel = read_sentinel(paths, bench.space)
-    known |= {one.id for one in sentinel} | {one.function_id for one in sentinel}
+    known |= {member.id for member in sentinel} | {member.function_id for member in sentinel}
     added: dict[str, Entry] = {}
-    for one in rounds:
-        if one.purpose == RETRAIN and one.decision == "rejected" and not one.record.get("rolled_back"):
-            for entry in one.entries:
-                reason = f"carried over from round {one.number:03d}"
+    for earlier in rounds:
+        if earlier.purpose == RETRAIN and earlier.decision == "rejected" and not earlier.record.get("rolled_back"):
+            for entry in earlier.entries:
+                reason = f"carried over from round {earlier.number:03d}"
                 added.setdefault(entry.architecture.id, Entry(entry.architecture, reason))
     for architecture, _ in bench.shared:
         added.setdefault(architecture.id, Entry(architecture, _SHARED))
-    kept = [entry for entry in found.entries if entry.architecture.function_id not in {s.function_id for s in sentinel}]
+    kept = [
+        entry for entry in pending.entries if entry.architecture.function_id not in {s.function_id for s in sentinel}
+    ]
     entries = (*kept, *(entry for name, entry in added.items() if name not in known))
     if not entries:
         raise StageError(f"The space {bench.space.name} has no more architectures: nothing is left to learn from.")
     # Its age is of the clock, which no file holds.
     figures = {name: value for name, value in need.figures.items() if name != "age_days"}
-    record = dict(found.record) or {"need": {"reasons": list(need.reasons), "forced": force, **figures}}
-    changed = replace(found, entries=entries, record=record)
-    if changed != found:
+    record = dict(pending.record) or {"need": {"reasons": list(need.reasons), "forced": force, **figures}}
+    changed = replace(pending, entries=entries, record=record)
+    if changed != pending:
         write_round(paths, changed)
     bench.refresh()
     return changed
@@ -131,7 +139,9 @@ def conclude(bench: Workbench, number: int) -> Round:
     rows = usable(bench.measured)
     rows = rows[rows["role"] == "sentinel"].reset_index(drop=True)
     architectures = [bench.by_id[name].architecture for name in rows["id"]]
-    predictions = [one.predict(architectures) if architectures else rows for one in (bench.champion, challenger)]
+    predictions = [
+        evaluator.predict(architectures) if architectures else rows for evaluator in (bench.champion, challenger)
+    ]
     figures = comparing.compare(
         rows, predictions[0], predictions[1], params.retrain.bootstrap, derive_seed(params.base.seed, "compare", number)
     )

@@ -60,7 +60,7 @@ class Workbench:
     @cached_property
     def by_id(self) -> dict[str, Listed]:
         """Everything that is characterized."""
-        return {one.architecture.id: one for one in listed(self.params, self.paths)}
+        return {entry.architecture.id: entry for entry in listed(self.params, self.paths)}
 
     @cached_property
     def jobs(self) -> list[characterize.Job]:
@@ -70,7 +70,7 @@ class Workbench:
     @cached_property
     def measured(self) -> pd.DataFrame:
         """The rows that were measured, in the order and form of ``data/surrogate.parquet``."""
-        store = ResultStore.of(self.paths.root)
+        store = ResultStore.of(self.paths.home)
         done = [job for job in self.jobs if job.key in store and not job.replicate]
         return characterize.tabulated(self.params, self.paths, done, self.by_id.values())
 
@@ -89,12 +89,12 @@ class Workbench:
 
     def round(self, number: int) -> Round:
         """Return a round."""
-        return next(one for one in read_rounds(self.paths, self.space) if one.number == number)
+        return next(added for added in read_rounds(self.paths, self.space) if added.number == number)
 
 
 def _unlisted(bench: Workbench) -> Iterator[tuple[Architecture, dict[str, Any]]]:
     """Yield what the store holds beside the listed architectures, measured exactly as here."""
-    store = ResultStore.of(bench.paths.root)
+    store = ResultStore.of(bench.paths.home)
     if not bench.jobs:
         return
     template, limit = bench.jobs[0].inputs, bench.params.space.max_params

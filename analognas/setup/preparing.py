@@ -7,7 +7,6 @@ JSON files into the workspace. DVC sees them as parameters of the stages, which 
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +40,7 @@ def current_environment(hardware: HardwareParams) -> dict[str, Any]:
     return {"protocol": dict(PROTOCOLS), **package_versions(), "hardware": chip}
 
 
-def prepare(
-    paths: Paths, values: Mapping[str, Any] | None = None, progress: Progress | None = None, *, held: bool = False
-) -> Params:
+def prepare(paths: Paths, values: Mapping[str, Any] | None = None, progress: Progress | None = None) -> Params:
     """Make a workspace ready to run and return its parameters.
 
     Writes the values (by ``section.key``) into ``params.yaml``; the rest is as for ``adopt``.
@@ -52,10 +49,10 @@ def prepare(
 
     draft = Draft(paths.params)
     draft.assign(values or {})
-    return adopt(draft, paths, progress, held=held)
+    return adopt(draft, paths, progress)
 
 
-def adopt(draft: Draft, paths: Paths, progress: Progress | None = None, *, held: bool = False) -> Params:
+def adopt(draft: Draft, paths: Paths, progress: Progress | None = None) -> Params:
     """Make a workspace ready to run with new parameters and return them.
 
     Writes ``params.yaml``, and ``data/environment.json`` and ``data/dataset.json`` where they do not say what is true.
@@ -65,7 +62,6 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None, *, held:
         draft: of the parameters.
         paths: the workspace.
         progress: called while the dataset is read.
-        held: whether the caller holds the lock of the workspace, or nobody else knows the folder.
 
     Raises:
         InputError: if parameters, dataset or space are not valid; nothing is written then.
@@ -77,18 +73,15 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None, *, held:
 
     coverage.begin()
     truth: dict[Path, dict[str, Any]] = {}
-    lock = ExitStack()
 
     def accept(params: Params) -> None:
         truth[paths.dataset] = describe_dataset(params, paths, progress)
         space_of(params, truth[paths.dataset])
         check_parts(params)
         truth[paths.environment] = current_environment(params.hardware)
-        if not held:  # a run that goes on keeps its parameters, and the files that it is about to finish
-            lock.enter_context(alone(paths))
         paths.clean()  # the last look: whether the folder can be written
 
-    with lock:
+    with alone(paths):  # a run that goes on keeps its parameters, and the files that it is about to finish
         params = draft.save(accept)
         for path, content in truth.items():
             if not path.exists() or path.read_bytes() != json_bytes(content):

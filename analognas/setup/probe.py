@@ -44,14 +44,7 @@ class Speed:
     once: float = 0.0
 
     def seconds(self, effort: float, training: TrainingParams, images: int, scored: int) -> float:
-        """Return how long one characterization takes.
-
-        Args:
-            effort: of the architecture.
-            training: epochs, repeats and times.
-            images: that it is trained on.
-            scored: that it is measured on.
-        """
+        """Return how long a characterization takes that trains on ``images`` and measures on ``scored`` of them."""
         trained = images * (training.epochs * self.digital + training.hwa_epochs * self.hwa)
         return effort * (self.once + trained + scored * _passes(training) * self.pass_)
 
@@ -76,14 +69,16 @@ def measure(architectures: Sequence[Architecture], dataset: Dataset, params: Par
     careful = {"learning_rate": 1e-3, "hwa_learning_rate": 1e-4}  # a step or two must not diverge
     training = params.characterize.model_copy(update=_TIMED | careful)
     clock = _clock(params)
-    middle_first = sorted(architectures, key=lambda one: abs(architectures.index(one) - (len(architectures) - 1) / 2))
+    middle_first = sorted(
+        architectures, key=lambda candidate: abs(architectures.index(candidate) - (len(architectures) - 1) / 2)
+    )
     costs, timed = [], []
     try:
         _timed(architectures[0], _first(dataset, 2 * training.batch_size), params, training)  # loads, compiles loops
         begun = clock()
-        for one in middle_first:
-            costs.append(effort(one.structure))
-            timed.append(_timed(one, _first(dataset, images), params, training))
+        for architecture in middle_first:
+            costs.append(effort(architecture.structure))
+            timed.append(_timed(architecture, _first(dataset, images), params, training))
             if clock() - begun > _ENOUGH:
                 break
     except DivergedError as error:
@@ -94,18 +89,7 @@ def measure(architectures: Sequence[Architecture], dataset: Dataset, params: Par
 
 
 def start_up(dataset: Mapping[str, Any]) -> tuple[float, float]:
-    """Start a worker process as the characterizations do, and return its processor seconds until it is ready.
-
-    Args:
-        dataset: arguments of ``datasets.load``.
-
-    Returns:
-        The seconds, and those of them in which it read the dataset.
-
-    Raises:
-        StageError: if worker processes keep ending.
-        DatasetError: if it cannot be read.
-    """
+    """Start a worker process; return its processor seconds until it is ready, and those that reading the data took."""
     ((_, seconds),) = processes.each(_ready, [dict(dataset)], 1)
     return seconds
 

@@ -116,7 +116,7 @@ class Tailored:
     @property
     def per_class(self) -> int | None:
         """What ``dataset.per_class`` was chosen to be, None if no image is left out."""
-        return next((one.value for one in self.choices if one.key == "dataset.per_class"), None)
+        return next((choice.value for choice in self.choices if choice.key == "dataset.per_class"), None)
 
     def lines(self) -> list[str]:
         """Return what a user should know, in sentences."""
@@ -204,30 +204,32 @@ def choose(
     begin = 0 if least is None else there.index(least)
     shortest: Tailored | None = None
     everything = math.inf
-    for one in tries(there, profile.counts["train"], given, begin):
-        used = profile if one.part is None else profile.reduced(one.part)
-        used = replace(used, input_shape=one.form.shape(profile.input_shape))
-        left_out = [] if one.part is None else [_left_out(one.part, profile, everything)]
-        chosen = [*before, *left_out, *of_the_data(used, params), *_smaller(one.form, profile, of_all)]
-        here = _with(params, chosen, given)
-        found = efforts(here, used.input_shape, one.rung.size if "sample.size" not in given else here.sample.size)
-        if found is None:  # no architecture is that small
+    for attempt in tries(there, profile.counts["train"], given, begin):
+        used = profile if attempt.part is None else profile.reduced(attempt.part)
+        used = replace(used, input_shape=attempt.form.shape(profile.input_shape))
+        left_out = [] if attempt.part is None else [_left_out(attempt.part, profile, everything)]
+        chosen = [*before, *left_out, *of_the_data(used, params), *_smaller(attempt.form, profile, of_all)]
+        adapted = _with(params, chosen, given)
+        costs = efforts(
+            adapted, used.input_shape, attempt.rung.size if "sample.size" not in given else adapted.sample.size
+        )
+        if costs is None:  # no architecture is that small
             continue
-        chosen += _protocol(used, here, one.rung, len(found.sample))
-        chosen += _winners(_with(params, chosen, given).characterize, one.rung)
+        chosen += _protocol(used, adapted, attempt.rung, len(costs.sample))
+        chosen += _winners(_with(params, chosen, given).characterize, attempt.rung)
         chosen = list({choice.key: choice for choice in chosen}.values())  # the last one of a key holds
         choices = tuple(choice for choice in chosen if choice.key not in given)
-        here = _with(params, choices, given)
+        adapted = _with(params, choices, given)
         tried = Tailored(
-            used, profile, choices, here, one.form,
-            one=machine.speed.seconds(found.mean, here.characterize, used.sizes["train"], used.sizes["validation"]),
-            time=estimate(here, used.sizes, found, machine, more),
+            used, profile, choices, adapted, attempt.form,
+            one=machine.speed.seconds(costs.mean, adapted.characterize, used.sizes["train"], used.sizes["validation"]),
+            time=estimate(adapted, used.sizes, costs, machine, more),
             hours=hours, workers=machine.workers,
             kept=tuple(choice.key for choice in chosen if choice.key in given),
         )  # fmt: skip
         if tried.fits:
             return tried
-        if one.part is None and one.form == there[0]:
+        if attempt.part is None and attempt.form == there[0]:
             everything = min(everything, tried.seconds)
         if shortest is None or tried.seconds < shortest.seconds:
             shortest = tried
@@ -293,7 +295,7 @@ def _winners(training: TrainingParams, rung: Rung) -> Iterator[Choice]:
 
 
 def _with(params: Params, choices: Iterable[Choice], given: Set[str]) -> Params:
-    return with_values(params, by_key(one for one in choices if one.key not in given))
+    return with_values(params, by_key(choice for choice in choices if choice.key not in given))
 
 
 def by_key(choices: Iterable[Choice]) -> dict[str, Any]:

@@ -97,15 +97,15 @@ def forms(shape: Shape, params: Params, given: Set[str]) -> list[Form]:
     budgets: list[int | None] = [None]
     budget = params.space.max_params
     if params.space.name == "resnet" and budget is not None and "space.max_params" not in given:
-        budgets += [one for one in _BUDGETS if one < budget]
-    found, edge, budget_place = [Form()], 0, 0
+        budgets += [smaller for smaller in _BUDGETS if smaller < budget]
+    ladder, edge, budget_place = [Form()], 0, 0
     while edge < len(edges) - 1 or budget_place < len(budgets) - 1:
         if budget_place < len(budgets) - 1 and (budget_place <= edge or edge == len(edges) - 1):
             budget_place += 1
         else:
             edge += 1
-        found.append(Form(edges[edge], budgets[budget_place]))
-    return found
+        ladder.append(Form(edges[edge], budgets[budget_place]))
+    return ladder
 
 
 def tries(forms: Sequence[Form], counts: Sequence[int], given: Set[str], begin: int = 0) -> Iterator[Try]:

@@ -94,7 +94,7 @@ def _value(params: Params, key: str) -> str:
     value = getattr(getattr(params, section), name)
     if value is None:
         return "null"
-    return str([f"{one:g}" for one in value]).replace("'", "") if isinstance(value, tuple) else str(value)
+    return str([f"{number:g}" for number in value]).replace("'", "") if isinstance(value, tuple) else str(value)
 
 
 def _hours(seconds: float) -> str:

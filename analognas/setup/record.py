@@ -45,9 +45,9 @@ class Record:
 def read_record(path: Path) -> Record | None:
     """Return what the last fit of a params file recorded, None if it was never fitted or the record was removed."""
     header = _HEADER.match(path.read_text())
-    _, found, lines = (header[0] if header else "").partition(_RECORD)
+    _, marker, lines = (header[0] if header else "").partition(_RECORD)
     text = "\n".join(line[4:] for line in lines.splitlines() if line.startswith("#   "))
-    recorded: Any = scalar(text) if found else None
+    recorded: Any = scalar(text) if marker else None
     try:
         return Record(float(recorded["hours"]), dict(recorded["values"]), tuple(recorded["kept"]))
     except (KeyError, TypeError, ValueError):  # edited beyond recognition: what is not a default is the user's then
@@ -66,15 +66,15 @@ def written_by_user(path: Path, record: Record | None) -> set[str]:
     document = plain(load_document(path))
     values, defaults = _flat(Params.load(path)), _flat(Params())
     record = record or Record(0.0)
-    found = set()
+    keys = set()
     for key in known_keys():
         section, _, name = key.partition(".")
         lines = document.get(section)
         there = name in lines if isinstance(lines, Mapping) else name == "rpu_config" and isinstance(lines, str)
         nobodys = record.values[key] if key in record.values else defaults[key]
         if there and (key in record.kept or values[key] != nobodys):
-            found.add(key)
-    return found
+            keys.add(key)
+    return keys
 
 
 def lacks_lines(path: Path, record: Record) -> bool:
@@ -125,7 +125,11 @@ def put_into(
         _comment(document[section], name, choice.why)
     header = [f"{_BEGIN}; edit what you like: what you write stays when it is fitted anew."]
     header += [f"# {line}" for line in lines]
-    header += [_RECORD, *_recorded(Record(hours, {one.key: one.value for one in choices}, tuple(sorted(kept)))), _END]
+    header += [
+        _RECORD,
+        *_recorded(Record(hours, {chosen.key: chosen.value for chosen in choices}, tuple(sorted(kept)))),
+        _END,
+    ]
     draft.finish = lambda text: "\n".join(header) + "\n\n" + _HEADER.sub("", text)
 
 

@@ -121,8 +121,8 @@ def estimate(params: Params, sizes: Mapping[str, int], efforts: Efforts, machine
     """
     again = efforts.sample[: params.characterize.replicates]
     each = [
-        machine.speed.seconds(one, params.characterize, sizes["train"], sizes["validation"])
-        for one in (*efforts.sample, *again, *(more * [efforts.mean]))
+        machine.speed.seconds(effort, params.characterize, sizes["train"], sizes["validation"])
+        for effort in (*efforts.sample, *again, *(more * [efforts.mean]))
     ]
     started = machine.slowness * (START + _FIRST) + machine.read
     tasks = _TASK * machine.slowness * min(_TASKS, len(each)) / max(1, machine.workers)
@@ -134,8 +134,8 @@ def estimate(params: Params, sizes: Mapping[str, int], efforts: Efforts, machine
     fit_and_search = _FIT + _FIT_ROW * len(each) + _SEARCH + _QUERY * asked
 
     final = [
-        machine.speed.seconds(one, params.train, sizes["train"], sizes["validation"] + sizes["test"])
-        for one in (efforts.winner, efforts.plain)
+        machine.speed.seconds(effort, params.train, sizes["train"], sizes["validation"] + sizes["test"])
+        for effort in (efforts.winner, efforts.plain)
     ]
     train = (side_by_side(final, min(2, machine.workers)) + started) / machine.share
     around = machine.slowness * _AROUND + _READS * machine.read
@@ -145,8 +145,8 @@ def estimate(params: Params, sizes: Mapping[str, int], efforts: Efforts, machine
 def side_by_side(seconds: Sequence[float], processes: int) -> float:
     """Return when the last one ends if each process takes the longest that is left, as the characterizations do."""
     ends = [0.0] * processes
-    for one in sorted(seconds, reverse=True):
-        heapq.heapreplace(ends, ends[0] + one)
+    for longest in sorted(seconds, reverse=True):
+        heapq.heapreplace(ends, ends[0] + longest)
     return max(ends)
 
 

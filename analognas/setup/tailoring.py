@@ -77,8 +77,6 @@ def prepare_tailored(
     values: Mapping[str, Any],
     hours: float,
     progress: Callable[[float, float, str], None] | None = None,
-    *,
-    held: bool = False,
 ) -> Tailored | None:
     """Make a workspace ready to run, as ``preparing.prepare`` does, with a protocol fitted to data and machine.
 
@@ -87,7 +85,6 @@ def prepare_tailored(
         values: by ``section.key``, which the user has set: they stay.
         hours: that a run may take.
         progress: told what is going on.
-        held: as for ``preparing.prepare``.
 
     Returns:
         What was written, or None if there is nothing to train on (results that are only looked up).
@@ -119,14 +116,14 @@ def prepare_tailored(
     dataset = load_dataset(params, paths, progress)
     if not len(dataset.train) or params.characterize.source != "training":
         draft.assign({**stale, **by_key(before)})
-        adopt(draft, paths, progress, held=held)
+        adopt(draft, paths, progress)
         return None
     done = _fitted(paths, params, dataset, hours, yours, before, began, progress)
-    chosen = {one.key for one in done.choices}
+    chosen = {choice.key for choice in done.choices}
     back = [Choice(key, value, _DEFAULT) for key, value in stale.items() if key not in chosen]
     earlier = set() if record is None else set(record.kept)
     put_into(draft, [*done.choices, *back], done.lines(), hours, {*done.kept, *(yours & earlier)})
-    adopt(draft, paths, progress, held=held)
+    adopt(draft, paths, progress)
     return done
 
 
@@ -151,15 +148,15 @@ def _fitted(
 
     profile = Profile.of(dataset)
     efforts = _efforts_of(dataset)
-    here = with_values(params, by_key(one for one in of_the_data(profile, params) if one.key not in yours))
-    space = space_of(here, _described(dataset, dataset.input_shape))
+    adapted = with_values(params, by_key(choice for choice in of_the_data(profile, params) if choice.key not in yours))
+    space = space_of(adapted, _described(dataset, dataset.input_shape))
     more = _besides(paths, space)
     form = Form()
     while True:
         if progress is not None:
             progress(0, 1, "timing a few small characterizations")
-        speed = probe.measure(_spread(space), dataset, here)
-        start, read = probe.start_up(dataset_arguments(here, paths))
+        speed = probe.measure(_spread(space), dataset, adapted)
+        start, read = probe.start_up(dataset_arguments(adapted, paths))
         if progress is not None:
             progress(1, 1, "timed a few small characterizations")
         spent = time.process_time() - began + start
@@ -169,9 +166,9 @@ def _fitted(
             break
         if done.form == form:
             return done
-        form, here = done.form, done.params
-        dataset = load_dataset(here, paths, progress)
-        space = space_of(here, _described(dataset, dataset.input_shape))
+        form, adapted = done.form, done.params
+        dataset = load_dataset(adapted, paths, progress)
+        space = space_of(adapted, _described(dataset, dataset.input_shape))
 
     def without(keys: Set[str]) -> Tailored:
         defaults = {key: default(key) for key in keys if key not in CHOSEN}
@@ -212,13 +209,13 @@ def _efforts_of(dataset: Dataset) -> EffortsOf:
                 spaces[place] = (space, *_finalists(space))
             except SpaceError:
                 spaces[place] = None
-        found = spaces[place]
-        if found is None:
+        entry = spaces[place]
+        if entry is None:
             return None
         if (*place, size) not in known:
             seed = derive_seed(params.base.seed, "sample")
-            sample = _sample(found[0], size, seed, params.sample.method)
-            known[(*place, size)] = Efforts(_costs(sample), *found[1:])
+            sample = _sample(entry[0], size, seed, params.sample.method)
+            known[(*place, size)] = Efforts(_costs(sample), *entry[1:])
         return known[(*place, size)]
 
     return efforts
@@ -229,7 +226,7 @@ def _finalists(space: ConfigSpace) -> tuple[float, float]:
     from analognas.search_spaces.baseline import plain_network
 
     costs = sorted(_costs(_sample(space, _MANY, 0)))
-    budget = space.max_params or max(one.params for one in _sample(space, SAMPLED, 0))
+    budget = space.max_params or max(architecture.params for architecture in _sample(space, SAMPLED, 0))
     plain = plain_network(space.id, budget)
     return costs[int(_LARGE * (len(costs) - 1))], 0.0 if plain is None else _costs([plain])[0]
 
@@ -239,8 +236,8 @@ def _besides(paths: Paths, space: ConfigSpace) -> int:
     from analognas.stages.rounds import read_rounds, read_sentinel
 
     try:
-        rounds = {entry.architecture.id for one in read_rounds(paths, space) for entry in one.entries}
-        return len(rounds | {one.id for one in read_sentinel(paths, space)})
+        rounds = {entry.architecture.id for added in read_rounds(paths, space) for entry in added.entries}
+        return len(rounds | {architecture.id for architecture in read_sentinel(paths, space)})
     except AnalogNASError:  # of another space: the stages say so
         return 0
 
@@ -277,11 +274,13 @@ def _sample(space: ConfigSpace, size: int, seed: int, method: str = "latin_hyper
 def _costs(architectures: Sequence[Architecture]) -> tuple[float, ...]:
     from analognas.hardware.cost import effort
 
-    return tuple(effort(one.structure) for one in architectures)
+    return tuple(effort(architecture.structure) for architecture in architectures)
 
 
 def _spread(space: ConfigSpace) -> list[Architecture]:
     """Return some architectures of a space, spread evenly over their efforts."""
     sample = _sample(space, SAMPLED, 0)
-    order = [one for _, one in sorted(zip(_costs(sample), sample, strict=True), key=lambda pair: pair[0])]
+    order = [
+        architecture for _, architecture in sorted(zip(_costs(sample), sample, strict=True), key=lambda pair: pair[0])
+    ]
     return [order[place] for place in sorted({int((place + 0.5) * len(order) / _TIMED) for place in range(_TIMED)})]

@@ -87,7 +87,7 @@ def create(target: Path, values: Mapping[str, Any], prepare: Preparing | None = 
             (building / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(template / name, building / name)
         if prepare is None:
-            preparing.prepare(Paths(building), values, held=True)
+            preparing.prepare(Paths(building), values)
         else:
             prepare(Paths(building), values)
         if target.exists():

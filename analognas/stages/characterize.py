@@ -74,10 +74,10 @@ def jobs(params: Params, paths: Paths) -> list[Job]:
     hardware = identity.hardware_id(params.hardware)
     listed = inputs.listed(params, paths)
     versions = {package: version(package) for package in ("torch", "aihwkit")}  # 3 ms each: not once per job
-    again = [one for one in listed if one.role == "sample"][: params.characterize.replicates]
-    plan = [(one.architecture, params.base.seed, False) for one in listed]
+    again = [entry for entry in listed if entry.role == "sample"][: params.characterize.replicates]
+    plan = [(entry.architecture, params.base.seed, False) for entry in listed]
     if not lookup.is_table(params):  # the table has one row each
-        plan += [(one.architecture, derive_seed(params.base.seed, "replicate"), True) for one in again]
+        plan += [(entry.architecture, derive_seed(params.base.seed, "replicate"), True) for entry in again]
     return [
         Job(
             architecture=architecture,
@@ -122,7 +122,7 @@ def _looked_up(architecture: Architecture, params: Params) -> dict[str, Any]:
 
 def pending(params: Params, paths: Paths) -> list[Job]:
     """Return the jobs without a stored result; a damaged one is set aside with a warning, and measured anew."""
-    store = ResultStore.of(paths.root)
+    store = ResultStore.of(paths.home)
     missing = []
     for job in jobs(params, paths):
         if not store.holds(job.key):
@@ -154,7 +154,7 @@ def measure(job: Job) -> dict[str, Any]:
 
 def store(job: Job, result: dict[str, Any], paths: Paths) -> None:
     """Keep one result; the driver calls this as soon as a worker returns it."""
-    ResultStore.of(paths.root).put(job.inputs, result)
+    ResultStore.of(paths.home).put(job.inputs, result)
 
 
 def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
@@ -181,16 +181,9 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
 def tabulated(params: Params, paths: Paths, todo: Iterable[Job], listed: Iterable[Listed]) -> pd.DataFrame:
     """Return the stored results of jobs as the table that stages pass on, one row each, in their order.
 
-    Args:
-        params: of the workspace.
-        paths: of the workspace.
-        todo: whose results there are.
-        listed: what each architecture is characterized for.
-
-    Raises:
-        CorruptFileError: if a result is missing or damaged.
+    ``listed`` says what each architecture is characterized for. Raises CorruptFileError if a result is missing.
     """
-    results, common = ResultStore.of(paths.root), identity.context(params, paths)
+    results, common = ResultStore.of(paths.home), identity.context(params, paths)
     roles = {
         entry.architecture.id: {"role": entry.role, "round": entry.round, "decision": entry.decision}
         for entry in listed

@@ -28,14 +28,10 @@ class DatasetSpec:
 
     @classmethod
     def of(cls, params: Params, paths: Paths) -> DatasetSpec:
-        """Return the dataset of a workspace after comparing it with the recorded one.
-
-        Raises:
-            MismatchError: if it is another one.
-        """
-        found = check_dataset(params, paths)
+        """Return the dataset of a workspace; raises MismatchError if it is not the recorded one."""
+        description = check_dataset(params, paths)
         given = tuple(dataset_arguments(params, paths).items())
-        return cls(given, found["digest"], found["split_digest"], tuple(found["augment"]))
+        return cls(given, description["digest"], description["split_digest"], tuple(description["augment"]))
 
     def identity(self, part: str) -> dict[str, Any]:
         """Return what a result on a part of the dataset depends on, for its key."""
@@ -43,11 +39,7 @@ class DatasetSpec:
         return {"digest": self.digest, "split": self.split_digest, "part": part, **augment}
 
     def load(self) -> Dataset:
-        """Return the dataset; a process keeps the one it used last.
-
-        Raises:
-            MismatchError: if the data changed.
-        """
+        """Return the dataset, which a process keeps until another is used; raises MismatchError if the data changed."""
         return _loaded(self)
 
 

@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 
 def space(params: Params, paths: Paths) -> ConfigSpace:
-    """Return the configuration space of the workspace.
-
-    Raises:
-        SpaceError: if it is empty under the budget, or has a hyperparameter that no builder reads.
-    """
+    """Return the configuration space of the workspace; see ``space_of``, also for what it raises."""
     return space_of(params, recorded_dataset(paths))
 
 
@@ -70,34 +66,30 @@ def listed(params: Params, paths: Paths) -> list[Listed]:
     Raises:
         CorruptFileError: if a file is damaged.
     """
-    here = space(params, paths)
+    config_space = space(params, paths)
     sampled = "run `analognas stage sample`"
     frame = read_parquet(paths.architectures, remedy=sampled)
     try:
-        sample = [here.architecture(json.loads(text)) for text in frame.get("genes", [""])]
+        sample = [config_space.architecture(json.loads(text)) for text in frame.get("genes", [""])]
     except (KeyError, TypeError, ValueError, AttributeError, SpaceError) as error:
         what = f"{type(error).__name__}: {error}" if not isinstance(error, SpaceError) else str(error).rstrip(".")
         raise CorruptFileError(
             f"{paths.architectures} holds no architectures of this space ({what}): {sampled}."
         ) from None
-    found = {one.id: Listed(one) for one in sample}
-    for added in read_rounds(paths, here):
+    by_id = {architecture.id: Listed(architecture) for architecture in sample}
+    for added in read_rounds(paths, config_space):
         for entry in added.entries:
-            known = found.get(entry.architecture.id)
+            known = by_id.get(entry.architecture.id)
             if known is None or (known.decision != "accepted" and added.decision == "accepted"):
-                found[entry.architecture.id] = Listed(entry.architecture, "round", added.number, added.decision)
-    for one in read_sentinel(paths, here):
-        found[one.id] = Listed(one, "sentinel")
-    return list(found.values())
+                by_id[entry.architecture.id] = Listed(entry.architecture, "round", added.number, added.decision)
+    for architecture in read_sentinel(paths, config_space):
+        by_id[architecture.id] = Listed(architecture, "sentinel")
+    return list(by_id.values())
 
 
 def architectures(params: Params, paths: Paths) -> list[Architecture]:
-    """Return all architectures that are characterized; see ``listed``.
-
-    Raises:
-        CorruptFileError: if a file is damaged.
-    """
-    return [one.architecture for one in listed(params, paths)]
+    """Return all architectures that are characterized; see ``listed``, also for what it raises."""
+    return [entry.architecture for entry in listed(params, paths)]
 
 
 def constraints(params: Params, paths: Paths) -> Constraints:
@@ -121,17 +113,17 @@ def candidates(params: Params, paths: Paths) -> list[Candidate]:
     Raises:
         CorruptFileError: if ``best.json`` is damaged.
     """
-    here = space(params, paths)
+    config_space = space(params, paths)
     remedy = "run `analognas stage search`"
     best = read_json(paths.search / "best.json", remedy=remedy)
     try:
-        found = [
-            Candidate(here.architecture(candidate["genes"]), candidate["limits"]["status"])
+        proposed = [
+            Candidate(config_space.architecture(candidate["genes"]), candidate["limits"]["status"])
             for candidate in best["candidates"]
         ]
-        if not found:
+        if not proposed:
             raise SpaceError("it has no candidates")
-        return found
+        return proposed
     except (KeyError, TypeError, SpaceError) as error:
         raise CorruptFileError(
             f"{paths.search / 'best.json'} does not fit this workspace ({error}): {remedy}."

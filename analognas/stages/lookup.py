@@ -57,11 +57,7 @@ def check(params: Params) -> None:
 
 @functools.lru_cache(maxsize=1)
 def table() -> AnalogNASBench:
-    """Return the table; a process reads it once.
-
-    Raises:
-        DatasetError: if it is not installed or damaged.
-    """
+    """Return the table, which a process reads once; raises DatasetError if it is not installed or damaged."""
     from analognas.search_spaces.nasbench201 import AnalogNASBench
 
     return AnalogNASBench()
@@ -73,9 +69,9 @@ def row(architecture: Architecture, hardware: HardwareParams) -> dict[str, Any]:
     Its AVM starts at 60 s, and its standard deviation is that of 25 re-reads of one programming; there are no
     standard errors, because one training and one programming are behind each row.
     """
-    found = table().evaluate([architecture]).iloc[0]
+    published = table().evaluate([architecture]).iloc[0]
     values = {
-        name: float(found[name])
+        name: float(published[name])
         for name in (
             "acc_digital",
             "acc_hwa",
@@ -87,7 +83,7 @@ def row(architecture: Architecture, hardware: HardwareParams) -> dict[str, Any]:
             "acc_30d_std",
             "avm",
         )
-        if name in found
+        if name in published
     }
     ok = bool(np.isfinite([values["acc_1d"], values["acc_1d_std"], values["avm"]]).all())
     return {
@@ -114,9 +110,9 @@ def twin_std() -> dict[str, float]:
     good = frame[means >= means.median()]
     groups = good.groupby("function_id")
     sizes = groups.size()
-    found = {}
+    spread = {}
     for name in ("acc_1d", "acc_30d", "avm"):
         variances = groups[name].var()[sizes > 1]
         weights = sizes[sizes > 1] - 1
-        found[name] = math.sqrt(float((variances * weights).sum() / weights.sum()))
-    return found
+        spread[name] = math.sqrt(float((variances * weights).sum() / weights.sum()))
+    return spread

@@ -41,9 +41,13 @@ def load_dataset(params: Params, paths: Paths, progress: Progress | None = None)
 
 def dataset_arguments(params: Params, paths: Paths) -> dict[str, Any]:
     """Return the arguments of ``datasets.load`` that the parameters stand for."""
-    path = params.dataset.path
-    place = None if path is None else str(paths.root / Path(path).expanduser())
-    return params.dataset.model_dump() | {"path": place}
+    if params.dataset.path is None:
+        return params.dataset.model_dump()
+    path = Path(params.dataset.path).expanduser()
+    place = paths.root / path
+    if not place.exists() and (paths.home / path).exists():  # git does not carry it into DVC's copy for an experiment
+        place = paths.home / path
+    return params.dataset.model_dump() | {"path": str(place)}
 
 
 def check_environment(paths: Paths, stage: str) -> None:

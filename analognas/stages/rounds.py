@@ -50,11 +50,7 @@ class Round:
 
 
 def read_rounds(paths: Paths, space: ConfigSpace) -> list[Round]:
-    """Return all rounds in order.
-
-    Raises:
-        CorruptFileError: if a file is no round of this space.
-    """
+    """Return all rounds in order; raises CorruptFileError if a file is no round of this space."""
     return [_read(path, space) for path in sorted(paths.rounds.glob("[0-9][0-9][0-9].json"))]
 
 
@@ -91,11 +87,7 @@ def write_round(paths: Paths, added: Round) -> Path:
 
 
 def read_sentinel(paths: Paths, space: ConfigSpace) -> list[Architecture]:
-    """Return the sentinel set, empty if there is none yet.
-
-    Raises:
-        CorruptFileError: if the file is damaged or of another space.
-    """
+    """Return the sentinel set, empty if there is none yet; raises CorruptFileError if it is damaged or foreign."""
     path = _sentinel(paths)
     if not path.exists():
         return []
@@ -103,12 +95,8 @@ def read_sentinel(paths: Paths, space: ConfigSpace) -> list[Architecture]:
 
 
 def write_sentinel(paths: Paths, architectures: Sequence[Architecture]) -> None:
-    """Write the sentinel set; it is drawn once and stays.
-
-    Raises:
-        WorkspaceError: if it cannot be written.
-    """
-    listed = [{"id": one.id, "genes": dict(one.genes)} for one in architectures]
+    """Write the sentinel set, drawn once and kept; raises WorkspaceError if it cannot be written."""
+    listed = [{"id": architecture.id, "genes": dict(architecture.genes)} for architecture in architectures]
     write_json(_sentinel(paths), {"architectures": listed, "reason": "drawn uniformly, never learned from"})
 
 
@@ -138,8 +126,8 @@ def _entries(path: Path, content: Mapping[str, Any], space: ConfigSpace) -> Iter
         raise CorruptFileError(f"{path} is no round (no list of architectures): {_REMEDY}.")
     try:
         return [
-            Entry(space.architecture(one["genes"]), str(one.get("reason", "")), dict(one.get("predicted") or {}))
-            for one in listed
+            Entry(space.architecture(entry["genes"]), str(entry.get("reason", "")), dict(entry.get("predicted") or {}))
+            for entry in listed
         ]
     except (KeyError, TypeError, ValueError, AttributeError, SpaceError) as error:
         what = f"{type(error).__name__}: {error}" if not isinstance(error, SpaceError) else str(error).rstrip(".")

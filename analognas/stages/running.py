@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analognas.errors import ParamsError
 from analognas.progress import Progress, silent
-from analognas.stages.protocols import STAGES
+from analognas.stages.protocols import RECORD, STAGES
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 
 def limit_threads(params: Params) -> None:
-    """Tell the numerical libraries how many threads they may use, unless the user has said so.
-
-    They read it when they load: float sums depend on the number.
-    """
+    """Set how many threads numerical libraries use, which float sums depend on, before they load; the user's wins."""
     if not os.environ.get("OMP_NUM_THREADS"):
         os.environ["OMP_NUM_THREADS"] = str(params.base.threads)
 
@@ -34,7 +31,7 @@ def run_stage(name: str, params: Params, paths: Paths, progress: Progress | None
     from analognas.stages.recorded import check_environment
 
     if name not in STAGES:
-        raise ParamsError(f"There is no stage {name!r}: the stages are {', '.join(STAGES)}.")
+        raise ParamsError(f"There is no stage {name!r}: the stages are {', '.join((RECORD, *STAGES))}.")
     limit_threads(params)
     paths.clean()
     check_environment(paths, name)

@@ -39,7 +39,7 @@ _Z90 = 1.645
 
 
 @dataclass(frozen=True)
-class Job:
+class Training:
     """Everything a worker process needs to train one network and to measure it.
 
     ``limits`` are those that it must hold on validation before the test set is touched; None: none.
@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job: rows on validation and on test, and the files of the winner it would be.
+    """What came of a training: rows on validation and on test, and the files of the winner it would be.
 
     ``images`` holds the means over programmings for every test image, of each figure that is compared. It, ``test`` and
     ``files`` are None if the training failed or a limit was broken.
@@ -80,11 +80,11 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     known = inputs.candidates(params, paths)
     limits = inputs.constraints(params, paths)
     if lookup.is_table(params) and not recorded.recorded_dataset(paths)["sizes"]["train"]:
-        return _from_table([one.architecture for one in known], limits, params, paths, progress)
+        return _from_table([candidate.architecture for candidate in known], limits, params, paths, progress)
     # What is known to break a limit is not trained in the hope that it holds it.
-    hopeful = [one.architecture for one in known if one.limits != BROKEN]
+    hopeful = [candidate.architecture for candidate in known if candidate.limits != BROKEN]
     candidates = hopeful or [known[0].architecture]
-    job = Job(
+    template = Training(
         architecture=candidates[0],
         dataset=DatasetSpec.of(params, paths),
         hardware=params.hardware,
@@ -95,17 +95,17 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     )
     progress(0, 2, f"training {candidates[0].id} and a plain network of its size")
     notes = [] if hopeful else ["Nothing that is known holds the limits: what comes closest was trained."]
-    tried: list[tuple[Job, Outcome]] = []
+    tried: list[tuple[Training, Outcome]] = []
     for architecture in candidates:
-        here = replace(job, architecture=architecture)
-        winner, baseline = _train(here, params, progress)
+        task = replace(template, architecture=architecture)
+        winner, baseline = _train(task, params, progress)
         if winner.test is not None:
             break
-        tried.append((here, winner))
+        tried.append((task, winner))
         notes.append(_why_not(architecture, winner.validation, limits))
     else:
-        here, winner, baseline = _closest(tried, limits, params, progress)
-        closest = f"{here.architecture.id} comes closest of {len(tried)} and is taken."
+        task, winner, baseline = _closest(tried, limits, params, progress)
+        closest = f"{task.architecture.id} comes closest of {len(tried)} and is taken."
         notes.append(f"No candidate holds the limits when it is measured: {closest}")
     assert winner.test is not None
     assert winner.files is not None
@@ -127,7 +127,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     summary["hardware"] = params.hardware.told()
     write_json(paths.metrics("train"), summary)
     plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
-    progress(2, 2, f"{here.architecture.id}: {winner.test['acc_1d']:.1f} % on test after 1 day")
+    progress(2, 2, f"{task.architecture.id}: {winner.test['acc_1d']:.1f} % on test after 1 day")
     return summary
 
 
@@ -135,7 +135,7 @@ def _from_table(
     candidates: list[Architecture], limits: Constraints, params: Params, paths: Paths, progress: Progress
 ) -> dict[str, Any]:
     """Look up the best candidate that holds the limits, and the plain network: there are no images to train on."""
-    rows = [lookup.row(one, params.hardware) for one in candidates]
+    rows = [lookup.row(candidate, params.hardware) for candidate in candidates]
     measured = [place for place, row in enumerate(rows) if row["status"] == "ok"]
     if not measured:
         raise StageError(f"The table has no value for any of {len(candidates)} candidates: search again.")
@@ -190,65 +190,65 @@ def _looked_up(network: str, row: dict[str, Any]) -> pd.DataFrame:
     )
 
 
-def train(job: Job) -> Outcome:
-    """Train one network and measure it: a pure function of the job, for a worker process."""
+def train(task: Training) -> Outcome:
+    """Train one network and measure it: a pure function of the task, for a worker process."""
     from analognas.training.protocol import characterize
     from analognas.training.winner import save_winner
 
-    dataset = job.dataset.load()
+    dataset = task.dataset.load()
     on_validation = characterize(
-        job.architecture, dataset, job.hardware, job.training, seed=job.seed, device=job.device
+        task.architecture, dataset, task.hardware, task.training, seed=task.seed, device=task.device
     )
     trained = on_validation.trained
     if trained is None:
         return Outcome(on_validation.row)
-    if job.limits is not None and job.limits.violation(job.architecture.params, on_validation.row) > 0:
+    if task.limits is not None and task.limits.violation(task.architecture.params, on_validation.row) > 0:
         return Outcome(on_validation.row)
     on_test = trained.measure(dataset, "test")
     with tempfile.TemporaryDirectory() as folder:
         save_winner(Path(folder) / "winner", on_test, dataset)
         files = {path.name: path.read_bytes() for path in (Path(folder) / "winner").iterdir()}
-    return Outcome(on_validation.row, on_test.row, files, _images(on_test, job.training.times))
+    return Outcome(on_validation.row, on_test.row, files, _images(on_test, task.training.times))
 
 
-def _train(job: Job, params: Params, progress: Progress) -> tuple[Outcome, Outcome | None]:
+def _train(task: Training, params: Params, progress: Progress) -> tuple[Outcome, Outcome | None]:
     """Train a candidate and, beside it, the plain network of its size (None if the space has none)."""
-    jobs = [job]
-    plain = plain_network(job.architecture.space, job.architecture.params)
+    tasks = [task]
+    plain = plain_network(task.architecture.space, task.architecture.params)
     if plain is not None:
-        jobs.append(replace(job, architecture=plain, limits=None))
+        tasks.append(replace(task, architecture=plain, limits=None))
     side_by_side = 1 if params.run.runner == "serial" else min(2, processes.workers(params.run.workers))
     results: dict[int, Outcome] = {}
-    for index, result in processes.each(train, jobs, side_by_side):
+    for index, result in processes.each(train, tasks, side_by_side):
         results[index] = result
         name = "candidate" if index == 0 else "plain network"
-        progress(len(results) / len(jobs), 2, f"{name} {jobs[index].architecture.id} is trained")
+        progress(len(results) / len(tasks), 2, f"{name} {tasks[index].architecture.id} is trained")
     return results[0], results.get(1)
 
 
 def _closest(
-    tried: list[tuple[Job, Outcome]], limits: Constraints, params: Params, progress: Progress
-) -> tuple[Job, Outcome, Outcome | None]:
+    tried: list[tuple[Training, Outcome]], limits: Constraints, params: Params, progress: Progress
+) -> tuple[Training, Outcome, Outcome | None]:
     """Train the candidate again that came closest to the limits on validation, and measure it on test."""
-    trained = [(job, result) for job, result in tried if result.validation["status"] == "ok"]
+    trained = [(task, result) for task, result in tried if result.validation["status"] == "ok"]
     if not trained:
         raise StageError(
             f"None of {len(tried)} candidates could be trained ({tried[0][1].validation['reason']}): "
             "lower train.learning_rate, or sample and search again."
         )
-    _refuse_if_strict(limits, [(job.architecture, result.validation) for job, result in trained], params)
+    _refuse_if_strict(limits, [(task.architecture, result.validation) for task, result in trained], params)
 
-    def order(pair: tuple[Job, Outcome]) -> tuple[float, float, str]:
+    def order(pair: tuple[Training, Outcome]) -> tuple[float, float, str]:
         architecture, row = pair[0].architecture, pair[1].validation
         return limits.violation(architecture.params, row), -row["acc_1d"], architecture.id
 
-    job = replace(min(trained, key=order)[0], limits=None)
-    return job, *_train(job, params, progress)
+    task = replace(min(trained, key=order)[0], limits=None)
+    return task, *_train(task, params, progress)
 
 
 def _refuse_if_strict(limits: Constraints, measured: list[tuple[Architecture, dict[str, Any]]], params: Params) -> None:
-    if params.search.strict and all(limits.violation(one.params, row) > 0 for one, row in measured):
-        broken = "; ".join(f"{one.id}: {_broken(limits, row)}" for one, row in measured)
+    if params.search.strict and all(limits.violation(architecture.params, row) > 0 for architecture, row in measured):
+        broken = "; ".join(f"{architecture.id}: {_broken(limits, row)}" for architecture, row in measured)
         raise StageError(
             f"None of {len(measured)} candidates holds the limits when it is measured ({broken}). Characterize more "
             "architectures (`analognas search --true-evaluations 16`), keep more of them (search.candidates), or leave "

@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 
 
 def versions(paths: Paths) -> list[Version]:
-    """Return the registered evaluators, newest first.
-
-    Raises:
-        StageError: if MLflow cannot be reached.
-    """
+    """Return the registered evaluators, newest first; raises StageError if MLflow cannot be reached."""
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (paths.root / "mlflow.db").exists():
         return []  # asking would make the database
     with opened_registry(paths, Params.load(paths.params)) as registry:
@@ -44,26 +40,26 @@ def age_days(paths: Paths) -> float | None:
     return None if champion is None else (datetime.now(UTC) - champion.created).total_seconds() / 86_400
 
 
-def describe(found: list[Version]) -> str:
+def describe(registered: list[Version]) -> str:
     """Return the versions as lines for a terminal."""
-    if not found:
+    if not registered:
         return "No evaluator is registered yet: `analognas run` registers the first one, which becomes the champion."
     lines = []
-    for one in found:
+    for version in registered:
         tau, covered, sentinel = (
-            "-" if value is None else f"{value:.2f}" for value in (one.tau, one.coverage, one.sentinel_tau)
+            "-" if value is None else f"{value:.2f}" for value in (version.tau, version.coverage, version.sentinel_tau)
         )
-        names = ", ".join(one.aliases) or ("rolled back" if one.rolled_back else "")
+        names = ", ".join(version.aliases) or ("rolled back" if version.rolled_back else "")
         lines.append(
-            f"version {one.number:<4}{names:<12} {one.created:%Y-%m-%d %H:%M} UTC   "
-            f"Kendall tau {sentinel} on the sentinel set, {tau} out of fold, coverage {covered}   {one.digest[:12]}"
+            f"version {version.number:<4}{names:<12} {version.created:%Y-%m-%d %H:%M} UTC   "
+            f"Kendall tau {sentinel} on the sentinel set, {tau} out of fold, coverage {covered}   {version.digest[:12]}"
         )
     return "\n".join(lines)
 
 
-def champion_of(found: list[Version]) -> Version | None:
+def champion_of(registered: list[Version]) -> Version | None:
     """Return the version that is champion, None if there is none."""
-    return next((one for one in found if "champion" in one.aliases), None)
+    return next((version for version in registered if "champion" in version.aliases), None)
 
 
 @contextmanager

@@ -51,11 +51,7 @@ def registered_name(paths: Paths, params: Params, model: str) -> str:
 
 
 def check_database(uri: str) -> None:
-    """Look whether a local database is whole: MLflow would try a damaged one for minutes.
-
-    Raises:
-        CorruptFileError: if it is damaged.
-    """
+    """Raise CorruptFileError if a local database is damaged: MLflow would try it for minutes."""
     path = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and is_damaged_database(path):
         raise CorruptFileError(f"it is damaged: move {path} away")

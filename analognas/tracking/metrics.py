@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 def flat_metrics(values: Mapping[str, Any], prefix: str = "") -> list[Metric]:
     """Return the numbers of a metrics file, nested names joined with dots."""
-    found = []
+    metrics = []
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found += flat_metrics(value, f"{prefix}{key}.")
+            metrics += flat_metrics(value, f"{prefix}{key}.")
         elif isinstance(value, int | float):
-            found.append(_metric(prefix + key, value))
-    return found
+            metrics.append(_metric(prefix + key, value))
+    return metrics
 
 
 def curves(paths: Paths, stage: str) -> list[Metric]:

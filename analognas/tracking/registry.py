@@ -81,15 +81,15 @@ class Registry:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return []
             raise
-        found = []
-        for one in self.client.search_model_versions(f"name = '{self.name}'"):
-            number, tags = int(one.version), one.tags
-            metrics = _metrics(self.client, one.run_id)
-            found.append(
+        registered = []
+        for model_version in self.client.search_model_versions(f"name = '{self.name}'"):
+            number, tags = int(model_version.version), model_version.tags
+            metrics = _metrics(self.client, model_version.run_id)
+            registered.append(
                 Version(
                     number=number,
                     aliases=tuple(sorted(name for name, version in aliases.items() if int(version) == number)),
-                    created=datetime.fromtimestamp(one.creation_timestamp / 1000, UTC),
+                    created=datetime.fromtimestamp(model_version.creation_timestamp / 1000, UTC),
                     digest=tags.get(DIGEST, ""),
                     before=int(tags[BEFORE]) if BEFORE in tags else None,
                     rolled_back=ROLLED_BACK in tags,
@@ -98,15 +98,15 @@ class Registry:
                     sentinel_tau=float(tags[SENTINEL]) if SENTINEL in tags else None,
                 )
             )
-        return sorted(found, key=lambda one: -one.number)
+        return sorted(registered, key=lambda entry: -entry.number)
 
     def with_alias(self, alias: str) -> Version | None:
         """Return the version that has an alias."""
-        return next((one for one in self.versions() if alias in one.aliases), None)
+        return next((version for version in self.versions() if alias in version.aliases), None)
 
     def with_digest(self, digest: str) -> Version | None:
         """Return the newest version whose files have a digest."""
-        return next((one for one in self.versions() if one.digest == digest), None)
+        return next((version for version in self.versions() if version.digest == digest), None)
 
     def tag(self, version: int, name: str, value: str) -> None:
         """Set a tag of a version."""
@@ -146,9 +146,9 @@ def log_decision(
     """
     client = registry.client
     record, decision = content["record"], str(content["decision"])
-    identity = digest([number, [one["id"] for one in content["architectures"]]])
-    found = client.search_runs([experiment], f"tags.`{ROUND}` = '{identity}'", max_results=1)
-    if found and found[0].data.tags.get(DECISION) == decision:
+    identity = digest([number, [architecture["id"] for architecture in content["architectures"]]])
+    earlier = client.search_runs([experiment], f"tags.`{ROUND}` = '{identity}'", max_results=1)
+    if earlier and earlier[0].data.tags.get(DECISION) == decision:
         return True
     promoted = None
     if decision == "accepted" and newest:
@@ -156,7 +156,7 @@ def log_decision(
         if promoted is None:
             return False
     # One without a decision may have been cut off before its figures were there.
-    run = _log_round(client, experiment, number, identity, record, found[0].info.run_id if found else None)
+    run = _log_round(client, experiment, number, identity, record, earlier[0].info.run_id if earlier else None)
     for path in files:
         if path.is_file():
             client.log_artifact(run, str(path))
@@ -194,9 +194,9 @@ def _tag(registry: Registry, record: Mapping[str, Any]) -> None:
     """Keep with both evaluators how they did on the sentinel set."""
     taus = record["comparison"].get("acc_1d", {})
     for name in (CHAMPION, CHALLENGER):
-        for one in registry.versions():
-            if one.digest == record[name]["digest"] and taus.get(name) is not None:
-                registry.tag(one.number, SENTINEL, f"{taus[name]:.4f}")
+        for version in registry.versions():
+            if version.digest == record[name]["digest"] and taus.get(name) is not None:
+                registry.tag(version.number, SENTINEL, f"{taus[name]:.4f}")
 
 
 def _register_challenger(registry: Registry, run: str, record: Mapping[str, Any], folder: Path) -> None:

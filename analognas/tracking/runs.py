@@ -82,7 +82,9 @@ class Synchroniser:
     def decide(self, numbers: Sequence[int]) -> list[int]:
         """Log decisions about rounds, in order, and return those that are logged now."""
         decided = decisions(self._paths)
-        newest = max((one for one, content in decided.items() if content["decision"] == "accepted"), default=0)
+        newest = max(
+            (accepted for accepted, content in decided.items() if content["decision"] == "accepted"), default=0
+        )
         done = []
         for number in sorted(numbers):
             files = [self._paths.rounds / f"{number:03d}{suffix}" for suffix in (".json", ".md")]
@@ -95,11 +97,11 @@ class Synchroniser:
 
     def _get_experiment(self, *, local: bool) -> str:
         name = experiment_name(self._paths, self._params)
-        found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            if found.lifecycle_stage == "deleted":
-                self._client.restore_experiment(found.experiment_id)
-            return str(found.experiment_id)
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is not None:
+            if experiment.lifecycle_stage == "deleted":
+                self._client.restore_experiment(experiment.experiment_id)
+            return str(experiment.experiment_id)
         # A server has its own place for artifacts; beside a local database it is the workspace.
         place = artifact_folder(self._paths, name).as_uri() if local else None
         return str(self._client.create_experiment(name, artifact_location=place))
@@ -108,16 +110,16 @@ class Synchroniser:
         return Registry(self._client, registered_name(self._paths, self._params, model))
 
     def _first(self, condition: str) -> Run | None:
-        found = self._client.search_runs([self._experiment], condition, max_results=1)
-        return found[0] if found else None
+        runs = self._client.search_runs([self._experiment], condition, max_results=1)
+        return runs[0] if runs else None
 
     def _parent(self, hashes: Mapping[str, str]) -> str:
         """Return the run of this state of the pipeline: it exists, or one that got less far goes on, or a new one."""
         names = list(hashes)
         for length in range(len(names), 0, -1):
-            found = self._first(f"tags.`{STATE}` = '{_state(hashes, names[:length])}'")
-            if found is not None:
-                return str(found.info.run_id)
+            run = self._first(f"tags.`{STATE}` = '{_state(hashes, names[:length])}'")
+            if run is not None:
+                return str(run.info.run_id)
         tags = {STATE: _state(hashes, names)}
         return str(self._client.create_run(self._experiment, run_name="pipeline", tags=tags).info.run_id)
 
@@ -127,7 +129,9 @@ class Synchroniser:
             files = {name: read_or_empty(self._paths.metrics(name)) for name in hashes}
             self._log(parent, [metric for name in hashes for metric in flat_metrics(files[name], f"{name}.")], {})
             self._client.set_tag(parent, STATE, _state(hashes, list(hashes)))
-            for key, text in {key: text for one in files.values() for key, text in _limits(one).items()}.items():
+            for key, text in {
+                key: text for figures in files.values() for key, text in _limits(figures).items()
+            }.items():
                 self._client.set_tag(parent, key, text)
             self._client.set_tag(parent, SPAN, span)
         self._client.set_terminated(parent, "FINISHED" if tuple(hashes) == STAGES else "FAILED")
@@ -169,11 +173,11 @@ class Synchroniser:
 
     def _log_datasets(self, run: str, stage: str) -> None:
         inputs, outputs = stage_data(self._paths, stage)
-        found = [(self._dataset(path), "input") for path in inputs if path.exists()]
-        found += [(self._dataset(path), "output") for path in outputs]
+        datasets = [(self._dataset(path), "input") for path in inputs if path.exists()]
+        datasets += [(self._dataset(path), "output") for path in outputs]
         if stage in ("characterize", "train"):
-            found.append((_images(self._paths), "validation" if stage == "characterize" else "test"))
-        entities = [DatasetInput(dataset, [InputTag(_CONTEXT, context)]) for dataset, context in found]
+            datasets.append((_images(self._paths), "validation" if stage == "characterize" else "test"))
+        entities = [DatasetInput(dataset, [InputTag(_CONTEXT, context)]) for dataset, context in datasets]
         self._client.log_inputs(run, datasets=entities)
 
     def _dataset(self, path: Path) -> Dataset:
@@ -197,17 +201,18 @@ class Synchroniser:
                 raise
             model = self._client.create_registered_model(name, description=f"The folder data/{folder}; no pickle.")
         # The same files are the same version, also where other inputs gave them.
-        found = file_digest(self._paths.data / folder)
+        content_digest = file_digest(self._paths.data / folder)
         version = next(
             (
-                one
-                for one in self._client.search_model_versions(f"name = '{name}'")
-                if one.tags.get(STAGE_HASH) == value or one.tags.get(registry.DIGEST) == found
+                model_version
+                for model_version in self._client.search_model_versions(f"name = '{name}'")
+                if model_version.tags.get(STAGE_HASH) == value
+                or model_version.tags.get(registry.DIGEST) == content_digest
             ),
             None,
         )
         if version is None:
-            source, tags = f"runs:/{run.info.run_id}/{folder}", {STAGE_HASH: value, registry.DIGEST: found}
+            source, tags = f"runs:/{run.info.run_id}/{folder}", {STAGE_HASH: value, registry.DIGEST: content_digest}
             version = self._client.create_model_version(name, source=source, run_id=run.info.run_id, tags=tags)
         elif "champion" in model.aliases:  # without one, the process was killed before it gave the alias
             return
@@ -240,7 +245,7 @@ def _limits(figures: Mapping[str, Any]) -> dict[str, str]:
 
     if "limits" not in figures:
         return {}
-    said = "\n\n".join(f"Limit {one}." for one in from_described(figures["limits"]))
+    said = "\n\n".join(f"Limit {verdict}." for verdict in from_described(figures["limits"]))
     return {LIMITS: str(figures["limits"]["status"])} | ({_NOTE: said} if said else {})
 
 

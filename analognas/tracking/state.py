@@ -30,10 +30,10 @@ def stage_hashes(paths: Paths, versioning: Versioning | None) -> dict[str, str]:
     """Return the hash of each stage whose results are there, in order, up to the first without."""
     hashes: dict[str, str] = {}
     for name in STAGES:
-        found = versioning.recorded_hash(name) if versioning else _content_hash(paths, name)
-        if found is None or not paths.metrics(name).is_file():
+        stage_hash = versioning.recorded_hash(name) if versioning else _content_hash(paths, name)
+        if stage_hash is None or not paths.metrics(name).is_file():
             break
-        hashes[name] = found
+        hashes[name] = stage_hash
     return hashes
 
 
@@ -45,10 +45,10 @@ def untracked(paths: Paths, params: Params, versioning: Versioning | None) -> tu
 
 def decisions(paths: Paths) -> dict[int, dict[str, Any]]:
     """Return what the files of the decided rounds of ``analognas retrain`` hold, by number."""
-    found = {int(path.stem): read_or_empty(path) for path in sorted(paths.rounds.glob("[0-9][0-9][0-9].json"))}
+    rounds = {int(path.stem): read_or_empty(path) for path in sorted(paths.rounds.glob("[0-9][0-9][0-9].json"))}
     return {
         number: content
-        for number, content in found.items()
+        for number, content in rounds.items()
         if content.get("purpose") == "retrain" and "comparison" in (content.get("record") or {})
     }
 
@@ -58,31 +58,27 @@ def unlogged_decisions(paths: Paths, params: Params) -> tuple[int, ...]:
 
     The newest accepted one can as soon as ``data/evaluator/`` is the evaluator that it brought.
     """
-    found = unlogged(paths, params)
-    if not found:
+    digests = unlogged(paths, params)
+    if not digests:
         return ()
     decided = decisions(paths)
-    newest = max((one for one, content in decided.items() if content.get("decision") == "accepted"), default=0)
-    if newest in found:
+    newest = max((number for number, content in decided.items() if content.get("decision") == "accepted"), default=0)
+    if newest in digests:
         brought = decided[newest]["record"].get("challenger", {}).get("digest")
         if not paths.evaluator.is_dir() or file_digest(paths.evaluator) != brought:
-            del found[newest]
-    return tuple(found)
+            del digests[newest]
+    return tuple(digests)
 
 
 def note_duration(paths: Paths, stage: str, versioning: Versioning | None, seconds: float) -> None:
     """Keep how long a stage took, for MLflow; in a file of its own, because no result may hold a duration."""
-    found = versioning.stage_hash(stage) if versioning else _content_hash(paths, stage)
-    noted = {stage: {"stage_hash": found, "seconds": round(seconds, 1)}}
+    stage_hash = versioning.stage_hash(stage) if versioning else _content_hash(paths, stage)
+    noted = {stage: {"stage_hash": stage_hash, "seconds": round(seconds, 1)}}
     write_json(timings_file(paths), read_or_empty(timings_file(paths)) | noted)
 
 
 def stage_data(paths: Paths, stage: str) -> tuple[list[Path], list[Path]]:
-    """Return the data (tables and folders) that a stage reads and what it writes, by ``dvc.yaml``, without its plots.
-
-    Raises:
-        CorruptFileError: if ``dvc.yaml`` is missing or damaged.
-    """
+    """Return the tables and folders that a stage reads and what it writes, by ``dvc.yaml``, without its plots."""
     reads, writes = declared(paths.root, stage)
     plots = paths.plot("any").parent
     return reads, [path for path in writes if path.parent != plots]
@@ -96,10 +92,10 @@ def timings_file(paths: Paths) -> Path:
 def read_or_empty(path: Path) -> dict[str, Any]:
     """Return a JSON object of our own; one that cannot be read is as if it were not there."""
     try:
-        found = read_json(path, remedy="")
+        content = read_json(path, remedy="")
     except (AnalogNASError, OSError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _content_hash(paths: Paths, stage: str) -> str | None:
@@ -115,8 +111,8 @@ def _content_hash(paths: Paths, stage: str) -> str | None:
 def unlogged(paths: Paths, params: Params) -> dict[int, str]:
     """Return the digest of each decision about a round that is not known to be in MLflow, by number."""
     known = known_hashes(paths, params)
-    found = {number: digest(content) for number, content in decisions(paths).items()}
-    return {number: value for number, value in found.items() if known.get(f"{ROUND_PREFIX}{number:03d}") != value}
+    digests = {number: digest(content) for number, content in decisions(paths).items()}
+    return {number: value for number, value in digests.items() if known.get(f"{ROUND_PREFIX}{number:03d}") != value}
 
 
 def known_hashes(paths: Paths, params: Params) -> dict[str, str]:

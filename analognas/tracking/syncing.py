@@ -38,13 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What :func:`sync` did.
-
-    Attributes:
-        run_id: the parent run of the pipeline's state, if there was anything to log.
-        logged: stages that were logged now.
-        warning: why nothing could be logged, one sentence; None if all is well.
-    """
+    """What :func:`sync` did: the parent run, the stages that it logged, and one sentence if nothing could be logged."""
 
     run_id: str | None = None
     logged: tuple[str, ...] = ()
@@ -79,19 +73,9 @@ def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncRep
 
 
 def download(paths: Paths, name: str, alias: str, to: Path) -> Path:
-    """Fetch a registered model's folder, for ``XGBoostEvaluator.load`` or ``analognas.training.winner.load_winner``.
+    """Fetch a registered model's folder below the folder ``to`` and return it; see :func:`registered_name`.
 
-    Args:
-        paths: the workspace, for its tracking server.
-        name: as MLflow shows it, see :func:`registered_name`.
-        alias: ``champion`` or ``challenger``.
-        to: an existing folder to write below.
-
-    Returns:
-        The folder.
-
-    Raises:
-        CorruptFileError: if the version is not the folder of a run.
+    ``alias`` is ``champion`` or ``challenger``. Raises CorruptFileError if the version is not the folder of a run.
     """
     configure()
     with warnings.catch_warnings():

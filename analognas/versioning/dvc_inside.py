@@ -36,14 +36,9 @@ class NoRemoteError(WorkspaceError):
 class Opened:
     """A remote of a repository, and what the repository has recorded in a workspace.
 
-    Attributes:
-        name: of the remote.
-        path: of its root, on its file system.
-        fs: its file system.
-        worktree: whether it mirrors a work tree instead of holding objects.
-        whole: whether it shows a file only when all of it is there, as object stores do.
-        targets: what is recorded in the workspace, as arguments for DVC's commands that run there.
-        objects: where the cache holds each of that, or would.
+    ``path`` is its root on its file system ``fs``; ``worktree`` says whether it mirrors a work tree instead of holding
+    objects, ``whole`` whether it shows a file only when all of it is there, as object stores do. ``targets`` is what is
+    recorded, as arguments for DVC's commands, ``objects`` where the cache holds each of that, or would.
     """
 
     name: str

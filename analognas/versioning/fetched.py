@@ -43,34 +43,34 @@ def spoiled(objects: Iterable[CachedObject], known: Path) -> list[str]:
         before = dict(read_json(known, remedy=""))
     except (Exception, RecursionError):  # it only saves time
         before = {}
-    found: list[str] = []
+    wrong: list[str] = []
     now: dict[str, list[int]] = {}
-    for one in _with_entries(objects, found):
-        state = _state(one.path)
-        if before.get(one.hash) != state and not _is_recorded(one):
-            _remove(one, found)
+    for cached in _with_entries(objects, wrong):
+        state = _state(cached.path)
+        if before.get(cached.hash) != state and not _is_recorded(cached):
+            _remove(cached, wrong)
         else:
-            now[one.hash] = state
+            now[cached.hash] = state
     if now != before:
         write_json(known, now)
-    return sorted(set(found))
+    return sorted(set(wrong))
 
 
-def _with_entries(objects: Iterable[CachedObject], found: list[str]) -> Iterator[CachedObject]:
-    """Yield objects that are there, and what the listings among them name; wrong listings are added to ``found``."""
-    for one in objects:
-        if not one.path.is_file():
+def _with_entries(objects: Iterable[CachedObject], wrong: list[str]) -> Iterator[CachedObject]:
+    """Yield objects that are there, and what the listings among them name; wrong listings are added to ``wrong``."""
+    for cached in objects:
+        if not cached.path.is_file():
             continue
-        yield one
-        if not one.hash.endswith(_FOLDER) or not one.path.is_file():  # it was removed
+        yield cached
+        if not cached.hash.endswith(_FOLDER) or not cached.path.is_file():  # it was removed
             continue
-        entries = _entries(one)
+        entries = _entries(cached)
         if entries is None:
-            _remove(one, found)
+            _remove(cached, wrong)
             continue
-        cache = one.path.parent.parent
+        cache = cached.path.parent.parent
         for name in entries:
-            entry = CachedObject(name, cache / name[:2] / name[2:], one.lines)
+            entry = CachedObject(name, cache / name[:2] / name[2:], cached.lines)
             if entry.path.is_file():
                 yield entry
 
@@ -88,21 +88,21 @@ def _entries(listing: CachedObject) -> list[str] | None:
     return hashes if inside and plain else None
 
 
-def _is_recorded(one: CachedObject) -> bool:
-    expected = one.hash.removesuffix(_FOLDER)
-    with one.path.open("rb") as file:
+def _is_recorded(cached: CachedObject) -> bool:
+    expected = cached.hash.removesuffix(_FOLDER)
+    with cached.path.open("rb") as file:
         if hashlib.file_digest(file, _md5).hexdigest() == expected:
             return True
-    return one.lines and _md5(one.path.read_bytes().replace(b"\r\n", b"\n")).hexdigest() == expected
+    return cached.lines and _md5(cached.path.read_bytes().replace(b"\r\n", b"\n")).hexdigest() == expected
 
 
 def _md5(content: bytes = b"") -> hashlib._Hash:
     return hashlib.md5(content, usedforsecurity=False)  # DVC's choice
 
 
-def _remove(one: CachedObject, found: list[str]) -> None:
-    one.path.unlink(missing_ok=True)
-    found.append(one.hash)
+def _remove(cached: CachedObject, wrong: list[str]) -> None:
+    cached.path.unlink(missing_ok=True)
+    wrong.append(cached.hash)
 
 
 def _state(path: Path) -> list[int]:

@@ -89,7 +89,7 @@ class Lock:
 def _is_whole(entry: Mapping[str, Any]) -> bool:
     """Return whether a stage's entry in ``dvc.lock`` has all its hashes: a file cut off may still be YAML."""
     files = [*entry.get("deps", []), *entry["outs"]]
-    return all("path" in one and re.fullmatch(r"[0-9a-f]{32}(\.dir)?", one["md5"]) for one in files)
+    return all("path" in file and re.fullmatch(r"[0-9a-f]{32}(\.dir)?", file["md5"]) for file in files)
 
 
 def _entry_hash(entry: dict[str, Any]) -> str:

@@ -10,20 +10,15 @@ from analognas.errors import CorruptFileError
 
 
 def declared(root: Path, stage: str) -> tuple[list[Path], list[Path]]:
-    """Return what a stage of a workspace reads (``deps``) and writes (``outs``), in order.
-
-    Metrics and plots that are declared as such are not among them.
-
-    Args:
-        root: the workspace.
-        stage: its name; one that is not declared reads and writes nothing.
-
-    Raises:
-        CorruptFileError: if ``dvc.yaml`` is missing or damaged.
-    """
+    """Return what a stage reads (``deps``) and writes (``outs``) by ``dvc.yaml``; nothing if it is not declared."""
     entry = _stages(root / "dvc.yaml").get(stage, {})
     reads, writes = ([root / name for name in _names(entry.get(kind) or ())] for kind in ("deps", "outs"))
     return reads, writes
+
+
+def is_declared(root: Path, stage: str) -> bool:
+    """Return whether ``dvc.yaml`` has a stage; raises CorruptFileError if that is damaged."""
+    return stage in _stages(root / "dvc.yaml")
 
 
 def _stages(path: Path) -> dict[str, Any]:
@@ -43,5 +38,5 @@ def _stages(path: Path) -> dict[str, Any]:
 
 def _names(listed: Any) -> Iterator[str]:
     """Yield the paths of a list of outputs, of which each may be a mapping to its options."""
-    for one in listed:
-        yield from [one] if isinstance(one, str) else one
+    for output in listed:
+        yield from [output] if isinstance(output, str) else output

@@ -57,16 +57,16 @@ class Remote:
         if problem is not None:
             raise WorkspaceError(f"Sharing goes over DVC, but {problem}.")
         os.environ.setdefault("DVC_NO_ANALYTICS", "true")
-        found = open_remote(root, name, site_cache(root))
-        self.name, self.fs = found.name, found.fs
-        self.targets, self.objects = found.targets, found.objects
-        if found.worktree:
+        opened = open_remote(root, name, site_cache(root))
+        self.name, self.fs = opened.name, opened.fs
+        self.targets, self.objects = opened.targets, opened.objects
+        if opened.worktree:
             raise WorkspaceError(
                 f"The DVC remote '{self.name}' cannot hold results (it is a worktree, or cannot be listed): "
                 "use a folder, SSH or an object store."
             )
-        self._folder: str = self.fs.join(found.path, *_FOLDER)
-        self._whole = found.whole  # elsewhere a file is renamed when it is
+        self._folder: str = self.fs.join(opened.path, *_FOLDER)
+        self._whole = opened.whole  # elsewhere a file is renamed when it is
 
     def entries(self) -> dict[Entry, int | None]:
         """Return all results there with their sizes in bytes, where these are told, by one listing.
@@ -82,20 +82,16 @@ class Remote:
             raise SharingError(
                 f"The DVC remote '{self.name}' cannot be read: {reason_of(error)}; see `dvc remote list`."
             ) from error
-        found: dict[Entry, int | None] = {}
+        sizes: dict[Entry, int | None] = {}
         for info in listed:
             match = _NAME.fullmatch(self.fs.name(info["name"]))
             # A link there may lead anywhere here, also to what never ends.
             if match and info.get("type", "file") == "file" and not info.get("islink"):
-                found[match[1], match[2]] = info.get("size")
-        return found
+                sizes[match[1], match[2]] = info.get("size")
+        return sizes
 
     def prepare(self) -> None:
-        """Make the folder of the results.
-
-        Raises:
-            SharingError: if that cannot be.
-        """
+        """Make the folder of the results; raises SharingError if that cannot be."""
         try:
             self.fs.makedirs(self._folder, exist_ok=True)
         except Exception as error:
@@ -113,10 +109,10 @@ class Remote:
             record = json.loads(self.fs.cat_file(path))
         except (ValueError, RecursionError):
             record = None
-        found = checked_record(record, path, remedy)
-        if (result_key(found["inputs"]), found["digest"]) != entry:
+        checked = checked_record(record, path, remedy)
+        if (result_key(checked["inputs"]), checked["digest"]) != entry:
             raise CorruptFileError(f"{path} holds the result of something else: {remedy}.")
-        return found
+        return checked
 
     def write(self, entry: Entry, content: bytes) -> None:
         """Put a result there; it appears whole or not at all."""

@@ -69,9 +69,9 @@ class Versioning(Lock):
             inside = _above(workspace, ".git")
             if inside is None:
                 _checked([git, "init", "--quiet", str(workspace)], workspace, WorkspaceError)
-            here = cls(workspace)
+            versioning = cls(workspace)
             subdir = ["--subdir"] if inside is not None and inside != workspace else []
-            here._dvc("init", "--quiet", *subdir, error=WorkspaceError)
+            versioning._dvc("init", "--quiet", *subdir, error=WorkspaceError)
             write_text(workspace / ".dvc" / "config", _CONFIG)
         return cls.find(workspace)
 
@@ -84,20 +84,16 @@ class Versioning(Lock):
         """
         self.stages()  # a damaged one is named here: DVC only says that it cannot be parsed
         output = self._dvc("status", "--json", *stages)
-        found: dict[str, Any] = {}
+        answer: dict[str, Any] = {}
         for line in output.splitlines():  # anything else that DVC says is not JSON
             if line.startswith("{"):
-                found = json.loads(line)
-        changes = {name.rpartition(":")[2]: entries for name, entries in found.items()}
+                answer = json.loads(line)
+        changes = {name.rpartition(":")[2]: entries for name, entries in answer.items()}
         return {stage: _reasons(changes.get(stage, [])) for stage in stages}
 
-    def commit(self, stage: str) -> None:
-        """Record what ``stage`` has just read and written in ``dvc.lock``, and keep its outputs in the cache.
-
-        Raises:
-            StageError: if DVC fails.
-        """
-        self._dvc("commit", "--force", stage, timeout=None)  # a push may take long, and a stage may be hours of work
+    def commit(self, *stages: str) -> None:
+        """Record in ``dvc.lock`` what stages have just read and written, and keep their outputs in the cache."""
+        self._dvc("commit", "--force", *stages, timeout=None)  # a push may take long, and a stage may be hours of work
 
     def _dvc(
         self,
@@ -195,7 +191,7 @@ def _complaint(text: str) -> str:
 
 
 def _above(folder: Path, name: str) -> Path | None:
-    return next((one for one in (folder, *folder.parents) if (one / name).exists()), None)
+    return next((parent for parent in (folder, *folder.parents) if (parent / name).exists()), None)
 
 
 def _without_git(repository: Path) -> bool:

@@ -82,14 +82,14 @@ def push(paths: Paths, remote: str | None = None, progress: Progress = silent) -
         SharingError: if the remote cannot be reached or written.
     """
     there = Remote(paths.root, remote)
-    store = ResultStore.of(paths.root)
+    store = ResultStore.of(paths.home)
     done = Exchange("push", there.name)
-    here, damaged = _inventory(store)
+    stored, damaged = _inventory(store)
     done.problems += damaged.values()
     listed = there.entries()
     # A file of another length is one that was cut short there: the whole one takes its place.
-    missing = [entry for entry, size in here.items() if listed.get(entry, -1) not in (size, None)]
-    done.known = len(here) - len(missing)
+    missing = [entry for entry, size in stored.items() if listed.get(entry, -1) not in (size, None)]
+    done.known = len(stored) - len(missing)
 
     def send(entry: Entry) -> str:
         there.write(entry, json_bytes(_record(store, entry)))
@@ -119,12 +119,12 @@ def pull(paths: Paths, remote: str | None = None, progress: Progress = silent, *
         SharingError: if the remote cannot be reached.
     """
     there = Remote(paths.root, remote)
-    store = ResultStore.of(paths.root)
+    store = ResultStore.of(paths.home)
     done = Exchange("pull", there.name)
     listed = there.entries()
     store.settle()
-    here, damaged = _inventory(store)
-    missing = sorted(entry for entry in listed if entry not in here)
+    stored, damaged = _inventory(store)
+    missing = sorted(entry for entry in listed if entry not in stored)
     done.known = len(listed) - len(missing)
     for entry in [entry for entry in missing if (listed[entry] or 0) > LARGEST]:
         missing.remove(entry)
@@ -163,7 +163,7 @@ def refresh(paths: Paths) -> str | None:
 
 def _inventory(store: ResultStore) -> tuple[dict[Entry, int], dict[str, str]]:
     """Return all whole results of a store with their sizes in bytes, and a sentence about each damaged one by key."""
-    found: dict[Entry, int] = {}
+    sizes: dict[Entry, int] = {}
     damaged: dict[str, str] = {}
     listed: list[tuple[str, str | None]] = [(key, None) for key in store.keys()]  # noqa: SIM118
     for key, replicate in [*listed, *store.replicates()]:
@@ -172,8 +172,8 @@ def _inventory(store: ResultStore) -> tuple[dict[Entry, int], dict[str, str]]:
         except CorruptFileError as error:
             damaged[key if replicate is None else f"{key}-{replicate}"] = str(error)
         else:
-            found[key, record["digest"]] = len(json_bytes(record))
-    return found, damaged
+            sizes[key, record["digest"]] = len(json_bytes(record))
+    return sizes, damaged
 
 
 def _record(store: ResultStore, entry: Entry) -> dict[str, Any]:

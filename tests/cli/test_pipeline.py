@@ -1,4 +1,11 @@
 import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -6,7 +13,14 @@ from click.testing import CliRunner, Result
 from analognas import orchestration
 from analognas.cli import main, pipeline
 from analognas.orchestration import sessions
-from analognas.workspace import Paths, alone
+from analognas.params import Params
+from analognas.params.file import override
+from analognas.results import ResultStore
+from analognas.setup.template import source
+from analognas.stages import PROTOCOLS
+from analognas.versioning import Versioning
+from analognas.versioning.repository import dvc_environment
+from analognas.workspace import Paths
 
 
 def call(*arguments: str) -> Result:
@@ -32,8 +46,8 @@ def test_the_report_shows_winner_and_baseline(finished: Paths, monkeypatch: pyte
     assert found["hardware"]["tile_size"] == 256
 
 
-def test_a_stage_is_refused_while_a_run_works_in_the_workspace(inside: Paths):
-    with alone(inside):
+def test_a_stage_is_refused_while_a_run_works_in_the_workspace(inside: Paths, another_run: Callable[..., Any]):
+    with another_run(inside):
         result = call("stage", "sample")
     assert result.exit_code == 2
     assert result.stderr.startswith("analognas: Another run works in")
@@ -49,3 +63,53 @@ def test_what_the_user_should_know_of_a_run_is_told(inside: Paths, monkeypatch: 
     result = call("run", "--json")
     assert result.exit_code == 0
     assert result.stderr.splitlines()[-2:] == ["analognas: MLflow is away.", "analognas: Another note."]
+
+
+def test_record_takes_down_the_data_that_the_parameters_name_now(inside: Paths):
+    before = json.loads(inside.dataset.read_text())
+    override(inside.params, ["dataset.per_class=20"])
+    inside.environment.unlink()
+    done = CliRunner().invoke(main, ["stage", "record", "--json"], catch_exceptions=False)
+    assert done.exit_code == 0
+    now = json.loads(inside.dataset.read_text())
+    assert json.loads(done.stdout) == now
+    assert now["digest"] == before["digest"]
+    assert now["split_digest"] != before["split_digest"]
+    assert json.loads(inside.environment.read_text())["protocol"]["train"] == PROTOCOLS["train"]
+
+
+@pytest.mark.slow
+def test_dvc_runs_again_what_depends_on_data_that_changed(inside: Paths):
+    """By `dvc repro` after an edit, and in the temporary copy of an experiment, whose results are kept."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = dvc_environment(inside.root) | {"PATH": path}
+
+    def call(*command: str) -> str:
+        done = subprocess.run(command, cwd=inside.root, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def results() -> int:
+        return len(list(ResultStore.of(inside.root).keys()))
+
+    shutil.copyfile(source() / ".gitignore", inside.root / ".gitignore")
+    Versioning.init(inside.root)
+    call("git", "config", "user.email", "me@example.org")
+    call("git", "config", "user.name", "me")
+    dvc = (sys.executable, "-m", "dvc")
+    call(*dvc, "repro", "characterize")
+    call("git", "add", "-A")
+    call("git", "commit", "-qm", "first")
+    assert "Stage 'characterize' didn't change" in call(*dvc, "repro", "characterize")
+    assert results() == 10
+
+    override(inside.params, ["dataset.per_class=20"])
+    said = call(*dvc, "repro", "characterize")
+    assert "Stage 'sample' didn't change" in said
+    assert "Running stage 'characterize'" in said
+    assert results() == 20
+
+    call("git", "commit", "-qam", "fewer images")
+    call(*dvc, "exp", "run", "--temp", "-S", "dataset.per_class=24", "characterize")
+    assert results() == 30
+    assert Params.load(inside.params).dataset.per_class == 20

@@ -15,10 +15,13 @@ from analognas.orchestration import Freshness, characterizing, flows, sessions
 from analognas.params import Params, known_keys
 from analognas.setup.template import source
 from analognas.stages import STAGES, identity, inputs, recorded, rows
+from analognas.stages.protocols import RECORD
 from analognas.tracking.state import MODELS
-from analognas.workspace import Paths, alone
+from analognas.workspace import Paths
 
-DVC = YAML(typ="safe").load((source() / "dvc.yaml").read_text())["stages"]
+DECLARED = YAML(typ="safe").load((source() / "dvc.yaml").read_text())["stages"]
+#: Without what `analognas run` does itself, before the flow.
+DVC = {stage: entry for stage, entry in DECLARED.items() if stage != RECORD}
 
 
 class FakeVersioning:
@@ -33,8 +36,8 @@ class FakeVersioning:
         self.asked += stages
         return {stage: ["input changed"] if stage in self.changed else [] for stage in stages}
 
-    def commit(self, stage: str) -> None:
-        self.committed.append(stage)
+    def commit(self, *stages: str) -> None:
+        self.committed += stages
 
     def stage_hash(self, stage: str) -> str:
         return stage
@@ -117,7 +120,7 @@ def test_what_is_up_to_date_is_cached_and_what_ran_is_committed(flow: Flow):
     report = flow.run({"search": ["parameter search of params.yaml: modified"]})
     assert report.ran == ("search", "train")
     assert report.skipped == ("sample", "characterize", "fit")
-    assert flow.versioning.committed == ["search", "train"]
+    assert flow.versioning.committed == ["record", "search", "train"]
     assert flow.versioning.asked == ["train"]  # the others were known before
     assert task_runs() == dict.fromkeys(("sample", "characterize", "fit"), "Cached") | {
         "search": "Completed",
@@ -139,14 +142,14 @@ def test_an_error_of_a_stage_comes_through_and_what_ran_before_it_stays(flow: Fl
     with pytest.raises(type(error)) as caught:
         flow.run()
     assert caught.value is error
-    assert flow.versioning.committed == ["sample", "characterize"]
+    assert flow.versioning.committed == ["record", "sample", "characterize"]
     assert flow.called == ["sample", "characterize", "fit"]
     assert flow.synced == 1
     assert task_runs() == {"sample": "Completed", "characterize": "Completed", "fit": "Failed"}
 
 
-def test_two_runs_of_one_workspace_do_not_mix(flow: Flow):
-    with alone(flow.paths), pytest.raises(WorkspaceError, match="Another run works in"):
+def test_two_runs_of_one_workspace_do_not_mix(flow: Flow, another_run: Callable[..., Any]):
+    with another_run(flow.paths), pytest.raises(WorkspaceError, match="Another run works in"):
         flow.run()
     assert flow.called == []
 
@@ -245,9 +248,11 @@ def test_what_is_up_to_date_is_not_characterized(flow: Flow, characterizations: 
 
 
 def test_dvc_runs_each_stage_by_its_name():
-    assert {stage: entry["cmd"] for stage, entry in DVC.items()} == {
-        stage: f"analognas stage {stage}" for stage in STAGES
+    assert {stage: entry["cmd"] for stage, entry in DECLARED.items()} == {
+        stage: f"analognas stage {stage}" for stage in (RECORD, *STAGES)
     }
+    assert DECLARED[RECORD]["always_changed"]
+    assert set(declared_params(RECORD)) >= {key for key in known_keys() if key.startswith("dataset.")}
 
 
 def test_every_file_of_a_stage_is_declared(finished: Paths):
@@ -269,7 +274,7 @@ def test_models_are_artifacts_of_dvc_too():
 
 def declared_params(stage: str) -> set[str]:
     """The parameters of ``params.yaml`` that ``dvc.yaml`` declares for a stage; a section stands for its keys."""
-    names = [entry for entry in DVC[stage]["params"] if isinstance(entry, str)]
+    names = [entry for entry in DECLARED[stage]["params"] if isinstance(entry, str)]
     return {key for name in names for key in known_keys() if key == name or key.startswith(f"{name}.")}
 
 

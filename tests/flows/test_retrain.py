@@ -17,11 +17,11 @@ from analognas.files import file_digest
 from analognas.orchestration import characterizing, flows, retraining, serving
 from analognas.params import Params
 from analognas.params.file import override
-from analognas.retraining import Workbench, look
+from analognas.retraining import Workbench, assess
 from analognas.setup.template import source
 from analognas.stages import inputs
 from analognas.stages.rounds import read_rounds
-from analognas.workspace import Paths, alone
+from analognas.workspace import Paths
 
 
 class InlinePool:
@@ -91,7 +91,7 @@ def test_an_accepted_round_is_the_new_evaluator(retrain: Retrain, formula: Any):
     assert "analognas run" in text
     assert "analognas champion rollback" in text
     assert "git add dvc.lock data/rounds data/metrics" in text
-    assert not look(Workbench(Params.load(retrain.paths.params), retrain.paths)).anything
+    assert not assess(Workbench(Params.load(retrain.paths.params), retrain.paths)).anything
 
 
 def test_a_killed_retraining_goes_on_where_it_was(retrain: Retrain, formula: Any):
@@ -117,8 +117,8 @@ def test_a_killed_retraining_goes_on_where_it_was(retrain: Retrain, formula: Any
     assert [len(one.entries) for one in retrain.rounds] == [0, 4]
 
 
-def test_two_retrainings_do_not_mix(retrain: Retrain):
-    with alone(retrain.paths), pytest.raises(WorkspaceError, match="Another run works in"):
+def test_two_retrainings_do_not_mix(retrain: Retrain, another_run: Callable[..., Any]):
+    with another_run(retrain.paths), pytest.raises(WorkspaceError, match="Another run works in"):
         retrain.run(force=True)
     assert not (retrain.paths.rounds / "001.json").exists()
 

@@ -9,7 +9,9 @@ import torch
 from aihwkit.simulator.parameters import InputRangeParameter
 from torch import Tensor
 from torch.nn.functional import conv2d
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from analognas.hardware import mvm
 from analognas.hardware.converters import Converters, Window
 from analognas.hardware.mvm import product
 
@@ -74,3 +76,37 @@ def test_without_gradients_nothing_is_kept() -> None:
     with torch.no_grad():
         out = call(torch.randn(5, 7), torch.randn(3, 7, requires_grad=True))
     assert out.grad_fn is None
+
+
+class Given(TorchDispatchMode):
+    """Keeps the kernels and strides of convolutions whose gradients are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten.convolution_backward.default:
+            self.convolutions.append((tuple(args[2].shape[2:]), tuple(args[4])))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("side", [4, 7, 8])
+@pytest.mark.parametrize(("kernel", "stride"), [((1, 1), (2, 2)), ((1, 1), (1, 2)), ((1, 1), (1, 1)), ((3, 3), (2, 2))])
+def test_gradients_of_a_convolution_never_ask_for_a_strided_kernel_of_one_pixel(side, kernel, stride) -> None:
+    """One kernel of oneDNN writes beyond its memory there, where a processor has AVX2 and no AVX-512."""
+    torch.manual_seed(0)
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    window = Window(kernel, stride, padding, (1, 1), (0, 5 * kernel[0] * kernel[1]))
+    x = torch.randn(9, 5, side, side).to(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(3, 5, *kernel, requires_grad=True)
+    out = torch.conv2d(x, weight, None, stride, padding)
+    gradient = torch.randn_like(out)
+    expected = torch.autograd.grad(out, (x, weight), gradient)
+    with Given() as given, torch.no_grad():
+        found = mvm._convolution_gradients(gradient, x, weight, window, True, True)
+        only_weight = mvm._convolution_gradients(gradient, x, weight, window, False, True)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+    assert only_weight[0] is None
+    assert given.convolutions == [(kernel, (1, 1) if kernel == (1, 1) else stride)] * 2

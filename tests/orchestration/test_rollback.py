@@ -98,7 +98,7 @@ def test_an_accepted_evaluator_is_champion_until_it_is_rolled_back(tracked: Path
     assert aliases(tracked) == {"champion": 1}
     assert champions.versions(tracked)[0].rolled_back
     assert "data/evaluator/ is this champion" in str(done)
-    assert not retraining.look(retraining.Workbench(params, tracked)).anything
+    assert not retraining.assess(retraining.Workbench(params, tracked)).anything
 
 
 def test_a_refused_challenger_is_registered_as_that(tracked: Paths, formula: Any):

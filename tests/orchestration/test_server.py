@@ -301,7 +301,7 @@ def test_a_run_that_is_cancelled_in_prefect_ends_and_can_be_gone_on_with(retrain
         serving.process.wait(60)
     assert file_digest(retrained.evaluator) == before
     with alone(retrained):
-        need = retraining.look(retraining.Workbench(Params.load(retrained.params), retrained))
+        need = retraining.assess(retraining.Workbench(Params.load(retrained.params), retrained))
     assert need.pending == 1
     kept = serving.results() - first
     assert 1 <= kept < 54

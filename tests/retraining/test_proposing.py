@@ -39,7 +39,7 @@ def measured(finished_copy: Paths, monkeypatch: pytest.MonkeyPatch) -> Paths:
 def test_it_measures_as_many_as_were_asked_for_in_rounds_that_say_why(measured: Paths) -> None:
     params = Params.load(measured.params)
     told: list[float] = []
-    found = proposing.search(params, measured, 5, 2, lambda done, *_: told.append(done))
+    found = proposing.run_closed_loop(params, measured, 5, 2, lambda done, *_: told.append(done))
     space = inputs.space(params, measured)
     rounds = [one for one in read_rounds(measured, space) if one.purpose == "search"]
     assert [len(one.entries) for one in rounds] == [2, 2, 1]
@@ -58,11 +58,11 @@ def test_it_measures_as_many_as_were_asked_for_in_rounds_that_say_why(measured: 
 
 def test_a_call_that_is_repeated_goes_on_where_the_first_was(measured: Paths) -> None:
     params = Params.load(measured.params)
-    proposing.search(params, measured, 2, 2)
+    proposing.run_closed_loop(params, measured, 2, 2)
     before = sorted(path.name for path in measured.rounds.iterdir())
-    proposing.search(params, measured, 2, 2)
+    proposing.run_closed_loop(params, measured, 2, 2)
     assert sorted(path.name for path in measured.rounds.iterdir()) == before
-    assert proposing.search(params, measured, 3, 2).evaluations == 3
+    assert proposing.run_closed_loop(params, measured, 3, 2).evaluations == 3
 
 
 def test_neither_the_sentinel_set_nor_undecided_rounds_are_learned_or_proposed(measured: Paths) -> None:
@@ -96,6 +96,6 @@ def test_the_command_reports_what_it_found(measured: Paths, monkeypatch: pytest.
 def test_a_sample_is_drawn_where_there_is_none(measured: Paths) -> None:
     params = override(measured.params, ["sample.size=9"])
     measured.architectures.unlink()
-    found = proposing.search(params, measured, 1, 1)
+    found = proposing.run_closed_loop(params, measured, 1, 1)
     assert found.evaluations == 1
     assert len(pd.read_parquet(measured.architectures)) == 9

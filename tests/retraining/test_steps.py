@@ -62,7 +62,7 @@ def test_what_others_characterized_counts_and_is_learned_from(retrained: Paths, 
         stage.store(job, formula(job), retrained)
     other = {**jobs[0].inputs, "seed": 12345}  # measured otherwise: of no use here
     ResultStore.of(retrained.root).put(other, formula(jobs[0]))
-    need = retraining.look(retraining.Workbench(params, retrained))
+    need = retraining.assess(retraining.Workbench(params, retrained))
     assert need.figures["new_rows"] == 16
     assert any("16 new rows" in reason for reason in need.reasons)
     added = retraining.open_round(retraining.Workbench(params, retrained), need)
@@ -102,7 +102,7 @@ def test_a_round_that_waits_is_taken_up_and_not_proposed_anew(retrained: Paths, 
     retraining.draw_sentinel(retraining.Workbench(params, retrained))
     # Killed between the proposal and its record.
     proposing.propose(params, retrained, 3, purpose="retrain", decision="pending", reason="the champion is old")
-    need = retraining.look(retraining.Workbench(params, retrained))
+    need = retraining.assess(retraining.Workbench(params, retrained))
     assert (need.pending, need.anything) == (1, True)
     monkeypatch.setattr(proposing, "propose", None)
     first = retraining.open_round(retraining.Workbench(params, retrained), need)
@@ -125,7 +125,7 @@ def test_a_rejected_round_leaves_the_evaluator_and_its_rows_are_tried_again(retr
     # Fitting again gives the champion again: nothing of the round is in it.
     run_stage("fit", params, retrained)
     assert file_digest(retrained.evaluator) == before
-    assert retraining.look(retraining.Workbench(params, retrained)).figures["new_rows"] == 0
+    assert retraining.assess(retraining.Workbench(params, retrained)).figures["new_rows"] == 0
     formula.asked.clear()
     second = retraining.open_round(retraining.Workbench(params, retrained), ASKED)
     carried = [entry for entry in second.entries if entry.reason == "carried over from round 001"]
@@ -169,18 +169,18 @@ def test_a_run_that_was_killed_after_an_acceptance_is_finished_and_the_round_can
     formula.all(retrained)
     retraining.challenge(retraining.Workbench(params, retrained), 1)
     assert retraining.conclude(retraining.Workbench(params, retrained), 1).decision == "accepted"
-    need = retraining.look(retraining.Workbench(params, retrained))
+    need = retraining.assess(retraining.Workbench(params, retrained))
     assert (need.unfinished, need.reasons, need.anything) == (1, (), True)
     for name in ("characterize", "fit"):
         run_stage(name, params, retrained)
-    assert not retraining.look(retraining.Workbench(params, retrained)).anything
+    assert not retraining.assess(retraining.Workbench(params, retrained)).anything
 
     steps.withdraw(retrained, rounds(retrained)[-1], "rolled back")
     for name in ("characterize", "fit"):
         run_stage(name, params, retrained)
     assert file_digest(retrained.evaluator) == before
     assert (retrained.rounds / "001.md").read_text().startswith("# Round 001: rejected\n\nRolled back; before that")
-    assert not retraining.look(retraining.Workbench(params, retrained)).anything
+    assert not retraining.assess(retraining.Workbench(params, retrained)).anything
     override(retrained.params, ["retrain.round_size=2"])
     second = retraining.open_round(retraining.Workbench(Params.load(retrained.params), retrained), ASKED)
     assert not {entry.reason for entry in second.entries} & {"carried over from round 001"}

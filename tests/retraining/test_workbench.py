@@ -14,13 +14,13 @@ from analognas.workspace import Paths
 
 def test_without_a_champion_the_remedy_is_named(workspace: Paths):
     with pytest.raises(WorkspaceError, match="run `analognas run`"):
-        retraining.look(retraining.Workbench(Params.load(workspace.params), workspace))
+        retraining.assess(retraining.Workbench(Params.load(workspace.params), workspace))
 
 
 def test_a_champion_of_other_parameters_is_refused(retrained: Paths):
     params = override(retrained.params, ["characterize.epochs=9"])
     with pytest.raises(MismatchError, match="protocol"):
-        retraining.look(retraining.Workbench(params, retrained))
+        retraining.assess(retraining.Workbench(params, retrained))
 
 
 def test_what_others_shared_and_makes_no_sense_is_left_out(retrained: Paths):

@@ -3,13 +3,13 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from analognas.stages.protocols import PROTOCOLS, STAGES
+from analognas.stages.protocols import PROTOCOLS, RECORD, STAGES
 
 DECLARED = YAML(typ="safe").load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]
 
 
 def test_the_stages_are_those_of_dvc_yaml_in_its_order():
-    assert tuple(DECLARED) == STAGES
+    assert tuple(DECLARED) == (RECORD, *STAGES)
 
 
 def test_a_later_stage_reads_what_earlier_ones_wrote_and_none_reads_ahead():

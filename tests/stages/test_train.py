@@ -16,16 +16,16 @@ from analognas.training import load_winner
 from analognas.workspace import Paths
 
 
-def outcome(job: train.Job, avm: float, status: str = "ok") -> train.Outcome:
+def outcome(task: train.Training, avm: float, status: str = "ok") -> train.Outcome:
     """Return what a worker would, without training: 60 % after a day, and this variation on validation."""
-    row = {"id": job.architecture.id, "status": status, "reason": "made up", "avm": avm, "acc_1d": 60.0}
-    if status != "ok" or (job.limits is not None and job.limits.violation(job.architecture.params, row) > 0):
+    row = {"id": task.architecture.id, "status": status, "reason": "made up", "avm": avm, "acc_1d": 60.0}
+    if status != "ok" or (task.limits is not None and task.limits.violation(task.architecture.params, row) > 0):
         return train.Outcome(row)
     names = [f"acc_{label}" for label in ("1s", "1h", "1d", "30d")]
     measured = {f"{name}{end}": 60.0 for name in (*names, "avm") for end in ("", "_std", "_sem")}
     images = dict.fromkeys(("acc_1d", "acc_30d", "avm"), np.full(5, 60.0))
     return train.Outcome(
-        row, row | measured | {"repeats": 2}, {"architecture.json": job.architecture.id.encode()}, images
+        row, row | measured | {"repeats": 2}, {"architecture.json": task.architecture.id.encode()}, images
     )
 
 
@@ -48,14 +48,14 @@ def pretend(monkeypatch: pytest.MonkeyPatch):
     def replaced(*made_up: tuple[float, str]):
         told: dict[str, tuple[float, str]] = {}
 
-        def each(_function, jobs, _processes):
-            for index, job in enumerate(jobs):
+        def each(_function, tasks, _processes):
+            for index, task in enumerate(tasks):
                 if index == 0:
-                    name = job.architecture.id
+                    name = task.architecture.id
                     told.setdefault(name, made_up[len(told)] if len(told) < len(made_up) else (0.0, "ok"))
-                    yield index, outcome(job, *told[name])
+                    yield index, outcome(task, *told[name])
                 else:
-                    yield index, outcome(job, 0.0)
+                    yield index, outcome(task, 0.0)
 
         monkeypatch.setattr(train.processes, "each", each)
 
@@ -211,7 +211,7 @@ def test_the_test_part_is_not_touched_when_the_limit_is_broken(finished_copy: Pa
     parts: list[str] = []
     tensors = Dataset.tensors
     monkeypatch.setattr(Dataset, "tensors", lambda self, part: (parts.append(part), tensors(self, part))[1])
-    job = train.Job(
+    task = train.Training(
         architecture=known(params, finished_copy)[0],
         dataset=identity.DatasetSpec.of(params, finished_copy),
         hardware=params.hardware,
@@ -220,7 +220,7 @@ def test_the_test_part_is_not_touched_when_the_limit_is_broken(finished_copy: Pa
         device="cpu",
         limits=Constraints(min_acc_1d=100.0),
     )
-    assert train.train(job).test is None
+    assert train.train(task).test is None
     assert "test" not in parts
-    assert train.train(replace(job, limits=None)).test is not None
+    assert train.train(replace(task, limits=None)).test is not None
     assert "test" in parts

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from analognas.results import ResultStore, result_key
 from analognas.versioning import Versioning, sharing
 from analognas.versioning.dvc_inside import NoRemoteError
 from analognas.versioning.remote import Remote, SharingError
-from analognas.workspace import Paths, alone
+from analognas.workspace import Paths
 
 _DVC_YAML = """
 stages:
@@ -416,7 +416,7 @@ def test_refresh_takes_results_only_and_says_what_went_wrong(team: tuple[Paths, 
 
 
 def test_what_dvc_has_recorded_travels_and_nothing_unsaved_is_overwritten(
-    team: tuple[Paths, Paths], monkeypatch: pytest.MonkeyPatch
+    team: tuple[Paths, Paths], monkeypatch: pytest.MonkeyPatch, another_run: Callable[..., Any]
 ):
     anna, ben = team
     versioning = Versioning(anna.root)
@@ -443,7 +443,7 @@ def test_what_dvc_has_recorded_travels_and_nothing_unsaved_is_overwritten(
     assert "whoever recorded them has to push them first" in done.problems[0]
     assert (ben.root / "data" / "architectures").read_text() == "abc"
     sharing.push(anna)
-    with alone(ben):
+    with another_run(ben):
         done = sharing.pull(ben)
     assert done.problems == [
         f"No data was taken: Another run works in {ben.root}: wait for its end, then run again."

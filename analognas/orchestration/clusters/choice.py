@@ -52,12 +52,7 @@ def check_runner(params: Params) -> None:
 
 
 def connect(params: Params, jobs: Sequence[Job]) -> Cluster:
-    """Start the workers of ``run.runner``, or connect to those at ``run.address``, and look whether they will do.
-
-    Raises:
-        ParamsError: if the extra is not installed.
-        StageError: if they cannot be reached, or one of them cannot do the work; it says why.
-    """
+    """Start the workers of ``run.runner``, or connect to ``run.address``; see ``check_runner`` and ``refuse``."""
     check_runner(params)
     return DaskCluster(params.run, jobs) if params.run.runner == "dask" else RayCluster(params.run, jobs)
 

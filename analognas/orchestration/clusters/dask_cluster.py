@@ -21,7 +21,7 @@ from analognas.orchestration.clusters.base import (
     refuse,
     unreachable,
 )
-from analognas.orchestration.clusters.worker import checked, look, wanted_of
+from analognas.orchestration.clusters.worker import checked, examine, wanted_of
 
 if TYPE_CHECKING:
     from analognas.params import RunParams
@@ -122,6 +122,6 @@ class DaskCluster:
                 f"{len(several)} of the {len(threads)} Dask workers have more than one thread ({several[0]}), but a "
                 "process characterizes one architecture at a time: start them with `--nthreads 1 --nworkers N`."
             )
-        answers = self._client.run(look, wanted, on_error="return")
+        answers = self._client.run(examine, wanted, on_error="return")
         refuse("Dask", answers)
         return len(threads)

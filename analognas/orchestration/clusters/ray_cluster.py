@@ -19,7 +19,7 @@ from analognas.orchestration.clusters.base import (
     refuse,
     unreachable,
 )
-from analognas.orchestration.clusters.worker import checked, look, wanted_of
+from analognas.orchestration.clusters.worker import checked, examine, wanted_of
 
 if TYPE_CHECKING:
     from analognas.params import RunParams
@@ -51,7 +51,7 @@ class RayCluster:
                 raise unreachable(run, error) from error
             self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
             self._call = ray.remote(num_cpus=1, max_retries=RETRIES)(checked)
-            asked = ray.remote(num_cpus=1)(look).remote(wanted_of(jobs))
+            asked = ray.remote(num_cpus=1)(examine).remote(wanted_of(jobs))
             try:
                 answer = ray.get(asked, timeout=NO_WORKER_SECONDS)
             except ray.exceptions.GetTimeoutError:

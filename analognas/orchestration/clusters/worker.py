@@ -37,8 +37,11 @@ def checked(function: Callable[[Job], Result], job: Job) -> Result:
 
     with _turn:
         inputs = job.inputs
-        here = {"protocol": PROTOCOLS["characterize"], **{name: _version(name) for name in _VERSIONS if name in inputs}}
-        differing = {name: value for name, value in here.items() if inputs.get(name) != value}
+        actual = {
+            "protocol": PROTOCOLS["characterize"],
+            **{name: _version(name) for name in _VERSIONS if name in inputs},
+        }
+        differing = {name: value for name, value in actual.items() if inputs.get(name) != value}
         if not differing and inputs.get("hardware") not in (None, identity.hardware_id(job.hardware)):
             differing = {"hardware": job.hardware.rpu_config}
         if differing:
@@ -47,16 +50,16 @@ def checked(function: Callable[[Job], Result], job: Job) -> Result:
             return function(job)
 
 
-def look(wanted: Mapping[str, Any]) -> str:
+def examine(wanted: Mapping[str, Any]) -> str:
     """Return what a worker lacks (empty: nothing), called on each before the work begins.
 
     Args:
         wanted: ``versions`` by package, ``modules`` that must be importable, and the ``path`` of the dataset or None.
     """
     for name, expected in wanted["versions"].items():
-        found = _version(name)
-        if found != expected:
-            return f"has {name} {found} where the driver has {expected}: install the same version"
+        installed = _version(name)
+        if installed != expected:
+            return f"has {name} {installed} where the driver has {expected}: install the same version"
     for module in wanted["modules"]:
         if importlib.util.find_spec(module.partition(".")[0]) is None:
             return f"has no module {module}: install it there, or start the worker with its folder in PYTHONPATH"
@@ -67,7 +70,7 @@ def look(wanted: Mapping[str, Any]) -> str:
 
 
 def wanted_of(jobs: Sequence[Job]) -> dict[str, Any]:
-    """Return what ``look`` asks a worker for."""
+    """Return what ``examine`` asks a worker for."""
     named = {
         name
         for job in jobs

@@ -14,7 +14,7 @@ import pytest
 
 from analognas.errors import MismatchError
 from analognas.hardware import silence
-from analognas.orchestration.clusters.worker import checked, look, wanted_of
+from analognas.orchestration.clusters.worker import checked, examine, wanted_of
 from analognas.stages import characterize
 
 
@@ -49,11 +49,11 @@ def test_a_worker_with_threads_takes_one_job_at_a_time(jobs: list[characterize.J
 
 def test_a_worker_says_what_it_lacks(jobs: list[characterize.Job], tmp_path: Path):
     wanted = wanted_of(jobs)
-    assert look(wanted) == ""
-    assert look(wanted | {"path": str(tmp_path)}) == ""
-    assert "has torch" in look(wanted | {"versions": {"torch": "0.1"}})
-    assert "has no module no_such_module" in look(wanted | {"modules": ["no_such_module.chip"]})
-    assert "does not see the dataset at /nowhere" in look(wanted | {"path": "/nowhere"})
+    assert examine(wanted) == ""
+    assert examine(wanted | {"path": str(tmp_path)}) == ""
+    assert "has torch" in examine(wanted | {"versions": {"torch": "0.1"}})
+    assert "has no module no_such_module" in examine(wanted | {"modules": ["no_such_module.chip"]})
+    assert "does not see the dataset at /nowhere" in examine(wanted | {"path": "/nowhere"})
 
 
 def test_a_module_of_ones_own_and_a_folder_are_wanted_of_the_workers(jobs: list[characterize.Job]):
@@ -70,11 +70,11 @@ def test_a_module_of_ones_own_and_a_folder_are_wanted_of_the_workers(jobs: list[
 
 
 def test_what_leaves_the_process_needs_only_the_installed_package(jobs: list[characterize.Job], tmp_path: Path):
-    sent = [(checked, characterize.measure, jobs[0]), (look, wanted_of(jobs))]
+    sent = [(checked, characterize.measure, jobs[0]), (examine, wanted_of(jobs))]
     (tmp_path / "sent").write_bytes(pickle.dumps(sent))
     code = (
-        "import pickle, sys; (checked, measure, job), (look, wanted) = pickle.load(open('sent', 'rb'))\n"
-        "print(checked(lambda one: one.key, job), measure.__module__, repr(look(wanted)))\n"
+        "import pickle, sys; (checked, measure, job), (examine, wanted) = pickle.load(open('sent', 'rb'))\n"
+        "print(checked(lambda one: one.key, job), measure.__module__, repr(examine(wanted)))\n"
         "print([name for name in ('prefect', 'distributed', 'ray', 'mlflow', 'dvc') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
