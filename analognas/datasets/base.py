@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analognas.errors import DatasetError
+from analognas.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +29,6 @@ _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
-Progress = Callable[[float, float, str], None]
-"""Called with how much is done, how much there is (images or bytes), and what is being done."""
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 
 from filelock import FileLock
 
-from analognas.datasets.base import Progress
 from analognas.datasets.published import Published
 from analognas.errors import DatasetError
 from analognas.files import cache_folder, workspace_root
+from analognas.progress import Progress
 
 _CHUNK = 1 << 16
 _TIMEOUT = 30.0

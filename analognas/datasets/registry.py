@@ -15,10 +15,11 @@ from typing import Any
 
 from analognas import plugins
 from analognas.datasets import published
-from analognas.datasets.base import SPLIT_SEED, Dataset, Options, Progress, checked_augmentations
+from analognas.datasets.base import SPLIT_SEED, Dataset, Options, checked_augmentations
 from analognas.datasets.published import Published
 from analognas.datasets.reduction import reduced
 from analognas.errors import DatasetError
+from analognas.progress import Progress
 
 Loader = Callable[[Options], Dataset]
 _OPTIONS = ("path", "image_size", "channels", "features", "seconds", "classes")

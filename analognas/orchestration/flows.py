@@ -14,7 +14,7 @@ from typing import Any
 from analognas.errors import AnalogNASError, StageError, WorkspaceError
 from analognas.orchestration import clusters
 from analognas.orchestration.server import configure_prefect, server
-from analognas.orchestration.sessions import Freshness, Progress, RunReport, Session, prepared
+from analognas.orchestration.sessions import Freshness, RunProgress, RunReport, Session, prepared
 from analognas.params import Params
 from analognas.redaction import first_line
 from analognas.stages import STAGES
@@ -27,7 +27,7 @@ def run_pipeline(
     params: Params,
     *,
     freshness: Freshness | None = None,
-    progress: Progress = lambda *_: None,
+    progress: RunProgress = lambda *_: None,
     verbose: bool = False,
 ) -> RunReport:
     """Run the flow ``pipeline`` of a workspace, with Prefect's ephemeral server unless ``PREFECT_API_URL`` is set.

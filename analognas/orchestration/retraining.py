@@ -16,7 +16,7 @@ from typing import Any
 from analognas import retraining
 from analognas.errors import StageError
 from analognas.orchestration import flows, sessions
-from analognas.orchestration.sessions import Freshness, Progress, Session
+from analognas.orchestration.sessions import Freshness, RunProgress, Session
 from analognas.params import Params
 from analognas.retraining import Need, Workbench
 from analognas.stages import rows
@@ -144,7 +144,7 @@ def run_retraining(
     params: Params,
     *,
     force: bool = False,
-    progress: Progress = lambda *_: None,
+    progress: RunProgress = lambda *_: None,
     verbose: bool = False,
 ) -> Retraining:
     """Run the flow ``retrain`` of a workspace if it is needed, or with ``force``, and return the retraining.

@@ -27,7 +27,7 @@ from analognas.versioning.pipeline import is_declared
 from analognas.workspace import Paths, alone
 
 #: Called with the stage, what was done, what there is to do, and one line about it.
-Progress = Callable[[str, float, float, str], None]
+RunProgress = Callable[[str, float, float, str], None]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Session:
     paths: Paths
     params: Params
     freshness: Freshness
-    progress: Progress
+    progress: RunProgress
     versioning: Versioning | None = field(init=False)
     ran: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)

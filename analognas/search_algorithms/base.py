@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from analognas.errors import SearchError, SpaceError
+from analognas.progress import Progress
 from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective, whole
 from analognas.search_algorithms.pareto import TRADE_OFF
 from analognas.search_algorithms.records import Evaluated, SearchResult, history_table
@@ -32,7 +33,6 @@ __all__ = ["Evaluated", "Optimizer", "Progress", "SearchResult"]
 Values: TypeAlias = "Sequence[float | None] | NDArray[np.float64] | pd.Series[float] | pd.DataFrame"
 
 #: Called after every iteration with the iterations done and their total.
-Progress = Callable[[int, int], None]
 
 # Draws at least after a first round that gave too few new architectures; doubled every round.
 _RARE = 32
@@ -190,7 +190,7 @@ class Optimizer(ABC):
         Args:
             space: where to search.
             seed: None: the optimizer's.
-            progress: called after every iteration with the iterations done and their total.
+            progress: called after every iteration.
 
         Raises:
             SearchError: if there is no evaluator, everything failed, or nothing holds the limits and they are strict.
@@ -208,7 +208,7 @@ class Optimizer(ABC):
                 break
             self.tell(architectures, self.evaluator.assess(architectures))
             if progress is not None:
-                progress(iteration + 1, self.nb_iter)
+                progress(iteration + 1, self.nb_iter, f"iteration {iteration + 1}")
         return self.result()
 
     def _tell_measured(self, evaluator: Evaluator) -> None:

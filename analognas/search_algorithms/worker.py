@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 
 from analognas.errors import SearchError
+from analognas.progress import Progress
 from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective, whole
 from analognas.search_algorithms.pareto import TRADE_OFF, non_dominated, pareto_front
 from analognas.search_algorithms.verdicts import verdicts
@@ -141,11 +141,11 @@ class Worker:
         self._histories: dict[int, pd.DataFrame] = {}
         self._architectures: dict[str, Architecture] = {}
 
-    def search(self, progress: Callable[[int, int], None] | None = None) -> SearchResult:
+    def search(self, progress: Progress | None = None) -> SearchResult:
         """Run the search ``runs`` times and return the best run's result.
 
         Args:
-            progress: called after every iteration of every run with the iterations done and their total.
+            progress: called after every iteration of every run.
 
         Raises:
             SpaceError: if the space is not valid.
@@ -327,8 +327,8 @@ class Worker:
         return order.drop_duplicates("id").reset_index(drop=True)
 
 
-def _shifted(progress: Callable[[int, int], None] | None, run: int, runs: int) -> Callable[[int, int], None] | None:
+def _shifted(progress: Progress | None, run: int, runs: int) -> Progress | None:
     """Return a progress callback of one run that reports the progress of all."""
     if progress is None:
         return None
-    return lambda done, total: progress(run * total + done, runs * total)
+    return lambda done, total, text: progress(run * total + done, runs * total, f"run {run + 1}, {text}")

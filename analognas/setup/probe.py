@@ -112,7 +112,7 @@ def _timed(
     began = clock()
     ended: dict[str, list[float]] = {}
 
-    def progress(phase: str, fraction: float) -> None:
+    def progress(_done: float, _total: float, phase: str) -> None:
         ended.setdefault(phase, []).append(clock())
 
     trained = train(

@@ -39,12 +39,12 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     evaluator.check(space=space.name, **identity.context(params, paths))
     worker = Worker(space, _optimizer(params.search.optimizer, evaluator, params), params.search.runs)
     text = f"searching with {params.search.optimizer}"
-    best = worker.search(lambda done, total: progress(done / total, 2, text))
+    best = worker.search(lambda done, total, _: progress(done / total, 2, text))
     histories = {params.search.optimizer: worker.history}
     random = best
     if params.search.optimizer != "random_search":
         baseline = Worker(space, _optimizer("random_search", evaluator, params), params.search.runs)
-        random = baseline.search(lambda done, total: progress(1 + done / total, 2, "random search beside it"))
+        random = baseline.search(lambda done, total, _: progress(1 + done / total, 2, "random search beside it"))
         histories["random_search"] = baseline.history
 
     # Those that hold the limits as far as it is known, then what comes closest: each is measured before it is taken.

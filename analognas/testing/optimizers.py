@@ -253,9 +253,9 @@ class OptimizerConformance(ABC):
     def test_the_budget_is_kept(self, space: ConfigSpace) -> None:
         """One prediction of each architecture, one call in each iteration."""
         evaluator = CountingEvaluator(space)
-        done: list[tuple[int, int]] = []
+        done: list[tuple[float, float]] = []
         optimizer = self.make(evaluator, population_size=10, nb_iter=6)
-        result = optimizer.run(space, progress=lambda *at: done.append(at))
+        result = optimizer.run(space, progress=lambda *at: done.append(at[:2]))
         assert evaluator.calls == 6
         assert len(evaluator.predicted) == evaluator.predicted.total() == 60
         assert set(result.history["id"]) == set(evaluator.predicted)

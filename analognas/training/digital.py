@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from analognas.hardware.analog import trained_tensors
+from analognas.progress import Progress
 from analognas.seeds import numpy_generator
 from analognas.training import augmentation
 
 #: Called with the finished fraction (0 to 1) of what is under way.
-Progress = Callable[[float], None]
 
 MOMENTUM = 0.9
 
@@ -56,7 +56,7 @@ def train(
         weight_decay: L2 penalty on all parameters.
         seed: of the order of the images and of their augmentation.
         augment: what happens to them, see ``augmentation.augment``.
-        progress: told the finished fraction after each epoch.
+        progress: called after each epoch.
 
     Raises:
         DivergedError: if the loss is not finite.
@@ -69,7 +69,7 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(steps, 2))
     run_epochs(
         model, x, y, optimizer, schedule,
-        epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress,
+        epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress, name="digital",
     )  # fmt: skip
 
 
@@ -85,6 +85,7 @@ def run_epochs(
     seed: int,
     augment: Sequence[str],
     progress: Progress | None,
+    name: str,
 ) -> None:
     """Run the epochs of a training, digital or hardware-aware, and leave the model in evaluation mode.
 
@@ -105,7 +106,7 @@ def run_epochs(
             optimizer.step()
             schedule.step()
         if progress:
-            progress((epoch + 1) / epochs)
+            progress(epoch + 1, epochs, name)
     model.eval()
     for name, tensor in trained_tensors(model):
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():

@@ -13,10 +13,9 @@ from analognas.errors import HardwareError
 from analognas.hardware.analog import clean_state, load_clean_state, require_clean
 from analognas.hardware.devices import Devices
 from analognas.hardware.evaluating import for_evaluation
+from analognas.progress import Progress
 from analognas.seeds import seed_torch
 from analognas.training.digital import correct
-
-Progress = Callable[[float], None]
 
 
 def outcomes(
@@ -44,7 +43,7 @@ def outcomes(
         times: seconds after programming.
         repeats: how often the weights are programmed.
         seed: of all that is drawn.
-        progress: told the finished fraction after each repeat.
+        progress: called after each repeat.
 
     Raises:
         HardwareError: if the model is programmed already, or the device's model knows no such time.
@@ -105,7 +104,7 @@ def _each(
                     _drift(devices, time)
                     score(evaluated, repeat, int(column))
                 if progress:
-                    progress((repeat + 1) / repeats)
+                    progress(repeat + 1, repeats, "drift")
     finally:
         load_clean_state(model, clean)
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from analognas.hardware.analog import require_clean, tiles
-from analognas.training.digital import MOMENTUM, Progress, run_epochs, steps_per_epoch
+from analognas.progress import Progress
+from analognas.training.digital import MOMENTUM, run_epochs, steps_per_epoch
 
 
 def train(
@@ -39,7 +40,7 @@ def train(
         learning_rate: first value of the cosine.
         seed: of the order of the images and of their augmentation.
         augment: what happens to them, see ``augmentation.augment``.
-        progress: told the finished fraction after each epoch.
+        progress: called after each epoch.
 
     Raises:
         DivergedError: if the loss is not finite.
@@ -54,7 +55,7 @@ def train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     run_epochs(
         model, x, y, optimizer, schedule,
-        epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress,
+        epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress, name="hardware-aware",
     )  # fmt: skip
 
 

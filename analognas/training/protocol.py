@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from analognas.hardware.analog import convert, number_of_tiles
 from analognas.hardware.cost import tiles as count_tiles
 from analognas.hardware.presets import PRESETS
 from analognas.hardware.rpu_config import rpu_config
+from analognas.progress import Progress
 from analognas.seeds import derive_seed, seed_torch
 from analognas.training import digital, drift, hardware_aware
 from analognas.training.columns import ONE_SECOND, THIRTY_DAYS, measured_columns, time_label
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from analognas.training.params import TrainingParams
 
 #: Called with the name of the phase (``digital``, ``hardware-aware``, ``drift``) and its finished fraction.
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Trained:
                 times=self.protocol.times,
                 repeats=self.protocol.repeats,
                 seed=drift_seed(self.seed, self.architecture.id, part),
-                progress=_phase("drift", progress),
+                progress=progress,
             )
         row = {
             **_row(self.architecture, self.hardware, self.protocol, "ok", ""),
@@ -136,7 +136,7 @@ def characterize(
         part: ``validation`` for search targets, ``test`` for the winner alone.
         device: where torch computes.
         max_params: a larger network is not trained: its status is ``too_large``.
-        progress: told phase and fraction.
+        progress: called after each epoch and repeat, with digital, hardware-aware or drift.
 
     Raises:
         HardwareError: if a layer cannot be analog.
@@ -187,7 +187,7 @@ def train(
                 weight_decay=protocol.weight_decay,
                 seed=derive_seed(own, "digital"),
                 augment=dataset.augment,
-                progress=_phase("digital", progress),
+                progress=progress,
             )
         model = convert(network, rpu_config(hardware), hardware.layers)
         _check_network(architecture, network, model, hardware)
@@ -205,7 +205,7 @@ def train(
                 learning_rate=protocol.hwa_learning_rate,
                 seed=derive_seed(own, "hwa"),
                 augment=dataset.augment,
-                progress=_phase("hardware-aware", progress),
+                progress=progress,
             )
     return Trained(architecture, hardware, protocol, seed, network, model)
 
@@ -263,10 +263,6 @@ def _failed(
 ) -> dict[str, Any]:
     row = _row(architecture, hardware, protocol, status, reason)
     return {**row, **dict.fromkeys(measured_columns(protocol.times))}
-
-
-def _phase(name: str, progress: Progress | None) -> digital.Progress | None:
-    return None if progress is None else lambda fraction: progress(name, fraction)
 
 
 @contextmanager

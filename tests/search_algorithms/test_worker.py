@@ -147,8 +147,9 @@ def test_no_runs():
 def test_progress_goes_over_all_runs():
     seen = []
     worker = Worker(SPACE, RandomSearch(EVALUATOR, population_size=4, nb_iter=3), runs=2)
-    worker.search(lambda done, total: seen.append((done, total)))
-    assert seen == [(done, 6) for done in range(1, 7)]
+    worker.search(lambda *at: seen.append(at))
+    assert [at[:2] for at in seen] == [(done, 6) for done in range(1, 7)]
+    assert seen[-1][2] == "run 2, iteration 3"
 
 
 def test_one_run_may_find_nothing():

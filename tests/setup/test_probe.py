@@ -42,7 +42,7 @@ class Machine:
         ):
             for epoch in range(epochs):
                 self.now += cost * len(dataset.train) * (first if epoch == 0 else other)
-                progress(phase, (epoch + 1) / epochs)
+                progress(epoch + 1, epochs, phase)
         return SimpleNamespace(measure=partial(self.measure, protocol, cost))
 
     def measure(self, protocol: Any, cost: float, dataset: Any, part: str, progress: Any) -> None:
@@ -51,7 +51,7 @@ class Machine:
         self.now += cost * (7_000 + 2 * 2 * scored)
         for repeat in range(protocol.repeats):
             self.now += cost * 2 * scored * len(protocol.times)
-            progress("drift", (repeat + 1) / protocol.repeats)
+            progress(repeat + 1, protocol.repeats, "drift")
 
 
 @pytest.fixture

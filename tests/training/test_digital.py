@@ -70,16 +70,18 @@ def test_weight_decay_counts(network: nn.Module, train_set: tuple[Tensor, Tensor
 
 def test_one_single_step_is_possible(network: nn.Module, train_set: tuple[Tensor, Tensor]) -> None:
     before, told = weights(network), []
-    digital.train(network, *train_set, **{**PROTOCOL, "epochs": 1, "batch_size": 100}, progress=told.append)
-    assert told == [1.0]
+    digital.train(
+        network, *train_set, **{**PROTOCOL, "epochs": 1, "batch_size": 100}, progress=lambda *at: told.append(at)
+    )
+    assert told == [(1, 1, "digital")]
     assert not equal(before, weights(network))
     assert all(torch.isfinite(tensor).all() for tensor in weights(network))
 
 
 def test_progress_is_told_after_each_epoch(network: nn.Module, train_set: tuple[Tensor, Tensor]) -> None:
-    told: list[float] = []
-    digital.train(network, *train_set, **PROTOCOL, progress=told.append)
-    assert told == [1 / 3, 2 / 3, 1.0]
+    told: list[tuple[float, float, str]] = []
+    digital.train(network, *train_set, **PROTOCOL, progress=lambda *at: told.append(at))
+    assert told == [(epoch, 3, "digital") for epoch in (1, 2, 3)]
 
 
 def test_a_loss_that_is_not_finite_is_a_divergence(network: nn.Module, train_set: tuple[Tensor, Tensor]) -> None:

@@ -232,6 +232,6 @@ def test_a_device_that_knows_no_such_time_is_a_clear_error(
 
 
 def test_progress_is_told_after_each_repeat(fitted: nn.Module, held_out: tuple[Tensor, Tensor]) -> None:
-    told: list[float] = []
-    measure(fitted, *held_out, times=(1.0,), repeats=2, seed=0, progress=told.append)
-    assert told == [0.5, 1.0]
+    told: list[tuple[float, float, str]] = []
+    measure(fitted, *held_out, times=(1.0,), repeats=2, seed=0, progress=lambda *at: told.append(at))
+    assert told == [(1, 2, "drift"), (2, 2, "drift")]

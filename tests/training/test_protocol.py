@@ -260,11 +260,9 @@ def test_a_dataset_of_another_shape_is_refused(dataset: Dataset, protocol: Train
 
 
 def test_progress_names_the_phases(architecture: Architecture, dataset: Dataset, protocol: TrainingParams) -> None:
-    told: list[tuple[str, float]] = []
-    characterize(
-        architecture, dataset, HARDWARE, protocol, seed=0, progress=lambda name, part: told.append((name, part))
-    )
-    assert [name for name, part in told if part == 1.0] == ["digital", "hardware-aware", "drift"]
+    told: list[tuple[float, float, str]] = []
+    characterize(architecture, dataset, HARDWARE, protocol, seed=0, progress=lambda *at: told.append(at))
+    assert [name for done, total, name in told if done == total] == ["digital", "hardware-aware", "drift"]
     assert len(told) == 6
 
 
