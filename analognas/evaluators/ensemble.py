@@ -20,7 +20,7 @@ from xgboost import Booster
 from analognas.errors import InputError, NotFittedError
 from analognas.evaluators import storage
 from analognas.evaluators.base import Context, Evaluator, usable_rows
-from analognas.evaluators.columns import COVERAGE, TARGETS
+from analognas.evaluators.columns import COVERAGE, LEAST_ROWS, TARGETS
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import PROFILE, RARE, FeatureSchema
 from analognas.evaluators.members import TREES, GaussianProcess, Trees
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-#: Fewest architectures that can be learned from.
-LEAST_ROWS = 8
 
 #: The kinds of members: Gaussian processes with one length scale or one per feature, and trees.
 MEMBERS = ("gaussian_process", "gaussian_process_ard", *TREES)

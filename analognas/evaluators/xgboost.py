@@ -17,7 +17,7 @@ from analognas.errors import InputError, NotFittedError
 from analognas.evaluators import storage
 from analognas.evaluators.base import Context, Evaluator, usable_rows
 from analognas.evaluators.boosting import Boosting
-from analognas.evaluators.columns import TARGETS
+from analognas.evaluators.columns import LEAST_ROWS, TARGETS
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, Settings, fit_model
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
     Features = NDArray[np.float32]
-
-#: Fewest architectures that can be learned from.
-LEAST_ROWS = 8
 
 
 class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scikit-learn ships no types

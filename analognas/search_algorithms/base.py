@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import SearchError, SpaceError
+from analognas.evaluators.columns import problem_of
 from analognas.progress import Progress
 from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective, whole
 from analognas.search_algorithms.pareto import TRADE_OFF
@@ -331,6 +332,8 @@ class Optimizer(ABC):
             needed = ["acc_1d", "acc_1d_std"] + (["avm"] if self.limits.T_AVM is not None else [])
             if missing := [name for name in needed if name not in values]:
                 raise SearchError(f"the values have no column {missing[0]}: a search needs {', '.join(needed)}.")
+            if problem := problem_of(values, [architecture.id for architecture in architectures]):
+                raise SearchError(f"the values cannot be told: {problem}.")
             table = values.reset_index(drop=True).drop(columns="id", errors="ignore")
             objective = self.objective(table)
             violation = self.limits.violations(sizes, table).sum(axis=1)

@@ -80,3 +80,18 @@ def test_the_last_architectures_of_a_space_are_found():
 @pytest.mark.parametrize("cls", [EAOptimizer, RandomSearch])
 def test_more_than_there_is(cls):
     assert len(cls(population_size=1_000).bind(small_space()).ask(1_000)) == 128
+
+
+def test_rows_of_other_architectures_are_refused():
+    space = small_space()
+    evaluator = AnalyticEvaluator(space)
+    optimizer = RandomSearch(evaluator, population_size=4).bind(space)
+    architectures = space.sample(3, seed=0)
+    table = evaluator.predict(architectures)
+    with pytest.raises(SearchError, match=r"cannot be told: row 0 is of"):
+        optimizer.tell(architectures, table.iloc[::-1])
+    with pytest.raises(SearchError, match=r"row 1 has acc_1d = 1000"):
+        optimizer.tell(architectures, table.assign(acc_1d=[90.0, 1000.0, 90.0]))
+    assert not optimizer.evaluated
+    optimizer.tell(architectures, table)
+    assert len(optimizer.evaluated) == 3
