@@ -206,8 +206,15 @@ def _inner(arguments: argparse.Namespace) -> None:
     replays = [
         Job(str(folder), seed, seed % arguments.whole, settings) for seed in range(arguments.whole, arguments.seeds)
     ]
-    done = dict(processes.each(run, replays, processes.workers(None)))
+    ended = {row["seed"] for row in rows if row["winner"]}
+    possible = [replay for replay in replays if replay.pool in ended]
+    done = dict(processes.each(run, possible, processes.workers(None)))
     rows += [done[index] for index in sorted(done)]
+    rows += [
+        {"seed": replay.seed, "whole": False, "winner": None, "error": f"The whole run of seed {replay.pool} failed."}
+        for replay in replays
+        if replay.pool not in ended
+    ]
     print(json.dumps({"capability": torch.backends.cpu.get_cpu_capability(), "rows": rows}))
 
 

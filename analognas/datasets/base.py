@@ -8,7 +8,7 @@ import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -192,7 +192,25 @@ def checked_augmentations(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
+class InputDescription(TypedDict):
+    """What of a dataset decides the networks for it: ``input_shape`` is (channels, height, width)."""
+
+    name: str
+    input_shape: Sequence[int]
+    classes: int
+
+
+class Description(InputDescription):
+    """A dataset as ``data/dataset.json`` records it: digests and images of each part besides."""
+
+    digest: str
+    split_digest: str
+    sizes: dict[str, int]
+    licence: str
+    augment: list[str]
+
+
+def describe(dataset: Dataset) -> Description:
     """Return what ``data/dataset.json`` records: JSON-serializable, the same for the same data anywhere."""
     return {
         "name": dataset.name,

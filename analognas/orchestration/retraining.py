@@ -66,7 +66,7 @@ class Retraining(Session):
         summary: dict[str, Any] = {
             "retrained": self.round is not None,
             "needed": list(need.reasons),
-            "figures": dict(need.figures),
+            "figures": dict(need.figures or {}),
         }
         if self.round is not None:
             added = self.round

@@ -6,13 +6,13 @@ its architectures gives a one-sided bound of the gain in Kendall tau. Nothing he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analognas.evaluators.metrics import bootstrap_weights, coverage, kendall_tau, rmse, weighted_kendall_tau
+from analognas.retraining.records import Comparison, GainRecord, NeedFigures, Ranking
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ class Gain:
     value: float
     low: float
 
-    def to_dict(self) -> dict[str, float | None]:
+    def to_dict(self) -> GainRecord:
         """Return it as JSON values."""
         return {"champion": self.champion, "challenger": self.challenger, "gain": self.value, "gain_low": self.low}
 
@@ -72,8 +72,10 @@ def tau_gain(measured: Array, champion: Array, challenger: Array, weights: Array
     return Gain(_or_none(taus[0]), _or_none(taus[1]), value, low)
 
 
-def compare(measured: pd.DataFrame, champion: pd.DataFrame, challenger: pd.DataFrame, resamples: int, seed: int) -> Any:
-    """Return all figures of a comparison as JSON values, None where one is not defined.
+def compare(
+    measured: pd.DataFrame, champion: pd.DataFrame, challenger: pd.DataFrame, resamples: int, seed: int
+) -> Comparison:
+    """Return all figures of a comparison.
 
     Args:
         measured: n rows with ``id``, ``acc_1d`` (percent) and ``avm`` (percentage points).
@@ -81,45 +83,39 @@ def compare(measured: pd.DataFrame, champion: pd.DataFrame, challenger: pd.DataF
         challenger: its predictions of them.
         resamples: of the paired bootstrap.
         seed: of the resamples.
-
-    Returns:
-        ``architectures`` (n); with at least 10 of them also ``acc_1d`` and ``avm``, each with ``champion``,
-        ``challenger`` (Kendall tau), ``gain`` and ``gain_low`` (one-sided 95 % bound), ``coverage`` of the 90 %
-        interval of ``acc_1d`` (share) and ``rmse`` of ``acc_1d`` (percentage points), each by evaluator.
     """
     if len(measured) < LEAST:
         return {"architectures": len(measured)}
     weights, groups = bootstrap_weights(list(measured["id"]), resamples, seed)
     acc, avm = measured["acc_1d"].to_numpy(), measured["avm"].to_numpy()
-    both = {"champion": champion, "challenger": challenger}
     scores, losses = (
-        [predicted[column].to_numpy() for predicted in both.values()] for column in ("acc_1d_score", "avm")
+        [predicted[column].to_numpy() for predicted in (champion, challenger)] for column in ("acc_1d_score", "avm")
     )
     return {
         "architectures": len(measured),
         "acc_1d": tau_gain(acc, scores[0], scores[1], weights, groups).to_dict(),
         "avm": tau_gain(avm, losses[0], losses[1], weights, groups).to_dict(),
         "coverage": {
-            name: coverage(acc, predicted["acc_1d_low"], predicted["acc_1d_high"]) for name, predicted in both.items()
+            "champion": coverage(acc, champion["acc_1d_low"], champion["acc_1d_high"]),
+            "challenger": coverage(acc, challenger["acc_1d_low"], challenger["acc_1d_high"]),
         },
-        "rmse": {name: rmse(acc, predicted["acc_1d"]) for name, predicted in both.items()},
+        "rmse": {"champion": rmse(acc, champion["acc_1d"]), "challenger": rmse(acc, challenger["acc_1d"])},
         "resamples": resamples,
         "confidence": CONFIDENCE,
     }
 
 
-def decide(figures: Mapping[str, Any], rules: RetrainParams) -> Verdict:
+def decide(figures: Comparison, rules: RetrainParams) -> Verdict:
     """Return whether the challenger takes the champion's place, by the figures of ``compare``.
 
     It does if the one-sided 95 % bound of its gain in the Kendall tau of ``acc_1d`` is above zero, the gain is above
     ``retrain.min_gain``, its tau of ``avm`` is not worse by more than ``retrain.guard_avm`` (by the bound below), and
     its 90 % interval holds at least ``retrain.min_coverage`` of the measurements.
     """
-    number = figures["architectures"]
-    if number < LEAST:
+    if "acc_1d" not in figures or "avm" not in figures or "coverage" not in figures:
         return Verdict(
             False,
-            f"only {number} sentinel architectures were measured, at least {LEAST} are needed: raise "
+            f"only {figures['architectures']} sentinel architectures were measured, at least {LEAST} are needed: raise "
             "retrain.sentinel_size before the set is drawn",
         )
     acc, avm, covered = figures["acc_1d"], figures["avm"], figures["coverage"]["challenger"]
@@ -137,7 +133,7 @@ def decide(figures: Mapping[str, Any], rules: RetrainParams) -> Verdict:
             f"{gained}, but that of avm changes by {avm['gain']:+.3f} (bound {avm['gain_low']:+.3f}): it may be worse "
             f"by more than retrain.guard_avm, {rules.guard_avm:g}",
         )
-    if covered < rules.min_coverage:
+    if covered is not None and covered < rules.min_coverage:
         return Verdict(
             False,
             f"{gained}, but its 90 % interval holds {covered:.0%} of the measurements, less than "
@@ -146,13 +142,8 @@ def decide(figures: Mapping[str, Any], rules: RetrainParams) -> Verdict:
     return Verdict(True, gained)
 
 
-def ranking(measured: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, Any]:
-    """Return how one evaluator does on rows it has not learned from.
-
-    Returns:
-        ``architectures`` (n), ``kendall_tau`` and ``coverage`` of ``acc_1d``; None with fewer than 10 rows or where
-        it is not defined.
-    """
+def ranking(measured: pd.DataFrame, predicted: pd.DataFrame) -> Ranking:
+    """Return how one evaluator does on rows it has not learned from; nothing is concluded from fewer than 10."""
     if len(measured) < LEAST:
         return {"architectures": len(measured), "kendall_tau": None, "coverage": None}
     acc = measured["acc_1d"].to_numpy()
@@ -163,13 +154,8 @@ def ranking(measured: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def reasons(figures: Mapping[str, Any], rules: RetrainParams) -> list[str]:
-    """Return why the champion needs retraining, one clause each; none if it does not.
-
-    Args:
-        figures: ``newest`` (see ``ranking``), ``new_rows`` (count), ``age_days`` (None: unknown).
-        rules: the thresholds.
-    """
+def reasons(figures: NeedFigures, rules: RetrainParams) -> list[str]:
+    """Return why the champion needs retraining by figures and thresholds, one clause each; none if it does not."""
     clauses = []
     newest, new_rows, age = figures["newest"], figures["new_rows"], figures["age_days"]
     tau, covered = newest["kendall_tau"], newest["coverage"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from analognas.files import file_digest
 from analognas.retraining import comparing
+from analognas.retraining.records import NeedFigures, Ranking
 from analognas.retraining.workbench import Workbench
 from analognas.stages.rounds import Round, read_rounds
 from analognas.stages.rows import usable
@@ -34,7 +35,7 @@ class Need:
     """
 
     reasons: tuple[str, ...]
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    figures: NeedFigures | None = None
     pending: int | None = None
     unfinished: int | None = None
 
@@ -68,7 +69,7 @@ def assess(bench: Workbench, age_days: float | None = None) -> Need:
     architectures += [architecture for architecture, _ in bench.shared]
     values = [*map(float, unseen["acc_1d"]), *(float(row["acc_1d"]) for _, row in bench.shared)]
     newest = slice(max(0, len(architectures) - bench.params.retrain.newest), None)
-    figures = {
+    figures: NeedFigures = {
         "newest": _ranking(bench.champion, architectures[newest], values[newest]),
         "new_rows": len(architectures),
         "age_days": age_days,
@@ -81,7 +82,7 @@ def _unfinished(last: Round, paths: Paths) -> bool:
     return last.decision == "accepted" and file_digest(paths.evaluator) == last.record["champion"]["digest"]
 
 
-def _ranking(champion: Evaluator, architectures: Sequence[Architecture], values: Sequence[float]) -> dict[str, Any]:
+def _ranking(champion: Evaluator, architectures: Sequence[Architecture], values: Sequence[float]) -> Ranking:
     import pandas as pd
 
     predicted = champion.predict(architectures) if architectures else pd.DataFrame()

@@ -17,6 +17,7 @@ from analognas.files import file_digest, write_text
 from analognas.retraining import comparing, proposing
 from analognas.retraining.need import RETRAIN, Need
 from analognas.retraining.note import note, note_file
+from analognas.retraining.records import Identity
 from analognas.seeds import derive_seed
 from analognas.stages import fit
 from analognas.stages.rounds import Entry, Round, next_number, read_rounds, read_sentinel, write_round, write_sentinel
@@ -106,7 +107,7 @@ def open_round(bench: Workbench, need: Need, *, force: bool = False) -> Round:
     if not entries:
         raise StageError(f"The space {bench.space.name} has no more architectures: nothing is left to learn from.")
     # Its age is of the clock, which no file holds.
-    figures = {name: value for name, value in need.figures.items() if name != "age_days"}
+    figures = {name: value for name, value in (need.figures or {}).items() if name != "age_days"}
     record = dict(pending.record) or {"need": {"reasons": list(need.reasons), "forced": force, **figures}}
     changed = replace(pending, entries=entries, record=record)
     if changed != pending:
@@ -171,6 +172,6 @@ def withdraw(paths: Paths, added: Round, why: str) -> Round:
     return taken
 
 
-def _identity(folder: Path, evaluator: Evaluator) -> dict[str, Any]:
+def _identity(folder: Path, evaluator: Evaluator) -> Identity:
     tau = evaluator.report_["targets"]["acc_1d"]["kendall_tau"]["value"]
     return {"digest": file_digest(folder), "rows": evaluator.report_["rows"], "kendall_tau_out_of_fold": tau}

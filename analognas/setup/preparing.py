@@ -72,11 +72,11 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None) -> Param
     from analognas.workspace import alone
 
     coverage.begin()
-    truth: dict[Path, dict[str, Any]] = {}
+    truth: dict[Path, Mapping[str, Any]] = {}
 
     def accept(params: Params) -> None:
-        truth[paths.dataset] = describe_dataset(params, paths, progress)
-        space_of(params, truth[paths.dataset])
+        truth[paths.dataset] = description = describe_dataset(params, paths, progress)
+        space_of(params, description)
         check_parts(params)
         truth[paths.environment] = current_environment(params.hardware)
         paths.clean()  # the last look: whether the folder can be written

@@ -22,6 +22,7 @@ from analognas.setup.run_time import Efforts, EffortsOf, Machine, Shape
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
+    from analognas.datasets.base import InputDescription
     from analognas.params import Params
     from analognas.search_spaces import Architecture, ConfigSpace
     from analognas.workspace import Paths
@@ -189,7 +190,7 @@ def _side_by_side(params: Params) -> int:
     return workers(params.run.workers)
 
 
-def _described(dataset: Dataset, shape: Shape) -> dict[str, Any]:
+def _described(dataset: Dataset, shape: Shape) -> InputDescription:
     return {"name": dataset.name, "input_shape": shape, "classes": dataset.classes}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analognas.errors import CorruptFileError, SpaceError
 from analognas.files import read_json, read_parquet
@@ -14,6 +14,7 @@ from analognas.stages.recorded import recorded_dataset
 from analognas.stages.rounds import read_rounds, read_sentinel
 
 if TYPE_CHECKING:
+    from analognas.datasets.base import InputDescription
     from analognas.params import Params
     from analognas.search_spaces import Architecture
     from analognas.workspace import Paths
@@ -24,7 +25,7 @@ def space(params: Params, paths: Paths) -> ConfigSpace:
     return space_of(params, recorded_dataset(paths))
 
 
-def space_of(params: Params, dataset: dict[str, Any]) -> ConfigSpace:
+def space_of(params: Params, dataset: InputDescription) -> ConfigSpace:
     """Return the configuration space of the parameters for a dataset described as in ``data/dataset.json``.
 
     Raises:

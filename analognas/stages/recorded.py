@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from analognas.errors import CorruptFileError, MismatchError
 from analognas.files import read_object
@@ -20,6 +20,7 @@ from analognas.stages.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
+    from analognas.datasets.base import Description
     from analognas.params import Params
     from analognas.workspace import Paths
 
@@ -70,7 +71,7 @@ def check_environment(paths: Paths, stage: str) -> None:
 
 
 #: What was found of a dataset, by the arguments of its loading, while a run goes on.
-_looked_at: ContextVar[dict[str, dict[str, Any]] | None] = ContextVar("analognas_dataset", default=None)
+_looked_at: ContextVar[dict[str, Description] | None] = ContextVar("analognas_dataset", default=None)
 
 
 @contextmanager
@@ -87,7 +88,7 @@ def one_look() -> Iterator[None]:
         _looked_at.reset(token)
 
 
-def describe_dataset(params: Params, paths: Paths, progress: Progress | None = None) -> dict[str, Any]:
+def describe_dataset(params: Params, paths: Paths, progress: Progress | None = None) -> Description:
     """Return what the dataset is, as ``data/dataset.json`` says it; see ``one_look``.
 
     Raises:
@@ -105,7 +106,7 @@ def describe_dataset(params: Params, paths: Paths, progress: Progress | None = N
     return description
 
 
-def check_dataset(params: Params, paths: Paths) -> dict[str, Any]:
+def check_dataset(params: Params, paths: Paths) -> Description:
     """Return what the dataset is, after comparing it with ``data/dataset.json``.
 
     Raises:
@@ -124,10 +125,10 @@ def check_dataset(params: Params, paths: Paths) -> dict[str, Any]:
 _RECORDED = "`analognas run` writes it, or `analognas doctor --update`"
 
 
-def recorded_dataset(paths: Paths) -> dict[str, Any]:
+def recorded_dataset(paths: Paths) -> Description:
     """Return the recorded description of the dataset."""
     description = read_object(paths.dataset, remedy=_RECORDED)
     missing = [key for key in ("name", "input_shape", "classes", "digest", "split_digest") if key not in description]
     if missing:
         raise CorruptFileError(f"{paths.dataset} is damaged (no {missing[0]}): {_RECORDED}.")
-    return description
+    return cast("Description", description)
