@@ -7,6 +7,8 @@ quantise. The gradient of the input range is the exception, see ``kernels.clippe
 
 from __future__ import annotations
 
+import os
+from functools import cache
 from typing import Any
 
 import torch
@@ -112,17 +114,27 @@ class _Product(torch.autograd.Function):
         return d_x, d_weight, d_range, None, None, None, None, None, None
 
 
+@cache
+def _onednn_overruns() -> bool:
+    """Return whether oneDNN computes weight gradients of strided kernels of one pixel with its AVX2 code.
+
+    That writes beyond its memory (seen with torch 2.12 and 2.15), and the process dies. It is used where a processor
+    has no AVX-512, or where oneDNN is told so.
+    """
+    told = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    return torch.backends.cpu.get_cpu_capability() == "AVX2" or told.startswith("AVX2")
+
+
 def _convolution_gradients(
     sums: Tensor, lines: Tensor, kernels: Tensor, window: Window, need_lines: bool, need_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return the gradients of the input and of the kernels, None where one is not needed.
 
-    Of a kernel of one pixel with strides only the pixels that it reads are given to oneDNN: its AVX2 code for weight
-    gradients of such convolutions writes beyond its memory (seen with torch 2.12 and 2.15, where a processor has no
-    AVX-512), and the process dies.
+    Of a kernel of one pixel with strides only the pixels that it reads are given to oneDNN where that would otherwise
+    write beyond its memory, see ``_onednn_overruns``. The gradients are the same to rounding.
     """
     stride = window.stride
-    sparse = window.kernel == (1, 1) and window.padding == (0, 0) and stride != (1, 1)
+    sparse = window.kernel == (1, 1) and window.padding == (0, 0) and stride != (1, 1) and _onednn_overruns()
     read = conv.dense(lines[:, :, :: stride[0], :: stride[1]]) if sparse else lines
     d_read, d_weight, _ = torch.ops.aten.convolution_backward(
         sums, read, kernels, None, (1, 1) if sparse else stride, window.padding, window.dilation,

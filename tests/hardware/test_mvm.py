@@ -93,8 +93,10 @@ class Given(TorchDispatchMode):
 
 @pytest.mark.parametrize("side", [4, 7, 8])
 @pytest.mark.parametrize(("kernel", "stride"), [((1, 1), (2, 2)), ((1, 1), (1, 2)), ((1, 1), (1, 1)), ((3, 3), (2, 2))])
-def test_gradients_of_a_convolution_never_ask_for_a_strided_kernel_of_one_pixel(side, kernel, stride) -> None:
-    """One kernel of oneDNN writes beyond its memory there, where a processor has AVX2 and no AVX-512."""
+@pytest.mark.parametrize("overruns", [True, False])
+def test_onednn_is_not_asked_for_what_it_cannot_do(side, kernel, stride, overruns, monkeypatch) -> None:
+    """Its AVX2 code for weight gradients of strided kernels of one pixel writes beyond its memory."""
+    monkeypatch.setattr(mvm, "_onednn_overruns", lambda: overruns)
     torch.manual_seed(0)
     padding = (kernel[0] // 2, kernel[1] // 2)
     window = Window(kernel, stride, padding, (1, 1), (0, 5 * kernel[0] * kernel[1]))
@@ -109,4 +111,20 @@ def test_gradients_of_a_convolution_never_ask_for_a_strided_kernel_of_one_pixel(
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
     assert only_weight[0] is None
-    assert given.convolutions == [(kernel, (1, 1) if kernel == (1, 1) else stride)] * 2
+    assert given.convolutions == [(kernel, (1, 1) if kernel == (1, 1) and overruns else stride)] * 2
+
+
+@pytest.mark.parametrize(
+    ("capability", "told", "overruns"),
+    [
+        ("AVX2", "", True),
+        ("AVX512", "", False),
+        ("DEFAULT", "", False),
+        ("AVX512", "avx2", True),
+        ("AVX2", "SSE41", True),
+    ],
+)
+def test_it_is_so_where_there_is_no_avx_512(capability, told, overruns, monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", told)
+    assert mvm._onednn_overruns.__wrapped__() is overruns
