@@ -42,6 +42,13 @@ QUICK = (
     "train.repeats=2",
 )  # fmt: skip
 
+
+def quick(*given: str) -> list[str]:
+    """Return the assignments of a quick run, those that are given in place of its own."""
+    keys = {assignment.partition("=")[0] for assignment in given}
+    return [*(assignment for assignment in QUICK if assignment.partition("=")[0] not in keys), *given]
+
+
 _BARE = """
 import sys
 from pathlib import Path
@@ -329,7 +336,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    given = [*(QUICK if arguments.quick else ()), *arguments.given]
+    given = quick(*arguments.given) if arguments.quick else list(arguments.given)
     found = measure(
         arguments.parts, given, arguments.sample, arguments.rounds, arguments.rows, arguments.round_size
     )  # fmt: skip

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from analognas.params import HardwareParams, Params
     from analognas.params.file import Draft
+    from analognas.search_spaces import ConfigSpace
     from analognas.workspace import Paths
 
 
@@ -76,8 +77,9 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None) -> Param
 
     def accept(params: Params) -> None:
         truth[paths.dataset] = description = describe_dataset(params, paths, progress)
-        space_of(params, description)
+        space = space_of(params, description)
         check_parts(params)
+        check_size(params, paths, space)
         truth[paths.environment] = current_environment(params.hardware)
         paths.clean()  # the last look: whether the folder can be written
 
@@ -87,6 +89,24 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None) -> Param
             if not path.exists() or path.read_bytes() != json_bytes(content):
                 write_json(path, content)
     return params
+
+
+def check_size(params: Params, paths: Paths, space: ConfigSpace) -> None:
+    """Refuse fewer architectures than the evaluator needs, before hours go into them; raises InputError."""
+    from analognas.evaluators.columns import LEAST_ROWS
+    from analognas.evaluators.registry import EVALUATORS
+    from analognas.stages.rounds import read_rounds
+
+    if (
+        params.fit.evaluator not in EVALUATORS or params.sample.size >= LEAST_ROWS
+    ):  # one of the user's own may need fewer
+        return
+    number = params.sample.size + sum(len(added.entries) for added in read_rounds(paths, space))
+    if number < LEAST_ROWS:
+        raise ParamsError(
+            f"sample.size is {params.sample.size}, and fit.evaluator {params.fit.evaluator} needs at least "
+            f"{LEAST_ROWS} architectures that were measured: raise it."
+        )
 
 
 def check_parts(params: Params) -> None:

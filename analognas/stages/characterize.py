@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from analognas.errors import InputError
-from analognas.evaluators.columns import LEAST_ROWS
-from analognas.evaluators.registry import EVALUATORS
 from analognas.files import write_json, write_parquet
 from analognas.hardware import coverage
 from analognas.hardware.cost import effort
@@ -126,21 +123,7 @@ def _looked_up(architecture: Architecture, params: Params) -> dict[str, Any]:
 def pending(params: Params, paths: Paths) -> list[Job]:
     """Return the jobs without a stored result; a damaged one is set aside with a warning, and measured anew."""
     store = ResultStore.of(paths.home)
-    listed = jobs(params, paths)
-    _refuse_too_few(params, paths)
-    return [job for job in listed if not store.holds(job.key)]
-
-
-def _refuse_too_few(params: Params, paths: Paths) -> None:
-    """Refuse fewer architectures than the evaluator needs, before hours go into them; raises InputError."""
-    if params.fit.evaluator not in EVALUATORS:  # one of the user's own may need fewer
-        return
-    learned = sum(entry.role != "sentinel" for entry in inputs.listed(params, paths))
-    if learned < LEAST_ROWS:
-        raise InputError(
-            f"{learned} architecture{'s are' if learned != 1 else ' is'} to be characterized, and fit.evaluator "
-            f"{params.fit.evaluator} needs at least {LEAST_ROWS}: set sample.size to {LEAST_ROWS} or more."
-        )
+    return [job for job in jobs(params, paths) if not store.holds(job.key)]
 
 
 def measure(job: Job) -> dict[str, Any]:

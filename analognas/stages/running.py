@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analognas.errors import ParamsError
 from analognas.progress import Progress, silent
-from analognas.stages.protocols import RECORD, STAGES
+from analognas.stages.protocols import STAGES
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -31,7 +31,7 @@ def run_stage(name: str, params: Params, paths: Paths, progress: Progress | None
     from analognas.stages.recorded import check_environment
 
     if name not in STAGES:
-        raise ParamsError(f"There is no stage {name!r}: the stages are {', '.join((RECORD, *STAGES))}.")
+        raise ParamsError(f"There is no stage {name!r}: the stages are {', '.join(STAGES)}.")
     limit_threads(params)
     paths.clean()
     check_environment(paths, name)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import matrix
-from benchmarks.pipeline import QUICK
+from benchmarks.pipeline import quick
 
 
 def row(value: float, half: float = 1.0, **changes) -> dict:
@@ -46,7 +46,7 @@ def test_every_set_names_a_flag_of_processors_or_needs_none():
 def test_seeds_end_with_a_winner_on_two_instruction_sets(tmp_path: Path):
     command = [
         sys.executable, "-m", "benchmarks.matrix", "--json", "--folder", str(tmp_path), "--seeds", "2", "--whole", "1",
-        "--sets", "native", "avx2", "--set", *QUICK, "sample.size=14", "search.T_AVM=0.1",
+        "--sets", "native", "avx2", "--set", *quick("sample.size=14", "search.T_AVM=0.1"),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     found = json.loads(done.stdout)

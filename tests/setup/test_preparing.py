@@ -12,7 +12,8 @@ from analognas.errors import InputError, WorkspaceError
 from analognas.params import Params
 from analognas.params.overrides import parse
 from analognas.setup.preparing import current_environment, prepare
-from analognas.stages import PROTOCOLS
+from analognas.stages import PROTOCOLS, inputs
+from analognas.stages.rounds import Entry, Round, write_round
 from analognas.workspace import Paths, alone
 
 
@@ -91,3 +92,14 @@ def test_a_workspace_in_which_a_run_works_is_left_as_it_is(workspace: Paths):
         assert prepare(workspace, parse(["search.k=2.5"])).search.k == 2.5  # the run itself
     prepare(workspace, parse(["search.k=3"]))  # and it lets go of the lock
     prepare(workspace, parse(["search.k=2"]))
+
+
+def test_too_few_architectures_for_the_evaluator_are_refused_before_anything_runs(workspace: Paths):
+    before = workspace.params.read_bytes()
+    with pytest.raises(InputError, match=r"sample\.size is 5, and fit\.evaluator xgboost needs at least 8 arch"):
+        prepare(workspace, parse(["sample.size=5"]))
+    assert workspace.params.read_bytes() == before
+    space = inputs.space(Params.load(workspace.params), workspace)
+    entries = tuple(Entry(architecture) for architecture in space.sample(3, seed=9))
+    write_round(workspace, Round(1, entries, "more"))
+    assert prepare(workspace, parse(["sample.size=5"])).sample.size == 5

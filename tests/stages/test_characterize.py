@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analognas.errors import AnalogNASWarning, CorruptFileError, InputError, MismatchError
+from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError
 from analognas.evaluators.registry import load_evaluator
 from analognas.hardware.cost import tiles
 from analognas.params import Params
@@ -239,13 +239,3 @@ def test_the_tiles_of_ones_own_chip_are_counted_everywhere(workspace: Paths, mon
     front = pd.read_parquet(workspace.search / "pareto.parquet")
     found = [space.architecture(json.loads(genes)) for genes in front["genes"]]
     assert front["tiles"].tolist() == [tiles(one.structure, (24, 5)) for one in found]
-
-
-def test_too_few_for_the_evaluator_are_refused_before_anything_is_measured(workspace: Paths):
-    params = override(workspace.params, ["sample.size=5"])
-    run_stage("sample", params, workspace)
-    with pytest.raises(
-        InputError, match=r"5 architectures are to be .* xgboost needs at least 8: set sample\.size to 8"
-    ):
-        run_stage("characterize", params, workspace)
-    assert not list(ResultStore.of(workspace.root).keys())
