@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from analognas.errors import WorkspaceError
-from analognas.redaction import first_line
+from analognas.redaction import first_line, redact
 from analognas.versioning.fetched import CachedObject
 
 Item = TypeVar("Item")
@@ -110,6 +110,13 @@ def default_site_cache(configured: str | None) -> str:
     from dvc.dirs import site_cache_dir
 
     return str(site_cache_dir(configured))
+
+
+def complaint(text: str) -> str:
+    """Return what DVC or git said was wrong, from all that a command printed, as a sentence without secrets."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    named = [line.removeprefix("ERROR: ") for line in lines if line.startswith(("ERROR: ", "fatal: "))]
+    return redact((named or lines or ["it gave no reason"])[0]).rstrip(".") + "."
 
 
 def reason_of(error: BaseException | str) -> str:

@@ -20,8 +20,7 @@ from typing import Any
 
 from analognas.errors import StageError, WorkspaceError
 from analognas.files import write_text
-from analognas.redaction import redact
-from analognas.versioning.dvc_inside import DAMAGED, default_site_cache
+from analognas.versioning.dvc_inside import DAMAGED, complaint, default_site_cache
 from analognas.versioning.lock import Lock
 
 #: Seconds, longer than any single call, shorter than for ever: a call may wait for the lock of another DVC command.
@@ -173,7 +172,7 @@ def _checked(
                 f"DVC failed at `{what}`, because its memo of file hashes is damaged: delete {_memo(folder)}, "
                 "which DVC makes anew, then run again."
             )
-        raise error(f"{program} failed at `{what}`: {_complaint(done.stderr or done.stdout)}")
+        raise error(f"{program} failed at `{what}`: {complaint(done.stderr or done.stdout)}")
     return done.stdout
 
 
@@ -182,12 +181,6 @@ def _memo(workspace: Path) -> Path:
     repository = _above(workspace, ".dvc")
     configured = None if repository is None else _config(repository).get(*_SITE_CACHE, fallback=None)
     return Path(site_cache(workspace) or default_site_cache(configured)) / "repo"
-
-
-def _complaint(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    named = [line.removeprefix("ERROR: ") for line in lines if line.startswith(("ERROR: ", "fatal: "))]
-    return redact((named or lines or ["it gave no reason"])[0]).rstrip(".") + "."
 
 
 def _above(folder: Path, name: str) -> Path | None:

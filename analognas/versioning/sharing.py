@@ -23,7 +23,7 @@ from analognas.errors import AnalogNASError, CorruptFileError, WorkspaceError
 from analognas.files import json_bytes
 from analognas.progress import Progress, silent
 from analognas.results import ResultStore
-from analognas.versioning.dvc_inside import MISSING, UNSAVED, NoRemoteError, reason_of
+from analognas.versioning.dvc_inside import MISSING, UNSAVED, NoRemoteError, complaint, reason_of
 from analognas.versioning.fetched import spoiled
 from analognas.versioning.remote import LARGEST, Entry, Remote
 from analognas.versioning.repository import Versioning, dvc_environment
@@ -258,9 +258,8 @@ def _share_data(there: Remote, paths: Paths, done: Exchange, progress: Progress)
             "whoever recorded them has to push them first."
         )
     elif ended.returncode:
-        error = next((line for line in said if line.startswith("ERROR: ")), said[0] if said else "it gave no reason")
         done.data = "The data was not shared."
-        done.problems.append(f"DVC failed to {done.direction} the data: {reason_of(error.removeprefix('ERROR: '))}.")
+        done.problems.append(f"DVC failed to {done.direction} the data: {complaint(ended.stderr)}")
     else:
         lines = [line.strip() for line in ended.stdout.splitlines() if line.strip()]
         if done.direction == "pull":  # one line for each output that is another one now

@@ -42,6 +42,7 @@ def test_every_set_names_a_flag_of_processors_or_needs_none():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not matrix._has("avx2"), reason="another kind of processor")
 def test_seeds_end_with_a_winner_on_two_instruction_sets(tmp_path: Path):
     command = [

@@ -8,6 +8,7 @@ from analognas.errors import WorkspaceError
 from analognas.versioning import Versioning
 from analognas.versioning.dvc_inside import (
     NoRemoteError,
+    complaint,
     default_site_cache,
     open_remote,
     reason_of,
@@ -53,6 +54,12 @@ def test_where_dvc_keeps_its_index_may_be_configured(tmp_path: Path, monkeypatch
     monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
     assert default_site_cache(str(tmp_path)) == str(tmp_path)
     assert default_site_cache(None) != str(tmp_path)
+
+
+def test_a_complaint_is_what_dvc_names_as_its_error():
+    assert complaint("WARNING: slow\nERROR: the lock is held.\nHaving trouble?\n") == "the lock is held."
+    assert complaint("fatal: not a git repository\n") == "fatal: not a git repository."
+    assert complaint("\n") == "it gave no reason."
 
 
 def test_a_reason_is_one_line():
