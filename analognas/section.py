@@ -30,7 +30,8 @@ class Section(BaseModel):
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         # pydantic takes true for 1 and false for 0
         parts = value if isinstance(value, list | tuple) else [value]
-        wanted = kinds(cls.model_fields[str(info.field_name)].annotation)
-        if bool not in wanted and wanted & {int, float} and any(isinstance(part, bool) for part in parts):
-            raise ValueError("a number is needed, not true or false")
+        if any(isinstance(part, bool) for part in parts):
+            wanted = kinds(cls.model_fields[str(info.field_name)].annotation)
+            if bool not in wanted and wanted & {int, float}:
+                raise ValueError("a number is needed, not true or false")
         return value

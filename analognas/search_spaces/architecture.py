@@ -56,7 +56,7 @@ class Architecture:
 
         Where the family has no notion of that, it is the id.
         """
-        function = self._family().function(self.genes)
+        function = _builder(self.space, self.genes).function(self.genes)
         if function is None:
             return self.id
         return hashlib.sha256(f"{self.space.name}\n{function}".encode()).hexdigest()[:16]
@@ -73,7 +73,7 @@ class Architecture:
     @property
     def descriptors(self) -> dict[str, float]:
         """Return the family's own features of the network, empty if it has none."""
-        return self._family().descriptors(self.genes, self.space.input_shape, self.space.classes)
+        return _builder(self.space, self.genes).descriptors(self.genes, self.space.input_shape, self.space.classes)
 
     def build(self) -> nn.Module:
         """Return the digital network (torch), initialised from torch's global generator.
@@ -81,10 +81,7 @@ class Architecture:
         Raises:
             SpaceError: if the family's builder does not read one of the genes.
         """
-        return self._family().build(self.genes, self.space.input_shape, self.space.classes)
-
-    def _family(self) -> Family:
-        return _builder(self.space, self.genes)
+        return _builder(self.space, self.genes).build(self.genes, self.space.input_shape, self.space.classes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable description."""

@@ -135,18 +135,12 @@ def _draw(space: Schema, n: int, method: str, rng: np.random.Generator) -> Itera
     lengths = np.array([len(values) for values in choices])
     # As Hyperparameter.at does, for all draws at once.
     places = np.minimum((cube * lengths).astype(np.int64), lengths - 1).tolist()
-    conditions = [(gene.name, gene.active_if) for gene in genes]
     for row in places:
         active: ActiveGenes = {}
-        for (name, condition), values, place in zip(conditions, choices, row, strict=True):
-            if condition is None or _holds(condition, active):
-                active[name] = values[place]
+        for gene, values, place in zip(genes, choices, row, strict=True):
+            if gene.active(active):
+                active[gene.name] = values[place]
         yield active
-
-
-def _holds(condition: tuple[str, int], genes: Mapping[str, Gene]) -> bool:
-    value = genes.get(condition[0])
-    return value is not None and int(value) >= condition[1]
 
 
 def _acceptance(space: Schema, max_params: int, seed: int) -> float:

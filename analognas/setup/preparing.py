@@ -97,9 +97,8 @@ def check_size(params: Params, paths: Paths, space: ConfigSpace) -> None:
     from analognas.evaluators.registry import EVALUATORS
     from analognas.stages.rounds import read_rounds
 
-    if (
-        params.fit.evaluator not in EVALUATORS or params.sample.size >= LEAST_ROWS
-    ):  # one of the user's own may need fewer
+    of_the_library = params.fit.evaluator in EVALUATORS  # one of the user's own may need fewer
+    if not of_the_library or params.sample.size >= LEAST_ROWS:
         return
     number = params.sample.size + sum(len(added.entries) for added in read_rounds(paths, space))
     if number < LEAST_ROWS:

@@ -120,7 +120,6 @@ def each(function: Callable[[Item], Result], items: Sequence[Item], processes: i
     try:
         while todo and failures < ATTEMPTS:
             waiting: dict[Future[Any], int] = {pool.submit(function, items[index]): index for index in todo}
-            died = False
             failures += 1
             while waiting:
                 finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -128,12 +127,10 @@ def each(function: Callable[[Item], Result], items: Sequence[Item], processes: i
                 for future in sorted(finished, key=lambda future: future.exception() is not None):
                     index = waiting.pop(future)
                     if isinstance(future.exception(), BrokenProcessPool):
-                        died = True
-                        continue
+                        continue  # it is tried again
                     yield index, future.result()
                     todo.remove(index)
                     failures = 0
-            assert died or not todo
     finally:
         pool.close()
     if todo:
