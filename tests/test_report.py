@@ -37,6 +37,20 @@ def text(content: dict) -> str:
     return output.getvalue()
 
 
+def test_as_markdown_it_says_the_same():
+    lines = report.markdown(found(0.1, 2)).splitlines()
+    assert lines[0] == "## digits: test accuracy while the chip drifts"
+    assert lines[2:5] == [
+        "|  | winner | plain residual network |",
+        "| --- | ---: | ---: |",
+        "| parameters | 1,234 | 1,234 |",
+    ]
+    assert "| after 1 day, % | 90.00 ± 90.00 | 90.00 ± 90.00 |" in lines
+    said = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    assert said == list(report.told(found(0.1, 2)).lines)
+    assert "Winner abc: M 2" in said
+
+
 @pytest.mark.parametrize(("low", "high", "word"), [(-1, 2, True), (0.1, 2, False), (-3, -1, False)])
 def test_a_difference_whose_interval_holds_zero_is_called_inconclusive(low, high, word):
     assert ("inconclusive" in text(found(low, high))) is word

@@ -34,6 +34,7 @@ def run(
     from analognas.setup.preparing import prepare
 
     given = section_values(assignments, dataset, path, max_params)
+    page = None
     with ExitStack() as stack:
         paths = find_or_make(dataset, path, given, hours, as_json, stack)
         with StageProgress("dataset", visible=not as_json) as reading:
@@ -45,7 +46,8 @@ def run(
             with PipelineProgress(params, visible=not as_json) as progress:
                 done = run_pipeline(paths, params, freshness=freshness, progress=progress.update, verbose=verbose)
             tell(done.notes)
-    _report(paths, as_json)
+            page = done.page
+    _report(paths, as_json, page)
 
 
 @click.command()
@@ -99,7 +101,7 @@ def search(
         click.echo(json.dumps(best.to_dict(), sort_keys=True))
         return
     if not no_run:
-        _report(paths, as_json)
+        _report(paths, as_json, done.page)
     click.echo(str(best))
 
 
@@ -137,7 +139,7 @@ def report(as_json: bool) -> None:
     _report(Paths.find(), as_json)
 
 
-def _report(paths: Paths, as_json: bool) -> None:
+def _report(paths: Paths, as_json: bool, page: str | None = None) -> None:
     from analognas.report import collect, render, where_to_look
 
     collected = collect(paths)
@@ -148,5 +150,5 @@ def _report(paths: Paths, as_json: bool) -> None:
 
     console = Console()
     console.print(render(collected))
-    for line in where_to_look(paths):
+    for line in where_to_look(paths, page):
         console.print(line, soft_wrap=True, highlight=False, markup=False)  # paths may hold brackets

@@ -17,12 +17,14 @@ from typing import Any, Protocol, TypeVar
 
 from analognas import tracking
 from analognas.errors import StageError
+from analognas.orchestration import flow_run
 from analognas.params import Params
 from analognas.stages import STAGES, run_stage
 from analognas.stages.protocols import RECORD
 from analognas.stages.recorded import one_look
 from analognas.tracking import state
 from analognas.versioning import Versioning, certainly_stale
+from analognas.versioning.commits import commit_of
 from analognas.versioning.pipeline import is_declared
 from analognas.workspace import Paths, alone
 
@@ -71,12 +73,16 @@ class Freshness:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run did: stages that ran, were up to date, were logged to MLflow; notes for the user, a sentence each."""
+    """What a run did: stages that ran, were up to date, were logged to MLflow; notes for the user, a sentence each.
+
+    ``page`` is the address of its page on a Prefect server that stays, None without one.
+    """
 
     ran: tuple[str, ...]
     skipped: tuple[str, ...]
     logged: tuple[str, ...]
     notes: tuple[str, ...]
+    page: str | None = None
 
 
 class Chunks(Protocol):
@@ -106,6 +112,7 @@ class Session:
     logged: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     going_on: bool = False
+    page: str | None = None
     chunks: Chunks | None = None
     _answers: dict[tuple[str, int], list[str]] = field(default_factory=dict)
 
@@ -176,7 +183,7 @@ class Session:
     @property
     def report(self) -> RunReport:
         """What has been done so far."""
-        return RunReport(tuple(self.ran), tuple(self.skipped), self.logged, tuple(self.notes))
+        return RunReport(tuple(self.ran), tuple(self.skipped), self.logged, tuple(self.notes), self.page)
 
 
 _Kind = TypeVar("_Kind", bound=Session)
@@ -214,8 +221,10 @@ def opened(workspace: str | Path, kind: type[_Kind]) -> Iterator[_Kind]:
         token, run.going_on = _run.set(run), True
         if run.freshness.unversioned:
             run.notes.append(f"Nothing is versioned, so every stage runs. {run.freshness.unversioned}.")
+        _show(run)
         try:
-            yield run
+            with flow_run.warnings_logged():
+                yield run
         except Exception:  # not on Ctrl-C: nobody waits for MLflow then, and the next run logs it
             run.sync()
             raise
@@ -224,8 +233,17 @@ def opened(workspace: str | Path, kind: type[_Kind]) -> Iterator[_Kind]:
         finally:
             run.going_on = False
             _run.reset(token)
-            for note in run.notes if by_itself else ():  # nobody else tells them
-                logging.getLogger(__name__).warning(note)
+            for note in run.notes:
+                flow_run.note(note)
+                if by_itself:  # nobody else tells them
+                    logging.getLogger(__name__).warning(note)
+
+
+def _show(run: Session) -> None:
+    """Let Prefect show what run it is, and what happens in it."""
+    commit = commit_of(run.paths.root)
+    flow_run.introduce(run.paths, run.params, commit.short if commit else None)
+    run.page, run.progress = flow_run.page(), flow_run.Logged(run.progress)
 
 
 def going_on() -> Session | None:
