@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from analognas.errors import InputError, MismatchError, NotFittedError
 from analognas.evaluators.columns import LIMITS, TARGETS
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analognas.evaluators.evidence import Evidence
+    from analognas.evaluators.reporting import Report
     from analognas.search_spaces.architecture import Architecture
 
 
@@ -79,7 +80,7 @@ class Evaluator(ABC):
     """
 
     context_: Context
-    report_: dict[str, Any]
+    report_: Report
     out_of_fold_: pd.DataFrame
     evidence_: Evidence | None = None
 

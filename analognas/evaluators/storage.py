@@ -28,6 +28,7 @@ from analognas.evaluators.columns import TARGETS
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, TargetModel
+from analognas.evaluators.reporting import Report
 from analognas.files import digest, inside, json_bytes, read_json, write_json, writing_directory
 
 FORMAT = 2
@@ -47,7 +48,7 @@ class Stored:
     context: Context
     schema: FeatureSchema
     model: Model
-    report: dict[str, Any]
+    report: Report
     evidence: Evidence | None = None
 
 

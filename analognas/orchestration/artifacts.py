@@ -22,6 +22,7 @@ from analognas.training.columns import time_label
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from analognas.rows import ResultRow
     from analognas.workspace import Paths
 
 #: A longer table is no longer looked at, and Prefect keeps every version of it.
@@ -54,9 +55,10 @@ class Characterizing:
         )
         self._table = _Updated(_TABLE_SECONDS, lambda: create_table_artifact([], key=_RESULTS, description=text))
 
-    def add(self, result: Mapping[str, Any]) -> None:
+    def add(self, result: ResultRow) -> None:
         """Take notice of one more result row."""
-        self._rows.append({name: result.get(name) for name in _COLUMNS})
+        values = result.to_dict()
+        self._rows.append({name: values.get(name) for name in _COLUMNS})
         done = len(self._rows)
         last = done >= self._total
         text = f"{done} of {self._total} architectures characterized"

@@ -67,7 +67,7 @@ def assess(bench: Workbench, age_days: float | None = None) -> Need:
     unseen = unseen.sort_values("round", kind="stable")
     architectures = [bench.by_id[name].architecture for name in unseen["id"]]
     architectures += [architecture for architecture, _ in bench.shared]
-    values = [*map(float, unseen["acc_1d"]), *(float(row["acc_1d"]) for _, row in bench.shared)]
+    values = [*map(float, unseen["acc_1d"]), *(row["acc_1d"] for _, row in bench.shared)]
     newest = slice(max(0, len(architectures) - bench.params.retrain.newest), None)
     figures: NeedFigures = {
         "newest": _ranking(bench.champion, architectures[newest], values[newest]),

@@ -6,7 +6,7 @@ Reads ``data/surrogate.parquet``; writes ``data/evaluator/`` and the out-of-fold
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -23,10 +23,11 @@ from analognas.stages.rows import learnable, usable
 if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
     from analognas.params import Params
+    from analognas.stages.summaries import FitSummary
     from analognas.workspace import Paths
 
 
-def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
+def run(params: Params, paths: Paths, progress: Progress = silent) -> FitSummary:
     """Fit the evaluator and report how well it ranks architectures it has not seen.
 
     Raises:
@@ -51,7 +52,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     progress(1, 2, "writing the evaluator")
     evaluator.save(paths.evaluator)
     seed = derive_seed(params.base.seed, "fit")
-    report = {**evaluator.report_, "ceiling": ceilings(usable(results), again, seed)}
+    report: FitSummary = {**evaluator.report_, "ceiling": ceilings(usable(results), again, seed)}
     write_json(paths.metrics("fit"), report)
     plots.out_of_fold(paths, evaluator.out_of_fold_)
     progress(2, 2, "evaluator fitted")
