@@ -400,3 +400,6 @@ PREDICTIONS = Table(
     ),
     rules=(_intervals,),
 )
+
+#: ``data/plots/fit.csv``: what was predicted of architectures by models that had not learned from them.
+OUT_OF_FOLD = Table("table of out-of-fold predictions", (Column("id", TEXT, pattern=_ID),))

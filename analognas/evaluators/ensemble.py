@@ -272,9 +272,11 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
             params = dict(schema["params"])
             evaluator = cls(**params)
             evaluator.context_ = Context(**schema["context"])
-            evaluator.schema_ = FeatureSchema.from_dict(schema["features"])
+            evidence = evaluator.evidence_ = storage.evidence_of(contents)
+            evaluator.schema_ = FeatureSchema.from_dict(
+                schema["features"], None if evidence is None else evidence.space
+            )
             evaluator.report_ = schema["report"]
-            evaluator.evidence_ = storage.evidence_of(contents)
             stored = schema["components"]
             loadings = np.array(stored["loadings"])
             processes, trees = {}, {}

@@ -87,13 +87,13 @@ def load(path: Path) -> Stored:
     """
     schema, contents = read_folder(path, KIND)
     with described(path):
-        features = FeatureSchema.from_dict(schema["features"])
+        evidence = evidence_of(contents)
+        features = FeatureSchema.from_dict(schema["features"], None if evidence is None else evidence.space)
         model = Model(
             {target: _target(target, schema["targets"][target], contents) for target in TARGETS},
             Novelty.from_dict(schema["novelty"], array(path / ANCHORS, contents[ANCHORS])),
             features.structural,
         )
-        evidence = evidence_of(contents)
         return Stored(schema["params"], Context(**schema["context"]), features, model, schema["report"], evidence)
 
 

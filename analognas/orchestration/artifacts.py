@@ -100,9 +100,9 @@ def results_table(paths: Paths) -> None:
     """Show all characterized architectures, most accurate after a day first."""
     from prefect.artifacts import create_table_artifact
 
-    from analognas.files import read_parquet
+    from analognas.stages.rows import read_table
 
-    frame = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
+    frame = read_table(paths)
     rows = _cells({str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records"))
     with _if_it_can_be_shown():
         create_table_artifact(rows, key=_RESULTS, description=f"{len(frame)} characterized architectures")

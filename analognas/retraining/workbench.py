@@ -13,7 +13,7 @@ from analognas.results import ResultStore, result_key
 from analognas.stages import characterize, identity
 from analognas.stages.inputs import Listed, listed, space
 from analognas.stages.rounds import Round, read_rounds
-from analognas.stages.rows import learnable
+from analognas.stages.rows import learnable, read_out_of_fold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,9 +54,7 @@ class Workbench:
     @cached_property
     def learned(self) -> set[str]:
         """Ids of the architectures that the champion has learned from: those of its out-of-fold predictions."""
-        import pandas as pd
-
-        return set(pd.read_csv(self.paths.plot("fit.csv"), dtype={"id": str})["id"])
+        return set(read_out_of_fold(self.paths)["id"])
 
     @cached_property
     def by_id(self) -> dict[str, Listed]:

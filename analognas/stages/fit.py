@@ -14,11 +14,11 @@ from analognas.errors import InputError
 from analognas.evaluators.ceiling import ceilings
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.registry import evaluator_class
-from analognas.files import read_parquet, write_json
+from analognas.files import write_json
 from analognas.progress import Progress, silent
 from analognas.seeds import derive_seed
-from analognas.stages import inputs, plots
-from analognas.stages.rows import learnable, usable
+from analognas.stages import identity, inputs, plots
+from analognas.stages.rows import learnable, read_table, usable
 
 if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
@@ -34,7 +34,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> FitSummary
         InputError: if too few architectures were measured.
     """
     progress(0, 2, "fitting the evaluator")
-    everything = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
+    everything = read_table(paths, identity.context(params, paths))
     results = learnable(everything)
     by_id = {architecture.id: architecture for architecture in inputs.architectures(params, paths)}
     try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from analognas.evaluators.asking import assessed
 from analognas.evaluators.registry import load_evaluator
 from analognas.files import write_json, write_parquet, writing_directory
 from analognas.progress import Progress, silent
@@ -50,7 +51,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
 
     # Those that hold the limits as far as it is known, then what comes closest: each is measured before it is taken.
     candidates = worker.closest(params.search.candidates)
-    known = evaluator.assess(candidates).to_dict(orient="records")
+    known = assessed(evaluator, candidates).to_dict(orient="records")
     limits = [described(verdicts(worker.optimizer.limits, row)) for row in known]
     history = pd.concat([table.assign(search=name) for name, table in histories.items()], ignore_index=True)
     with writing_directory(paths.search) as folder:
