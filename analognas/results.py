@@ -24,8 +24,10 @@ from filelock import FileLock
 
 from analognas.errors import AnalogNASWarning, CorruptFileError, WorkspaceError
 from analognas.files import digest, flush, read_json, write_json
+from analognas.rows import ResultRow
 
 _FORMAT = 1
+_REMEDY = "delete it and run again, only this architecture is measured anew"
 
 
 def result_key(inputs: Mapping[str, Any]) -> str:
@@ -42,7 +44,8 @@ def checked_record(record: Any, where: str, remedy: str) -> dict[str, Any]:
         remedy: what to do if it is not whole, for the message.
 
     Raises:
-        CorruptFileError: if the digest does not fit, or the format is another version's.
+        CorruptFileError: if the digest does not fit, the format is another version's, or the result is impossible or
+            that of another architecture.
     """
     try:
         whole = isinstance(record, dict) and record.get("digest") == digest(
@@ -54,7 +57,16 @@ def checked_record(record: Any, where: str, remedy: str) -> dict[str, Any]:
         raise CorruptFileError(f"{where} is damaged (its digest does not fit): {remedy}.")
     if record["format"] != _FORMAT or not isinstance(record["inputs"], dict) or not isinstance(record["result"], dict):
         raise CorruptFileError(f"{where} holds the result of something else: {remedy}.")
+    row = ResultRow.from_dict(record["result"], where, remedy)
+    if row.id != _architecture(record["inputs"]):
+        raise CorruptFileError(f"{where} holds the result of another architecture than its inputs say: {remedy}.")
     return {name: record[name] for name in ("format", "inputs", "result", "digest")}
+
+
+def _architecture(inputs: Mapping[str, Any]) -> object:
+    """Return the id of the architecture that inputs name, None if they name none."""
+    architecture = inputs.get("architecture")
+    return architecture.get("id") if isinstance(architecture, dict) else None
 
 
 class ResultStore:
@@ -110,14 +122,13 @@ class ResultStore:
         """Yield all keys, sorted."""
         yield from sorted(path.stem for path in self.root.glob("[0-9a-f][0-9a-f]/*.json"))
 
-    def get(self, key: str) -> dict[str, Any]:
+    def get(self, key: str) -> ResultRow:
         """Return the result of ``key``.
 
         Raises:
             CorruptFileError: if the file is missing, damaged or belongs to another key.
         """
-        result: dict[str, Any] = self.record(key)["result"]
-        return result
+        return ResultRow.from_dict(self.record(key)["result"], str(self.path(key)), _REMEDY)
 
     def record(self, key: str) -> dict[str, Any]:
         """Return the result of ``key`` with all that decided it and its digest, see :func:`checked_record`.
@@ -125,14 +136,13 @@ class ResultStore:
         Raises:
             CorruptFileError: if the file is missing, damaged or belongs to another key.
         """
-        remedy = "delete it and run again, only this architecture is measured anew"
-        return self._read(self.path(key), key, remedy)
+        return self._read(self.path(key), key, _REMEDY)
 
-    def put(self, inputs: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    def put(self, inputs: Mapping[str, Any], result: ResultRow) -> str:
         """Store the result of ``inputs`` at once and return its key; one that is there stays."""
         key = result_key(inputs)
         if key not in self:
-            record = {"format": _FORMAT, "inputs": dict(inputs), "result": dict(result)}
+            record = {"format": _FORMAT, "inputs": dict(inputs), "result": result.to_dict()}
             record["digest"] = digest([_FORMAT, record["inputs"], record["result"]])
             self._create(self.path(key), record)  # another process may have brought one meanwhile
         return key

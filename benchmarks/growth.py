@@ -77,12 +77,13 @@ def _search(evaluations: int) -> Callable[[], Any]:
 
 def _store(results: int) -> Callable[[], Any]:
     from analognas.results import ResultStore
+    from analognas.testing import made_up_result
 
     def work() -> None:
         with tempfile.TemporaryDirectory() as folder:
             store = ResultStore(Path(folder))
             for number in range(results):
-                store.put({"number": number}, {"acc_1d": 90.0, "genes": "{}"})
+                store.put(*made_up_result(number))
             assert len(list(store.keys())) == results
 
     return work

@@ -195,19 +195,17 @@ def store(place: Place, rows: int) -> dict[str, Any]:
             "assemble_seconds": round(assembled, 2)}  # fmt: skip
 
 
-def _made_up(job: Any, draw: Any) -> dict[str, Any]:
+def _made_up(job: Any, draw: Any) -> Any:
     """Return a result of the form and size of a measured one."""
-    from analognas.hardware.cost import tiles
+    from dataclasses import replace
+
+    from analognas.testing import made_up_row
     from analognas.training.protocol import statistics as columns
 
-    one, training = job.architecture, job.training
+    training = job.training
     accuracy = draw.uniform(50, 100, (training.repeats, len(training.times)))
-    return {
-        "id": one.id, "space": one.space.name, "genes": one.genes.to_json(), "params": one.params,
-        "tiles": tiles(one.structure, job.hardware.tile_shape), "status": "ok", "reason": "",
-        "repeats": training.repeats, "acc_digital": 95.0, "acc_hwa": 94.0, **columns(accuracy, training.times),
-        "accuracy": accuracy.tolist(),
-    }  # fmt: skip
+    row = made_up_row(job.architecture, times=training.times, **columns(accuracy, training.times))
+    return replace(row, repeats=training.repeats, accuracy=tuple(map(tuple, accuracy.tolist())))
 
 
 def responsive(place: Place, architectures: int) -> dict[str, Any]:

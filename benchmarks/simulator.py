@@ -79,8 +79,8 @@ def measure_one(job: Job) -> dict[str, Any]:
     except DivergedError:
         return {"status": "diverged", "acc_1d": None}
     plain = replace(trained, analog=convert(trained.digital, rpu_config(hardware), hardware.layers))
-    row = trained.measure(dataset, "test").row
-    return row | {f"digital_{name}": value for name, value in plain.measure(dataset, "test").row.items()}
+    row, digital = (each.measure(dataset, "test").row.to_dict() for each in (trained, plain))
+    return row | {f"digital_{name}": value for name, value in digital.items()}
 
 
 def choose(cells: Cells, count: int, seed: int) -> list[int]:

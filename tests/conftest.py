@@ -25,11 +25,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from analognas.evaluators import XGBoostEvaluator
 from analognas.params import Params
 from analognas.params.overrides import parse
+from analognas.rows import ResultRow
 from analognas.setup.preparing import prepare
 from analognas.setup.template import source
 from analognas.stages import STAGES, inputs, run_stage
 from analognas.stages import characterize as characterize_stage
 from analognas.stages import fit as fit_stage
+from analognas.testing import made_up_row
 from analognas.workspace import Paths
 
 #: Small enough that all five stages take seconds, large enough that every stage has something to do.
@@ -81,7 +83,7 @@ class Formula:
         self.all_noise = False
         self.asked: list[str] = []
 
-    def __call__(self, job: Any) -> dict[str, Any]:
+    def __call__(self, job: Any) -> ResultRow:
         """Return a row as a training would."""
         one = job.architecture
         self.asked.append(one.id)
@@ -89,12 +91,13 @@ class Formula:
         acc = 10 * math.log(one.params) + draw.uniform(-0.5, 0.5)
         acc = draw.uniform(20, 90) if self.all_noise else 100 - acc if one.id in self.sample else acc
         times = [f"acc_{label}" for label in ("1s", "1h", "1d", "30d")]
-        return {
-            "id": one.id, "space": one.space.name, "genes": one.genes.to_json(), "status": "ok", "reason": "",
-            "params": one.params, "tiles": 1, "repeats": 2, "acc_digital": acc, "acc_hwa": acc,
-            **{name + suffix: value for name in times for suffix, value in (("", acc), ("_std", 1.0), ("_sem", 0.5))},
-            "acc_1d_std": 1 + draw.uniform(0, 1), "avm": draw.uniform(0, 5), "avm_std": 0.1, "avm_sem": 0.1,
-        }  # fmt: skip
+        return made_up_row(
+            one,
+            acc_digital=acc,
+            acc_hwa=acc,
+            **{name + suffix: value for name in times for suffix, value in (("", acc), ("_std", 1.0), ("_sem", 0.5))}
+            | {"acc_1d_std": 1 + draw.uniform(0, 1), "avm": draw.uniform(0, 5), "avm_std": 0.1, "avm_sem": 0.1},
+        )
 
     def all(self, paths: Paths) -> None:
         """Characterize what the store lacks."""

@@ -5,9 +5,9 @@ import pytest
 
 from analognas.errors import AnalogNASWarning, CorruptFileError
 from analognas.results import ResultStore, result_key
+from analognas.testing import made_up_result
 
-INPUTS = {"architecture": "a", "seed": 0}
-RESULT = {"id": "a", "status": "ok", "acc_1d": 91.5}
+INPUTS, RESULT = made_up_result(1, 91.5)
 
 
 def test_the_key_depends_on_every_input_and_not_on_their_order():
@@ -18,7 +18,7 @@ def test_the_key_depends_on_every_input_and_not_on_their_order():
 def test_what_is_put_can_be_got_and_stays(tmp_path: Path):
     store = ResultStore(tmp_path / "results")
     key = store.put(INPUTS, RESULT)
-    store.put(INPUTS, RESULT | {"acc_1d": 0.0})
+    store.put(INPUTS, made_up_result(1, 0.0)[1])
     assert store.get(key) == RESULT
     assert key in store
     assert list(store.keys()) == [key]
@@ -69,8 +69,8 @@ def test_the_store_can_be_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_what_another_process_brings_at_the_same_moment_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     store, there = ResultStore(tmp_path / "here"), ResultStore(tmp_path / "there")
-    key = there.put({"id": "a"}, {"acc_1d": 1.0})
+    key = there.put(INPUTS, RESULT)
     assert store.take(there.record(key)) == "new"
     monkeypatch.setattr(ResultStore, "__contains__", lambda *_: False)  # as it was a moment before
-    assert store.put({"id": "a"}, {"acc_1d": 2.0}) == key
-    assert store.get(key) == {"acc_1d": 1.0}
+    assert store.put(INPUTS, made_up_result(1, 2.0)[1]) == key
+    assert store.get(key) == RESULT

@@ -33,6 +33,7 @@ from analognas.results import ResultStore
 from analognas.setup.template import source
 from analognas.stages import inputs
 from analognas.stages.rounds import read_rounds
+from analognas.testing import made_up_result
 from analognas.training import load_winner
 from analognas.workspace import Paths
 
@@ -121,7 +122,7 @@ def test_files_that_lie_beside_are_not_looked_at(finished: Paths, tmp_path: Path
 
 def test_no_result_is_unpickled(tmp_path: Path, bombs: dict[str, bytes], mark: Path):
     store = ResultStore(tmp_path / "store")
-    key = store.put({"architecture": "a"}, {"id": "a"})
+    key = store.put(*made_up_result(1))
     for bomb in bombs.values():
         store.path(key).write_bytes(bomb)
         with pytest.raises(CorruptFileError):

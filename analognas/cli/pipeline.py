@@ -123,7 +123,7 @@ def stage(name: str, as_json: bool) -> None:
     with alone(paths), StageProgress(name, visible=not as_json) as progress:
         if name == RECORD:
             prepare(paths, progress=progress.update)
-            summary = read_object(paths.dataset, remedy="run `analognas run`")
+            summary: object = read_object(paths.dataset, remedy="run `analognas run`")
         else:
             summary = run_stage(name, params, paths, progress.update)
     if as_json:

@@ -7,18 +7,20 @@ prediction comes with how far it can be trusted.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from analognas.errors import InputError, MismatchError, NotFittedError
-from analognas.evaluators.columns import LIMITS, TARGETS
+from analognas.evaluators.columns import TARGETS
+from analognas.tables import RESULTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from analognas.evaluators.evidence import Evidence
+    from analognas.evaluators.reporting import Report
     from analognas.search_spaces.architecture import Architecture
 
 
@@ -79,7 +81,7 @@ class Evaluator(ABC):
     """
 
     context_: Context
-    report_: dict[str, Any]
+    report_: Report
     out_of_fold_: pd.DataFrame
     evidence_: Evidence | None = None
 
@@ -117,9 +119,10 @@ class Evaluator(ABC):
         The columns are those of ``predict`` and ``measured`` (bool). Of a measured architecture value, uncertainty and
         interval are those of ``Evidence``: its measurement, shrunk towards what is predicted without it.
         """
+        from analognas.evaluators.asking import predicted
         from analognas.evaluators.evidence import weighed
 
-        return weighed(self.predict(architectures), self.evidence_)
+        return weighed(predicted(self, architectures), self.evidence_)
 
     @abstractmethod
     def save(self, path: Path | str) -> None:
@@ -157,10 +160,18 @@ class Evaluator(ABC):
         self.context_.check(space=space, dataset=dataset, hardware=hardware, protocol=protocol)
 
     def score(self, architectures: Sequence[Architecture], results: pd.DataFrame) -> float:
-        """Return Kendall's tau between ``acc_1d_score`` and the measured ``acc_1d`` (NaN if that is constant)."""
+        """Return Kendall's tau between ``acc_1d_score`` and the measured ``acc_1d`` (NaN if that is constant).
+
+        Rows that ``fit`` would leave out are left out.
+
+        Raises:
+            InputError: if the results are not those of the architectures, one row each in their order, or impossible.
+        """
+        from analognas.evaluators.asking import predicted
         from analognas.evaluators.metrics import kendall_tau
 
-        return kendall_tau(results["acc_1d"].to_numpy(), self.predict(architectures)["acc_1d_score"].to_numpy())
+        chosen, rows = usable_rows(architectures, results, 0)
+        return kendall_tau(rows["acc_1d"].to_numpy(), predicted(self, chosen)["acc_1d_score"].to_numpy())
 
 
 def usable_rows(
@@ -169,37 +180,24 @@ def usable_rows(
     """Return the measured architectures and their rows (index 0, 1, ...), without the failed ones.
 
     Raises:
-        InputError: if lengths or ids differ, a column is missing, a value is no number or impossible, or
-            fewer than ``least`` different architectures are left.
+        InputError: if the rows are not those of the architectures, a column is missing, a value is no number or
+            impossible, or fewer than ``least`` different architectures are left.
     """
     import numpy as np
     import pandas as pd
 
-    if len(architectures) != len(results):
-        raise InputError(
-            f"There are {len(architectures)} architectures and {len(results)} results: give one row for each."
-        )
-    missing = [target for target in TARGETS if target not in results]
-    if missing:
-        raise InputError(f"The results have no column {missing[0]!r}: they need {', '.join(TARGETS)}.")
-    if "id" in results and list(results["id"]) != [architecture.id for architecture in architectures]:
-        raise InputError("The results belong to other architectures (their ids differ): give both in the same order.")
-    try:
-        values = results[list(TARGETS)].astype("float64")
-    except (ValueError, TypeError) as error:
-        raise InputError(f"The results hold something that is no number ({error}): give numbers or NaN.") from None
-    results, values = results.reset_index(drop=True), values.reset_index(drop=True)
+    RESULTS.check(
+        results,
+        "What was measured",
+        remedy="give one row for each architecture, in their order, with percent, percentage points, or NaN",
+        error=InputError,
+        ids=[architecture.id for architecture in architectures],
+    )
+    values = pd.DataFrame({target: _floats(results[target]) for target in TARGETS})
+    results = results.reset_index(drop=True)
     keep = np.isfinite(values.to_numpy()).all(axis=1)
     if "status" in results:
         keep &= (results["status"] == "ok").to_numpy(dtype=bool)
-    for target, (low, high) in LIMITS.items():
-        wrong = keep & ~values[target].between(low, high).to_numpy()
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise InputError(
-                f"Result {row} has {target} = {values[target].iloc[row]:g}: it must be between {low:g} and {high:g} "
-                "(accuracies are in percent)."
-            )
     distinct = len({architecture.id for architecture, use in zip(architectures, keep, strict=True) if use})
     if distinct < least:
         statuses = results["status"] if "status" in results else pd.Series(dtype=object)
@@ -212,3 +210,10 @@ def usable_rows(
     chosen = [architecture for architecture, use in zip(architectures, keep, strict=True) if use]
     rows = pd.concat([results.drop(columns=list(TARGETS)), values], axis=1)
     return chosen, rows[keep].reset_index(drop=True)
+
+
+def _floats(cells: Iterable[Any]) -> list[float]:
+    """Return numbers and empty cells as floats, NaN for these."""
+    import pandas as pd
+
+    return [float("nan") if pd.isna(value) else float(value) for value in cells]

@@ -6,7 +6,7 @@ expected figures could not rank the measured ones better than this noise allows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from scipy import stats
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 _DRAWS = 200
 
 
-def ceilings(results: pd.DataFrame, again: pd.DataFrame, seed: int) -> dict[str, Any]:
+class Ceiling(TypedDict):
+    """The highest Kendall tau of one target with its interval, and from how many pairs; None if these are too few."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    pairs: int
+
+
+def ceilings(results: pd.DataFrame, again: pd.DataFrame, seed: int) -> dict[str, Ceiling]:
     """Return the highest Kendall tau that can be expected, for each target.
 
     Args:
@@ -38,7 +47,7 @@ def ceilings(results: pd.DataFrame, again: pd.DataFrame, seed: int) -> dict[str,
         None instead of numbers where there are no two pairs.
     """
     pairs = results.merge(again, on="id", suffixes=("", "_again"))
-    by_target: dict[str, Any] = {}
+    by_target: dict[str, Ceiling] = {}
     for target in TARGETS:
         both = pairs[[target, f"{target}_again"]].dropna().to_numpy(dtype=np.float64)
         measured = results[target].dropna().to_numpy(dtype=np.float64)

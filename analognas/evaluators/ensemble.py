@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import PROFILE, RARE, FeatureSchema
 from analognas.evaluators.members import TREES, GaussianProcess, Trees
 from analognas.evaluators.model import Prediction
-from analognas.evaluators.reporting import frame, metrics_report, out_of_fold
+from analognas.evaluators.reporting import Report, frame, metrics_report, out_of_fold
 from analognas.evaluators.targets import Components, QuantileMap, measured_columns
 from analognas.seeds import derive_seed, numpy_generator
 
@@ -198,7 +198,7 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
 
         model = learn(np.ones(len(ids), dtype=bool), derive_seed(self.seed, "fit"))
         self.schema_, self.context_, self.model_ = schema, context, model
-        self.report_: dict[str, Any] = {}
+        self.report_: Report = {}
         self.evidence_ = None
         if self.report:
             measured = {target: columns[target] for target in TARGETS}
@@ -272,9 +272,11 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
             params = dict(schema["params"])
             evaluator = cls(**params)
             evaluator.context_ = Context(**schema["context"])
-            evaluator.schema_ = FeatureSchema.from_dict(schema["features"])
+            evidence = evaluator.evidence_ = storage.evidence_of(contents)
+            evaluator.schema_ = FeatureSchema.from_dict(
+                schema["features"], None if evidence is None else evidence.space
+            )
             evaluator.report_ = schema["report"]
-            evaluator.evidence_ = storage.evidence_of(contents)
             stored = schema["components"]
             loadings = np.array(stored["loadings"])
             processes, trees = {}, {}

@@ -16,7 +16,7 @@ import pandas as pd
 from analognas.errors import CorruptFileError
 from analognas.evaluators.calibration import Scale
 from analognas.evaluators.columns import LIMITS, TARGETS
-from analognas.search_spaces.architecture import Architecture
+from analognas.search_spaces.architecture import Architecture, SpaceId
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,6 +86,11 @@ class Evidence:
             noise[target] = np.maximum(luck, programming)
         return cls(tuple(architectures[row] for row in first), measured, before, counts.astype(float), noise, scales)
 
+    @property
+    def space(self) -> SpaceId | None:
+        """Return the space of the architectures, None if there are none."""
+        return self.architectures[0].space if self.architectures else None
+
     def posterior(self, target: str) -> tuple[Array, Array]:
         """Return mean and variance of every architecture's expected value, on the target's scale, (n,) each."""
         noise = self.noise[target] / self.trainings
@@ -135,9 +140,9 @@ class Evidence:
         """
         try:
             architectures = tuple(Architecture.from_dict(entry) for entry in data["architectures"])
-            arrays = [{target: np.array(data[name][target]) for target in TARGETS} for name in _ARRAYS]
-            scales = {target: Scale(target, *data["scales"][target]) for target in TARGETS}
-            trainings = np.array(data["trainings"])
+            arrays = [{target: _array(data[name][target]) for target in TARGETS} for name in _ARRAYS]
+            scales = {target: Scale(target, *_array(data["scales"][target]).tolist()) for target in TARGETS}
+            trainings = _array(data["trainings"])
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptFileError(f"The evidence of an evaluator is damaged ({error!r}): fit it again.") from None
         if any(
@@ -145,10 +150,24 @@ class Evidence:
         ):
             raise CorruptFileError("The evidence of an evaluator is damaged (lengths differ): fit it again.")
         measured, unseen, noise = arrays
+        ids = {architecture.id for architecture in architectures}
+        spaces = {architecture.space for architecture in architectures}
+        if len(ids) < len(architectures) or len(spaces) > 1:
+            raise CorruptFileError("The evidence of an evaluator is damaged (an architecture twice): fit it again.")
+        if (trainings < 1).any() or any((values < 0).any() for values in noise.values()):
+            raise CorruptFileError("The evidence of an evaluator is damaged (a variance below 0): fit it again.")
         return cls(architectures, measured, unseen, trainings, noise, scales)
 
 
 _ARRAYS = ("measured", "unseen", "noise")
+
+
+def _array(values: Any) -> Array:
+    """Return a list of finite numbers; raises TypeError or ValueError if it is none."""
+    array = np.array(values, dtype=np.float64)
+    if array.ndim != 1 or not all(type(value) in (int, float) for value in values) or not np.isfinite(array).all():
+        raise ValueError("no list of finite numbers")
+    return array
 
 
 def weighed(predictions: pd.DataFrame, evidence: Evidence | None) -> pd.DataFrame:

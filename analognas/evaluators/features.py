@@ -19,7 +19,7 @@ from analognas.hardware.tile_shape import TileShape, TileSize
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from analognas.search_spaces.architecture import Architecture
+    from analognas.search_spaces.architecture import Architecture, SpaceId
     from analognas.search_spaces.genes import Gene
     from analognas.search_spaces.structure import Structure
 
@@ -123,13 +123,16 @@ class FeatureSchema:
     """Which features, in which order, for the architectures of which space.
 
     Learn one from architectures with ``FeatureSchema.learn``. ``tile_size`` is that of the hardware's
-    tiles. ``descriptors`` are the family's own features, which stand in place of the structural ones.
+    tiles. ``descriptors`` are the family's own features, which stand in place of the structural ones. ``origin``
+    is the whole space, with its input shape and classes; None where it is not known, because a schema is stored
+    without it: then the name has to do.
     """
 
     space: str
     tile_size: TileShape
     genes: tuple[GeneColumns, ...]
     descriptors: tuple[str, ...] = ()
+    origin: SpaceId | None = field(default=None, compare=False)
     _cache: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -142,12 +145,11 @@ class FeatureSchema:
         Raises:
             MismatchError: if the architectures are of several spaces.
         """
-        spaces = {architecture.space.name: architecture.space for architecture in architectures}
+        spaces = {architecture.space for architecture in architectures}
         if len(spaces) != 1:
-            raise MismatchError(
-                f"The architectures are of several spaces ({', '.join(sorted(spaces))}): fit one evaluator for each."
-            )
-        (space,) = spaces.values()
+            named = ", ".join(sorted(map(_named, spaces)))
+            raise MismatchError(f"The architectures are of several spaces ({named}): fit one evaluator for each.")
+        (space,) = spaces
         listed = _family_choices(space.family)
         descriptors, described = _described(architectures[0])
         seen: dict[str, set[Gene]] = {}
@@ -157,7 +159,7 @@ class FeatureSchema:
                     seen.setdefault(name, set()).add(gene)
         order = [name for name in listed if name in seen] + sorted(set(seen) - set(listed))
         columns = tuple(_columns(name, listed.get(name), seen[name]) for name in order)
-        return cls(space.name, TileShape.of(tile_size), columns, descriptors)
+        return cls(space.name, TileShape.of(tile_size), columns, descriptors, space)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -184,6 +186,7 @@ class FeatureSchema:
             return np.zeros((0, len(self.names)), dtype=np.float32)
         rows = []
         for architecture in architectures:
+            self._check(architecture)
             row = self._cache.get(architecture.id)
             if row is None:
                 row = self._features(architecture)
@@ -193,12 +196,17 @@ class FeatureSchema:
             rows.append(row)
         return np.stack(rows)
 
-    def _features(self, architecture: Architecture) -> NDArray[np.float32]:
-        if architecture.space.name != self.space:
+    def _check(self, architecture: Architecture) -> None:
+        """Refuse another space, also one of the same name: an id does not tell what the images are."""
+        space = architecture.space
+        if space.name != self.space or (self.origin is not None and space != self.origin):
+            own = repr(self.space) if self.origin is None else _named(self.origin)
             raise MismatchError(
-                f"Architecture {architecture.id} is of the space {architecture.space.name!r}, the evaluator is for "
-                f"{self.space!r}: use an evaluator that was fitted in that space."
+                f"Architecture {architecture.id} is of the space {_named(space)}, the evaluator is for {own}: use an "
+                "evaluator that was fitted in that space."
             )
+
+    def _features(self, architecture: Architecture) -> NDArray[np.float32]:
         genes = chain.from_iterable(columns.values(architecture.genes.get(columns.name)) for columns in self.genes)
         if not self.descriptors:
             return np.array([*genes, *structural_features(architecture.structure, self.tile_size)], dtype=np.float32)
@@ -224,8 +232,8 @@ class FeatureSchema:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> FeatureSchema:
-        """Return the schema that ``to_dict`` described.
+    def from_dict(cls, data: Mapping[str, Any], origin: SpaceId | None = None) -> FeatureSchema:
+        """Return the schema that ``to_dict`` described, of the space ``origin`` if that is known.
 
         Raises:
             MismatchError: if the library now computes other features than those stored.
@@ -234,12 +242,17 @@ class FeatureSchema:
             GeneColumns(entry["name"], None if entry["choices"] is None else tuple(entry["choices"]))
             for entry in data["genes"]
         )
-        schema = cls(data["space"], TileShape.of(data["tile_size"]), genes, tuple(data["descriptors"]))
+        schema = cls(data["space"], TileShape.of(data["tile_size"]), genes, tuple(data["descriptors"]), origin)
         if list(schema.names) != data["names"]:
             raise MismatchError(
                 "The evaluator was fitted with other features than this version of analognas computes: fit it again."
             )
         return schema
+
+
+def _named(space: SpaceId) -> str:
+    shape = " x ".join(map(str, space.input_shape))
+    return f"{space.name!r} ({shape} inputs, {space.classes} classes)"
 
 
 def _described(architecture: Architecture) -> tuple[tuple[str, ...], frozenset[str]]:

@@ -7,7 +7,7 @@ the same architecture are no pair, so repetition in a resample does not count as
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from scipy import stats
@@ -24,6 +24,23 @@ CONFIDENCE = 0.95
 
 # Numbers of a weights-by-rows block: bounds the memory of pairwise metrics.
 _BLOCK = 4_000_000
+
+
+class Estimate(TypedDict):
+    """A metric and its 95 % interval; None where it is not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Metrics(TypedDict):
+    """How well one target is predicted: ranks (no unit), error (in the target's unit), share of the intervals."""
+
+    kendall_tau: Estimate
+    spearman: Estimate
+    rmse: Estimate
+    coverage: Estimate
 
 
 def kendall_tau(measured: ArrayLike, predicted: ArrayLike) -> float:
@@ -117,7 +134,7 @@ def bootstrap_weights(groups: Sequence[str], resamples: int, seed: int) -> tuple
     return counts[:, numbers].astype(np.float64), numbers.astype(np.int64)
 
 
-def with_interval(statistic: Callable[[Array], Array], weights: Array) -> dict[str, float | None]:
+def with_interval(statistic: Callable[[Array], Array], weights: Array) -> Estimate:
     """Return a metric and its 95 % percentile-bootstrap interval (Efron, Annals of Statistics 7, 1979).
 
     Args:
@@ -139,7 +156,7 @@ def with_interval(statistic: Callable[[Array], Array], weights: Array) -> dict[s
 
 def summary(
     measured: Array, predictions: Sequence[Mapping[str, Array]], weights: Array, groups: NDArray[np.int64]
-) -> dict[str, Any]:
+) -> Metrics:
     """Return Kendall tau, Spearman, RMSE and coverage, each with its interval.
 
     Args:
@@ -150,7 +167,7 @@ def summary(
         groups: numbers of the architectures.
     """
 
-    def mean(metric: Callable[[Mapping[str, Array], Array], Array]) -> dict[str, float | None]:
+    def mean(metric: Callable[[Mapping[str, Array], Array], Array]) -> Estimate:
         return with_interval(lambda w: np.mean([metric(prediction, w) for prediction in predictions], axis=0), weights)
 
     def average(values: Array, w: Array) -> Array:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 METHODS = ("auto", "ranker", "regressor")
 
 
+def _positive(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and 0 < float(value) < math.inf  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
 class Settings:
     """What decides a fit besides the data; see ``XGBoostEvaluator``."""
@@ -38,8 +44,13 @@ class Settings:
             raise InputError(f"The method {self.method!r} is unknown: use one of {', '.join(METHODS)}.")
         if self.folds < 2:
             raise InputError(f"folds is {self.folds}: cross-validation needs 2 or more.")
-        if self.boosting.rounds < 1 or self.boosting.max_depth < 1 or self.boosting.learning_rate <= 0:
-            raise InputError("rounds and max_depth must be 1 or more, and learning_rate above 0.")
+        boosting = self.boosting
+        counts = (boosting.rounds, boosting.max_depth)
+        if not (all(_positive(count, Integral) for count in counts) and _positive(boosting.learning_rate, Real)):
+            raise InputError(
+                f"rounds, max_depth and learning_rate are {boosting.rounds}, {boosting.max_depth} and "
+                f"{boosting.learning_rate}: give whole numbers of at least 1, and a finite rate above 0."
+            )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from analognas.files import read_json, write_json, writing_directory
 from analognas.search_spaces.nasbench201.table import AnalogNASBench
 
 if TYPE_CHECKING:
+    from analognas.evaluators.reporting import Report
     from analognas.search_spaces.architecture import Architecture
 
 _Z90 = 1.645  # half width of a 90 % interval in standard deviations
@@ -34,7 +35,7 @@ class OracleEvaluator(Evaluator):
     def __init__(self, bench: AnalogNASBench | None = None) -> None:
         self.bench = bench or AnalogNASBench()
         self.context_ = Context(dataset=self.bench.dataset, hardware=self.bench.hardware, protocol=self.bench.protocol)
-        self.report_: dict[str, Any] = {}
+        self.report_: Report = {}
         groups = self.bench.table.groupby("function_id")
         self._std = {target: float(np.sqrt(groups[target].var().dropna().median())) for target in TARGETS}
 

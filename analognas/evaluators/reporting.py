@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from analognas.evaluators.boosting import fold_numbers
 from analognas.evaluators.columns import COLUMNS, COVERAGE, TARGETS
-from analognas.evaluators.metrics import CONFIDENCE, bootstrap_weights, summary
+from analognas.evaluators.metrics import CONFIDENCE, Metrics, bootstrap_weights, summary
 from analognas.evaluators.model import Prediction
 from analognas.seeds import derive_seed
 
@@ -22,6 +22,29 @@ if TYPE_CHECKING:
 
 # Rows up to which the reported cross-validation is done twice: there the luck of the folds is large.
 _REPEAT_BELOW = 50
+
+
+class TargetReport(Metrics):
+    """The metrics of one target, and what predicts it."""
+
+    method: str
+
+
+class Report(TypedDict, total=False):
+    """``Evaluator.report_``: metrics of out-of-fold predictions by target, and what they were computed from.
+
+    Empty of an evaluator that was not cross-validated; one of somebody else's may have further keys.
+    """
+
+    rows: int
+    left_out: int
+    architectures: int
+    folds: int
+    repeats: int
+    resamples: int
+    confidence: float
+    nominal_coverage: float
+    targets: dict[str, TargetReport]
 
 
 def out_of_fold(
@@ -69,7 +92,7 @@ def metrics_report(
     bootstrap: int,
     seed: int,
     left_out: int,
-) -> dict[str, Any]:
+) -> Report:
     """Return the metrics of out-of-fold predictions, each with its 95 % bootstrap interval over architectures.
 
     Args:
@@ -83,7 +106,7 @@ def metrics_report(
         left_out: rows that could not be used.
     """
     weights, groups = bootstrap_weights(ids, bootstrap, seed)
-    targets = {}
+    targets: dict[str, TargetReport] = {}
     for target in TARGETS:
         predictions = [
             {name: getattr(repetition[target], name) for name in ("score", "value", "low", "high")}

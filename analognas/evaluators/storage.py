@@ -28,6 +28,7 @@ from analognas.evaluators.columns import TARGETS
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, TargetModel
+from analognas.evaluators.reporting import Report
 from analognas.files import digest, inside, json_bytes, read_json, write_json, writing_directory
 
 FORMAT = 2
@@ -47,7 +48,7 @@ class Stored:
     context: Context
     schema: FeatureSchema
     model: Model
-    report: dict[str, Any]
+    report: Report
     evidence: Evidence | None = None
 
 
@@ -86,13 +87,13 @@ def load(path: Path) -> Stored:
     """
     schema, contents = read_folder(path, KIND)
     with described(path):
-        features = FeatureSchema.from_dict(schema["features"])
+        evidence = evidence_of(contents)
+        features = FeatureSchema.from_dict(schema["features"], None if evidence is None else evidence.space)
         model = Model(
             {target: _target(target, schema["targets"][target], contents) for target in TARGETS},
             Novelty.from_dict(schema["novelty"], array(path / ANCHORS, contents[ANCHORS])),
             features.structural,
         )
-        evidence = evidence_of(contents)
         return Stored(schema["params"], Context(**schema["context"]), features, model, schema["report"], evidence)
 
 

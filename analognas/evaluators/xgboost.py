@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from analognas.evaluators.columns import LEAST_ROWS, TARGETS
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, Settings, fit_model
-from analognas.evaluators.reporting import frame, metrics_report, out_of_fold
+from analognas.evaluators.reporting import Report, frame, metrics_report, out_of_fold
 from analognas.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         self.schema_ = schema
         self.context_ = context
         self.model_ = model
-        self.report_: dict[str, Any] = {}
+        self.report_: Report = {}
         self.evidence_ = None
         if not self.report:
             return self

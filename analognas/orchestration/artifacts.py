@@ -22,6 +22,7 @@ from analognas.training.columns import time_label
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from analognas.rows import ResultRow
     from analognas.workspace import Paths
 
 #: A longer table is no longer looked at, and Prefect keeps every version of it.
@@ -58,9 +59,10 @@ class Characterizing:
         )
         self._table = _Updated(_TABLE_SECONDS, lambda: create_table_artifact([], key=_RESULTS, description=text))
 
-    def add(self, result: Mapping[str, Any]) -> None:
+    def add(self, result: ResultRow) -> None:
         """Take notice of one more result row."""
-        self._rows.append({name: result.get(name) for name in _COLUMNS})
+        values = result.to_dict()
+        self._rows.append({name: values.get(name) for name in _COLUMNS})
         done = len(self._rows)
         last = done >= self._total
         text = f"{done} of {self._total} architectures characterized"
@@ -102,9 +104,9 @@ def results_table(paths: Paths) -> None:
     """Show all characterized architectures, most accurate after a day first."""
     from prefect.artifacts import create_table_artifact
 
-    from analognas.files import read_parquet
+    from analognas.stages.rows import read_table
 
-    frame = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
+    frame = read_table(paths)
     rows = _cells({str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records"))
     with if_it_can_be_shown():
         create_table_artifact(rows, key=_RESULTS, description=f"{len(frame)} characterized architectures")

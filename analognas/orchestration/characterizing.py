@@ -12,7 +12,7 @@ threads of the driver, and only ``analognas.stages.characterize.measure`` leaves
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from analognas.stages.processes import KEEPS_ENDING, Item, workers
 
 if TYPE_CHECKING:
     from analognas.orchestration.sessions import Session
+    from analognas.rows import ResultRow
     from analognas.stages.characterize import Job
 
 
@@ -143,7 +144,7 @@ class _Work:
             # Results first: what was finished when another one failed is stored.
             yield from sorted(finished, key=lambda future: future.cancelled() or future.exception() is not None)
 
-    def _tell(self, job: Job, result: Mapping[str, Any], text: str) -> None:
+    def _tell(self, job: Job, result: ResultRow, text: str) -> None:
         with self._lock:
             self._done += 1
             self._cost += job.cost

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from analognas import tracking
 from analognas.errors import StageError
@@ -27,6 +27,9 @@ from analognas.versioning import Versioning, certainly_stale
 from analognas.versioning.commits import commit_of
 from analognas.versioning.pipeline import is_declared
 from analognas.workspace import Paths, alone
+
+if TYPE_CHECKING:
+    from analognas.stages.summaries import Summary
 
 #: Called with the stage, what was done, what there is to do, and one line about it.
 RunProgress = Callable[[str, float, float, str], None]
@@ -139,7 +142,7 @@ class Session:
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - start
 
-    def run(self, stage: str) -> dict[str, Any] | None:
+    def run(self, stage: str) -> Summary | None:
         """Run a stage and record what it wrote, unless it is up to date.
 
         Returns:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analognas.evaluators import asking
 from analognas.files import file_digest
 from analognas.retraining import comparing
 from analognas.retraining.records import NeedFigures, Ranking
@@ -67,7 +68,7 @@ def assess(bench: Workbench, age_days: float | None = None) -> Need:
     unseen = unseen.sort_values("round", kind="stable")
     architectures = [bench.by_id[name].architecture for name in unseen["id"]]
     architectures += [architecture for architecture, _ in bench.shared]
-    values = [*map(float, unseen["acc_1d"]), *(float(row["acc_1d"]) for _, row in bench.shared)]
+    values = [*map(float, unseen["acc_1d"]), *(row["acc_1d"] for _, row in bench.shared)]
     newest = slice(max(0, len(architectures) - bench.params.retrain.newest), None)
     figures: NeedFigures = {
         "newest": _ranking(bench.champion, architectures[newest], values[newest]),
@@ -85,5 +86,5 @@ def _unfinished(last: Round, paths: Paths) -> bool:
 def _ranking(champion: Evaluator, architectures: Sequence[Architecture], values: Sequence[float]) -> Ranking:
     import pandas as pd
 
-    predicted = champion.predict(architectures) if architectures else pd.DataFrame()
+    predicted = asking.predicted(champion, architectures) if architectures else pd.DataFrame()
     return comparing.ranking(pd.DataFrame({"acc_1d": values}), predicted)

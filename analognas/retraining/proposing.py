@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analognas.errors import StageError
-from analognas.files import read_parquet
+from analognas.evaluators import asking
 from analognas.progress import Progress, silent
 from analognas.search_algorithms.closed_loop import ClosedLoop
 from analognas.search_algorithms.verdicts import Verdict, described, verdicts, with_interval
 from analognas.seeds import derive_seed
-from analognas.stages import fit, inputs, rows, run_stage
+from analognas.stages import fit, identity, inputs, rows, run_stage
 from analognas.stages.rounds import Entry, Round, next_number, read_rounds, write_round
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def loop(params: Params, paths: Paths) -> ClosedLoop:
         k=search.k,
         seed=derive_seed(params.base.seed, "closed_loop", next_number(paths)),
     ).bind(inputs.space(params, paths))
-    results = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
+    results = rows.read_table(paths, identity.context(params, paths))
     by_id = {entry.architecture.id: entry for entry in inputs.listed(params, paths)}
     learnable = rows.learnable(results)
     known = [by_id[name].architecture for name in learnable["id"]]
@@ -125,7 +125,7 @@ def propose(params: Params, paths: Paths, n: int, *, purpose: str, decision: str
     fitted = made.fitted()
     predicted: list[dict[str, float]] = [{}] * len(asked)
     if fitted is not None:
-        frame = fitted.predict(architectures)[list(_KEPT)]
+        frame = asking.predicted(fitted, architectures)[list(_KEPT)]
         predicted = [{str(name): float(value) for name, value in row.items()} for row in frame.to_dict("records")]
     entries = tuple(
         Entry(architecture, origin, values) for (architecture, origin), values in zip(asked, predicted, strict=True)

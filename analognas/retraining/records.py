@@ -60,4 +60,4 @@ class Identity(TypedDict):
 
     digest: str
     rows: int
-    kendall_tau_out_of_fold: float
+    kendall_tau_out_of_fold: float | None

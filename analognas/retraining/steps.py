@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import SpaceError, StageError
+from analognas.evaluators.asking import predicted
 from analognas.evaluators.registry import load_evaluator
 from analognas.files import file_digest, write_text
 from analognas.retraining import comparing, proposing
@@ -141,7 +142,7 @@ def conclude(bench: Workbench, number: int) -> Round:
     rows = rows[rows["role"] == "sentinel"].reset_index(drop=True)
     architectures = [bench.by_id[name].architecture for name in rows["id"]]
     predictions = [
-        evaluator.predict(architectures) if architectures else rows for evaluator in (bench.champion, challenger)
+        predicted(evaluator, architectures) if architectures else rows for evaluator in (bench.champion, challenger)
     ]
     figures = comparing.compare(
         rows, predictions[0], predictions[1], params.retrain.bootstrap, derive_seed(params.base.seed, "compare", number)

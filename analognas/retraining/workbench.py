@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analognas.errors import CorruptFileError, SpaceError, WorkspaceError
 from analognas.evaluators.registry import load_evaluator
@@ -13,12 +13,13 @@ from analognas.results import ResultStore, result_key
 from analognas.stages import characterize, identity
 from analognas.stages.inputs import Listed, listed, space
 from analognas.stages.rounds import Round, read_rounds
-from analognas.stages.rows import learnable
+from analognas.stages.rows import learnable, read_out_of_fold
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from analognas.params import Params
+    from analognas.rows import ResultRow
     from analognas.search_spaces import Architecture, ConfigSpace
     from analognas.workspace import Paths
 
@@ -53,9 +54,7 @@ class Workbench:
     @cached_property
     def learned(self) -> set[str]:
         """Ids of the architectures that the champion has learned from: those of its out-of-fold predictions."""
-        import pandas as pd
-
-        return set(pd.read_csv(self.paths.plot("fit.csv"), dtype={"id": str})["id"])
+        return set(read_out_of_fold(self.paths)["id"])
 
     @cached_property
     def by_id(self) -> dict[str, Listed]:
@@ -75,7 +74,7 @@ class Workbench:
         return characterize.tabulated(self.params, self.paths, done, self.by_id.values())
 
     @cached_property
-    def shared(self) -> list[tuple[Architecture, dict[str, Any]]]:
+    def shared(self) -> list[tuple[Architecture, ResultRow]]:
         """Architectures with a usable result in the store that this workspace does not list, by id."""
         return sorted(_unlisted(self), key=lambda pair: pair[0].id)
 
@@ -92,7 +91,7 @@ class Workbench:
         return next(added for added in read_rounds(self.paths, self.space) if added.number == number)
 
 
-def _unlisted(bench: Workbench) -> Iterator[tuple[Architecture, dict[str, Any]]]:
+def _unlisted(bench: Workbench) -> Iterator[tuple[Architecture, ResultRow]]:
     """Yield what the store holds beside the listed architectures, measured exactly as here."""
     store = ResultStore.of(bench.paths.home)
     if not bench.jobs:
@@ -101,12 +100,11 @@ def _unlisted(bench: Workbench) -> Iterator[tuple[Architecture, dict[str, Any]]]
     for key in set(store.keys()) - {job.key for job in bench.jobs}:
         try:
             row = store.get(key)
-            architecture = bench.space.architecture(json.loads(row["genes"]))
-            float(row["acc_1d"] if row["status"] == "ok" else 0)
-        except (CorruptFileError, SpaceError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
+            architecture = bench.space.architecture(json.loads(row.genes))
+        except (CorruptFileError, SpaceError, ValueError, TypeError, AttributeError, RecursionError):
             continue  # of another space, or not what a characterization gives
         inputs = {**template, "architecture": architecture.to_dict()}
         if "within_budget" in inputs:
             inputs["within_budget"] = limit is None or architecture.params <= limit
-        if result_key(inputs) == key and row["status"] == "ok":
+        if result_key(inputs) == key and row.ok:
             yield architecture, row

@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import SearchError, SpaceError
-from analognas.evaluators.columns import problem_of
+from analognas.evaluators.asking import assessed
 from analognas.progress import Progress
 from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective, whole
 from analognas.search_algorithms.pareto import TRADE_OFF
 from analognas.search_algorithms.records import Evaluated, SearchResult, history_table
 from analognas.seeds import derive_seed, numpy_generator
+from analognas.tables import TOLD, Column, shuffled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,10 +34,10 @@ __all__ = ["Evaluated", "Optimizer", "Progress", "SearchResult"]
 #: Objective values, or a frame of predicted or measured values.
 Values: TypeAlias = "Sequence[float | None] | NDArray[np.float64] | pd.Series[float] | pd.DataFrame"
 
-#: Called after every iteration with the iterations done and their total.
-
 # Draws at least after a first round that gave too few new architectures; doubled every round.
 _RARE = 32
+_OBJECTIVE = Column("objective", missing=True)
+_REMEDY = "give one row for each architecture, in their order, in percent and percentage points, NaN for a failed one"
 
 
 class Optimizer(ABC):
@@ -207,7 +208,7 @@ class Optimizer(ABC):
             architectures = self.ask(self.population_size)
             if not architectures:
                 break
-            self.tell(architectures, self.evaluator.assess(architectures))
+            self.tell(architectures, assessed(self.evaluator, architectures))
             if progress is not None:
                 progress(iteration + 1, self.nb_iter, f"iteration {iteration + 1}")
         return self.result()
@@ -220,7 +221,7 @@ class Optimizer(ABC):
         if known:
             for architecture in known:
                 self._register(architecture, "measured")
-            self.tell(known, evaluator.assess(known))
+            self.tell(known, assessed(evaluator, known))
 
     def result(self) -> SearchResult:
         """Return what was found so far.
@@ -328,12 +329,15 @@ class Optimizer(ABC):
     ) -> tuple[list[float], list[float], list[dict[str, Any]]]:
         """Return objective, summed violation (infinite: failed) and values of every architecture."""
         sizes = np.array([architecture.params for architecture in architectures], dtype=np.float64)
+        ids = [architecture.id for architecture in architectures]
+        if len(set(ids)) < len(ids):
+            twice = next(name for row, name in enumerate(ids) if name in ids[:row])
+            raise SearchError(f"architecture {twice} is told twice in one call: tell one value for each, their mean.")
         if isinstance(values, pd.DataFrame):
             needed = ["acc_1d", "acc_1d_std"] + (["avm"] if self.limits.T_AVM is not None else [])
             if missing := [name for name in needed if name not in values]:
                 raise SearchError(f"the values have no column {missing[0]}: a search needs {', '.join(needed)}.")
-            if problem := problem_of(values, [architecture.id for architecture in architectures]):
-                raise SearchError(f"the values cannot be told: {problem}.")
+            TOLD.check(values, "what was told", remedy=_REMEDY, error=SearchError, ids=ids)
             table = values.reset_index(drop=True).drop(columns="id", errors="ignore")
             objective = self.objective(table)
             violation = self.limits.violations(sizes, table).sum(axis=1)
@@ -346,11 +350,18 @@ class Optimizer(ABC):
                     raise SearchError(
                         f"{name} cannot be held with objective values alone: tell a frame with acc_1d, acc_1d_std, avm."
                     )
-            try:
-                objective = np.asarray(values, dtype=np.float64)
-            except (TypeError, ValueError):
-                raise SearchError("tell got values that are no numbers: give one number each.") from None
+            objective = _objectives(values, ids)
             violation = self.limits.violations(sizes, None).sum(axis=1)
             rows = [{} for _ in architectures]
         violation = np.where(np.isfinite(objective) & np.isfinite(violation), violation, np.inf)
         return objective.tolist(), violation.tolist(), rows
+
+
+def _objectives(values: Values, ids: Sequence[str]) -> NDArray[np.float64]:
+    """Return objective values as floats, NaN for those that are missing."""
+    if isinstance(values, pd.Series) and (problem := shuffled(values.index, ids)):
+        raise SearchError(f"the values are not those of the architectures, in their order ({problem}): give them so.")
+    for row, value in enumerate(values):
+        if not isinstance(value, float) and (problem := _OBJECTIVE.wrong(value)):
+            raise SearchError(f"tell got values that are no numbers (row {row} {problem}): give one number each.")
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import InputError, SearchError
+from analognas.evaluators.asking import predicted
 from analognas.evaluators.base import Evaluator
 from analognas.evaluators.columns import TARGETS
 from analognas.search_algorithms.base import Evaluated, Optimizer
@@ -140,10 +141,10 @@ class ClosedLoop(Optimizer):
         fitted = self.fitted()
         candidates = list(best.candidates)
         if fitted is None or best.violation > 0:
-            predicted = [{}] if fitted is None else fitted.predict(candidates[:1]).to_dict("records")
-            named = {str(name): value for name, value in predicted[0].items()}
+            known = [{}] if fitted is None else predicted(fitted, candidates[:1]).to_dict("records")
+            named = {str(name): value for name, value in known[0].items()}
             return Recommendation(best.best, named, best.prediction, candidates)
-        predictions = fitted.predict(candidates)
+        predictions = predicted(fitted, candidates)
         objective = self.objective(predictions)
         order = np.lexsort((np.arange(len(candidates)), -objective))
         first = int(order[0])
@@ -172,7 +173,7 @@ class ClosedLoop(Optimizer):
         ]
         if not pool:
             return []
-        predictions = fitted.predict(pool)
+        predictions = predicted(fitted, pool)
         value = self.objective(predictions)
         uncertainty = predictions["acc_1d_uncertainty"].to_numpy()
         sizes = np.array([architecture.params for architecture in pool], dtype=np.float64)
@@ -220,12 +221,12 @@ class ClosedLoop(Optimizer):
         search.bind(self.space, derive_seed(self.run_seed, "closed_loop", self._rounds))
         # Measured ones are its first parents, by what the evaluator makes of them.
         measured = [record.architecture for record in self.ranked(self.evaluated.values())[: search.population_size]]
-        search.tell(measured, fitted.predict(measured))
+        search.tell(measured, predicted(fitted, measured))
         for _ in range(search.nb_iter):
             asked = search.ask(search.population_size)
             if not asked:
                 break
-            predicted = fitted.predict(asked)
-            predicted["acc_1d"] += self.explore * predicted["acc_1d_uncertainty"]
-            search.tell(asked, predicted)
+            promised = predicted(fitted, asked)
+            promise = promised["acc_1d"] + self.explore * promised["acc_1d_uncertainty"]
+            search.tell(asked, promised.assign(acc_1d=promise.clip(upper=100.0)))
         return [record.architecture for record in search.evaluated.values()]

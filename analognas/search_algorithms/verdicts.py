@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from analognas.search_algorithms.constraints import Constraints
 
@@ -42,6 +42,24 @@ class Verdict:
         return f"search.{self.name} ({limit}) {_VERBS[self.status]}: {figures}"
 
 
+class LimitFigures(TypedDict):
+    """A ``Verdict`` in JSON, without its name."""
+
+    limit: float
+    value: float
+    low: float
+    high: float
+    status: str
+
+
+class Described(TypedDict):
+    """The verdicts on the limits that are set, and the worst status."""
+
+    status: str
+    T_AVM: NotRequired[LimitFigures]
+    min_acc_1d: NotRequired[LimitFigures]
+
+
 _VERBS = {HELD: "is held", NOT_SHOWN: "is not shown to hold", BROKEN: "is broken"}
 
 
@@ -65,8 +83,8 @@ def verdicts(constraints: Constraints, values: Mapping[Any, Any]) -> list[Verdic
     return judged
 
 
-def with_interval(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a measured row with the 90 % intervals over programmings of what limits are asked of."""
+def with_interval(row: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return measured values (and ``repeats``) with 90 % intervals over programmings of what limits are asked of."""
     from scipy.stats import t as student
 
     extended = dict(row)
@@ -84,12 +102,12 @@ def overall(found: Iterable[Verdict]) -> str:
     return max((verdict.status for verdict in found), key=STATUSES.index, default=HELD)
 
 
-def described(found: list[Verdict]) -> dict[str, Any]:
+def described(found: list[Verdict]) -> Described:
     """Return a JSON-serializable description: ``status`` (the worst), and the figures of each limit by its name."""
     figures = {
         verdict.name: {key: value for key, value in asdict(verdict).items() if key != "name"} for verdict in found
     }
-    return {"status": overall(found), **figures}
+    return cast("Described", {"status": overall(found), **figures})
 
 
 def from_described(data: Mapping[str, Any]) -> list[Verdict]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError
 from analognas.search_spaces.genes import Genes
+from analognas.tables import architecture_id
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,8 +47,7 @@ class Architecture:
     @cached_property
     def id(self) -> str:
         """Return 16 hexadecimal digits: the hash of the space's name and the canonical genes."""
-        text = f"{self.space.name}\n{self.genes.to_json()}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return architecture_id(self.space.name, self.genes.to_json())
 
     @cached_property
     def function_id(self) -> str:
@@ -59,7 +58,7 @@ class Architecture:
         function = _builder(self.space, self.genes).function(self.genes)
         if function is None:
             return self.id
-        return hashlib.sha256(f"{self.space.name}\n{function}".encode()).hexdigest()[:16]
+        return architecture_id(self.space.name, function)
 
     @property
     def structure(self) -> Structure:

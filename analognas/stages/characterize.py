@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from analognas.errors import StageError
 from analognas.files import write_json, write_parquet
 from analognas.hardware import coverage
 from analognas.hardware.cost import effort
 from analognas.progress import Progress, silent
 from analognas.results import ResultStore, result_key
+from analognas.rows import ResultRow
 from analognas.seeds import derive_seed
 from analognas.stages import identity, inputs, lookup, plots, processes
 from analognas.stages.identity import DatasetSpec
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from analognas.params import CharacterizeParams, HardwareParams, Params
     from analognas.search_spaces import Architecture
     from analognas.stages.inputs import Listed
+    from analognas.stages.summaries import CharacterizeSummary
     from analognas.workspace import Paths
 
 
@@ -126,12 +129,11 @@ def pending(params: Params, paths: Paths) -> list[Job]:
     return [job for job in jobs(params, paths) if not store.holds(job.key)]
 
 
-def measure(job: Job) -> dict[str, Any]:
+def measure(job: Job) -> ResultRow:
     """Characterize one architecture: a pure function of the job, for a worker process.
 
     Returns:
-        The result row (see ``analognas.training.protocol``); a network that diverges or is too large is a
-        result with a reason.
+        The result; a network that diverges or is too large is one with a reason.
     """
     if job.training.source in lookup.TABLES:
         return lookup.row(job.architecture, job.hardware)
@@ -148,12 +150,24 @@ def measure(job: Job) -> dict[str, Any]:
     ).result
 
 
-def store(job: Job, result: dict[str, Any], paths: Paths) -> None:
-    """Keep one result; the driver calls this as soon as a worker returns it."""
+def store(job: Job, result: ResultRow, paths: Paths) -> None:
+    """Keep one result; the driver calls this as soon as a worker returns it.
+
+    Raises:
+        StageError: if it is no result, or that of another architecture.
+    """
+    problem = result.problem() if isinstance(result, ResultRow) else "is of another type"
+    if problem is None and result.id != job.architecture.id:
+        problem = f"is of the architecture {result.id}"
+    if problem is not None:
+        raise StageError(
+            f"A worker returned no result of the architecture {job.architecture.id} (it {problem}): it was not kept; "
+            "see that all workers have the same version of analognas, and run again."
+        )
     ResultStore.of(paths.home).put(job.inputs, result)
 
 
-def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
+def run(params: Params, paths: Paths, progress: Progress = silent) -> CharacterizeSummary:
     """Measure what is missing in a pool of processes, then assemble the table.
 
     Raises:
@@ -184,18 +198,21 @@ def tabulated(params: Params, paths: Paths, todo: Iterable[Job], listed: Iterabl
         entry.architecture.id: {"role": entry.role, "round": entry.round, "decision": entry.decision}
         for entry in listed
     }
-    rows = [common | (AGAIN if job.replicate else roles[job.architecture.id]) | results.get(job.key) for job in todo]
+    rows = [
+        common | (AGAIN if job.replicate else roles[job.architecture.id]) | results.get(job.key).to_dict()
+        for job in todo
+    ]
     return table(rows, params.characterize.times)
 
 
-def describe(result: dict[str, Any]) -> str:
+def describe(result: ResultRow) -> str:
     """Return one line about a result."""
-    if result["status"] != "ok":
-        return f"{result['id']}: {result['status']}, {result['reason']}"
-    return f"{result['id']}: {result['params']:,} parameters, {result['acc_1d']:.1f} % after 1 day"
+    if not result.ok:
+        return f"{result.id}: {result.status}, {result.reason}"
+    return f"{result.id}: {result.params:,} parameters, {result['acc_1d']:.1f} % after 1 day"
 
 
-def assemble(params: Params, paths: Paths) -> dict[str, Any]:
+def assemble(params: Params, paths: Paths) -> CharacterizeSummary:
     """Write the table of all stored results of the sample and the rounds, and its summary.
 
     Raises:
@@ -205,14 +222,18 @@ def assemble(params: Params, paths: Paths) -> dict[str, Any]:
     write_parquet(paths.surrogate, frame)
     frame = frame[frame["role"] != AGAIN["role"]]
     good = usable(frame)
-    summary: dict[str, Any] = {
+    summary: CharacterizeSummary = {
         "architectures": len(frame),
         "diverged": int((frame["status"] == "diverged").sum()),
         "too_large": int((frame["status"] == "too_large").sum()),
     }
-    for name in ("acc_digital", "acc_1d", "acc_1d_std", "avm"):
-        if len(good):
-            summary |= {f"{name}_median": float(good[name].median()), f"{name}_max": float(good[name].max())}
+    if len(good):
+        figures = {
+            f"{name}_{what}": float(getattr(good[name], what)())
+            for name in ("acc_digital", "acc_1d", "acc_1d_std", "avm")
+            for what in ("median", "max")
+        }
+        summary |= cast("CharacterizeSummary", figures)
     write_json(paths.metrics("characterize"), summary)
     plots.measured(paths, good)
     return summary

@@ -6,7 +6,7 @@ Reads ``data/surrogate.parquet``; writes ``data/evaluator/`` and the out-of-fold
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,26 +14,27 @@ from analognas.errors import InputError
 from analognas.evaluators.ceiling import ceilings
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.registry import evaluator_class
-from analognas.files import read_parquet, write_json
+from analognas.files import write_json
 from analognas.progress import Progress, silent
 from analognas.seeds import derive_seed
-from analognas.stages import inputs, plots
-from analognas.stages.rows import learnable, usable
+from analognas.stages import identity, inputs, plots
+from analognas.stages.rows import learnable, read_table, usable
 
 if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
     from analognas.params import Params
+    from analognas.stages.summaries import FitSummary
     from analognas.workspace import Paths
 
 
-def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
+def run(params: Params, paths: Paths, progress: Progress = silent) -> FitSummary:
     """Fit the evaluator and report how well it ranks architectures it has not seen.
 
     Raises:
         InputError: if too few architectures were measured.
     """
     progress(0, 2, "fitting the evaluator")
-    everything = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
+    everything = read_table(paths, identity.context(params, paths))
     results = learnable(everything)
     by_id = {architecture.id: architecture for architecture in inputs.architectures(params, paths)}
     try:
@@ -51,7 +52,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     progress(1, 2, "writing the evaluator")
     evaluator.save(paths.evaluator)
     seed = derive_seed(params.base.seed, "fit")
-    report = {**evaluator.report_, "ceiling": ceilings(usable(results), again, seed)}
+    report: FitSummary = {**evaluator.report_, "ceiling": ceilings(usable(results), again, seed)}
     write_json(paths.metrics("fit"), report)
     plots.out_of_fold(paths, evaluator.out_of_fold_)
     progress(2, 2, "evaluator fitted")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError, SpaceError
 from analognas.files import read_json, read_parquet
 from analognas.search_algorithms.constraints import Constraints
+from analognas.search_algorithms.verdicts import STATUSES
 from analognas.search_spaces import ConfigSpace
 from analognas.stages.recorded import recorded_dataset
 from analognas.stages.rounds import read_rounds, read_sentinel
+from analognas.tables import ARCHITECTURES
 
 if TYPE_CHECKING:
     from analognas.datasets.base import InputDescription
@@ -69,14 +71,22 @@ def listed(params: Params, paths: Paths) -> list[Listed]:
     """
     config_space = space(params, paths)
     sampled = "run `analognas stage sample`"
-    frame = read_parquet(paths.architectures, remedy=sampled)
+    frame = ARCHITECTURES.with_values({"space": config_space.name}).check(
+        read_parquet(paths.architectures, remedy=sampled), str(paths.architectures), remedy=sampled
+    )
     try:
-        sample = [config_space.architecture(json.loads(text)) for text in frame.get("genes", [""])]
+        sample = [config_space.architecture(json.loads(text)) for text in frame["genes"]]
     except (KeyError, TypeError, ValueError, AttributeError, SpaceError) as error:
         what = f"{type(error).__name__}: {error}" if not isinstance(error, SpaceError) else str(error).rstrip(".")
         raise CorruptFileError(
             f"{paths.architectures} holds no architectures of this space ({what}): {sampled}."
         ) from None
+    for row, (architecture, counted) in enumerate(zip(sample, frame["params"], strict=True)):
+        if architecture.params != counted:
+            raise CorruptFileError(
+                f"{paths.architectures} is damaged (row {row} has params = {counted}, its network has "
+                f"{architecture.params}): {sampled}."
+            )
     by_id = {architecture.id: Listed(architecture) for architecture in sample}
     for added in read_rounds(paths, config_space):
         for entry in added.entries:
@@ -118,14 +128,22 @@ def candidates(params: Params, paths: Paths) -> list[Candidate]:
     remedy = "run `analognas stage search`"
     best = read_json(paths.search / "best.json", remedy=remedy)
     try:
-        proposed = [
-            Candidate(config_space.architecture(candidate["genes"]), candidate["limits"]["status"])
-            for candidate in best["candidates"]
-        ]
+        proposed = [_candidate(listed, config_space) for listed in best["candidates"]]
         if not proposed:
             raise SpaceError("it has no candidates")
         return proposed
-    except (KeyError, TypeError, SpaceError) as error:
+    except (KeyError, TypeError, AttributeError, SpaceError) as error:
         raise CorruptFileError(
             f"{paths.search / 'best.json'} does not fit this workspace ({error}): {remedy}."
         ) from None
+
+
+def _candidate(listed: Any, config_space: ConfigSpace) -> Candidate:
+    """Return a candidate of ``best.json``; raises SpaceError if it is none of this space."""
+    architecture = config_space.architecture(listed["genes"])
+    limits = listed["limits"]["status"]
+    if listed["id"] != architecture.id:
+        raise SpaceError(f"the candidate {listed['id']!r} has the genes of {architecture.id}")
+    if limits not in STATUSES:
+        raise SpaceError(f"the candidate {architecture.id} has the limits {limits!r}, not {', '.join(STATUSES)}")
+    return Candidate(architecture, limits)

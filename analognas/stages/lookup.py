@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analognas.errors import MismatchError
 from analognas.hardware.cost import tiles
 from analognas.hardware.rpu_config import overrides
+from analognas.rows import ResultRow
 
 if TYPE_CHECKING:
     from analognas.params import HardwareParams, Params
@@ -63,7 +64,7 @@ def table() -> AnalogNASBench:
     return AnalogNASBench()
 
 
-def row(architecture: Architecture, hardware: HardwareParams) -> dict[str, Any]:
+def row(architecture: Architecture, hardware: HardwareParams) -> ResultRow:
     """Return the result of an architecture as ``training.protocol`` gives one; what the table lacks is missing.
 
     Its AVM starts at 60 s, and its standard deviation is that of 25 re-reads of one programming; there are no
@@ -86,17 +87,17 @@ def row(architecture: Architecture, hardware: HardwareParams) -> dict[str, Any]:
         if name in published
     }
     ok = bool(np.isfinite([values["acc_1d"], values["acc_1d_std"], values["avm"]]).all())
-    return {
-        "id": architecture.id,
-        "space": architecture.space.name,
-        "genes": architecture.genes.to_json(),
-        "status": "ok" if ok else "diverged",
-        "reason": "" if ok else "the table has no value",
-        "params": architecture.params,
-        "tiles": tiles(architecture.structure, hardware.tile_shape),
-        "repeats": 25,
-        **(values if ok else {}),
-    }
+    return ResultRow(
+        id=architecture.id,
+        space=architecture.space.name,
+        genes=architecture.genes.to_json(),
+        params=architecture.params,
+        tiles=tiles(architecture.structure, hardware.tile_shape),
+        status="ok" if ok else "diverged",
+        reason="" if ok else "the table has no value",
+        repeats=25,
+        measured=values if ok else {},
+    )
 
 
 def twin_std() -> dict[str, float]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError, SpaceError
 from analognas.files import read_object, write_json
+from analognas.tables import DECISIONS as DECISIONS
+from analognas.tables import measured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from analognas.search_spaces import Architecture, ConfigSpace
     from analognas.workspace import Paths
 
-DECISIONS = ("accepted", "pending", "rejected")
 _REMEDY = "restore it from git"
 
 
@@ -110,13 +111,18 @@ def _read(path: Path, space: ConfigSpace) -> Round:
     decision = content.get("decision", "accepted")
     if decision not in DECISIONS:
         raise CorruptFileError(f"{path} has the decision {decision!r}, not {', '.join(DECISIONS)}: {_REMEDY}.")
+    if content.get("round", int(path.stem)) != int(path.stem):
+        raise CorruptFileError(f"{path} is the round {content['round']!r}, not the one that its name says: {_REMEDY}.")
+    record = content.get("record") or {}
+    if not isinstance(record, dict):
+        raise CorruptFileError(f"{path} is no round (its record is no object): {_REMEDY}.")
     return Round(
         number=int(path.stem),
         entries=entries,
         reason=str(content.get("reason", "")),
         decision=decision,
         purpose=str(content.get("purpose", "")),
-        record=dict(content.get("record") or {}),
+        record=record,
     )
 
 
@@ -125,10 +131,23 @@ def _entries(path: Path, content: Mapping[str, Any], space: ConfigSpace) -> Iter
     if not isinstance(listed, list):
         raise CorruptFileError(f"{path} is no round (no list of architectures): {_REMEDY}.")
     try:
-        return [
-            Entry(space.architecture(entry["genes"]), str(entry.get("reason", "")), dict(entry.get("predicted") or {}))
-            for entry in listed
-        ]
+        entries = [_entry(entry, space) for entry in listed]
+        if len({entry.architecture.id for entry in entries}) < len(entries):
+            raise SpaceError("an architecture is there twice")
+        return entries
     except (KeyError, TypeError, ValueError, AttributeError, SpaceError) as error:
         what = f"{type(error).__name__}: {error}" if not isinstance(error, SpaceError) else str(error).rstrip(".")
         raise CorruptFileError(f"{path} holds no architectures of this space ({what}): {_REMEDY}.") from None
+
+
+def _entry(listed: Any, space: ConfigSpace) -> Entry:
+    """Return an architecture of a round; raises SpaceError if it is none of this space."""
+    architecture = space.architecture(listed["genes"])
+    if listed.get("id", architecture.id) != architecture.id:
+        raise SpaceError(f"the architecture {listed['id']!r} has the genes of {architecture.id}")
+    predicted = dict(listed.get("predicted") or {})
+    for name, value in predicted.items():
+        column = measured(name)
+        if problem := "has no column of this name" if column is None else column.wrong(value):
+            raise SpaceError(f"what was predicted of {architecture.id}, {name!r}, {problem}")
+    return Entry(architecture, str(listed.get("reason", "")), predicted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analognas.errors import ParamsError
 from analognas.progress import Progress, silent
@@ -12,6 +12,7 @@ from analognas.stages.protocols import STAGES
 
 if TYPE_CHECKING:
     from analognas.params import Params
+    from analognas.stages.summaries import Summary
     from analognas.workspace import Paths
 
 
@@ -21,7 +22,7 @@ def limit_threads(params: Params) -> None:
         os.environ["OMP_NUM_THREADS"] = str(params.base.threads)
 
 
-def run_stage(name: str, params: Params, paths: Paths, progress: Progress | None = None) -> dict[str, Any]:
+def run_stage(name: str, params: Params, paths: Paths, progress: Progress | None = None) -> Summary:
     """Run one stage and return its summary, which is also ``data/metrics/NAME.json``.
 
     Raises:
@@ -36,5 +37,5 @@ def run_stage(name: str, params: Params, paths: Paths, progress: Progress | None
     paths.clean()
     check_environment(paths, name)
     stage = import_module(f"analognas.stages.{name}")
-    summary: dict[str, Any] = stage.run(params, paths, progress or silent)
+    summary: Summary = stage.run(params, paths, progress or silent)
     return summary

@@ -5,7 +5,7 @@ Reads parameters; writes ``data/architectures.parquet``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -17,10 +17,11 @@ from analognas.stages import inputs
 
 if TYPE_CHECKING:
     from analognas.params import Params
+    from analognas.stages.summaries import SampleSummary
     from analognas.workspace import Paths
 
 
-def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
+def run(params: Params, paths: Paths, progress: Progress = silent) -> SampleSummary:
     """Sample ``sample.size`` distinct architectures within the parameter budget.
 
     Raises:
@@ -41,7 +42,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         }
     )
     write_parquet(paths.architectures, frame)
-    summary = {
+    summary: SampleSummary = {
         "architectures": len(frame),
         "params_min": int(frame["params"].min()),
         "params_median": float(frame["params"].median()),

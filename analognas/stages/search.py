@@ -7,10 +7,11 @@ the limits),
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from analognas.evaluators.asking import assessed
 from analognas.evaluators.registry import load_evaluator
 from analognas.files import write_json, write_parquet, writing_directory
 from analognas.progress import Progress, silent
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
     from analognas.params import Params
     from analognas.search_algorithms import Optimizer
+    from analognas.stages.summaries import SearchSummary
     from analognas.workspace import Paths
 
 
-def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
+def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSummary:
     """Run the search several times, and random search with the same number of questions beside it.
 
     Raises:
@@ -49,7 +51,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
 
     # Those that hold the limits as far as it is known, then what comes closest: each is measured before it is taken.
     candidates = worker.closest(params.search.candidates)
-    known = evaluator.assess(candidates).to_dict(orient="records")
+    known = assessed(evaluator, candidates).to_dict(orient="records")
     limits = [described(verdicts(worker.optimizer.limits, row)) for row in known]
     history = pd.concat([table.assign(search=name) for name, table in histories.items()], ignore_index=True)
     with writing_directory(paths.search) as folder:
@@ -67,14 +69,16 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         )
         write_parquet(folder / "history.parquet", history)
         write_parquet(folder / "pareto.parquet", worker.pareto())
-    summary = {
+    summary: SearchSummary = {
         "objective": best.value,
         "objective_random_search": random.value,
         "evaluations": len(worker.history),
         "params": candidates[0].params,
         "best_is_measured": bool(known[0]["measured"]),
         "limits": limits[0],
-        **{f"predicted_{name}": known[0][name] for name in ("acc_1d", "avm", "acc_1d_std")},
+        "predicted_acc_1d": known[0]["acc_1d"],
+        "predicted_avm": known[0]["avm"],
+        "predicted_acc_1d_std": known[0]["acc_1d_std"],
     }
     write_json(paths.metrics("search"), summary)
     plots.search_history(paths, history)

@@ -10,7 +10,7 @@ import math
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analognas.params import HardwareParams, Params, TrainParams
+    from analognas.rows import ResultRow
     from analognas.search_algorithms.constraints import Constraints
     from analognas.search_spaces import Architecture
+    from analognas.stages.summaries import Difference, Figures, TrainSummary
     from analognas.training.protocol import Characterization
     from analognas.workspace import Paths
 
@@ -62,13 +64,13 @@ class Outcome:
     ``files`` are None if the training failed or a limit was broken.
     """
 
-    validation: dict[str, Any]
-    test: dict[str, Any] | None = None
+    validation: ResultRow
+    test: ResultRow | None = None
     files: dict[str, bytes] | None = None
     images: dict[str, NDArray[np.float64]] | None = None
 
 
-def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, Any]:
+def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSummary:
     """Train candidates, best first, until one holds the limits on validation; test it and the plain network.
 
     If none does, the one that comes closest is taken, and the summary says so.
@@ -114,7 +116,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     with writing_directory(paths.winner) as folder:
         for name, content in winner.files.items():
             (folder / name).write_bytes(content)
-    summary: dict[str, Any] = {
+    summary: TrainSummary = {
         "winner": _figures(winner.test) | {"acc_1d_validation": winner.validation["acc_1d"]},
         "limits": described(verdicts(limits, _with_interval(winner))),
         "notes": notes,
@@ -133,13 +135,13 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
 
 def _from_table(
     candidates: list[Architecture], limits: Constraints, params: Params, paths: Paths, progress: Progress
-) -> dict[str, Any]:
+) -> TrainSummary:
     """Look up the best candidate that holds the limits, and the plain network: there are no images to train on."""
     rows = [lookup.row(candidate, params.hardware) for candidate in candidates]
-    measured = [place for place, row in enumerate(rows) if row["status"] == "ok"]
+    measured = [place for place, row in enumerate(rows) if row.ok]
     if not measured:
         raise StageError(f"The table has no value for any of {len(candidates)} candidates: search again.")
-    place = min(measured, key=lambda index: (limits.violation(candidates[index].params, rows[index]), index))
+    place = min(measured, key=lambda index: (limits.violation(candidates[index].params, rows[index].measured), index))
     _refuse_if_strict(limits, [(candidates[index], rows[index]) for index in measured], params)
     notes = ["Looked up in AnalogNAS-Bench: nothing was trained, AVM starts at 60 s, and there are no weights."]
     notes += [_why_not(candidates[before], rows[before], limits) for before in range(place)]
@@ -152,11 +154,11 @@ def _from_table(
     }
     with writing_directory(paths.winner) as folder:
         write_json(folder / "architecture.json", architecture.to_dict())
-        write_json(folder / "winner.json", {"row": row, "source": params.characterize.source})
+        write_json(folder / "winner.json", {"row": row.to_dict(), "source": params.characterize.source})
     plain = plain_network(architecture.space, architecture.params)
-    summary: dict[str, Any] = {
+    summary: TrainSummary = {
         "winner": _figures(row),
-        "limits": described(verdicts(limits, row | bounds)),
+        "limits": described(verdicts(limits, {**row.measured, **bounds})),
         "notes": notes,
     }
     curves = [_looked_up("winner", row)]
@@ -178,7 +180,7 @@ def _from_table(
     return summary
 
 
-def _looked_up(network: str, row: dict[str, Any]) -> pd.DataFrame:
+def _looked_up(network: str, row: ResultRow) -> pd.DataFrame:
     seconds = {"1h": 3_600.0, "1d": 86_400.0, "30d": 2_592_000.0}
     return pd.DataFrame(
         {
@@ -202,7 +204,7 @@ def train(task: Training) -> Outcome:
     trained = on_validation.trained
     if trained is None:
         return Outcome(on_validation.row)
-    if task.limits is not None and task.limits.violation(task.architecture.params, on_validation.row) > 0:
+    if task.limits is not None and task.limits.violation(task.architecture.params, on_validation.row.measured) > 0:
         return Outcome(on_validation.row)
     on_test = trained.measure(dataset, "test")
     with tempfile.TemporaryDirectory() as folder:
@@ -230,24 +232,25 @@ def _closest(
     tried: list[tuple[Training, Outcome]], limits: Constraints, params: Params, progress: Progress
 ) -> tuple[Training, Outcome, Outcome | None]:
     """Train the candidate again that came closest to the limits on validation, and measure it on test."""
-    trained = [(task, result) for task, result in tried if result.validation["status"] == "ok"]
+    trained = [(task, result) for task, result in tried if result.validation.ok]
     if not trained:
         raise StageError(
-            f"None of {len(tried)} candidates could be trained ({tried[0][1].validation['reason']}): "
+            f"None of {len(tried)} candidates could be trained ({tried[0][1].validation.reason}): "
             "lower train.learning_rate, or sample and search again."
         )
     _refuse_if_strict(limits, [(task.architecture, result.validation) for task, result in trained], params)
 
     def order(pair: tuple[Training, Outcome]) -> tuple[float, float, str]:
         architecture, row = pair[0].architecture, pair[1].validation
-        return limits.violation(architecture.params, row), -row["acc_1d"], architecture.id
+        return limits.violation(architecture.params, row.measured), -row["acc_1d"], architecture.id
 
     task = replace(min(trained, key=order)[0], limits=None)
     return task, *_train(task, params, progress)
 
 
-def _refuse_if_strict(limits: Constraints, measured: list[tuple[Architecture, dict[str, Any]]], params: Params) -> None:
-    if params.search.strict and all(limits.violation(architecture.params, row) > 0 for architecture, row in measured):
+def _refuse_if_strict(limits: Constraints, measured: list[tuple[Architecture, ResultRow]], params: Params) -> None:
+    excess = [limits.violation(architecture.params, row.measured) for architecture, row in measured]
+    if params.search.strict and all(value > 0 for value in excess):
         broken = "; ".join(f"{architecture.id}: {_broken(limits, row)}" for architecture, row in measured)
         raise StageError(
             f"None of {len(measured)} candidates holds the limits when it is measured ({broken}). Characterize more "
@@ -256,14 +259,14 @@ def _refuse_if_strict(limits: Constraints, measured: list[tuple[Architecture, di
         )
 
 
-def _why_not(architecture: Architecture, row: dict[str, Any], limits: Constraints) -> str:
-    if row["status"] != "ok":
-        return f"Candidate {architecture.id} could not be trained ({row['reason']}); the next one is taken."
+def _why_not(architecture: Architecture, row: ResultRow, limits: Constraints) -> str:
+    if not row.ok:
+        return f"Candidate {architecture.id} could not be trained ({row.reason}); the next one is taken."
     why = _broken(limits, row)
     return f"Candidate {architecture.id} breaks a limit when it is measured ({why}); the next one is taken."
 
 
-def _broken(limits: Constraints, row: dict[str, Any]) -> str:
+def _broken(limits: Constraints, row: ResultRow) -> str:
     """Return which limits a measured row breaks."""
     parts = []
     if limits.T_AVM is not None and row["avm"] > limits.T_AVM:
@@ -273,25 +276,25 @@ def _broken(limits: Constraints, row: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _with_interval(winner: Outcome) -> dict[str, Any]:
-    """Return the winner's test row with 90 % intervals over programmings and test images."""
+def _with_interval(winner: Outcome) -> dict[str, float | None]:
+    """Return what was measured of the winner on test with 90 % intervals over programmings and test images."""
     assert winner.test is not None
     assert winner.images is not None
-    row = dict(winner.test)
+    row = winner.test
+    values = dict(row.measured)
     for name in ("acc_1d", "avm"):
         images = winner.images[name]
         half = _half_width(
             [row[f"{name}_sem"] ** 2, _of_images(images)],
-            [row["repeats"] - 1, max(1, len(images) - 1)],
+            [row.repeats - 1, max(1, len(images) - 1)],
             0.95,
         )
-        row |= {f"{name}_low": row[name] - half, f"{name}_high": row[name] + half}
-    return row
+        values |= {f"{name}_low": row[name] - half, f"{name}_high": row[name] + half}
+    return values
 
 
-def _figures(row: dict[str, Any]) -> dict[str, Any]:
-    left_out = ("space", "genes", "status", "reason", "accuracy")
-    return {name: value for name, value in row.items() if name not in left_out}
+def _figures(row: ResultRow) -> Figures:
+    return {"id": row.id, "params": row.params, "tiles": row.tiles, "repeats": row.repeats, **row.measured}
 
 
 def _images(measured: Characterization, times: tuple[float, ...]) -> dict[str, NDArray[np.float64]]:
@@ -302,7 +305,7 @@ def _images(measured: Characterization, times: tuple[float, ...]) -> dict[str, N
     return {"acc_1d": day, "acc_30d": month, "avm": second - month}
 
 
-def _difference(winner: Outcome, baseline: Outcome, name: str) -> dict[str, float]:
+def _difference(winner: Outcome, baseline: Outcome, name: str) -> Difference:
     """Return winner minus plain network with a 95 % interval over programmings and test images.
 
     Three variances add up: of the mean over programmings of each network, and of the mean over images of their
@@ -321,7 +324,7 @@ def _difference(winner: Outcome, baseline: Outcome, name: str) -> dict[str, floa
             baseline.test[f"{name}_sem"] ** 2,
             _of_images(apart),
         ],
-        [winner.test["repeats"] - 1, baseline.test["repeats"] - 1, max(1, len(apart) - 1)],
+        [winner.test.repeats - 1, baseline.test.repeats - 1, max(1, len(apart) - 1)],
         0.975,
     )
     value = winner.test[name] - baseline.test[name]
@@ -344,7 +347,7 @@ def _half_width(variances: list[float], freedom: list[int], level: float) -> flo
     return float(student.ppf(level, degrees)) * math.sqrt(total)
 
 
-def _curve(network: str, row: dict[str, Any], params: Params) -> pd.DataFrame:
+def _curve(network: str, row: ResultRow, params: Params) -> pd.DataFrame:
     labels = [time_label(time) for time in params.train.times]
     return pd.DataFrame(
         {

@@ -13,9 +13,18 @@ if TYPE_CHECKING:
     from analognas.testing.analytic import AnalyticEvaluator
     from analognas.testing.evaluators import EvaluatorConformance, synthetic_results
     from analognas.testing.optimizers import OptimizerConformance
+    from analognas.testing.rows import made_up_result, made_up_row
     from analognas.testing.spaces import SpaceConformance
 
-__all__ = ["AnalyticEvaluator", "EvaluatorConformance", "OptimizerConformance", "SpaceConformance", "synthetic_results"]
+__all__ = [
+    "AnalyticEvaluator",
+    "EvaluatorConformance",
+    "OptimizerConformance",
+    "SpaceConformance",
+    "made_up_result",
+    "made_up_row",
+    "synthetic_results",
+]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
@@ -23,6 +32,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "analytic": ["AnalyticEvaluator"],
         "evaluators": ["EvaluatorConformance", "synthetic_results"],
         "optimizers": ["OptimizerConformance"],
+        "rows": ["made_up_result", "made_up_row"],
         "spaces": ["SpaceConformance"],
     },
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ import pandas as pd
 from analognas.evaluators.base import Context, Evaluator
 
 if TYPE_CHECKING:
+    from analognas.evaluators.reporting import Report
     from analognas.search_spaces.architecture import Architecture
     from analognas.search_spaces.config_space import ConfigSpace
     from analognas.search_spaces.genes import Gene
@@ -48,7 +49,7 @@ class AnalyticEvaluator(Evaluator):
     def __init__(self, space: ConfigSpace, seed: int = 0) -> None:
         self.space = space
         self.context_ = Context(space=space.name)
-        self.report_: dict[str, Any] = {}
+        self.report_: Report = {}
         self.target = space.sample(1, seed=seed)[0]
         self._smallest = space.smallest().params
         self._positions = {gene.name: _positions(gene.values) for gene in space.hyperparameters}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from analognas.hardware.cost import tiles as count_tiles
 from analognas.hardware.presets import PRESETS
 from analognas.hardware.rpu_config import rpu_config
 from analognas.progress import Progress
+from analognas.rows import ResultRow
 from analognas.seeds import derive_seed, seed_torch
 from analognas.training import digital, drift, hardware_aware
 from analognas.training.columns import ONE_SECOND, THIRTY_DAYS, measured_columns, time_label
@@ -68,12 +69,9 @@ class Trained:
                 seed=drift_seed(self.seed, self.architecture.id, part),
                 progress=progress,
             )
-        row = {
-            **_row(self.architecture, self.hardware, self.protocol, "ok", ""),
-            "acc_digital": acc_digital,
-            "acc_hwa": acc_hwa,
-            **statistics(drift.percent(right), self.protocol.times),
-        }
+        columns = {"acc_digital": acc_digital, "acc_hwa": acc_hwa}
+        columns |= statistics(drift.percent(right), self.protocol.times)
+        row = _row(self.architecture, self.hardware, self.protocol, "ok", "", columns)
         return Characterization(row, part, right, self)
 
 
@@ -81,13 +79,11 @@ class Trained:
 class Characterization:
     """What came of one architecture.
 
-    ``row`` holds plain JSON values: id, space, genes (JSON text), params, tiles, status (``ok``, ``diverged``,
-    ``too_large``), reason, repeats and, in percent, acc_digital, acc_hwa, and acc_<time> and avm, each with its
-    _std and _sem. ``right`` is behind them: which images were classified rightly, (repeats, times, images);
-    ``trained`` has the networks. Both are None, and the measurements in the row too, unless the status is ``ok``.
+    ``right`` is behind the measurements of the row: which images were classified rightly, (repeats, times, images);
+    ``trained`` has the networks. Both are None unless the status of the row is ``ok``.
     """
 
-    row: dict[str, Any]
+    row: ResultRow
     part: str
     right: NDArray[np.bool_] | None = field(default=None, repr=False)
     trained: Trained | None = field(default=None, repr=False)
@@ -103,9 +99,10 @@ class Characterization:
         return None if self.trained is None else self.trained.analog
 
     @property
-    def result(self) -> dict[str, Any]:
+    def result(self) -> ResultRow:
         """The row with the accuracy of every repeat, for the result store."""
-        return {**self.row, "accuracy": None if self.accuracy is None else self.accuracy.tolist()}
+        repeats = [] if self.accuracy is None else self.accuracy.tolist()
+        return replace(self.row, accuracy=tuple(map(tuple, repeats)))
 
 
 def characterize(
@@ -244,25 +241,30 @@ def statistics(accuracy: NDArray[np.float64], times: tuple[float, ...]) -> dict[
 
 
 def _row(
-    architecture: Architecture, hardware: HardwareParams, protocol: TrainingParams, status: str, reason: str
-) -> dict[str, Any]:
-    return {
-        "id": architecture.id,
-        "space": architecture.space.name,
-        "genes": architecture.genes.to_json(),
-        "params": architecture.params,
-        "tiles": count_tiles(architecture.structure, hardware.tile_shape),
-        "status": status,
-        "reason": reason,
-        "repeats": protocol.repeats,
-    }
+    architecture: Architecture,
+    hardware: HardwareParams,
+    protocol: TrainingParams,
+    status: str,
+    reason: str,
+    measured: Mapping[str, float | None],
+) -> ResultRow:
+    return ResultRow(
+        id=architecture.id,
+        space=architecture.space.name,
+        genes=architecture.genes.to_json(),
+        params=architecture.params,
+        tiles=count_tiles(architecture.structure, hardware.tile_shape),
+        status=status,
+        reason=reason,
+        repeats=protocol.repeats,
+        measured=measured,
+    )
 
 
 def _failed(
     architecture: Architecture, hardware: HardwareParams, protocol: TrainingParams, status: str, reason: str
-) -> dict[str, Any]:
-    row = _row(architecture, hardware, protocol, status, reason)
-    return {**row, **dict.fromkeys(measured_columns(protocol.times))}
+) -> ResultRow:
+    return _row(architecture, hardware, protocol, status, reason, dict.fromkeys(measured_columns(protocol.times)))
 
 
 @contextmanager

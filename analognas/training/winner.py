@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from analognas.files import digest, file_digest, inside, read_json, read_object,
 from analognas.hardware.analog import clean_state, convert, load_clean_state
 from analognas.hardware.params import HardwareParams
 from analognas.hardware.recorded import from_record, record
+from analognas.rows import ResultRow
 from analognas.search_spaces.architecture import Architecture
 from analognas.training import drift
 from analognas.training.params import TrainingParams
@@ -49,7 +50,7 @@ class Winner:
     seed: int
     part: str
     dataset: dict[str, str]
-    row: dict[str, Any]
+    row: ResultRow
     accuracy: NDArray[np.float64] = field(repr=False)
     model: nn.Module = field(repr=False)
 
@@ -106,7 +107,7 @@ def save_winner(directory: Path, characterization: Characterization, dataset: Da
 
     trained, accuracy = characterization.trained, characterization.accuracy
     if trained is None or accuracy is None:
-        raise ValueError(f"there is no network to save: {characterization.row['reason']}")
+        raise ValueError(f"there is no network to save: {characterization.row.reason}")
     with writing_directory(directory) as folder:
         write_json(folder / "architecture.json", trained.architecture.to_dict())
         write_json(folder / "hardware.json", record(trained.hardware))
@@ -117,7 +118,7 @@ def save_winner(directory: Path, characterization: Characterization, dataset: Da
             "part": characterization.part,
             "seed": trained.seed,
             "protocol": trained.protocol.model_dump(mode="json"),
-            "row": characterization.row,
+            "row": characterization.row.to_dict(),
             "accuracy": accuracy.tolist(),
             "files": {name: file_digest(folder / name) for name in ("architecture.json", "hardware.json", _MODEL)},
         }
@@ -167,7 +168,7 @@ def load_winner(directory: Path | str, own: Collection[str] = ()) -> Winner:
         seed=content["seed"],
         part=content["part"],
         dataset=content["dataset"],
-        row=content["row"],
+        row=ResultRow.from_dict(content.get("row"), str(folder / "winner.json"), _REMEDY),
         accuracy=np.array(content["accuracy"]),
         model=model,
     )

@@ -18,6 +18,7 @@ from analognas.results import ResultStore
 from analognas.setup import probe
 from analognas.setup.probe import Speed
 from analognas.setup.template import home
+from analognas.testing import made_up_result
 from analognas.versioning import Versioning
 from analognas.workspace import Paths
 
@@ -147,7 +148,7 @@ def test_results_of_another_protocol_are_told(
 ) -> None:
     call("init", "pets", "--dataset", "image-folder", "--path", str(photos), "--hours", "3")
     monkeypatch.chdir(here / "pets")
-    ResultStore.of(Path()).put({"id": "a"}, {"status": "ok"})
+    ResultStore.of(Path()).put(*made_up_result(1))
     done = call("run", "--hours", "0.2")
     assert done.exit_code == 0, done.output
     assert "1 stored results are kept; those of the protocol of before are not used by this one." in done.stderr

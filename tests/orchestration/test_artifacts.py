@@ -12,6 +12,7 @@ from prefect.exceptions import PrefectException
 
 from analognas.files import write_parquet
 from analognas.orchestration import artifacts
+from analognas.rows import ResultRow
 from analognas.workspace import Paths
 
 
@@ -24,12 +25,20 @@ def created(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return made
 
 
-def result(name: str, accuracy: float | None) -> dict[str, Any]:
+def result(name: str, accuracy: float | None) -> ResultRow:
     """A row as a characterization gives it."""
-    row = {"id": name, "status": "ok" if accuracy else "diverged", "params": 7, "tiles": 1}
-    row["genes"] = {"M": 2, "convblock1": "basic"}
     measured = {"acc_digital": 99.0, "acc_1d": accuracy, "acc_1d_std": 1.234, "avm": 0.5}
-    return row | (measured if accuracy else {})
+    return ResultRow(
+        name,
+        "s",
+        '{"M": 2, "convblock1": "basic"}',
+        7,
+        1,
+        "ok" if accuracy else "diverged",
+        "",
+        2,
+        measured if accuracy else {},
+    )
 
 
 class Server:

@@ -11,8 +11,10 @@ from analognas.cli import main
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.retraining import proposing
+from analognas.rows import ResultRow
 from analognas.stages import characterize, inputs
 from analognas.stages.rounds import Entry, Round, read_rounds, write_round, write_sentinel
+from analognas.testing import made_up_row
 from analognas.workspace import Paths
 
 
@@ -20,14 +22,10 @@ from analognas.workspace import Paths
 def measured(finished_copy: Paths, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """Return a finished workspace in which characterizations take no time: accuracy grows with the size."""
 
-    def row(job: Any) -> dict[str, Any]:
+    def row(job: Any) -> ResultRow:
         accuracy = min(99.0, 50 + job.architecture.params / 100)
         found = {"acc_1s": accuracy + 1, "acc_1h": accuracy, "acc_1d": accuracy, "acc_30d": accuracy - 1}
-        return {
-            "id": job.architecture.id, "space": job.architecture.space.name, "genes": job.architecture.genes.to_json(),
-            "status": "ok", "reason": "", "params": job.architecture.params, "tiles": 1, "repeats": 2,
-            "acc_digital": accuracy, "acc_hwa": accuracy, "acc_1d_std": 1.0, "avm": 2.0, **found,
-        }  # fmt: skip
+        return made_up_row(job.architecture, acc_digital=accuracy, acc_hwa=accuracy, acc_1d_std=1.0, avm=2.0, **found)
 
     def each(_: Any, todo: list[Any], __: int) -> Any:
         yield from enumerate(map(row, todo))

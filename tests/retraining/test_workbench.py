@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from analognas import retraining
@@ -9,6 +11,8 @@ from analognas.params.file import override
 from analognas.results import ResultStore
 from analognas.retraining.workbench import Workbench
 from analognas.stages.rounds import Entry, Round, write_round
+from analognas.tables import architecture_id
+from analognas.testing import made_up_row
 from analognas.workspace import Paths
 
 
@@ -28,9 +32,13 @@ def test_what_others_shared_and_makes_no_sense_is_left_out(retrained: Paths):
     bench = Workbench(params, retrained)
     other = next(one for one in bench.space.sample(40, seed=9) if one.id not in bench.by_id)
     inputs = {**bench.jobs[0].inputs, "architecture": other.to_dict()}
-    store, genes = ResultStore.of(retrained.root), other.genes.to_json()
-    whole = {"genes": genes, "status": "ok", "acc_1d": 90.0}
-    wrong = [{"genes": genes}, whole | {"acc_1d": None}, whole | {"genes": "[" * 100_000}, whole | {"genes": 7}, {}]
+    store, whole = ResultStore.of(retrained.root), made_up_row(other)
+    genes = "[" * 100_000
+    wrong = [replace(whole, measured={}), replace(whole, genes=genes), replace(whole, params=0)]
+    wrong += [
+        replace(whole, genes=genes, id=architecture_id(whole.space, genes)),
+        replace(whole, measured={"acc_1d": None}),
+    ]
     for result in (*wrong, whole):
         key = store.put(inputs, result)
         found = Workbench(params, retrained).shared

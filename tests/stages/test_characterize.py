@@ -104,8 +104,8 @@ def test_a_network_over_the_budget_is_a_result_with_a_reason(finished_copy: Path
     todo = characterize.pending(params, finished_copy)
     assert len(todo) == 1
     result = characterize.measure(todo[0])
-    assert result["status"] == "too_large"
-    assert str(limit) in result["reason"]
+    assert result.status == "too_large"
+    assert str(limit) in result.reason
     characterize.store(todo[0], result, finished_copy)
     assert characterize.assemble(params, finished_copy)["too_large"] == 1
 

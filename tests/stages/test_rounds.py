@@ -12,6 +12,7 @@ from analognas.files import write_parquet
 from analognas.params import Params
 from analognas.stages import characterize, inputs, run_stage
 from analognas.stages.rounds import Entry, Round, next_number, read_rounds, read_sentinel, write_round, write_sentinel
+from analognas.testing import made_up_row
 from analognas.workspace import Paths
 
 
@@ -70,22 +71,9 @@ def test_the_evaluator_learns_from_accepted_rounds_only(finished_copy: Paths, mo
     write_round(finished_copy, Round(1, (Entry(one),), ""))
     write_round(finished_copy, Round(2, (Entry(two),), "", "pending"))
     write_sentinel(finished_copy, [three])
-    measured = pd.read_parquet(finished_copy.surrogate).iloc[0]
-
-    def stored(job: Any) -> dict[str, Any]:
-        genes = job.architecture.genes.to_json()
-        row: dict[str, Any] = measured.drop(["dataset", "hardware", "protocol", "role", "round", "decision"]).to_dict()
-        return row | {
-            "id": job.architecture.id,
-            "genes": genes,
-            "status": "ok",
-            "acc_1d": 50.0,
-            "acc_1d_std": 1.0,
-            "avm": 3.0,
-        }
-
     for job in characterize.pending(params, finished_copy):
-        characterize.store(job, stored(job), finished_copy)
+        row = made_up_row(job.architecture, acc_1d=50.0, acc_1d_std=1.0, avm=3.0)
+        characterize.store(job, row, finished_copy)
     summary = run_stage("characterize", params, finished_copy)
     assert summary["architectures"] == 13
     frame = pd.read_parquet(finished_copy.surrogate).set_index("id")

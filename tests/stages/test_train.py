@@ -12,20 +12,22 @@ from analognas.params import Params
 from analognas.params.file import override
 from analognas.search_algorithms import Constraints
 from analognas.stages import identity, inputs, run_stage, train
+from analognas.testing import made_up_result, made_up_row
 from analognas.training import load_winner
 from analognas.workspace import Paths
 
 
 def outcome(task: train.Training, avm: float, status: str = "ok") -> train.Outcome:
     """Return what a worker would, without training: 60 % after a day, and this variation on validation."""
-    row = {"id": task.architecture.id, "status": status, "reason": "made up", "avm": avm, "acc_1d": 60.0}
-    if status != "ok" or (task.limits is not None and task.limits.violation(task.architecture.params, row) > 0):
+    figures = {} if status != "ok" else {"avm": avm, "acc_1d": 60.0}
+    row = made_up_row(task.architecture, status=status, reason="made up", **figures)
+    if not row.ok or (task.limits is not None and task.limits.violation(task.architecture.params, row.measured) > 0):
         return train.Outcome(row)
     names = [f"acc_{label}" for label in ("1s", "1h", "1d", "30d")]
     measured = {f"{name}{end}": 60.0 for name in (*names, "avm") for end in ("", "_std", "_sem")}
     images = dict.fromkeys(("acc_1d", "acc_30d", "avm"), np.full(5, 60.0))
     return train.Outcome(
-        row, row | measured | {"repeats": 2}, {"architecture.json": task.architecture.id.encode()}, images
+        row, replace(row, measured=measured), {"architecture.json": task.architecture.id.encode()}, images
     )
 
 
@@ -89,8 +91,9 @@ def _outcome(right: np.ndarray) -> train.Outcome:
     """The outcome of accuracies (repeats, images) after a day, as 0 or 1."""
     accuracy = 100 * right.mean(axis=1)
     sem = accuracy.std(ddof=1) / len(accuracy) ** 0.5
-    row = {"acc_1d": accuracy.mean(), "acc_1d_sem": sem, "repeats": len(accuracy)}
-    return train.Outcome({}, row, {}, {"acc_1d": 100 * right.mean(axis=0)})
+    row = replace(made_up_result(0, accuracy.mean())[1], repeats=len(accuracy))
+    row = replace(row, measured={**row.measured, "acc_1d_sem": sem})
+    return train.Outcome(row, row, {}, {"acc_1d": 100 * right.mean(axis=0)})
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():

@@ -18,6 +18,7 @@ from analognas.hardware.cost import tiles as count_tiles
 from analognas.hardware.presets import PRESETS
 from analognas.hardware.rpu_config import describe
 from analognas.params import HardwareParams, TrainingParams
+from analognas.rows import ResultRow
 from analognas.search_spaces.architecture import Architecture
 from analognas.search_spaces.config_space import ConfigSpace
 from analognas.training import Characterization, characterize
@@ -38,12 +39,13 @@ def test_row_has_exactly_the_columns_of_the_table(
     done: Characterization, architecture: Architecture, protocol: TrainingParams
 ) -> None:
     row = done.row
-    assert set(row) == {*IDENTITY, *measured_columns(protocol.times)}
-    assert json.loads(json.dumps(row, allow_nan=False)) == row
-    assert (row["id"], row["space"], row["params"]) == (architecture.id, architecture.space.name, architecture.params)
-    assert json.loads(row["genes"]) == dict(architecture.genes)
-    assert (row["status"], row["reason"], row["repeats"]) == ("ok", "", 2)
-    assert row["tiles"] == len(architecture.structure.layers)
+    assert set(row.to_dict()) == {*IDENTITY, *measured_columns(protocol.times)}
+    assert json.loads(json.dumps(row.to_dict(), allow_nan=False)) == row.to_dict()
+    assert (row.id, row.space, row.params) == (architecture.id, architecture.space.name, architecture.params)
+    assert json.loads(row.genes) == dict(architecture.genes)
+    assert (row.status, row.reason, row.repeats) == ("ok", "", 2)
+    assert row.tiles == len(architecture.structure.layers)
+    assert row.problem() is done.result.problem() is None
     assert 0 <= row["acc_digital"] <= 100
     assert 0 <= row["acc_hwa"] <= 100
 
@@ -52,9 +54,9 @@ def test_row_sums_up_the_repeats(done: Characterization, protocol: TrainingParam
     assert done.accuracy is not None
     assert done.accuracy.shape == (2, 4)
     assert done.row["acc_1d"] == done.accuracy[:, 2].mean()
-    assert done.row | statistics(done.accuracy, protocol.times) == done.row
-    assert done.result == {**done.row, "accuracy": done.accuracy.tolist()}
-    assert json.loads(json.dumps(done.result)) == done.result
+    assert {**done.row.measured, **statistics(done.accuracy, protocol.times)} == done.row.measured
+    assert done.result.to_dict() == {**done.row.to_dict(), "accuracy": done.accuracy.tolist()}
+    assert ResultRow.from_dict(json.loads(json.dumps(done.result.to_dict())), "it", "") == done.result
 
 
 def test_model_is_analog_clean_and_in_evaluation_mode(done: Characterization) -> None:
@@ -165,7 +167,7 @@ def test_validation_results_do_not_depend_on_the_test_part(
 
 def test_hardware_reaches_the_tiles(architecture: Architecture, dataset: Dataset, protocol: TrainingParams) -> None:
     small = characterize(architecture, dataset, HardwareParams(tile_size=16), protocol, seed=0)
-    assert small.row["tiles"] > len(architecture.structure.layers)
+    assert small.row.tiles > len(architecture.structure.layers)
 
 
 def test_a_chip_of_ones_own_is_trained_as_it_says(
@@ -182,10 +184,10 @@ def test_a_chip_of_ones_own_is_trained_as_it_says(
     module.chip = chip  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "own_chip", module)
     own = characterize(architecture, dataset, HardwareParams(rpu_config="own_chip:chip"), protocol, seed=0)
-    assert own.row["status"] == "ok"
-    assert own.row["tiles"] == count_tiles(architecture.structure, (16, 3)) > len(architecture.structure.layers)
+    assert own.row.status == "ok"
+    assert own.row.tiles == count_tiles(architecture.structure, (16, 3)) > len(architecture.structure.layers)
     assert own.model is not None
-    assert number_of_tiles(own.model) == own.row["tiles"]
+    assert number_of_tiles(own.model) == own.row.tiles
     assert all(describe(tile.rpu_config) == describe(chip()) for _, tile in tiles(own.model))
     # Presets' input ranges are initialised in a part of a short training, so that they are learned at all.
     preset = characterize(architecture, dataset, HARDWARE, protocol, seed=0)
@@ -197,14 +199,14 @@ def test_a_diverged_training_is_a_result_with_a_reason(
     architecture: Architecture, dataset: Dataset, protocol: TrainingParams
 ) -> None:
     wild = characterize(architecture, dataset, HARDWARE, protocol.model_copy(update={"learning_rate": 1e30}), seed=0)
-    assert wild.row["status"] == "diverged"
-    assert "digital training" in wild.row["reason"]
+    assert wild.row.status == "diverged"
+    assert "digital training" in wild.row.reason
     later = protocol.model_copy(update={"hwa_learning_rate": 1e30})
     wild = characterize(architecture, dataset, HARDWARE, later, seed=0)
-    assert "hardware-aware training" in wild.row["reason"]
-    assert set(wild.row) == {*IDENTITY, *measured_columns(protocol.times)}
-    assert all(wild.row[name] is None for name in measured_columns(protocol.times))
-    assert (wild.accuracy, wild.model, wild.trained, wild.result["accuracy"]) == (None, None, None, None)
+    assert "hardware-aware training" in wild.row.reason
+    assert set(wild.row.to_dict()) == {*IDENTITY, *measured_columns(protocol.times)}
+    assert all(wild.row.measured[name] is None for name in measured_columns(protocol.times))
+    assert (wild.accuracy, wild.model, wild.trained, wild.result.to_dict()["accuracy"]) == (None, None, None, None)
 
 
 def test_a_network_over_the_budget_is_a_result_without_training(
@@ -212,10 +214,10 @@ def test_a_network_over_the_budget_is_a_result_without_training(
 ) -> None:
     monkeypatch.setattr(Architecture, "build", lambda self: pytest.fail("it was built"))
     result = characterize(architecture, dataset, HARDWARE, protocol, seed=0, max_params=architecture.params - 1)
-    assert result.row["status"] == "too_large"
-    assert str(architecture.params) in result.row["reason"]
-    assert result.row["tiles"] > 0
-    assert result.row["acc_1d"] is None
+    assert result.row.status == "too_large"
+    assert str(architecture.params) in result.row.reason
+    assert result.row.tiles > 0
+    assert result.row.measured["acc_1d"] is None
 
 
 def test_the_machines_faults_are_not_results(
@@ -239,7 +241,7 @@ def test_divergence_never_leaves_the_package_as_an_exception(
 
     monkeypatch.setattr(protocol_module.digital, "train", diverge)
     row = characterize(architecture, dataset, HARDWARE, protocol, seed=0).row
-    assert row["reason"] == "digital training: loss is nan in epoch 1 of 1"
+    assert row.reason == "digital training: loss is nan in epoch 1 of 1"
 
 
 def test_what_the_space_says_is_held_against_what_is_built(

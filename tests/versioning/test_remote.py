@@ -11,13 +11,15 @@ import pytest
 from analognas.errors import CorruptFileError, WorkspaceError
 from analognas.files import digest, json_bytes
 from analognas.results import result_key
+from analognas.testing import made_up_result
 from analognas.versioning import remote as module
 from analognas.versioning.dvc_inside import Opened
 from analognas.versioning.remote import Remote, SharingError
 from analognas.versioning.repository import Versioning
 
 FOLDER = "there/analognas/results"
-INPUTS, RESULT = {"architecture": "a"}, {"id": "a"}
+INPUTS, ROW = made_up_result(1)
+RESULT = ROW.to_dict()
 RECORD = {"format": 1, "inputs": INPUTS, "result": RESULT, "digest": digest([1, INPUTS, RESULT])}
 ENTRY = (result_key(INPUTS), str(RECORD["digest"]))
 

@@ -20,6 +20,7 @@ from analognas.cli import main
 from analognas.errors import WorkspaceError
 from analognas.files import digest, json_bytes
 from analognas.results import ResultStore, result_key
+from analognas.testing import made_up_result
 from analognas.versioning import Versioning, sharing
 from analognas.versioning.dvc_inside import NoRemoteError
 from analognas.versioning.remote import Remote, SharingError
@@ -78,15 +79,17 @@ def team(empty: Path, tmp_path: Path) -> tuple[Paths, Paths]:
 
 
 def inputs(number: int) -> dict[str, Any]:
-    return {"architecture": f"{number:04d}", "seed": 0}
+    return made_up_result(number)[0]
 
 
 def put(paths: Paths, number: int, accuracy: float = 90.0) -> str:
-    return ResultStore.of(paths.root).put(inputs(number), {"id": str(number), "acc_1d": accuracy})
+    return ResultStore.of(paths.root).put(*made_up_result(number, accuracy))
 
 
 def record(number: int, accuracy: float = 90.0) -> dict[str, Any]:
-    found: dict[str, Any] = {"format": 1, "inputs": inputs(number), "result": {"id": str(number), "acc_1d": accuracy}}
+    found: dict[str, Any] = {
+        "format": 1, "inputs": inputs(number), "result": made_up_result(number, accuracy)[1].to_dict()
+    }  # fmt: skip
     return found | {"digest": digest([1, found["inputs"], found["result"]])}
 
 

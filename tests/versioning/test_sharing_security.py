@@ -17,6 +17,7 @@ import pytest
 from analognas.errors import AnalogNASError
 from analognas.files import json_bytes
 from analognas.results import ResultStore
+from analognas.testing import made_up_result
 from analognas.versioning import Versioning, sharing
 from analognas.versioning.remote import Remote
 from analognas.versioning.repository import dvc_environment
@@ -41,7 +42,7 @@ def shared(tmp_path: Path) -> Paths:
     assert versioning is not None
     point_to(root, f"{tmp_path}/there")
     versioning.commit("fit")
-    ResultStore.of(root).put({"architecture": "a"}, {"id": "a"})
+    ResultStore.of(root).put(*made_up_result(1))
     assert sharing.push(Paths(root)).problems == []
     return Paths(root)
 
@@ -106,7 +107,7 @@ def test_links_and_devices_on_a_remote_are_no_results(shared: Paths, tmp_path: P
     assert done[0].copied == 0
     (problem,) = done[0].problems
     assert problem.endswith("is too large for a result: it was left out; delete it there.")
-    ResultStore.of(shared.root).put({"architecture": "a"}, {"id": "a"})
+    ResultStore.of(shared.root).put(*made_up_result(1))
     assert sharing.push(shared).copied == 1  # the whole file takes the link's place
     assert not result.is_symlink()
     assert result.read_bytes() == content

@@ -25,6 +25,7 @@ import pandas as pd
 from analognas.errors import AnalogNASWarning, DatasetError, SpaceError
 from analognas.files import cache_folder, told
 from analognas.search_spaces.nasbench201.family import EDGE_GENES, NASBench201Space, cell_of
+from analognas.tables import TEXT, WHOLE, Column, Table
 
 if TYPE_CHECKING:
     from analognas.search_spaces.architecture import Architecture
@@ -52,6 +53,20 @@ COLUMNS = {
     "digital_acc_30d": "baseline_drift_2592000",
 }
 
+#: What is kept of the table between processes.
+TABLE = Table(
+    "table of AnalogNAS-Bench",
+    (
+        *(Column(name, TEXT, pattern="[0-9a-f]{16}") for name in ("id", "function_id")),
+        *(Column(gene, WHOLE, least=0, most=4) for gene in EDGE_GENES),
+        *(Column(name, least=0.0, most=100.0) for name in COLUMNS),
+        Column("avm", least=-100.0, most=100.0),
+    ),
+    closed=True,
+)
+CELLS = 15_625
+
+_INPUTS = ((3, 32, 32), 10)
 _VERSION = 1
 _MODULE = "analognasbench.data"
 _INSTALL = "pip install 'analognas[bench]'"
@@ -91,7 +106,10 @@ class AnalogNASBench:
         cached = _cached(self.digest)
         try:
             frame = pd.read_parquet(cached)
+            whole = TABLE.problem(frame) is None and len(frame) == CELLS
         except (OSError, ValueError):
+            whole = False
+        if not whole:
             frame = _with_ids(loads(self._data))
             _keep(frame, cached)
         return frame
@@ -108,14 +126,16 @@ class AnalogNASBench:
             every other column of the table; percent.
 
         Raises:
-            SpaceError: if an architecture is no cell, or one of another width or depth than the published one.
+            SpaceError: if an architecture is no cell, or one of another width, depth, input shape or number of classes
+                than the published one.
         """
         keys = []
         for architecture in architectures:
-            if set(architecture.genes) != set(EDGE_GENES):
+            space = architecture.space
+            if set(architecture.genes) != set(EDGE_GENES) or (space.input_shape, space.classes) != _INPUTS:
                 raise SpaceError(
-                    f"Architecture {architecture.id} of {architecture.space.name} is not in AnalogNAS-Bench: it has "
-                    "the cells of NASBench201Space() in their published width and depth."
+                    f"Architecture {architecture.id} of {space.name} is not in AnalogNAS-Bench: it has the cells of "
+                    "NASBench201Space() in their published width and depth, for 3 x 32 x 32 inputs and 10 classes."
                 )
             keys.append(cell_of(architecture.genes))
         rows = self._rows.loc[keys].reset_index(drop=True) if keys else self._rows.iloc[:0].reset_index(drop=True)

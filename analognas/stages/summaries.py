@@ -1,0 +1,83 @@
+"""What the stages say of their work: ``data/metrics/STAGE.json``, and what ``run`` returns.
+
+JSON values alone. Accuracies are percent, AVM and standard deviations percentage points.
+"""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypeAlias, TypedDict
+
+from analognas.evaluators.ceiling import Ceiling
+from analognas.evaluators.reporting import Report
+from analognas.search_algorithms.verdicts import Described
+
+#: ``id``, ``params``, ``tiles`` and ``repeats`` of a network, and its measured columns (``training.columns``), which
+#: follow from the times of the protocol.
+Figures: TypeAlias = dict[str, str | int | float | None]
+
+
+class SampleSummary(TypedDict):
+    """How many architectures, and their parameters."""
+
+    architectures: int
+    params_min: int
+    params_median: float
+    params_max: int
+
+
+class CharacterizeSummary(TypedDict):
+    """How many architectures, how many of them failed, and of the others median and maximum, if there are any."""
+
+    architectures: int
+    diverged: int
+    too_large: int
+    acc_digital_median: NotRequired[float]
+    acc_digital_max: NotRequired[float]
+    acc_1d_median: NotRequired[float]
+    acc_1d_max: NotRequired[float]
+    acc_1d_std_median: NotRequired[float]
+    acc_1d_std_max: NotRequired[float]
+    avm_median: NotRequired[float]
+    avm_max: NotRequired[float]
+
+
+class FitSummary(Report):
+    """The report of the evaluator, and how well any could rank."""
+
+    ceiling: NotRequired[dict[str, Ceiling]]
+
+
+class SearchSummary(TypedDict):
+    """The objective of the search and of random search beside it (percent), and what is known of the best candidate."""
+
+    objective: float
+    objective_random_search: float
+    evaluations: int
+    params: int
+    best_is_measured: bool
+    limits: Described
+    predicted_acc_1d: float
+    predicted_avm: float
+    predicted_acc_1d_std: float
+
+
+class Difference(TypedDict):
+    """Winner minus plain network, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class TrainSummary(TypedDict):
+    """The winner on test, whether it holds the limits, the plain network of its size and the difference of the two."""
+
+    winner: Figures
+    limits: Described
+    notes: list[str]
+    baseline: NotRequired[Figures]
+    difference: NotRequired[dict[str, Difference]]
+    hardware: NotRequired[dict[str, object]]
+
+
+Summary: TypeAlias = SampleSummary | CharacterizeSummary | FitSummary | SearchSummary | TrainSummary

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import json
+from typing import get_type_hints
+
+import pytest
+
+from analognas.stages import summaries
+from analognas.workspace import Paths
+
+TYPES = {
+    "sample": summaries.SampleSummary,
+    "characterize": summaries.CharacterizeSummary,
+    "fit": summaries.FitSummary,
+    "search": summaries.SearchSummary,
+    "train": summaries.TrainSummary,
+}
+
+
+@pytest.mark.parametrize("stage", TYPES)
+def test_what_a_stage_writes_has_the_keys_of_its_type(finished: Paths, stage: str):
+    written = json.loads(finished.metrics(stage).read_text())
+    assert set(get_type_hints(TYPES[stage])) == set(written)
