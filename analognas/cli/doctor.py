@@ -32,7 +32,7 @@ class Finding:
 
 def diagnose() -> list[Finding]:
     """Return one finding for everything that has to fit together."""
-    return [_python(), *_requirements(), _layers(), _compiled_tiles(), _git(), _cuda(), *_flows()]
+    return [_python(), *_requirements(), _layers(), _compiled_tiles(), _git(), _cuda(), *_flows(), *_champion()]
 
 
 def _python() -> Finding:
@@ -131,6 +131,19 @@ def _flows() -> list[Finding]:
             remedy = "take the flow of a new `analognas init`, which imports from analognas.orchestration alone"
             bad.append(Finding(f"flows/{path.name}", False, f"{text}: {remedy}"))
     return bad
+
+
+def _champion() -> list[Finding]:
+    """Return a finding if the champion in MLflow and ``data/evaluator/`` of the workspace are not the same."""
+    from analognas.errors import WorkspaceError
+    from analognas.tracking import standing
+    from analognas.workspace import Paths
+
+    try:
+        said = standing.sentence(Paths.find())
+    except WorkspaceError:
+        return []
+    return [] if said is None else [Finding("champion", False, said, needed=False)]
 
 
 def _missing(path: Path) -> list[str]:

@@ -47,8 +47,7 @@ def measure_pending(chunk_task: Any) -> None:
     MismatchError if the data or the versions are not the recorded ones.
     """
     run = current()
-    looked_up = run.params.characterize.source != "training"  # the stage itself does that in no time
-    if not looked_up and run.reasons("characterize"):
+    if run.reasons("characterize"):
         with run.timed("characterize"):
             measure_all(run, chunk_task)
 
@@ -159,10 +158,15 @@ def measure_all(run: Session, chunk_task: Any) -> None:
     from prefect.task_runners import ThreadPoolTaskRunner
 
     from analognas.stages import characterize as stage
+    from analognas.stages import lookup
     from analognas.stages.recorded import check_environment
 
     check_environment(run.paths, "characterize")
     jobs = stage.pending(run.params, run.paths)
+    if lookup.is_table(run.params):  # it takes no worker's time
+        for job in jobs:
+            stage.store(job, stage.measure(job), run.paths)
+        return
     if not jobs:
         return
     coverage.tell(run.params.hardware)
