@@ -7,15 +7,137 @@ what a newer one lacks.
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import signal
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.server.api.server import SubprocessASGIServer
+
+#: Seconds: in which a server that is there says so, that one may refuse connections because it is started again, and
+#: after which one that was gone is asked again.
+_PROBE, _RESTART, _AGAIN = 3.0, 5.0, 30.0
+
+
+class Gate:
+    """What all of Prefect's clients in this process know of the server: whether it is gone.
+
+    Each of them alone would try every single call for a quarter of a minute, one after the other, minutes in all.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._missed: float | None = None
+        self._gone: float | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the server was not there when it was last asked."""
+        return self._gone is not None
+
+    def closed(self) -> bool:
+        """Return whether a call need not be tried."""
+        return self._gone is not None and time.monotonic() - self._gone < _AGAIN
+
+    def there(self) -> None:
+        """Take notice that the server answers."""
+        with self._lock:
+            self._missed = self._gone = None
+
+    def miss(self, *, silent: bool) -> bool:
+        """Take notice that it does not, and return whether it is gone; ``silent``: it takes calls and never answers."""
+        with self._lock:
+            now = time.monotonic()
+            self._missed = self._missed or now
+            if silent or self._gone is not None or now - self._missed >= _RESTART:
+                self._gone = now
+            return self._gone is not None
+
+
+_gate: Gate | None = None
+
+
+@contextlib.contextmanager
+def impatient() -> Iterator[Gate]:
+    """Let no call within this block wait for a server that has ended, once that is known; a block within is nothing.
+
+    Prefect's errors about log lines that it could not send are not printed within it.
+    """
+    import httpx
+    from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+
+    global _gate
+    if _gate is not None:
+        yield _gate
+        return
+    gate = _gate = Gate()
+
+    class ServerGoneError(httpx.TransportError):  # none of those that Prefect tries again
+        pass
+
+    def gone(error: httpx.TransportError) -> bool:
+        return gate.miss(silent=isinstance(error, httpx.TimeoutException))
+
+    asynchronous, synchronous = PrefectHttpxAsyncClient._send_with_retry, PrefectHttpxSyncClient._send_with_retry
+
+    async def send_async(self: Any, request: Any, send: Any, *args: Any, **kwargs: Any) -> Any:
+        async def gated(request: Any, *args: Any, **kwargs: Any) -> Any:
+            if gate.closed():
+                raise ServerGoneError("the server is gone")
+            try:
+                if gate.gone:
+                    await send(self.build_request("GET", "/health", timeout=_PROBE))
+                answer = await send(request, *args, **kwargs)
+            except httpx.TransportError as error:
+                try:
+                    await send(self.build_request("GET", "/health", timeout=_PROBE))
+                except httpx.TransportError as missed:
+                    if gone(missed):
+                        raise ServerGoneError("the server is gone") from missed
+                raise error
+            gate.there()
+            return answer
+
+        return await asynchronous(self, request, gated, *args, **kwargs)
+
+    def send_sync(self: Any, request: Any, send: Any, *args: Any, **kwargs: Any) -> Any:
+        def gated(request: Any, *args: Any, **kwargs: Any) -> Any:
+            if gate.closed():
+                raise ServerGoneError("the server is gone")
+            try:
+                if gate.gone:
+                    send(self.build_request("GET", "/health", timeout=_PROBE))
+                answer = send(request, *args, **kwargs)
+            except httpx.TransportError as error:
+                try:
+                    send(self.build_request("GET", "/health", timeout=_PROBE))
+                except httpx.TransportError as missed:
+                    if gone(missed):
+                        raise ServerGoneError("the server is gone") from missed
+                raise error
+            gate.there()
+            return answer
+
+        return synchronous(self, request, gated, *args, **kwargs)
+
+    changes: Any = ((PrefectHttpxAsyncClient, send_async), (PrefectHttpxSyncClient, send_sync))
+    before, printed = (asynchronous, synchronous), logging.raiseExceptions
+    for client, changed in changes:
+        client._send_with_retry = changed
+    logging.raiseExceptions = False
+    try:
+        yield gate
+    finally:
+        _gate, logging.raiseExceptions = None, printed
+        for (client, _), original in zip(changes, before, strict=True):
+            client._send_with_retry = original
 
 
 def guarded_server() -> SubprocessASGIServer:
