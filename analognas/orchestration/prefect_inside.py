@@ -35,30 +35,31 @@ class Gate:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._missed: float | None = None
-        self._gone: float | None = None
+        self._asked = 0.0
+        self._why: Exception | None = None
 
     @property
     def gone(self) -> bool:
         """Whether the server was not there when it was last asked."""
-        return self._gone is not None
+        return self._why is not None
 
-    def closed(self) -> bool:
-        """Return whether a call need not be tried."""
-        return self._gone is not None and time.monotonic() - self._gone < _AGAIN
+    def closed(self) -> Exception | None:
+        """Return why a call need not be tried, None if it is to be."""
+        return self._why if time.monotonic() - self._asked < _AGAIN else None
 
     def there(self) -> None:
         """Take notice that the server answers."""
         with self._lock:
-            self._missed = self._gone = None
+            self._missed = self._why = None
 
-    def miss(self, *, silent: bool) -> bool:
+    def miss(self, error: Exception, *, silent: bool) -> bool:
         """Take notice that it does not, and return whether it is gone; ``silent``: it takes calls and never answers."""
         with self._lock:
             now = time.monotonic()
             self._missed = self._missed or now
-            if silent or self._gone is not None or now - self._missed >= _RESTART:
-                self._gone = now
-            return self._gone is not None
+            if silent or self.gone or now - self._missed >= _RESTART:
+                self._why, self._asked = error, now
+            return self.gone
 
 
 _gate: Gate | None = None
@@ -70,7 +71,6 @@ def impatient() -> Iterator[Gate]:
 
     Prefect's errors about log lines that it could not send are not printed within it.
     """
-    import httpx
     from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
 
     global _gate
@@ -78,66 +78,90 @@ def impatient() -> Iterator[Gate]:
         yield _gate
         return
     gate = _gate = Gate()
-
-    class ServerGoneError(httpx.TransportError):  # none of those that Prefect tries again
-        pass
-
-    def gone(error: httpx.TransportError) -> bool:
-        return gate.miss(silent=isinstance(error, httpx.TimeoutException))
-
-    asynchronous, synchronous = PrefectHttpxAsyncClient._send_with_retry, PrefectHttpxSyncClient._send_with_retry
-
-    async def send_async(self: Any, request: Any, send: Any, *args: Any, **kwargs: Any) -> Any:
-        async def gated(request: Any, *args: Any, **kwargs: Any) -> Any:
-            if gate.closed():
-                raise ServerGoneError("the server is gone")
-            try:
-                if gate.gone:
-                    await send(self.build_request("GET", "/health", timeout=_PROBE))
-                answer = await send(request, *args, **kwargs)
-            except httpx.TransportError as error:
-                try:
-                    await send(self.build_request("GET", "/health", timeout=_PROBE))
-                except httpx.TransportError as missed:
-                    if gone(missed):
-                        raise ServerGoneError("the server is gone") from missed
-                raise error
-            gate.there()
-            return answer
-
-        return await asynchronous(self, request, gated, *args, **kwargs)
-
-    def send_sync(self: Any, request: Any, send: Any, *args: Any, **kwargs: Any) -> Any:
-        def gated(request: Any, *args: Any, **kwargs: Any) -> Any:
-            if gate.closed():
-                raise ServerGoneError("the server is gone")
-            try:
-                if gate.gone:
-                    send(self.build_request("GET", "/health", timeout=_PROBE))
-                answer = send(request, *args, **kwargs)
-            except httpx.TransportError as error:
-                try:
-                    send(self.build_request("GET", "/health", timeout=_PROBE))
-                except httpx.TransportError as missed:
-                    if gone(missed):
-                        raise ServerGoneError("the server is gone") from missed
-                raise error
-            gate.there()
-            return answer
-
-        return synchronous(self, request, gated, *args, **kwargs)
-
-    changes: Any = ((PrefectHttpxAsyncClient, send_async), (PrefectHttpxSyncClient, send_sync))
-    before, printed = (asynchronous, synchronous), logging.raiseExceptions
-    for client, changed in changes:
-        client._send_with_retry = changed
+    changed: Any = {PrefectHttpxAsyncClient: _gated_async, PrefectHttpxSyncClient: _gated_sync}
+    before = [(client, client._send_with_retry) for client in changed]
+    printed = logging.raiseExceptions
+    for client, original in before:
+        client._send_with_retry = changed[client](gate, original)
     logging.raiseExceptions = False
     try:
         yield gate
     finally:
         _gate, logging.raiseExceptions = None, printed
-        for (client, _), original in zip(changes, before, strict=True):
+        for client, original in before:
             client._send_with_retry = original
+
+
+def _gated_async(gate: Gate, original: Any) -> Any:
+    import httpx
+
+    async def retried(self: Any, request: Any, send: Any, *others: Any, **more: Any) -> Any:
+        async def once(request: Any, *args: Any, **kwargs: Any) -> Any:
+            _pass(gate)
+            try:
+                if gate.gone:
+                    await send(_question(self))
+                answer = await send(request, *args, **kwargs)
+            except httpx.TransportError:
+                try:
+                    await send(_question(self))
+                except httpx.TransportError as missed:
+                    _miss(gate, missed)
+                raise
+            gate.there()
+            return answer
+
+        return await original(self, request, once, *others, **more)
+
+    return retried
+
+
+def _gated_sync(gate: Gate, original: Any) -> Any:
+    import httpx
+
+    def retried(self: Any, request: Any, send: Any, *others: Any, **more: Any) -> Any:
+        def once(request: Any, *args: Any, **kwargs: Any) -> Any:
+            _pass(gate)
+            try:
+                if gate.gone:
+                    send(_question(self))
+                answer = send(request, *args, **kwargs)
+            except httpx.TransportError:
+                try:
+                    send(_question(self))
+                except httpx.TransportError as missed:
+                    _miss(gate, missed)
+                raise
+            gate.there()
+            return answer
+
+        return original(self, request, once, *others, **more)
+
+    return retried
+
+
+def _question(client: Any) -> Any:
+    return client.build_request("GET", "/health", timeout=_PROBE)
+
+
+def _pass(gate: Gate) -> None:
+    why = gate.closed()
+    if why is not None:
+        raise _gone() from why
+
+
+def _miss(gate: Gate, error: Any) -> None:
+    import httpx
+
+    if gate.miss(error, silent=isinstance(error, httpx.TimeoutException)):
+        raise _gone() from error
+
+
+def _gone() -> Exception:
+    """Return an error of httpx that is none of those that Prefect tries again."""
+    import httpx
+
+    return httpx.TransportError("the server is gone")
 
 
 def guarded_server() -> SubprocessASGIServer:
