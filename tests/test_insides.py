@@ -38,6 +38,8 @@ INSIDES: dict[str, tuple[str, list[str]]] = {
             "prefect._internal.concurrency.services:_active_services", "prefect.client.orchestration:get_client",
             "prefect.client.schemas.actions:ArtifactUpdate", "prefect.client.schemas.schedules:CronSchedule",
             "prefect.client.schemas.objects:ConcurrencyLimitStrategy.CANCEL_NEW",
+            "prefect.client.base:PrefectHttpxAsyncClient._send_with_retry",
+            "prefect.client.base:PrefectHttpxSyncClient._send_with_retry",
         ],
     ),
     "optuna": (

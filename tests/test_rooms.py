@@ -18,6 +18,7 @@ GROUND = (
     "errors",
     "seeds",
     "redaction",
+    "causes",
     "section",
     "progress",
     "files",

@@ -25,6 +25,7 @@ from pydantic import (
 
 from analognas.errors import ParamsError
 from analognas.hardware.params import HardwareParams as HardwareParams
+from analognas.params import personal
 from analognas.params.text import load_document, plain
 from analognas.section import Section as _Section
 from analognas.training.params import TrainingParams, TrainParams
@@ -270,8 +271,18 @@ class Params(_Section):
 
     @classmethod
     def load(cls, path: Path) -> Params:
-        """Return the parameters of a file; raises ParamsError if it cannot be read or holds something wrong."""
-        return cls.validated(plain(load_document(path)), source=path.name)
+        """Return the parameters of a file, and what a person set for herself beside it (``params.personal``).
+
+        Raises ParamsError if one cannot be read or holds something wrong.
+        """
+        return cls.validated(plain(load_document(path)), source=path.name).of_person(path.parent)
+
+    def of_person(self, folder: Path) -> Params:
+        """Return them with what a person set for herself in a workspace; raises ParamsError if that is not valid."""
+        run = self.run
+        for source, values in personal.settings(folder, RunParams.model_fields):
+            run = Params.validated({"run": {**run.model_dump(), **values}}, source=source).run
+        return self.model_copy(update={"run": run})
 
     def values(self, section: str) -> dict[str, Any]:
         """Return one section as plain JSON values."""

@@ -9,7 +9,7 @@ round is never proposed anew. No clock and no host is in what is written.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analognas.errors import SpaceError, StageError
 from analognas.evaluators.asking import predicted

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from analognas.errors import AnalogNASError, StageError
 from analognas.params import Params
-from analognas.redaction import first_line, redact
 from analognas.tracking import connection
+from analognas.tracking.failures import Place, explain, look
 
 if TYPE_CHECKING:
     from analognas.tracking.registry import Registry, Version
@@ -69,24 +69,24 @@ def champion_of(registered: list[Version]) -> Version | None:
 def opened_registry(paths: Paths, params: Params) -> Iterator[Registry]:
     """Yield the evaluator's versions; what MLflow raises becomes one sentence."""
     uri = connection.tracking_uri(paths)
+    name = connection.registered_name(paths, params, "evaluator")
     opened = False
     try:
         with warnings.catch_warnings(), connection.one_process(paths):
             warnings.simplefilter("ignore")  # what MLflow and SQLAlchemy deprecate among themselves
             connection.configure()
             connection.check_database(uri)
+            look(uri)
             from mlflow import MlflowClient
 
             from analognas.tracking.registry import Registry
 
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             opened = True
-            yield Registry(client, connection.registered_name(paths, params, "evaluator"))
+            yield Registry(client, name)
     except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
         if opened and isinstance(error, AnalogNASError):  # of what is registered
             raise
         logging.getLogger(__name__).debug("MLflow failed", exc_info=True)
-        raise StageError(
-            f"MLflow at {redact(uri)} cannot be reached ({first_line(error)}): start it, or unset "
-            "MLFLOW_TRACKING_URI for the database of the workspace."
-        ) from error
+        failure = explain(error, uri, Place("registered_model", name, name))
+        raise StageError(f"{failure.what}: {failure.remedy}.") from error

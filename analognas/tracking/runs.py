@@ -20,6 +20,7 @@ from analognas.files import digest, file_digest
 from analognas.stages.protocols import STAGES
 from analognas.tracking import registry
 from analognas.tracking.connection import experiment_name, registered_name
+from analognas.tracking.failures import Place
 from analognas.tracking.metrics import curves, flat_metrics
 from analognas.tracking.registry import Registry
 from analognas.tracking.state import MODELS, decisions, read_or_empty, stage_data, timings_file
@@ -42,6 +43,9 @@ _LONGEST_DIGEST = 36  # an MD5 of DVC with its ending for folders
 class Synchroniser:
     """One synchronisation of a workspace with one tracking server.
 
+    Attributes:
+        place: what is being written, in case the server does not let this person.
+
     Args:
         paths: the workspace.
         params: its parameters.
@@ -52,7 +56,9 @@ class Synchroniser:
     def __init__(self, paths: Paths, params: Params, versioning: Versioning | None, uri: str) -> None:
         self._paths, self._params, self._versioning = paths, params, versioning
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self.place: Place | None = None
         self._experiment = self._get_experiment(local=uri.startswith("sqlite:///"))
+        self._experiment_place = self.place = Place("experiment", experiment_name(paths, params), self._experiment)
 
     def run(self, hashes: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
         """Log the stages that are not logged yet.
@@ -76,6 +82,7 @@ class Synchroniser:
             self._client.set_tag(parent, f"{STAGE}.{name}", run.info.run_id)
             if name in MODELS:
                 self._register(name, value, run)
+                self.place = self._experiment_place
         self._close(parent, hashes)
         return parent, tuple(logged)
 
@@ -194,6 +201,7 @@ class Synchroniser:
         """Register the folder that a stage logged as a version of a model, once."""
         folder = MODELS[stage]
         name = self._registry(folder).name
+        self.place = Place("registered_model", name, name)
         try:
             model = self._client.get_registered_model(name)
         except MlflowException as error:

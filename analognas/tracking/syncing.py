@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analognas.files import write_json
-from analognas.redaction import first_line, redact
 from analognas.tracking.connection import check_database, configure, one_process, tracking_uri
+from analognas.tracking.failures import AwayError, Failure, explain, look
 from analognas.tracking.state import (
     ROUND_PREFIX,
     known_hashes,
@@ -32,8 +33,12 @@ from analognas.tracking.state import (
 
 if TYPE_CHECKING:
     from analognas.params import Params
+    from analognas.tracking.runs import Synchroniser
     from analognas.versioning import Versioning
     from analognas.workspace import Paths
+
+#: How often a server that is there is asked, in case it only stumbled.
+_ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -49,26 +54,52 @@ def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncRep
     """Log what is not logged yet. A server that is away is no error: it is a warning in the report."""
     try:
         rounds = unlogged(paths, params)
-        if not untracked(paths, params, versioning) and not rounds:
-            return SyncReport()
-        hashes = stage_hashes(paths, versioning)
-        # What MLflow and SQLAlchemy deprecate among themselves is nothing a user can mend.
-        with warnings.catch_warnings(), one_process(paths):
-            warnings.simplefilter("ignore")
-            connected = _connected(paths, params, versioning)
-            run_id, logged = connected.run(hashes) if hashes else (None, ())
-            done = connected.decide(list(rounds)) if rounds else []
-        known = known_hashes(paths, params)
-        kept = {name: value for name, value in known.items() if name.startswith(ROUND_PREFIX)}
-        kept |= {f"{ROUND_PREFIX}{number:03d}": rounds[number] for number in done}
-        marker = read_or_empty(marker_file(paths)) | {place(paths, params): {**hashes, **kept}}
-        write_json(marker_file(paths), marker)
-    except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
-        logging.getLogger(__name__).debug("sync failed", exc_info=True)
-        return SyncReport(
-            warning=f"MLflow at {redact(tracking_uri(paths))} could not be reached or written ({first_line(error)}): "
-            "the results are kept, and the next `analognas run` logs them."
-        )
+        lacking = untracked(paths, params, versioning)
+    except Exception as error:  # files that the user may have touched
+        return SyncReport(warning=_warning(explain(error, tracking_uri(paths)), ()))
+    if not lacking and not rounds:
+        return SyncReport()
+    for attempt in range(_ATTEMPTS):
+        connected: list[Synchroniser] = []
+        try:
+            return _sync(paths, params, versioning, rounds, connected)
+        except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
+            logging.getLogger(__name__).debug("sync failed", exc_info=True)
+            place = connected[0].place if connected else None
+            failure = explain(error, tracking_uri(paths), place)
+            # Only what a server stumbled over is tried again, after a look whether it is still there.
+            if failure.lasting or isinstance(error, AwayError) or attempt == _ATTEMPTS - 1:
+                break
+    names = (*lacking, *(f"the decision about round {number:03d}" for number in rounds))
+    return SyncReport(warning=_warning(failure, names))
+
+
+def _sync(
+    paths: Paths,
+    params: Params,
+    versioning: Versioning | None,
+    rounds: Mapping[int, str],
+    connected: list[Synchroniser],
+) -> SyncReport:
+    """Log what is not logged yet; ``connected`` takes what does it, also where it fails."""
+    hashes = stage_hashes(paths, versioning)
+    # What MLflow and SQLAlchemy deprecate among themselves is nothing a user can mend.
+    with warnings.catch_warnings(), one_process(paths):
+        warnings.simplefilter("ignore")
+        configure()
+        uri = tracking_uri(paths)
+        check_database(uri)
+        look(uri)
+        from analognas.tracking.runs import Synchroniser
+
+        connected.append(Synchroniser(paths, params, versioning, uri))
+        run_id, logged = connected[0].run(hashes) if hashes else (None, ())
+        done = connected[0].decide(list(rounds)) if rounds else []
+    known = known_hashes(paths, params)
+    kept = {name: value for name, value in known.items() if name.startswith(ROUND_PREFIX)}
+    kept |= {f"{ROUND_PREFIX}{number:03d}": rounds[number] for number in done}
+    marker = read_or_empty(marker_file(paths)) | {place(paths, params): {**hashes, **kept}}
+    write_json(marker_file(paths), marker)
     return SyncReport(run_id, logged)
 
 
@@ -77,6 +108,15 @@ def forget(paths: Paths, params: Params) -> None:
     marker = read_or_empty(marker_file(paths))
     if marker.pop(place(paths, params), None) is not None:
         write_json(marker_file(paths), marker)
+
+
+def _warning(failure: Failure, names: Sequence[str]) -> str:
+    """Return the sentence about what could not be logged, and by which command it is."""
+    listed = " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+    what = f"{failure.what}, so {listed} {'is' if len(names) == 1 else 'are'} not logged" if names else failure.what
+    if failure.lasting:
+        return f"{what}: {failure.remedy}. The results are kept, and `analognas run` logs them as soon as it can."
+    return f"{what}: the results are kept, and the next `analognas run` logs them."
 
 
 def download(paths: Paths, name: str, alias: str, to: Path) -> Path:
@@ -90,12 +130,3 @@ def download(paths: Paths, name: str, alias: str, to: Path) -> Path:
         from analognas.tracking.runs import download as fetch
 
         return fetch(tracking_uri(paths), name, alias, to)
-
-
-def _connected(paths: Paths, params: Params, versioning: Versioning | None) -> Any:
-    configure()
-    uri = tracking_uri(paths)
-    check_database(uri)
-    from analognas.tracking.runs import Synchroniser
-
-    return Synchroniser(paths, params, versioning, uri)

@@ -2,15 +2,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from ruamel.yaml import YAML
 
-from analognas.orchestration.prefect_inside import drain, guarded_server, one_at_a_time, update_artifact, valid_cron
+from analognas.causes import reached
+from analognas.orchestration import prefect_inside
+from analognas.orchestration.prefect_inside import (
+    Gate,
+    drain,
+    guarded_server,
+    impatient,
+    one_at_a_time,
+    update_artifact,
+    valid_cron,
+)
 from analognas.orchestration.server import configure_prefect
 from analognas.setup.template import source
 
@@ -88,3 +102,119 @@ def test_what_prefect_cannot_hand_over_is_dropped():
     assert handled == ["first"]
     assert service._queue.get_nowait() is None
     assert service._queue.empty()
+
+
+class Server:
+    """A server on loopback that can refuse, hang and answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.how = "answer"
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.asked.append(self.path)
+                if server.how == "hang":
+                    time.sleep(2)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}/api"
+        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+
+    def end(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+
+@pytest.fixture
+def answering() -> Iterator[Server]:
+    server = Server()
+    yield server
+    with contextlib.suppress(OSError):
+        server.end()
+
+
+def ask(url: str, kind: str, *, timeout: float = 0.2) -> None:
+    """Ask as Prefect's clients of a kind do, twice, so that the second call is one after a connection."""
+    from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+
+    async def asynchronously() -> None:
+        async with PrefectHttpxAsyncClient(base_url=url, timeout=timeout) as client:
+            client._has_connected = True
+            await client.get("/things")
+
+    if kind == "async":
+        asyncio.run(asynchronously())
+        return
+    with PrefectHttpxSyncClient(base_url=url, timeout=timeout) as client:
+        client._has_connected = True
+        client.get("/things")
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_a_server_that_hangs_is_waited_for_once(answering: Server, monkeypatch: pytest.MonkeyPatch, kind: str):
+    monkeypatch.setattr(prefect_inside, "_PROBE", 0.2)
+    with impatient() as gate:
+        ask(answering.url, kind)
+        assert not gate.gone
+        answering.how = "hang"
+        start = time.monotonic()
+        with pytest.raises(httpx.TransportError) as caught:
+            ask(answering.url, kind)
+        assert reached(caught.value) == "does not answer"
+        assert gate.gone
+        asked = len(answering.asked)
+        for _ in range(20):
+            with pytest.raises(httpx.TransportError) as caught:
+                ask(answering.url, kind)
+        assert reached(caught.value) == "does not answer"
+        assert len(answering.asked) == asked
+        assert time.monotonic() - start < 5  # 0.5 s on a quiet machine; Prefect by itself: 20 x 14 s
+        answering.how = "answer"
+        monkeypatch.setattr(prefect_inside, "_AGAIN", 0.0)
+        ask(answering.url, kind)  # it is there again
+        assert not gate.gone
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_a_server_that_refuses_is_tried_again_for_seconds_and_then_not(
+    answering: Server, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    answering.end()
+    monkeypatch.setattr(prefect_inside, "_RESTART", 0.0)
+    with impatient() as gate:
+        for _ in range(20):
+            with pytest.raises(httpx.TransportError) as caught:
+                ask(answering.url, kind)
+            assert reached(caught.value) == "refuses connections"
+        assert gate.gone
+    gate = Gate()
+    monkeypatch.setattr(prefect_inside, "_RESTART", 60.0)
+    assert not gate.miss(ConnectionRefusedError(), silent=False)  # it may be started again
+    assert gate.closed() is None
+    assert gate.miss(TimeoutError(), silent=True)
+    gate.there()
+    assert not gate.gone
+
+
+def test_all_is_as_it_was_after_the_block(answering: Server):
+    from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+
+    before = PrefectHttpxAsyncClient._send_with_retry, PrefectHttpxSyncClient._send_with_retry, logging.raiseExceptions
+    with impatient() as gate:
+        assert not logging.raiseExceptions
+        with impatient() as within:
+            assert within is gate
+        assert PrefectHttpxSyncClient._send_with_retry is not before[1]
+    after = PrefectHttpxAsyncClient._send_with_retry, PrefectHttpxSyncClient._send_with_retry, logging.raiseExceptions
+    assert after == before
