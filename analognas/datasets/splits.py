@@ -118,9 +118,7 @@ def _refuse_missing(
         )
 
 
-def _lacking(
-    given: Mapping[str, Integers], parts: Mapping[str, Integers], labels: Integers
-) -> tuple[str, int] | None:
+def _lacking(given: Mapping[str, Integers], parts: Mapping[str, Integers], labels: Integers) -> tuple[str, int] | None:
     """Return the first part that was made and lacks a class, and that class; what was given is taken as it is."""
     divided = labels[given["train"]]
     for part in PARTS:
