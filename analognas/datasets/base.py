@@ -25,6 +25,8 @@ AUGMENTATIONS = ("crop", "flip", "cutout", "shift", "noise")
 """What may happen to training images, see ``analognas.training.augmentation``."""
 SPLIT_SEED = 0
 """Seed of every split that analognas makes itself; ``base.seed`` never moves an image to another part."""
+_UNLIKE = 10
+"""Parts whose spans of values differ by this factor are hardly on one scale."""
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 """Unicode categories of what no class name may hold: controls, halves of characters, line and paragraph ends."""
 
@@ -197,6 +199,7 @@ def assemble(
         part: Split(x[index], labels[index], tuple(names[place] for place in index.tolist()) if names else ())
         for part, index in indices.items()
     }
+    doubts = [*doubts, *(_scale_doubts(name, parts, reading) if reading is not None else ())]
     for doubt in doubts:
         warnings.warn(doubt, AnalogNASWarning, stacklevel=2)
     mean, std = moments(parts["train"].x, scale)
@@ -258,6 +261,21 @@ def describe(dataset: Dataset) -> Description:
         "licence": dataset.licence,
         "augment": list(dataset.augment),
     }
+
+
+def _scale_doubts(name: str, parts: Mapping[str, Split], reading: Reading) -> list[str]:
+    """Return what may be a mistake of parts that were given: one that spans far fewer levels than another."""
+    spans = {part: (int(parts[part].x.min()), int(parts[part].x.max())) for part in PARTS if part in reading.given}
+    if len(spans) < 2:
+        return []
+    ranked = sorted(spans, key=lambda part: spans[part][1] - spans[part][0])
+    (low, high), (least, greatest) = spans[ranked[0]], spans[ranked[-1]]
+    if greatest - least < _UNLIKE * max(1, high - low):
+        return []
+    return [
+        f"{name}: the images of {ranked[0]} span the levels {low} to {high} of 255, those of {ranked[-1]} {least} to "
+        f"{greatest}; look whether all parts were written on one scale"
+    ]
 
 
 def refuse_constant(where: object, x: Bytes, what: str = "images") -> None:
