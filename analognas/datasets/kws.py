@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from analognas.datasets import cache
-from analognas.datasets.audio import KINDS, MAX_IMAGE_SIZE, RATE, Features, Wave, read_wav
+from analognas.datasets import cache, wav
+from analognas.datasets.audio import KINDS, MAX_IMAGE_SIZE, RATE, Features, Wave, resample
 from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, assemble
 from analognas.datasets.download import fetch
 from analognas.datasets.published import SPEECH_COMMANDS as FILES
@@ -233,7 +233,8 @@ def _decoded(source: Source, found: Sequence[Recording], features: Features, opt
 
 def _wave(source: Source, name: str, data: bytes) -> Wave:
     try:
-        return read_wav(data)
+        sound = wav.read(data)
+        return resample(sound.wave, sound.rate)
     except ValueError as error:
         raise DatasetError(
             f"{source.place(name)} cannot be read as a WAV file ({error}); remove or replace it."

@@ -255,7 +255,7 @@ def test_decoded_once_until_a_file_changes(digits, tmp_path, monkeypatch):
     first = describe(load("kws", path=str(root), progress=lambda *step: steps.append(step)))
     assert steps == [(60, 60, "reading recordings")]
     with monkeypatch.context() as patch:
-        patch.setattr(kws, "read_wav", None)
+        patch.setattr(kws.wav, "read", None)
         assert describe(load("kws", path=str(root))) == first
     write(root / "recordings" / "0_anna_0.wav", 900)
     assert describe(load("kws", path=str(root)))["digest"] != first["digest"]
