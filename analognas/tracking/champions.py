@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from analognas.errors import StageError
 from analognas.params import Params
 from analognas.redaction import first_line, redact
-from analognas.tracking import connection
+from analognas.tracking import connection, moved
 
 if TYPE_CHECKING:
     from analognas.tracking.registry import Registry, Version
@@ -67,6 +67,7 @@ def opened_registry(paths: Paths, params: Params) -> Iterator[Registry]:
     """Yield the evaluator's versions; what MLflow raises becomes one sentence."""
     uri = connection.tracking_uri(paths)
     try:
+        moved.settle(paths, params)
         with warnings.catch_warnings(), connection.one_process(paths):
             warnings.simplefilter("ignore")  # what MLflow and SQLAlchemy deprecate among themselves
             connection.configure()

@@ -52,7 +52,7 @@ class Synchroniser:
     def __init__(self, paths: Paths, params: Params, versioning: Versioning | None, uri: str) -> None:
         self._paths, self._params, self._versioning = paths, params, versioning
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        self._experiment = self._get_experiment(local=uri.startswith("sqlite:///"))
+        self._experiment = self._get_experiment(local=uri.startswith("sqlite"))
 
     def run(self, hashes: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
         """Log the stages that are not logged yet.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from analognas.files import write_json
 from analognas.redaction import first_line, redact
+from analognas.tracking import moved
 from analognas.tracking.connection import check_database, configure, one_process, tracking_uri
 from analognas.tracking.state import (
     ROUND_PREFIX,
@@ -52,6 +53,7 @@ def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncRep
         if not untracked(paths, params, versioning) and not rounds:
             return SyncReport()
         hashes = stage_hashes(paths, versioning)
+        moved.settle(paths, params)
         # What MLflow and SQLAlchemy deprecate among themselves is nothing a user can mend.
         with warnings.catch_warnings(), one_process(paths):
             warnings.simplefilter("ignore")
