@@ -32,7 +32,7 @@ class Finding:
 
 def diagnose() -> list[Finding]:
     """Return one finding for everything that has to fit together."""
-    return [_python(), *_requirements(), _layers(), _compiled_tiles(), _git(), _cuda(), *_flows()]
+    return [_python(), *_requirements(), _layers(), _compiled_tiles(), _git(), _cuda(), *_flows(), *_kept_by_git()]
 
 
 def _python() -> Finding:
@@ -131,6 +131,20 @@ def _flows() -> list[Finding]:
             remedy = "take the flow of a new `analognas init`, which imports from analognas.orchestration alone"
             bad.append(Finding(f"flows/{path.name}", False, f"{text}: {remedy}"))
     return bad
+
+
+def _kept_by_git() -> list[Finding]:
+    """Return a finding for each rule of git by which a clone would lack something, and for a commit that is missing."""
+    from analognas.errors import WorkspaceError
+    from analognas.versioning import git
+    from analognas.workspace import Paths
+
+    try:
+        root = Paths.find().root
+    except WorkspaceError:
+        return []
+    told = [*git.lost(root), *filter(None, [git.uncommitted(root)])]
+    return [Finding("kept by git", False, text.rstrip("."), needed=False) for text in told]
 
 
 def _missing(path: Path) -> list[str]:

@@ -22,7 +22,7 @@ from analognas.stages import STAGES, run_stage
 from analognas.stages.protocols import RECORD
 from analognas.stages.recorded import one_look
 from analognas.tracking import state
-from analognas.versioning import Versioning, certainly_stale
+from analognas.versioning import Versioning, certainly_stale, git
 from analognas.versioning.pipeline import is_declared
 from analognas.workspace import Paths, alone
 
@@ -52,10 +52,12 @@ class Freshness:
 
         Raises:
             StageError: if DVC fails.
+            WorkspaceError: if git ignores what DVC writes.
         """
         problem = Versioning.problem(paths.root)
         if problem:
             return cls({stage: ["nothing is versioned"] for stage in STAGES}, unversioned=problem)
+        git.refuse_ignored(paths.root)
         versioning = Versioning(paths.root)
         stale = versioning.status(STAGES)
         params = params or Params.load(paths.params)
@@ -111,6 +113,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.versioning = Versioning.find(self.paths.root)
+        self.notes += git.lost(self.paths.root)
 
     def reasons(self, stage: str) -> list[str]:
         """Return why a stage must run, empty if it is up to date now."""
