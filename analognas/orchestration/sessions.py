@@ -151,23 +151,10 @@ class Session:
             )
         self.ran.append(stage)
         if self.versioning is not None:
-            self._unchanged(stage)
             # What `record` writes was written when the run was prepared.
-            record = [RECORD] if len(self.ran) == 1 and is_declared(self.paths.root, RECORD) else []
-            self.versioning.commit(*record, stage)
+            record(self.paths, self.params, self.versioning, stage, first=len(self.ran) == 1)
         state.note_duration(self.paths, stage, self.versioning, self.seconds[stage])
         return summary
-
-    def _unchanged(self, stage: str) -> None:
-        """Refuse to record a stage with parameters that it did not have: DVC takes down what the file says now."""
-        now, then = (
-            params.model_dump(exclude={"run", "retrain"}) for params in (Params.load(self.paths.params), self.params)
-        )
-        if now != then:
-            raise StageError(
-                f"{self.paths.params} was changed while {stage} ran with what it said before: run again. "
-                "What was characterized is kept."
-            )
 
     def sync(self) -> None:
         """Log to MLflow what is not logged yet."""
@@ -180,6 +167,23 @@ class Session:
     def report(self) -> RunReport:
         """What has been done so far."""
         return RunReport(tuple(self.ran), tuple(self.skipped), self.logged, tuple(self.notes))
+
+
+def record(paths: Paths, params: Params, versioning: Versioning, stage: str, *, first: bool = True) -> None:
+    """Record in ``dvc.lock`` a stage that has just run, and before the first one of a run what ``record`` wrote.
+
+    Raises:
+        StageError: if DVC fails, or the stage did not have the parameters that DVC would take down: those that the file
+            says now.
+    """
+    now, then = (told.model_dump(exclude={"run", "retrain"}) for told in (Params.load(paths.params), params))
+    if now != then:
+        raise StageError(
+            f"{paths.params} was changed while {stage} ran with what it said before: run again. "
+            "What was characterized is kept."
+        )
+    before = [RECORD] if first and is_declared(paths.root, RECORD) else []
+    versioning.commit(*dict.fromkeys([*before, stage]))
 
 
 _Kind = TypeVar("_Kind", bound=Session)

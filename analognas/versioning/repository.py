@@ -106,6 +106,11 @@ class Versioning(Lock):
         return _checked(command, self.root, error, timeout)
 
 
+def called_by_dvc() -> bool:
+    """Return whether this process is the command of a stage that DVC runs: it records that itself, under its lock."""
+    return bool(os.environ.get("DVC_STAGE"))
+
+
 def dvc_environment(workspace: Path) -> dict[str, str]:
     """Return the environment for DVC's commands in a workspace."""
     return os.environ | {
