@@ -92,7 +92,10 @@ class Paths:
         copy = next((folder for folder in (self.root, *self.root.parents) if (folder / ".git").exists()), self.root)
         for folder in copy.parents:
             if folder.parts[-3:] == (".dvc", "tmp", "exps"):
-                return folder.parents[2] / self.root.relative_to(copy)
+                # DVC's root may lie below git's; it keeps its copies there, each of the whole repository.
+                within = [place for place in (self.root, *self.root.parents) if place.is_relative_to(copy)]
+                versioned = next((place for place in within if (place / ".dvc").is_dir()), copy)
+                return folder.parents[2] / self.root.relative_to(versioned)
         return self.root
 
     def metrics(self, stage: str) -> Path:

@@ -42,6 +42,16 @@ INSIDES: dict[str, tuple[str, list[str]]] = {
             "prefect.client.base:PrefectHttpxSyncClient._send_with_retry",
         ],
     ),
+    "mlflow": (
+        "analognas/tracking/moved.py",
+        [
+            "mlflow.store.tracking.dbmodels.models:SqlExperiment.artifact_location",
+            "mlflow.store.tracking.dbmodels.models:SqlRun.artifact_uri",
+            "mlflow.store.tracking.dbmodels.models:SqlTag.run_uuid",
+            "mlflow.store.tracking.dbmodels.models:SqlLoggedModel.artifact_location",
+            "mlflow.store.model_registry.dbmodels.models:SqlModelVersion.storage_location",
+        ],
+    ),
     "optuna": (
         "analognas/search_algorithms/_gp.py",
         [

@@ -65,3 +65,11 @@ def test_a_temporary_copy_for_an_experiment_knows_where_its_results_belong(tmp_p
     (copy / ".git").mkdir(parents=True)
     assert Paths(copy / folder).home == tmp_path / folder
     assert Paths(tmp_path / folder).home == tmp_path / folder
+
+
+def test_a_temporary_copy_of_a_repository_around_the_workspace_does_too(tmp_path: Path):
+    workspace = tmp_path / "outer" / "space"
+    copy = workspace / ".dvc" / "tmp" / "exps" / "tmpabc"
+    (copy / ".git").mkdir(parents=True)
+    (copy / "outer" / "space" / ".dvc").mkdir(parents=True)
+    assert Paths(copy / "outer" / "space").home == workspace

@@ -32,7 +32,17 @@ class Finding:
 
 def diagnose() -> list[Finding]:
     """Return one finding for everything that has to fit together."""
-    return [_python(), *_requirements(), _layers(), _compiled_tiles(), _git(), _cuda(), *_flows(), *_champion()]
+    return [
+        _python(),
+        *_requirements(),
+        _layers(),
+        _compiled_tiles(),
+        _git(),
+        _cuda(),
+        *_flows(),
+        *_champion(),
+        *_kept_by_git(),
+    ]
 
 
 def _python() -> Finding:
@@ -144,6 +154,20 @@ def _champion() -> list[Finding]:
     except WorkspaceError:
         return []
     return [] if said is None else [Finding("champion", False, said, needed=False)]
+
+
+def _kept_by_git() -> list[Finding]:
+    """Return a finding for each rule of git by which a clone would lack something, and for a commit that is missing."""
+    from analognas.errors import WorkspaceError
+    from analognas.versioning import git
+    from analognas.workspace import Paths
+
+    try:
+        root = Paths.find().root
+    except WorkspaceError:
+        return []
+    told = [*git.lost(root), *filter(None, [git.uncommitted(root)])]
+    return [Finding("kept by git", False, text.rstrip("."), needed=False) for text in told]
 
 
 def _missing(path: Path) -> list[str]:

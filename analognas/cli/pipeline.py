@@ -33,6 +33,7 @@ def run(
     from analognas.orchestration import Freshness, run_pipeline
     from analognas.setup.preparing import prepare
     from analognas.tracking import standing
+    from analognas.versioning import git
 
     given = section_values(assignments, dataset, path, max_params)
     page = None
@@ -44,7 +45,7 @@ def run(
         if freshness.done:
             click.echo("Every stage is up to date and tracked: nothing to do.", err=True)
             note = standing.sentence(paths)
-            tell([note] if note else [])
+            tell([*git.lost(paths.root), *([note] if note else [])])
         else:
             with PipelineProgress(params, visible=not as_json) as progress:
                 done = run_pipeline(paths, params, freshness=freshness, progress=progress.update, verbose=verbose)
@@ -112,13 +113,19 @@ def search(
 @click.argument("name")
 @json_option
 def stage(name: str, as_json: bool) -> None:
-    """Run one stage as `dvc repro` does: record, sample, characterize, fit, search or train."""
+    """Run one stage, up to date or not, and record it: record, sample, characterize, fit, search or train.
+
+    Called by DVC it leaves the record to DVC.
+    """
     from analognas.cli.progress import StageProgress
     from analognas.files import read_object
+    from analognas.orchestration.sessions import record
     from analognas.params import Params
     from analognas.setup.preparing import prepare
     from analognas.stages import run_stage
     from analognas.stages.protocols import RECORD
+    from analognas.versioning import Versioning
+    from analognas.versioning.repository import called_by_dvc
     from analognas.workspace import Paths, alone
 
     paths = Paths.find()
@@ -129,6 +136,9 @@ def stage(name: str, as_json: bool) -> None:
             summary: object = read_object(paths.dataset, remedy="run `analognas run`")
         else:
             summary = run_stage(name, params, paths, progress.update)
+        versioning = None if called_by_dvc() else Versioning.find(paths.root)
+        if versioning is not None:
+            record(paths, params, versioning, name)
     if as_json:
         click.echo(json.dumps(summary, sort_keys=True))
 

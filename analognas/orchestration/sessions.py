@@ -23,8 +23,7 @@ from analognas.stages import STAGES, run_stage
 from analognas.stages.protocols import RECORD
 from analognas.stages.recorded import one_look
 from analognas.tracking import state
-from analognas.versioning import Versioning, certainly_stale
-from analognas.versioning.commits import commit_of
+from analognas.versioning import Versioning, certainly_stale, git
 from analognas.versioning.pipeline import is_declared
 from analognas.workspace import Paths, alone
 
@@ -58,10 +57,12 @@ class Freshness:
 
         Raises:
             StageError: if DVC fails.
+            WorkspaceError: if git ignores what DVC writes.
         """
         problem = Versioning.problem(paths.root)
         if problem:
             return cls({stage: ["nothing is versioned"] for stage in STAGES}, unversioned=problem)
+        git.refuse_ignored(paths.root)
         versioning = Versioning(paths.root)
         stale = versioning.status(STAGES)
         params = params or Params.load(paths.params)
@@ -122,6 +123,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.versioning = Versioning.find(self.paths.root)
+        self.notes += git.lost(self.paths.root)
 
     def reasons(self, stage: str) -> list[str]:
         """Return why a stage must run, empty if it is up to date now."""
@@ -166,10 +168,8 @@ class Session:
             summary = self._fit() if stage == "fit" and expected is None else self._run(stage, expected)
         self.ran.append(stage)
         if self.versioning is not None:
-            self._unchanged(stage)
             # What `record` writes was written when the run was prepared.
-            record = [RECORD] if len(self.ran) == 1 and is_declared(self.paths.root, RECORD) else []
-            self.versioning.commit(*record, stage)
+            record(self.paths, self.params, self.versioning, stage, first=len(self.ran) == 1)
         state.note_duration(self.paths, stage, self.versioning, self.seconds[stage])
         return summary
 
@@ -202,17 +202,6 @@ class Session:
 
         return retraining.promised(self.paths, inputs.space(self.params, self.paths))
 
-    def _unchanged(self, stage: str) -> None:
-        """Refuse to record a stage with parameters that it did not have: DVC takes down what the file says now."""
-        now, then = (
-            params.model_dump(exclude={"run", "retrain"}) for params in (Params.load(self.paths.params), self.params)
-        )
-        if now != then:
-            raise StageError(
-                f"{self.paths.params} was changed while {stage} ran with what it said before: run again. "
-                "What was characterized is kept."
-            )
-
     def sync(self) -> None:
         """Log to MLflow what is not logged yet."""
         report = tracking.sync(self.paths, self.params, self.versioning)
@@ -226,6 +215,23 @@ class Session:
     def report(self) -> RunReport:
         """What has been done so far."""
         return RunReport(tuple(self.ran), tuple(self.skipped), self.logged, tuple(self.notes), self.page)
+
+
+def record(paths: Paths, params: Params, versioning: Versioning, stage: str, *, first: bool = True) -> None:
+    """Record in ``dvc.lock`` a stage that has just run, and before the first one of a run what ``record`` wrote.
+
+    Raises:
+        StageError: if DVC fails, or the stage did not have the parameters that DVC would take down: those that the file
+            says now.
+    """
+    now, then = (told.model_dump(exclude={"run", "retrain"}) for told in (Params.load(paths.params), params))
+    if now != then:
+        raise StageError(
+            f"{paths.params} was changed while {stage} ran with what it said before: run again. "
+            "What was characterized is kept."
+        )
+    before = [RECORD] if first and is_declared(paths.root, RECORD) else []
+    versioning.commit(*dict.fromkeys([*before, stage]))
 
 
 _Kind = TypeVar("_Kind", bound=Session)
@@ -283,7 +289,7 @@ def opened(workspace: str | Path, kind: type[_Kind]) -> Iterator[_Kind]:
 
 def _show(run: Session) -> None:
     """Let Prefect show what run it is, and what happens in it."""
-    commit = commit_of(run.paths.root)
+    commit = git.commit_of(run.paths.root)
     flow_run.introduce(run.paths, run.params, commit.short if commit else None)
     run.page, run.progress = flow_run.page(), flow_run.Logged(run.progress)
 

@@ -56,7 +56,7 @@ def create(target: Path, values: Mapping[str, Any], prepare: Preparing | None = 
     """Make a workspace and return where everything in it is.
 
     The folder appears whole or not at all. Outside a git work tree it becomes a git repository; DVC is set up
-    in it where DVC and git can be used.
+    in it where DVC and git can be used, and a first commit holds it where git can be left to make one.
 
     Args:
         target: a folder that does not exist yet, or is empty.
@@ -64,16 +64,17 @@ def create(target: Path, values: Mapping[str, Any], prepare: Preparing | None = 
         prepare: makes the workspace ready instead of ``preparing.prepare``, whose first arguments it takes.
 
     Raises:
-        WorkspaceError: if the folder is not empty or cannot be written.
+        WorkspaceError: if the folder is not empty, cannot be written, or is ignored by git.
         ParamsError: if a value is not valid.
         DatasetError: if the dataset cannot be read.
     """
     from analognas.setup import preparing
-    from analognas.versioning import Versioning
+    from analognas.versioning import Versioning, git
 
     target = target.resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise WorkspaceError(f"{target} exists and is not empty: name another folder.")
+    git.refuse_ignored(target)
     missing = [parent for parent in target.parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -100,4 +101,5 @@ def create(target: Path, values: Mapping[str, Any], prepare: Preparing | None = 
                 with contextlib.suppress(OSError):
                     parent.rmdir()
     Versioning.init(target)
+    git.first_commit(target)
     return Paths(target)

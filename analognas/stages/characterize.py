@@ -118,6 +118,7 @@ def _looked_up(architecture: Architecture, params: Params) -> dict[str, Any]:
         "architecture": architecture.to_dict(),
         "source": params.characterize.source,
         "digest": lookup.table().digest,
+        "read": lookup.table().reading,
         "tile_size": params.hardware.tile_shape.plain(),
         "protocol": PROTOCOLS["characterize"],
     }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from analognas.errors import AnalogNASError, StageError
 from analognas.params import Params
-from analognas.tracking import connection
+from analognas.tracking import connection, moved
 from analognas.tracking.failures import Place, explain, look
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def opened_registry(paths: Paths, params: Params) -> Iterator[Registry]:
     name = connection.registered_name(paths, params, "evaluator")
     opened = False
     try:
+        moved.settle(paths, params)
         with warnings.catch_warnings(), connection.one_process(paths):
             warnings.simplefilter("ignore")  # what MLflow and SQLAlchemy deprecate among themselves
             connection.configure()

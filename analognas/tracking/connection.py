@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
@@ -31,7 +32,31 @@ _SETTINGS = {
 
 def tracking_uri(paths: Paths) -> str:
     """Return where MLflow keeps runs: ``MLFLOW_TRACKING_URI``, or a database in the workspace."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.root / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or database_uri(paths.root / "mlflow.db")
+
+
+def own_database(paths: Paths) -> Path | None:
+    """Return the database in the workspace, there or not; None if runs are kept elsewhere."""
+    return None if os.environ.get("MLFLOW_TRACKING_URI") else paths.root / "mlflow.db"
+
+
+def database_uri(path: Path) -> str:
+    """Return the address of an SQLite database, as SQLAlchemy and MLflow read it.
+
+    A question mark ends the path of an address, and SQLAlchemy knows no way to write it (its ``URL`` object does not
+    quote a database either); SQLite's own addresses do. With a driver's name MLflow does not take these for folders.
+    """
+    return f"sqlite+pysqlite:///{path.as_uri()}?uri=true" if "?" in str(path) else f"sqlite:///{path}"
+
+
+def database_path(uri: str) -> Path | None:
+    """Return the SQLite database that an address is of; None if it is another's."""
+    if not uri.startswith("sqlite"):
+        return None
+    from sqlalchemy.engine import make_url
+
+    name = make_url(uri).database or ""
+    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name)
 
 
 def experiment_name(paths: Paths, params: Params) -> str:
@@ -62,8 +87,8 @@ def person() -> str:
 
 def check_database(uri: str) -> None:
     """Raise CorruptFileError if a local database is damaged: MLflow would try it for minutes."""
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and is_damaged_database(path):
+    path = database_path(uri)
+    if path is not None and is_damaged_database(path):
         raise CorruptFileError(f"it is damaged: move {path} away")
 
 

@@ -57,7 +57,7 @@ class Synchroniser:
         self._paths, self._params, self._versioning = paths, params, versioning
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         self.place: Place | None = None
-        self._experiment = self._get_experiment(local=uri.startswith("sqlite:///"))
+        self._experiment = self._get_experiment(local=uri.startswith("sqlite"))
         self._experiment_place = self.place = Place("experiment", experiment_name(paths, params), self._experiment)
 
     def run(self, hashes: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analognas.files import write_json
+from analognas.tracking import moved
 from analognas.tracking.connection import check_database, configure, one_process, tracking_uri
 from analognas.tracking.failures import AwayError, Failure, explain, look
 from analognas.tracking.state import (
@@ -83,6 +84,7 @@ def _sync(
 ) -> SyncReport:
     """Log what is not logged yet; ``connected`` takes what does it, also where it fails."""
     hashes = stage_hashes(paths, versioning)
+    moved.settle(paths, params)
     # What MLflow and SQLAlchemy deprecate among themselves is nothing a user can mend.
     with warnings.catch_warnings(), one_process(paths):
         warnings.simplefilter("ignore")

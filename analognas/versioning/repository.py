@@ -20,6 +20,7 @@ from typing import Any
 
 from analognas.errors import StageError, WorkspaceError
 from analognas.files import write_text
+from analognas.versioning import git as git_rules
 from analognas.versioning.dvc_inside import DAMAGED, complaint, default_site_cache
 from analognas.versioning.lock import Lock
 
@@ -70,7 +71,8 @@ class Versioning(Lock):
                 _checked([git, "init", "--quiet", str(workspace)], workspace, WorkspaceError)
             versioning = cls(workspace)
             subdir = ["--subdir"] if inside is not None and inside != workspace else []
-            versioning._dvc("init", "--quiet", *subdir, error=WorkspaceError)
+            git_rules.refuse_ignored(workspace)  # also those that are for all repositories of a person
+            versioning._dvc("init", *subdir, error=WorkspaceError)  # with --quiet it gives no reason when it refuses
             write_text(workspace / ".dvc" / "config", _CONFIG)
         return cls.find(workspace)
 
@@ -102,6 +104,11 @@ class Versioning(Lock):
     ) -> str:
         command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
         return _checked(command, self.root, error, timeout)
+
+
+def called_by_dvc() -> bool:
+    """Return whether this process is the command of a stage that DVC runs: it records that itself, under its lock."""
+    return bool(os.environ.get("DVC_STAGE"))
 
 
 def dvc_environment(workspace: Path) -> dict[str, str]:

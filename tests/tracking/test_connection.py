@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from analognas import tracking
 from analognas.errors import CorruptFileError
@@ -38,6 +39,25 @@ def test_runs_are_kept_in_the_workspace_unless_a_server_is_named(paths: Paths, m
         assert connection.tracking_uri(paths) == f"sqlite:///{paths.root}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert connection.tracking_uri(paths) == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", "#1", "100%", "%3F", "why?", "a?b=c&uri=true", "50% ?#"])
+def test_the_address_of_a_database_is_read_as_its_file(tmp_path: Path, name: str):
+    root = tmp_path / name
+    root.mkdir()
+    uri = connection.tracking_uri(Paths(root))
+    assert connection.database_path(uri) == root / "mlflow.db"
+    engine = sqlalchemy.create_engine(uri)
+    with engine.connect() as opened:
+        opened.execute(sqlalchemy.text("CREATE TABLE made (x)"))
+    engine.dispose()
+    assert [path.name for path in root.iterdir()] == ["mlflow.db"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_only_sqlite_has_a_file():
+    assert connection.database_path("postgresql://host/mlflow") is None
+    assert connection.database_path("sqlite:///relative.db") == Path("relative.db")
 
 
 def test_an_experiment_has_the_name_of_the_folder_or_its_own(paths: Paths):

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from analognas import tracking
-from analognas.errors import CorruptFileError
+from analognas.errors import AnalogNASWarning, CorruptFileError
 from analognas.files import digest, file_digest, write_json, write_parquet
 from analognas.params import Params
 from analognas.setup import template
@@ -125,10 +126,12 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(empty_database: Path, tmp_path: Path) -> Workspace:
-    """A workspace in which nothing is logged, but the database exists (with another experiment in it)."""
+    """A workspace in which nothing is logged, but the database exists (with an experiment of somebody else's in it)."""
     made = Workspace(tmp_path / "space")
     made.write()
     shutil.copyfile(empty_database / "mlflow.db", made.paths.root / "mlflow.db")
+    with contextlib.closing(sqlite3.connect(made.paths.root / "mlflow.db")) as database, database:
+        database.execute("DELETE FROM tags")  # by which our runs are known
     for model in ("analognas-evaluator", "analognas-winner"):
         made.client().delete_registered_model(model)
     return made
@@ -364,6 +367,20 @@ def test_without_dvc_a_result_is_known_by_its_content(workspace: Workspace):
     assert run.inputs.dataset_inputs[0].dataset.digest == file_digest(workspace.paths.architectures)[:36]
     workspace.write(train=1)
     assert state.untracked(workspace.paths, PARAMS, None) == ("train",)
+
+
+def test_a_workspace_that_was_moved_goes_on_with_its_runs_and_writes_into_itself(workspace: Workspace, tmp_path: Path):
+    workspace.sync()
+    old, runs = workspace.paths.root, set(workspace.runs())
+    other = Workspace(old.rename(tmp_path / "other ?"))
+    with pytest.warns(AnalogNASWarning, match="experiment space is called other"):
+        assert other.sync().logged == ()
+    assert set(other.runs()) == runs
+    other.write(train=1)
+    assert other.sync().logged == ("train",)
+    fetched = tracking.download(other.paths, "analognas-winner", "challenger", tmp_path)
+    assert file_digest(fetched) == file_digest(other.paths.winner)
+    assert not old.exists()
 
 
 def test_a_damaged_lock_is_told_and_not_raised(workspace: Workspace):
