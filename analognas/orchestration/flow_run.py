@@ -7,7 +7,6 @@ decides a result, and a server that is away costs nothing but the words.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from analognas.errors import AnalogNASWarning
 from analognas.orchestration.artifacts import if_it_can_be_shown
+from analognas.tracking.labels import title, user
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -31,11 +31,10 @@ def labels(paths: Paths, params: Params, commit: str | None) -> tuple[str, list[
     tags = {
         "workspace": paths.root.name,
         "data": params.dataset.name,
-        "user": _user(),
+        "user": user(),
         "commit": commit,
     }
-    name = f"{paths.root.name}: {params.dataset.name}, {params.sample.size} architectures, seed {params.base.seed}"
-    return name, ["analognas", *(f"{key}: {value}" for key, value in tags.items() if value)]
+    return title(paths, params), ["analognas", *(f"{key}: {value}" for key, value in tags.items() if value)]
 
 
 def introduce(paths: Paths, params: Params, commit: str | None) -> None:
@@ -119,10 +118,3 @@ def _log(level: str, text: str) -> None:
 
     with if_it_can_be_shown(), contextlib.suppress(MissingContextError):
         getattr(get_run_logger(), level)(text)
-
-
-def _user() -> str | None:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user without a name
-        return None

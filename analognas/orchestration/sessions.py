@@ -202,9 +202,9 @@ class Session:
 
         return retraining.promised(self.paths, inputs.space(self.params, self.paths))
 
-    def sync(self) -> None:
-        """Log to MLflow what is not logged yet."""
-        report = tracking.sync(self.paths, self.params, self.versioning)
+    def sync(self, *, failed: bool = False) -> None:
+        """Log to MLflow what is not logged yet, and whether the run ended with an error."""
+        report = tracking.sync(self.paths, self.params, self.versioning, self.page, failed)
         self.logged = report.logged
         # Where MLflow cannot be written it is not asked.
         note = report.warning or tracking.standing.sentence(self.paths)
@@ -274,7 +274,7 @@ def opened(workspace: str | Path, kind: type[_Kind]) -> Iterator[_Kind]:
             with flow_run.warnings_logged():
                 yield run
         except Exception:  # not on Ctrl-C: nobody waits for MLflow then, and the next run logs it
-            run.sync()
+            run.sync(failed=True)
             raise
         else:
             run.sync()

@@ -51,8 +51,18 @@ class SyncReport:
     warning: str | None = None
 
 
-def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncReport:
-    """Log what is not logged yet. A server that is away is no error: it is a warning in the report."""
+def sync(
+    paths: Paths, params: Params, versioning: Versioning | None, page: str | None = None, failed: bool = False
+) -> SyncReport:
+    """Log what is not logged yet. A server that is away is no error: it is a warning in the report.
+
+    Args:
+        paths: the workspace.
+        params: its parameters.
+        versioning: DVC in it, or None.
+        page: address of the page that shows the run in Prefect, if there is one.
+        failed: whether the run ended with an error.
+    """
     try:
         rounds = unlogged(paths, params)
         lacking = untracked(paths, params, versioning)
@@ -63,7 +73,7 @@ def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncRep
     for attempt in range(_ATTEMPTS):
         connected: list[Synchroniser] = []
         try:
-            return _sync(paths, params, versioning, rounds, connected)
+            return _sync(paths, params, versioning, rounds, connected, page, failed)
         except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
             logging.getLogger(__name__).debug("sync failed", exc_info=True)
             place = connected[0].place if connected else None
@@ -81,6 +91,8 @@ def _sync(
     versioning: Versioning | None,
     rounds: Mapping[int, str],
     connected: list[Synchroniser],
+    page: str | None,
+    failed: bool,
 ) -> SyncReport:
     """Log what is not logged yet; ``connected`` takes what does it, also where it fails."""
     hashes = stage_hashes(paths, versioning)
@@ -95,7 +107,7 @@ def _sync(
         from analognas.tracking.runs import Synchroniser
 
         connected.append(Synchroniser(paths, params, versioning, uri))
-        run_id, logged = connected[0].run(hashes) if hashes else (None, ())
+        run_id, logged = connected[0].run(hashes, page, failed=failed) if hashes else (None, ())
         done = connected[0].decide(list(rounds)) if rounds else []
     known = known_hashes(paths, params)
     kept = {name: value for name, value in known.items() if name.startswith(ROUND_PREFIX)}
