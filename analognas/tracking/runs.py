@@ -152,7 +152,9 @@ class Synchroniser:
             return
         files = {name: read_or_empty(self._paths.metrics(name)) for name in hashes}
         self._log(parent, [metric for name in hashes for metric in flat_metrics(files[name], f"{name}.")], {})
-        self._client.log_inputs(parent, datasets=[_used(_images(self._paths), "training, validation and test")])
+        if self._paths.dataset.is_file():
+            data = _used(_images(self._paths), "training, validation and test")
+            self._client.log_inputs(parent, datasets=[data])
         plot = self._paths.plot("train.png")
         if "train" in hashes and plot.is_file():
             self._client.log_artifact(parent, str(plot), "plots")

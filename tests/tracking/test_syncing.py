@@ -94,8 +94,8 @@ class Workspace:
             return {"path": name, "md5": file_digest(path)[:32] + ".dir"}
         return {"path": name, "md5": hashlib.md5(path.read_bytes()).hexdigest()}
 
-    def sync(self) -> tracking.SyncReport:
-        return tracking.sync(self.paths, PARAMS, self.versioning)
+    def sync(self, *, failed: bool = False) -> tracking.SyncReport:
+        return tracking.sync(self.paths, PARAMS, self.versioning, None, failed)
 
     def untracked(self) -> tuple[str, ...]:
         return state.untracked(self.paths, PARAMS, self.versioning)
@@ -237,7 +237,7 @@ def test_another_state_logs_what_is_new_and_links_the_rest(workspace: Workspace)
 
 def test_a_run_that_failed_goes_on_in_the_same_parent(workspace: Workspace):
     workspace.lock(("sample", "characterize"))
-    first = workspace.sync()
+    first = workspace.sync(failed=True)
     assert first.logged == ("sample", "characterize")
     assert workspace.runs()[str(first.run_id)].info.status == "FAILED"
     workspace.lock()
