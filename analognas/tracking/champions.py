@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from analognas.errors import StageError
+from analognas.errors import AnalogNASError, StageError
 from analognas.params import Params
 from analognas.tracking import connection
 from analognas.tracking.failures import Place, explain, look
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def versions(paths: Paths) -> list[Version]:
-    """Return the registered evaluators, newest first; raises StageError if MLflow cannot be reached."""
+    """Return the registered evaluators, newest first; raises StageError if MLflow cannot be used."""
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (paths.root / "mlflow.db").exists():
         return []  # asking would make the database
     with opened_registry(paths, Params.load(paths.params)) as registry:
@@ -35,7 +35,7 @@ def age_days(paths: Paths) -> float | None:
     """Return how long ago the champion was registered, in days; None if there is none or MLflow is away."""
     try:
         champion = champion_of(versions(paths))
-    except StageError:
+    except AnalogNASError:
         return None
     return None if champion is None else (datetime.now(UTC) - champion.created).total_seconds() / 86_400
 
@@ -79,6 +79,8 @@ def opened_registry(paths: Paths, params: Params) -> Iterator[Registry]:
 
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             yield Registry(client, name)
+    except AnalogNASError:
+        raise
     except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
         logging.getLogger(__name__).debug("MLflow failed", exc_info=True)
         failure = explain(error, uri, Place("registered_model", name, name))

@@ -55,7 +55,7 @@ def check_database(uri: str) -> None:
     """Raise CorruptFileError if a local database is damaged: MLflow would try it for minutes."""
     path = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and is_damaged_database(path):
-        raise CorruptFileError(f"it is damaged: move {path} away")
+        raise CorruptFileError(f"MLflow's database {path} is damaged: move it away, and a new one is made.")
 
 
 def configure() -> None:

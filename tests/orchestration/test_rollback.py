@@ -126,7 +126,7 @@ def test_a_decision_waits_for_mlflow(tracked: Paths, formula: Any, monkeypatch: 
         away.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
         assert tracking.sync(tracked, params, None).warning
         assert champions.age_days(tracked) is None
-        with pytest.raises(StageError, match=r"MLflow at http://127\.0\.0\.1:9 cannot be reached"):
+        with pytest.raises(StageError, match=r"MLflow at http://127\.0\.0\.1:9 refuses connections"):
             champions.versions(tracked)
     assert state.unlogged_decisions(tracked, params) == (1,)
     sync(tracked)
