@@ -18,11 +18,10 @@ from analognas.redaction import redact
 
 _LONGEST = 120
 #: How an exception begins where it was printed: the name of its class, with modules before it.
-_CLASS = re.compile(r"^(?:[A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit): *)+")
-#: A file of an installed package or of Python itself, and where in it.
+_CLASS = re.compile(r"^(?:\([A-Za-z_][\w.]*\) +|[A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit): *)+")
+#: A file of an installed package or of Python itself.
 _INSTALLED = re.compile(
-    r"(?:file )?['\"]?(?:/[^\s'\":,]+)*/(?:site-packages|dist-packages|lib/python3[.\d]*)/[^\s'\",)]*['\"]?",
-    re.IGNORECASE,
+    r"(?:file )?['\"]?[^\s'\":,]*/(?:site-packages|dist-packages|lib/python3[.\d]*)/[^\s'\",:)]*['\"]?", re.IGNORECASE
 )
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+|https?://errors\.pydantic\.dev\S*|\(Background on this error at: \S+\)")
 #: What the system says where no way leads to a machine.

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from analognas.errors import AnalogNASWarning
 from analognas.orchestration.artifacts import if_it_can_be_shown
-from analognas.tracking.labels import title, user
+from analognas.tracking.connection import person
+from analognas.tracking.labels import title
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -31,7 +32,7 @@ def labels(paths: Paths, params: Params, commit: str | None) -> tuple[str, list[
     tags = {
         "workspace": paths.root.name,
         "data": params.dataset.name,
-        "user": user(),
+        "user": person(),
         "commit": commit,
     }
     return title(paths, params), ["analognas", *(f"{key}: {value}" for key, value in tags.items() if value)]

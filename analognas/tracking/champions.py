@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def versions(paths: Paths) -> list[Version]:
-    """Return the registered evaluators, newest first; raises StageError if MLflow cannot be reached."""
+    """Return the registered evaluators, newest first; raises StageError if MLflow cannot be used."""
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (paths.root / "mlflow.db").exists():
         return []  # asking would make the database
     with opened_registry(paths, Params.load(paths.params)) as registry:
@@ -35,7 +35,7 @@ def age_days(paths: Paths) -> float | None:
     """Return how long ago the champion was registered, in days; None if there is none or MLflow is away."""
     try:
         champion = champion_of(versions(paths))
-    except StageError:
+    except AnalogNASError:
         return None
     return None if champion is None else (datetime.now(UTC) - champion.created).total_seconds() / 86_400
 
@@ -85,6 +85,8 @@ def opened_registry(paths: Paths, params: Params) -> Iterator[Registry]:
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             opened = True
             yield Registry(client, name)
+    except AnalogNASError:
+        raise
     except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
         if opened and isinstance(error, AnalogNASError):  # of what is registered
             raise

@@ -89,7 +89,7 @@ def check_database(uri: str) -> None:
     """Raise CorruptFileError if a local database is damaged: MLflow would try it for minutes."""
     path = database_path(uri)
     if path is not None and is_damaged_database(path):
-        raise CorruptFileError(f"it is damaged: move {path} away")
+        raise CorruptFileError(f"MLflow's database {path} is damaged: move it away, and a new one is made.")
 
 
 def configure() -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from analognas.causes import quoted, reached
-from analognas.errors import AnalogNASError, CorruptFileError
 from analognas.redaction import redact
 
 #: Seconds in which a server has to say that it is there.
@@ -86,10 +85,6 @@ def explain(error: BaseException, uri: str, place: Place | None = None) -> Failu
     """
     at = f"MLflow at {redact(uri)}"
     scheme = urlsplit(uri).scheme.partition("+")[0]
-    if isinstance(error, CorruptFileError):
-        return Failure(f"{at} cannot be used: {str(error).rstrip('.')}", "that brings a new one")
-    if isinstance(error, AnalogNASError):
-        return Failure(f"{at} was not asked: {str(error).rstrip('.')}", "mend that")
     away = str(error) if isinstance(error, AwayError) else reached(error)
     if away is not None:
         return Failure(

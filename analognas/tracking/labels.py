@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING
 
 from analognas.files import file_digest
+from analognas.tracking.connection import person
 from analognas.versioning import git
 
 if TYPE_CHECKING:
@@ -24,14 +24,6 @@ def title(paths: Paths, params: Params) -> str:
     return f"{paths.root.name}: {params.dataset.name}, {size}"
 
 
-def user() -> str | None:
-    """Return the name of who runs this, None if it has none (in a container)."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return None
-
-
 def tags(paths: Paths, page: str | None = None) -> dict[str, str]:
     """Return where a run comes from, as MLflow's tags; what is not known is left out.
 
@@ -41,7 +33,7 @@ def tags(paths: Paths, page: str | None = None) -> dict[str, str]:
     """
     commit, lock = git.commit_of(paths.root), paths.root / "dvc.lock"
     known = {
-        USER: user(),
+        USER: person(),
         SOURCE: "analognas",
         COMMIT: commit and commit.sha,
         DIRTY: commit and str(commit.dirty).lower(),

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analognas.errors import AnalogNASError
 from analognas.files import write_json
 from analognas.tracking import moved
 from analognas.tracking.connection import check_database, configure, one_process, tracking_uri
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
     from analognas.tracking.runs import Synchroniser
     from analognas.versioning import Versioning
     from analognas.workspace import Paths
-
-#: How often a server that is there is asked, in case it only stumbled.
-_ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -66,23 +65,30 @@ def sync(
     try:
         rounds = unlogged(paths, params)
         lacking = untracked(paths, params, versioning)
-    except Exception as error:  # files that the user may have touched
-        return SyncReport(warning=_warning(explain(error, tracking_uri(paths)), ()))
-    if not lacking and not rounds:
-        return SyncReport()
-    for attempt in range(_ATTEMPTS):
-        connected: list[Synchroniser] = []
-        try:
-            return _sync(paths, params, versioning, rounds, connected, page, failed)
-        except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
-            logging.getLogger(__name__).debug("sync failed", exc_info=True)
-            place = connected[0].place if connected else None
-            failure = explain(error, tracking_uri(paths), place)
-            # Only what a server stumbled over is tried again, after a look whether it is still there.
-            if failure.lasting or isinstance(error, AwayError) or attempt == _ATTEMPTS - 1:
-                break
-    names = (*lacking, *(f"the decision about round {number:03d}" for number in rounds))
-    return SyncReport(warning=_warning(failure, names))
+        if not lacking and not rounds:
+            return SyncReport()
+        names = (*lacking, *(f"the decision about round {number:03d}" for number in rounds))
+        attempt = partial(_sync, paths, params, versioning, rounds, page=page, failed=failed)
+        return _tried(attempt, tracking_uri(paths), names)
+    except AnalogNASError as error:
+        return SyncReport(warning=f"{error} Until then nothing is logged to MLflow; the results are kept.")
+
+
+def _tried(
+    attempt: Callable[[list[Synchroniser]], SyncReport], uri: str, names: Sequence[str], *, again: bool = True
+) -> SyncReport:
+    connected: list[Synchroniser] = []
+    try:
+        return attempt(connected)
+    except AnalogNASError:
+        raise
+    except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
+        logging.getLogger(__name__).debug("sync failed", exc_info=True)
+        failure = explain(error, uri, connected[0].place if connected else None)
+        # What a server only stumbled over is tried once more, after a look whether it is still there.
+        if again and not failure.lasting and not isinstance(error, AwayError):
+            return _tried(attempt, uri, names, again=False)
+        return SyncReport(warning=_warning(failure, names))
 
 
 def _sync(
@@ -127,7 +133,7 @@ def forget(paths: Paths, params: Params) -> None:
 def _warning(failure: Failure, names: Sequence[str]) -> str:
     """Return the sentence about what could not be logged, and by which command it is."""
     listed = " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
-    what = f"{failure.what}, so {listed} {'is' if len(names) == 1 else 'are'} not logged" if names else failure.what
+    what = f"{failure.what}, so {listed} {'is' if len(names) == 1 else 'are'} not logged"
     if failure.lasting:
         return f"{what}: {failure.remedy}. The results are kept, and `analognas run` logs them as soon as it can."
     return f"{what}: the results are kept, and the next `analognas run` logs them."

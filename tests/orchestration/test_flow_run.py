@@ -35,13 +35,9 @@ def test_name_and_tags_say_workspace_data_user_and_commit(workspace: Paths, monk
     ]  # fmt: skip
 
 
-def test_what_is_not_known_is_no_tag(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
-    def nameless() -> str:
-        raise KeyError("uid")
-
-    monkeypatch.setattr("getpass.getuser", nameless)
+def test_what_is_not_known_is_no_tag(workspace: Paths):
     _, tags = flow_run.labels(workspace, Params.load(workspace.params), None)
-    assert [tag.partition(":")[0] for tag in tags] == ["analognas", "workspace", "data"]
+    assert [tag.partition(":")[0] for tag in tags] == ["analognas", "workspace", "data", "user"]
 
 
 def test_a_flow_run_is_introduced_and_keeps_its_own_words_and_tags(workspace: Paths, monkeypatch: pytest.MonkeyPatch):

@@ -280,7 +280,7 @@ def test_a_decision_waits_for_mlflow(tracked: Paths, formula: Any, monkeypatch: 
         assert str(standing.sentence(tracked)).startswith(
             "data/evaluator/ was not compared with the champion. MLflow at"
         )
-        with pytest.raises(StageError, match=r"MLflow at http://127\.0\.0\.1:9 cannot be reached"):
+        with pytest.raises(StageError, match=r"MLflow at http://127\.0\.0\.1:9 refuses connections"):
             champions.versions(tracked)
     assert state.unlogged_decisions(tracked, params) == (1,)
     sync(tracked)

@@ -117,7 +117,7 @@ def test_a_server_that_never_answers_is_stopped(stub: Stub):
 
     with (
         temporary_settings({PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 1}),
-        pytest.raises(StageError, match=r"did not start \(timed out\): run again"),
+        pytest.raises(StageError, match=r"did not start in 1 s: run again"),
         prefect_server.server(),
     ):
         pass
@@ -194,13 +194,13 @@ def test_a_server_that_is_being_started_does_not_outlive_its_run(prefect_home: d
 def test_a_password_in_an_address_is_not_repeated():
     with pytest.raises(StageError) as caught:
         prefect_server.reachable("http://anna:secret@127.0.0.1:9/api")
-    assert "The Prefect server at http://***@127.0.0.1:9/api cannot be reached" in str(caught.value)
+    assert "The Prefect server at http://***@127.0.0.1:9/api refuses connections" in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["not an address", "gopher://somewhere", "http://[::1"])
 def test_what_is_no_address_is_one_sentence(url: str):
-    with pytest.raises(StageError, match="cannot be reached"):
+    with pytest.raises(StageError, match="which is no address of a server"):
         prefect_server.reachable(url)
 
 

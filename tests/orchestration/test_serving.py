@@ -30,7 +30,7 @@ def test_a_schedule_needs_a_server_that_stays(retrained: Paths):
         serving.serve(retrained, cron="0 3 * * 1")
     with (
         temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
-        pytest.raises(StageError, match="cannot be reached"),
+        pytest.raises(StageError, match="refuses connections"),
     ):
         serving.serve(retrained, cron="0 3 * * 1")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analognas.errors import StageError
+from analognas.errors import CorruptFileError, StageError
 from analognas.params import Params
 from analognas.tracking import champions
 from analognas.tracking.registry import Version
@@ -98,12 +98,12 @@ def test_whatever_mlflow_raises_is_one_sentence_without_the_password(paths: Path
     with pytest.raises(StageError) as caught, champions.opened_registry(paths, Params()):
         fails()
     assert str(caught.value) == (
-        "MLflow at http://***@127.0.0.1:9 cannot be reached (refused): start it, or unset MLFLOW_TRACKING_URI for the "
-        "database of the workspace."
+        "MLflow at http://***@127.0.0.1:9 refuses connections: start it, or unset MLFLOW_TRACKING_URI for the database "
+        "of the workspace."
     )
 
 
 def test_a_damaged_database_is_told_before_mlflow_opens_it(paths: Paths):
     (paths.root / "mlflow.db").write_bytes(b"no database " * 1000)
-    with pytest.raises(StageError, match=r"it is damaged: move .*mlflow.db away"):
+    with pytest.raises(CorruptFileError, match=r"mlflow.db is damaged: move it away"):
         champions.versions(paths)

@@ -70,7 +70,7 @@ def test_a_damaged_database_is_named_and_a_server_is_not_looked_at(paths: Paths)
     uri = connection.tracking_uri(paths)
     assert connection.check_database(uri) is None  # it is not there yet
     database.write_bytes(b"no database " * 1000)
-    with pytest.raises(CorruptFileError, match=f"it is damaged: move {database} away"):
+    with pytest.raises(CorruptFileError, match=f"{database} is damaged: move it away"):
         connection.check_database(uri)
     assert connection.check_database(f"http://127.0.0.1:9/{database}") is None
 

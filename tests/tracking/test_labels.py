@@ -30,12 +30,3 @@ def test_tags_say_who_what_and_from_which_commit(tmp_path: Path, monkeypatch: py
     assert told["analognas.prefect"] == "http://127.0.0.1:4200/runs/flow-run/7"
     (tmp_path / "dvc.lock").write_text("schema: '2.1'\n")
     assert labels.tags(Paths(tmp_path))["analognas.dirty"] == "true"
-
-
-def test_somebody_without_a_name_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def nameless() -> str:
-        raise KeyError("uid")
-
-    monkeypatch.setattr("getpass.getuser", nameless)
-    assert labels.user() is None
-    assert "mlflow.user" not in labels.tags(Paths(tmp_path))
