@@ -46,10 +46,16 @@ def measure_pending(chunk_task: Any) -> None:
     Raises StageError if workers keep dying or the cluster cannot be reached (what was finished is kept), and
     MismatchError if the data or the versions are not the recorded ones.
     """
+    from analognas.stages import characterize as stage
+    from analognas.stages import lookup
+
     run = current()
     if run.reasons("characterize"):
         with run.timed("characterize"):
-            measure_all(run, chunk_task)
+            if lookup.is_table(run.params):  # that takes no worker's time
+                stage.look_up(run.params, run.paths)
+            else:
+                measure_all(run, chunk_task)
 
 
 def measure_chunk(chunk: int) -> int:
@@ -158,15 +164,10 @@ def measure_all(run: Session, chunk_task: Any) -> None:
     from prefect.task_runners import ThreadPoolTaskRunner
 
     from analognas.stages import characterize as stage
-    from analognas.stages import lookup
     from analognas.stages.recorded import check_environment
 
     check_environment(run.paths, "characterize")
     jobs = stage.pending(run.params, run.paths)
-    if lookup.is_table(run.params):  # it takes no worker's time
-        for job in jobs:
-            stage.store(job, stage.measure(job), run.paths)
-        return
     if not jobs:
         return
     coverage.tell(run.params.hardware)
