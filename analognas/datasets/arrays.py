@@ -207,8 +207,8 @@ def _squeezed(path: Path, images: list[Array], spans: Mapping[str, tuple[float, 
     if levels > _FEW or len(np.unique(most)) <= 4 * _FEW:
         return []
     return [
-        f"{path}: 99 % of the values are from {inner[0]:.4g} to {inner[1]:.4g}, but the levels of a byte are spread from "
-        f"{low:.4g} to {high:.4g}, which leaves {levels} of 256 for them; clip or scale the values"
+        f"{path}: 99 % of the values are from {inner[0]:.4g} to {inner[1]:.4g}, but the levels of a byte are spread "
+        f"from {low:.4g} to {high:.4g}, which leaves {levels} of 256 for them; clip or scale the values"
     ]
 
 
