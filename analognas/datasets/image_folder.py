@@ -19,7 +19,7 @@ import numpy as np
 from analognas.datasets import cache
 from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, Reading, assemble, refuse_constant
 from analognas.datasets.images import EXTENSIONS, decode, inspect
-from analognas.datasets.leftovers import PassedOver, ending, is_leftover, told
+from analognas.datasets.leftovers import OUTSIDE, PassedOver, ending, is_leftover, told
 from analognas.datasets.parts import folds, levels, listed, parts_of
 from analognas.datasets.pictures import Pictures
 from analognas.datasets.splits import split_off, stratified_order
@@ -31,7 +31,6 @@ DEFAULT_SIZE = 32
 MAX_BYTES = 8 << 30
 """Images that would take more memory than this are refused, with the advice to set ``image_size``."""
 
-_OUTSIDE = "images outside of class folders"
 _THUMBNAILS = ("thumb", "thumbs", "thumbnail", "thumbnails")
 """Folders of smaller copies, if they stand inside a class folder."""
 
@@ -245,7 +244,7 @@ def _outside(folder: Path, passed_over: PassedOver) -> None:
             passed_over.add(child.name)
         elif not child.is_dir():
             if child.name.lower().endswith(EXTENSIONS):
-                passed_over.files[_OUTSIDE] += 1
+                passed_over.files[OUTSIDE] += 1
             else:
                 passed_over.add(child.name)
 

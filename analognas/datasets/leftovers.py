@@ -24,6 +24,15 @@ _SOUNDS = "wav wave flac mp3 ogg oga opus m4a aac wma aif aiff aifc au snd caf w
 _MEDIA = frozenset(f".{name}" for names in (_PICTURES, _SOUNDS) for name in names.split())
 
 
+OUTSIDE = "images outside of class folders"
+_NO_ENDING = "no ending"
+_OPEN = (OUTSIDE, _NO_ENDING)
+#: Texts that often have no ending.
+_TEXTS = frozenset({
+    "license", "licence", "readme", "copying", "authors", "notice", "changelog", "citation", "makefile", "version",
+})  # fmt: skip
+
+
 def is_leftover(name: str) -> bool:
     """Return whether a file or folder of this name (without its path) is a system's, not its user's."""
     lower = name.casefold()
@@ -31,9 +40,14 @@ def is_leftover(name: str) -> bool:
 
 
 def ending(name: str) -> str:
-    """Return the ending of a file name in small letters, with its dot; ``no ending`` if it has none."""
+    """Return the ending of a file name in small letters, with its dot; ``no ending`` if it has none.
+
+    A text that usually has none, such as LICENSE, is called by its name.
+    """
+    if name.casefold() in _TEXTS:
+        return name
     stem, dot, last = name.rpartition(".")
-    return f".{last.lower()}" if dot and stem and last.isalnum() and len(last) <= 5 else "no ending"
+    return f".{last.lower()}" if dot and stem and last.isalnum() and len(last) <= 5 else _NO_ENDING
 
 
 def told(counts: Mapping[str, int], most: int = 6) -> str:
@@ -65,6 +79,4 @@ class PassedOver:
     @property
     def missed(self) -> Counter[str]:
         """The files that look as if they were data: pictures, recordings, and what has no ending that tells."""
-        return Counter({
-            name: count for name, count in self.files.items() if name in _MEDIA or not name.startswith(".")
-        })  # fmt: skip
+        return Counter({name: count for name, count in self.files.items() if name in _MEDIA or name in _OPEN})
