@@ -20,6 +20,7 @@ for command in (
     retraining.champion,
     sharing.push,
     sharing.pull,
+    sharing.merge,
     workspaces.init,
     doctor.doctor,
     datasets.datasets,
