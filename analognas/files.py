@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _TEMPORARY = ".tmp-"
 _OLD = "-old"
+#: What is said of a file that a merge left in conflict.
+CONFLICT = "holds both sides of a merge that git could not end: run `analognas merge`, and mend by hand what it leaves"
 # What a file system answers that cannot sync a folder: then the rename is all there is.
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
@@ -85,9 +87,17 @@ def read_json(path: Path, *, remedy: str) -> Any:
     except FileNotFoundError:
         raise CorruptFileError(f"{path} is missing: {remedy}.") from None
     except (ValueError, UnicodeDecodeError):
+        if in_conflict(path):
+            raise CorruptFileError(f"{path} {CONFLICT}.") from None
         raise CorruptFileError(f"{path} is damaged (no valid JSON): {remedy}.") from None
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def in_conflict(path: Path) -> bool:
+    """Return whether git left both sides of a merge in a file."""
+    content = b"\n" + path.read_bytes()
+    return b"\n<<<<<<< " in content and b"\n>>>>>>> " in content
 
 
 def read_object(path: Path, *, remedy: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ for command in (
     retraining.track,
     sharing.push,
     sharing.pull,
+    sharing.merge,
     workspaces.init,
     doctor.doctor,
     datasets.datasets,

@@ -205,7 +205,7 @@ def next_steps(done: dict[str, Any]) -> str:
     text = f"Round {name} {done['decision']}: {done['reason']}. See data/rounds/{name}.md."
     if done["decision"] == "accepted":
         text += "\nNext: `analognas run` searches and trains with it; `analognas champion rollback` undoes it."
-    return text + "\nReady to commit: git add dvc.lock data/rounds data/metrics"
+    return text + "\nReady to commit: git add params.yaml dvc.lock data"
 
 
 def _current() -> Retraining:

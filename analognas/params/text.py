@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analognas.errors import ParamsError
+from analognas.files import CONFLICT, in_conflict
 
 
 def round_trip() -> Any:
@@ -40,6 +41,8 @@ def load_document(path: Path) -> Any:
     try:
         document = round_trip().load(text)
     except YAMLError as error:
+        if in_conflict(path):
+            raise ParamsError(f"{path} {CONFLICT}.") from None
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         raise ParamsError(f"{path.name} is no valid YAML{where}: {getattr(error, 'problem', error)}.") from None

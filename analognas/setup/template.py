@@ -28,6 +28,7 @@ _FILES = (
     "flows/retrain.py",
     "data/rounds/000.json",
     ".gitignore",
+    ".gitattributes",
     ".dvcignore",
 )
 
@@ -69,7 +70,7 @@ def create(target: Path, values: Mapping[str, Any], prepare: Preparing | None = 
         DatasetError: if the dataset cannot be read.
     """
     from analognas.setup import preparing
-    from analognas.versioning import Versioning, git
+    from analognas.versioning import Versioning, git, merging
 
     target = target.resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -101,5 +102,6 @@ def create(target: Path, values: Mapping[str, Any], prepare: Preparing | None = 
                 with contextlib.suppress(OSError):
                     parent.rmdir()
     Versioning.init(target)
+    merging.install_driver(target)
     git.first_commit(target)
     return Paths(target)

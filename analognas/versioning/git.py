@@ -75,11 +75,11 @@ def commit_of(root: Path) -> Commit | None:
 def ignored(root: Path) -> list[Ignored]:
     """Return what git would not keep of a workspace, there or not yet; nothing without git or a repository."""
     folder = next(place for place in (root, *root.parents) if place.is_dir())
-    top = _git(folder, "rev-parse", "--show-toplevel")
+    top = ask(folder, "rev-parse", "--show-toplevel")
     if top is None:
         return []
     names = {str((root / name).relative_to(folder)): name for name in KEPT}
-    told = _git(folder, "check-ignore", "-z", "--verbose", "--stdin", text="\0".join(names)) or ""
+    told = ask(folder, "check-ignore", "-z", "--verbose", "--stdin", text="\0".join(names)) or ""
     fields = told.split("\0")[:-1]
     return [
         Ignored(names[name], Path(top.rstrip("\n")) / file, int(line), rule)
@@ -125,25 +125,25 @@ def first_commit(root: Path) -> None:
     It is left to the user where git does not know her, other changes wait in the index, or git is in the middle of
     something; :func:`uncommitted` tells that.
     """
-    top = _git(root, "rev-parse", "--show-toplevel")
+    top = ask(root, "rev-parse", "--show-toplevel")
     if top is None or _unknown(root) or not uncommitted(root):
         return
-    staged = _git(root, "diff", "--cached", "--name-only", "-z")
+    staged = ask(root, "diff", "--cached", "--name-only", "-z")
     here = root.resolve()
     if staged is None or any(
         not (Path(top.rstrip("\n")) / name).is_relative_to(here) for name in staged.split("\0")[:-1]
     ):
         return
-    folder = Path((_git(root, "rev-parse", "--absolute-git-dir") or "").rstrip("\n"))
+    folder = Path((ask(root, "rev-parse", "--absolute-git-dir") or "").rstrip("\n"))
     if any((folder / name).exists() for name in ("MERGE_HEAD", "rebase-merge", "rebase-apply", "CHERRY_PICK_HEAD")):
         return
-    if _git(root, "add", "--", ".") is not None:
-        _git(root, "commit", "--quiet", "--message", f"A workspace of analognas: {root.name}", "--", ".")
+    if ask(root, "add", "--", ".") is not None:
+        ask(root, "commit", "--quiet", "--message", f"A workspace of analognas: {root.name}", "--", ".")
 
 
 def uncommitted(root: Path) -> str | None:
     """Return a sentence if no commit holds the workspace, so that there is nothing to compare with, else None."""
-    if _git(root, "rev-parse", "--git-dir") is None or _git(root, "cat-file", "-e", "HEAD:./dvc.yaml") is not None:
+    if ask(root, "rev-parse", "--git-dir") is None or ask(root, "cat-file", "-e", "HEAD:./dvc.yaml") is not None:
         return None
     place = shlex.quote(str(root))
     who = " git config --global user.name NAME; git config --global user.email ADDRESS;" if _unknown(root) else ""
@@ -156,7 +156,7 @@ def uncommitted(root: Path) -> str | None:
 def _unknown(root: Path) -> bool:
     """Return whether git has been told no name or address to commit with; what it would guess counts for nothing."""
     asked = ("-c", "user.useConfigOnly=true", "var")
-    return any(_git(root, *asked, who) is None for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"))
+    return any(ask(root, *asked, who) is None for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"))
 
 
 def _kept_again(root: Path, names: Sequence[str]) -> list[str]:
@@ -170,7 +170,7 @@ def _kept_again(root: Path, names: Sequence[str]) -> list[str]:
 
 
 def _is_ignored(root: Path, name: str) -> bool:
-    return _git(root, "check-ignore", "--quiet", name) is not None
+    return ask(root, "check-ignore", "--quiet", name) is not None
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -178,8 +178,8 @@ def _listed(names: Sequence[str]) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
-def _git(folder: Path, *arguments: str, text: str = "") -> str | None:
-    """Return what git prints; None if it says no or fails, or is not there."""
+def ask(folder: Path, *arguments: str, text: str = "") -> str | None:
+    """Return what git prints in a folder; None if it says no or fails, or is not there."""
     program = shutil.which("git")
     if program is None:
         return None

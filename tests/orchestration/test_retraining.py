@@ -46,7 +46,7 @@ def test_a_decision_is_told_with_what_comes_next():
     accepted = retraining.next_steps(DONE | {"decision": "accepted"})
     assert "`analognas run` searches and trains with it; `analognas champion rollback` undoes it." in accepted
     assert rejected.splitlines()[-1] == accepted.splitlines()[-1]
-    assert accepted.endswith("git add dvc.lock data/rounds data/metrics")
+    assert accepted.endswith("git add params.yaml dvc.lock data")
 
 
 def test_what_is_known_of_a_champion_that_needs_nothing_is_told():
