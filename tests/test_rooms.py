@@ -14,7 +14,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 #: Files that lie on no room, each of which may import those before it.
-GROUND = ("errors", "seeds", "redaction", "section", "progress", "files", "plugins", "results", "workspace")
+GROUND = (
+    "errors",
+    "seeds",
+    "redaction",
+    "section",
+    "progress",
+    "tables",
+    "files",
+    "folders",
+    "plugins",
+    "results",
+    "workspace",
+)
 
 _SPACES = {"ground", "search_spaces"}
 _DATA = _SPACES | {"datasets", "hardware"}

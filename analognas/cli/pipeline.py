@@ -109,7 +109,7 @@ def search(
 def stage(name: str, as_json: bool) -> None:
     """Run one stage as `dvc repro` does: record, sample, characterize, fit, search or train."""
     from analognas.cli.progress import StageProgress
-    from analognas.files import read_object
+    from analognas.files import read_sealed
     from analognas.params import Params
     from analognas.setup.preparing import prepare
     from analognas.stages import run_stage
@@ -121,7 +121,7 @@ def stage(name: str, as_json: bool) -> None:
     with alone(paths), StageProgress(name, visible=not as_json) as progress:
         if name == RECORD:
             prepare(paths, progress=progress.update)
-            summary = read_object(paths.dataset, remedy="run `analognas run`")
+            summary = read_sealed(paths.dataset, remedy="run `analognas run`")
         else:
             summary = run_stage(name, params, paths, progress.update)
     if as_json:

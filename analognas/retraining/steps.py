@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from analognas.errors import SpaceError, StageError
 from analognas.evaluators.registry import load_evaluator
-from analognas.files import file_digest, write_text
+from analognas.files import file_digest, write_text, writing_directory
 from analognas.retraining import comparing, proposing
 from analognas.retraining.need import RETRAIN, Need
 from analognas.retraining.note import note, note_file
@@ -125,7 +125,9 @@ def challenge(bench: Workbench, number: int) -> dict[str, Any]:
     bench.refresh()  # the round was measured since it was proposed
     rows = bench.learnable(number)
     evaluator = fit.unfitted(bench.params, derive_seed(bench.params.base.seed, "fit"))
-    evaluator.fit([bench.by_id[name].architecture for name in rows["id"]], rows).save(bench.paths.challenger)
+    evaluator.fit([bench.by_id[name].architecture for name in rows["id"]], rows)
+    with writing_directory(bench.paths.challenger) as folder:
+        evaluator.save(folder)
     return dict(evaluator.report_)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from analognas.files import write_json, write_parquet
+from analognas.files import write_parquet, write_sealed
 from analognas.hardware import coverage
 from analognas.hardware.cost import effort
 from analognas.progress import Progress, silent
@@ -213,6 +213,6 @@ def assemble(params: Params, paths: Paths) -> dict[str, Any]:
     for name in ("acc_digital", "acc_1d", "acc_1d_std", "avm"):
         if len(good):
             summary |= {f"{name}_median": float(good[name].median()), f"{name}_max": float(good[name].max())}
-    write_json(paths.metrics("characterize"), summary)
+    write_sealed(paths.metrics("characterize"), summary)
     plots.measured(paths, good)
     return summary

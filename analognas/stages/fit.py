@@ -14,7 +14,7 @@ from analognas.errors import InputError
 from analognas.evaluators.ceiling import ceilings
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.registry import evaluator_class
-from analognas.files import read_parquet, write_json
+from analognas.files import read_parquet, write_sealed, writing_directory
 from analognas.progress import Progress, silent
 from analognas.seeds import derive_seed
 from analognas.stages import inputs, plots
@@ -49,10 +49,11 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         rows = pd.concat([usable(results), again[again["id"].isin(results["id"])]], ignore_index=True)
         evaluator.evidence_ = Evidence.of([by_id[name] for name in rows["id"]], rows, evaluator.out_of_fold_)
     progress(1, 2, "writing the evaluator")
-    evaluator.save(paths.evaluator)
+    with writing_directory(paths.evaluator) as folder:  # the stage's own place, whatever a damaged one left there
+        evaluator.save(folder)
     seed = derive_seed(params.base.seed, "fit")
     report = {**evaluator.report_, "ceiling": ceilings(usable(results), again, seed)}
-    write_json(paths.metrics("fit"), report)
+    write_sealed(paths.metrics("fit"), report)
     plots.out_of_fold(paths, evaluator.out_of_fold_)
     progress(2, 2, "evaluator fitted")
     return report

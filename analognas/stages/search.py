@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analognas.evaluators.registry import load_evaluator
-from analognas.files import write_json, write_parquet, writing_directory
+from analognas.files import write_parquet, write_sealed, writing_directory
 from analognas.progress import Progress, silent
 from analognas.search_algorithms import Worker
 from analognas.search_algorithms.registry import optimizer_class
@@ -53,7 +53,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
     limits = [described(verdicts(worker.optimizer.limits, row)) for row in known]
     history = pd.concat([table.assign(search=name) for name, table in histories.items()], ignore_index=True)
     with writing_directory(paths.search) as folder:
-        write_json(
+        write_sealed(
             folder / "best.json",
             {
                 "candidates": [
@@ -76,7 +76,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> dict[str, 
         "limits": limits[0],
         **{f"predicted_{name}": known[0][name] for name in ("acc_1d", "avm", "acc_1d_std")},
     }
-    write_json(paths.metrics("search"), summary)
+    write_sealed(paths.metrics("search"), summary)
     plots.search_history(paths, history)
     progress(2, 2, "best architecture found")
     return summary

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analognas.files import write_json
+from analognas.files import write_sealed
 from analognas.redaction import first_line, redact
 from analognas.tracking.connection import check_database, configure, one_process, tracking_uri
 from analognas.tracking.state import (
@@ -62,7 +62,7 @@ def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncRep
         kept = {name: value for name, value in known.items() if name.startswith(ROUND_PREFIX)}
         kept |= {f"{ROUND_PREFIX}{number:03d}": rounds[number] for number in done}
         marker = read_or_empty(marker_file(paths)) | {place(paths, params): {**hashes, **kept}}
-        write_json(marker_file(paths), marker)
+        write_sealed(marker_file(paths), marker)
     except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
         logging.getLogger(__name__).debug("sync failed", exc_info=True)
         return SyncReport(
