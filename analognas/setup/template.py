@@ -74,10 +74,12 @@ def create(target: Path, values: Mapping[str, Any], prepare: Preparing | None = 
     target = target.resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise WorkspaceError(f"{target} exists and is not empty: name another folder.")
+    # A folder that is there stays the same one: somebody may stand in it, or it is the root of a volume.
+    there = target.is_dir()
     missing = [parent for parent in target.parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target if there else target.parent))
     except OSError as error:
         raise WorkspaceError(f"Cannot write {target}: {told(error)}; name a folder in a writable place.") from None
     try:
@@ -90,14 +92,34 @@ def create(target: Path, values: Mapping[str, Any], prepare: Preparing | None = 
             preparing.prepare(Paths(building), values)
         else:
             prepare(Paths(building), values)
-        if target.exists():
-            target.rmdir()
-        building.rename(target)
+        Versioning.init(building)
+        if there:
+            _move_up(building)
+        else:
+            building.rename(target)
+    except OSError as error:
+        raise WorkspaceError(f"Cannot write {target}: {told(error)}; free some space, then try again.") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
         if not target.exists():
             for parent in missing:
                 with contextlib.suppress(OSError):
                     parent.rmdir()
-    Versioning.init(target)
     return Paths(target)
+
+
+def _move_up(folder: Path) -> None:
+    """Move everything in a folder into the one above it, or nothing."""
+    moved: list[Path] = []
+    try:
+        # What makes a folder a workspace comes last.
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == "params.yaml"):
+            moved.append(folder.parent / path.name)
+            path.rename(moved[-1])
+    except BaseException:
+        for path in moved:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
