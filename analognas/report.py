@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from analognas.files import read_json
+from analognas.errors import CorruptFileError
+from analognas.files import read_sealed
+from analognas.folders import read_folder
 from analognas.hardware.tile_shape import TileShape
 from analognas.redaction import redact
 
@@ -35,9 +38,19 @@ def collect(paths: Paths) -> dict[str, Any]:
     Raises:
         CorruptFileError: if a stage has not run yet.
     """
-    train = read_json(paths.metrics("train"), remedy=_REMEDY)
-    fit = read_json(paths.metrics("fit"), remedy=_REMEDY)
-    architecture = read_json(paths.winner / "architecture.json", remedy=_REMEDY)
+    train = read_sealed(paths.metrics("train"), remedy=_REMEDY)
+    fit = read_sealed(paths.metrics("fit"), remedy=_REMEDY)
+    _, files = read_folder(paths.winner, "winner.json", remedy=_REMEDY)
+    dataset = read_sealed(paths.dataset, remedy=_REMEDY)
+    try:
+        return _collected(json.loads(files["architecture.json"]), dataset, train, fit) | {"changed": _changed(paths)}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise CorruptFileError(f"{paths.data} holds files of something else than a run: {_REMEDY}.") from None
+
+
+def _collected(
+    architecture: dict[str, Any], dataset: dict[str, Any], train: dict[str, Any], fit: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "winner": {"genes": architecture["genes"], "id": architecture["id"], **train["winner"]},
         "baseline": train.get("baseline"),
@@ -45,9 +58,8 @@ def collect(paths: Paths) -> dict[str, Any]:
         "limits": train.get("limits", {}),
         "evaluator": fit,
         "notes": train["notes"],
-        "dataset": read_json(paths.dataset, remedy=_REMEDY)["name"],
+        "dataset": dataset["name"],
         "hardware": train.get("hardware"),
-        "changed": _changed(paths),
     }
 
 

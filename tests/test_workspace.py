@@ -19,9 +19,9 @@ def test_outside_of_one_the_remedy_is_named(tmp_path: Path):
 
 
 def test_leftovers_of_killed_writers_are_removed(workspace: Paths):
-    (workspace.data / ".tmp-search-1").mkdir()
-    (workspace.data / ".tmp-search-1" / "best.json").write_text("half")
-    (workspace.rounds / ".tmp-001.json-1").write_text("half")
+    (workspace.data / ".tmp-search-ab_1cd2e").mkdir()
+    (workspace.data / ".tmp-search-ab_1cd2e" / "best.json").write_text("half")
+    (workspace.rounds / ".tmp-001.json-ab_1cd2e").write_text("half")
     workspace.clean()
     assert not list(workspace.data.rglob(".tmp*"))
 

@@ -118,7 +118,7 @@ def stage(name: str, as_json: bool) -> None:
     Called by DVC it leaves the record to DVC.
     """
     from analognas.cli.progress import StageProgress
-    from analognas.files import read_object
+    from analognas.files import read_sealed
     from analognas.orchestration.sessions import record
     from analognas.params import Params
     from analognas.setup.preparing import prepare
@@ -133,7 +133,7 @@ def stage(name: str, as_json: bool) -> None:
     with alone(paths), StageProgress(name, visible=not as_json) as progress:
         if name == RECORD:
             prepare(paths, progress=progress.update)
-            summary: object = read_object(paths.dataset, remedy="run `analognas run`")
+            summary: object = read_sealed(paths.dataset, remedy="run `analognas run`")
         else:
             summary = run_stage(name, params, paths, progress.update)
         versioning = None if called_by_dvc() else Versioning.find(paths.root)

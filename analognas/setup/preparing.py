@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import ParamsError
-from analognas.files import json_bytes, write_json
+from analognas.files import sealed_bytes, write_sealed
 from analognas.progress import Progress
 from analognas.stages import PROTOCOLS
 from analognas.stages.recorded import describe_dataset, package_versions
@@ -86,8 +86,8 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None) -> Param
     with alone(paths):  # a run that goes on keeps its parameters, and the files that it is about to finish
         params = draft.save(accept)
         for path, content in truth.items():
-            if not path.exists() or path.read_bytes() != json_bytes(content):
-                write_json(path, content)
+            if not path.exists() or path.read_bytes() != sealed_bytes(content):
+                write_sealed(path, content)
     return params
 
 

@@ -76,10 +76,12 @@ def create(target: Path, values: Mapping[str, Any], prepare: Preparing | None = 
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise WorkspaceError(f"{target} exists and is not empty: name another folder.")
     git.refuse_ignored(target)
+    # A folder that is there stays the same one: somebody may stand in it, or it is the root of a volume.
+    there = target.is_dir()
     missing = [parent for parent in target.parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target if there else target.parent))
     except OSError as error:
         raise WorkspaceError(f"Cannot write {target}: {told(error)}; name a folder in a writable place.") from None
     try:
@@ -92,16 +94,37 @@ def create(target: Path, values: Mapping[str, Any], prepare: Preparing | None = 
             preparing.prepare(Paths(building), values)
         else:
             prepare(Paths(building), values)
-        if target.exists():
-            target.rmdir()
-        building.rename(target)
+        Versioning.init(building)
+        git.refuse_ignored(building, called=target)  # by rules that are for all repositories of a person
+        if there:
+            _move_up(building)
+        else:
+            building.rename(target)
+    except OSError as error:
+        raise WorkspaceError(f"Cannot write {target}: {told(error)}; free some space, then try again.") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
         if not target.exists():
             for parent in missing:
                 with contextlib.suppress(OSError):
                     parent.rmdir()
-    Versioning.init(target)
     merging.install_driver(target)
     git.first_commit(target)
     return Paths(target)
+
+
+def _move_up(folder: Path) -> None:
+    """Move everything in a folder into the one above it, or nothing."""
+    moved: list[Path] = []
+    try:
+        # What makes a folder a workspace comes last.
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == "params.yaml"):
+            moved.append(folder.parent / path.name)
+            path.rename(moved[-1])
+    except BaseException:
+        for path in moved:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise

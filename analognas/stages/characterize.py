@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
 from analognas.errors import StageError
-from analognas.files import write_json, write_parquet
+from analognas.files import write_parquet, write_sealed
 from analognas.hardware import coverage
 from analognas.hardware.cost import effort
 from analognas.progress import Progress, silent
@@ -244,6 +244,6 @@ def assemble(params: Params, paths: Paths) -> CharacterizeSummary:
             for what in ("median", "max")
         }
         summary |= cast("CharacterizeSummary", figures)
-    write_json(paths.metrics("characterize"), summary)
+    write_sealed(paths.metrics("characterize"), summary)
     plots.measured(paths, good)
     return summary

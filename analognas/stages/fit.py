@@ -17,7 +17,7 @@ from analognas.errors import InputError, OtherEvaluatorError
 from analognas.evaluators.ceiling import ceilings
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.registry import evaluator_class
-from analognas.files import file_digest, write_json
+from analognas.files import file_digest, write_sealed, writing_directory
 from analognas.progress import Progress, silent
 from analognas.seeds import derive_seed
 from analognas.stages import identity, inputs, plots
@@ -88,9 +88,10 @@ def fitted(params: Params, by_id: Mapping[str, Architecture], everything: pd.Dat
 
 def write(evaluator: Evaluator, report: FitSummary, paths: Paths) -> None:
     """Write a fitted evaluator with its figures and plots; the evaluator last, so that who finds it finds all."""
-    write_json(paths.metrics("fit"), report)
+    write_sealed(paths.metrics("fit"), report)
     plots.out_of_fold(paths, evaluator.out_of_fold_)
-    evaluator.save(paths.evaluator)
+    with writing_directory(paths.evaluator) as folder:  # the stage's own place, whatever a damaged one left there
+        evaluator.save(folder)
 
 
 def _digest(evaluator: Evaluator) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError, SpaceError
-from analognas.files import read_json, read_parquet
+from analognas.files import read_parquet, read_sealed
 from analognas.search_algorithms.constraints import Constraints
 from analognas.search_algorithms.verdicts import STATUSES
 from analognas.search_spaces import ConfigSpace
@@ -132,7 +132,7 @@ def candidates(params: Params, paths: Paths) -> list[Candidate]:
     """
     config_space = space(params, paths)
     remedy = "run `analognas stage search`"
-    best = read_json(paths.search / "best.json", remedy=remedy)
+    best = read_sealed(paths.search / "best.json", remedy=remedy)
     try:
         proposed = [_candidate(listed, config_space) for listed in best["candidates"]]
         if not proposed:

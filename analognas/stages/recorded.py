@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from analognas.errors import CorruptFileError, MismatchError
-from analognas.files import read_object
+from analognas.files import read_sealed
 from analognas.progress import Progress
 from analognas.stages.protocols import PROTOCOLS
 
@@ -57,7 +57,7 @@ def check_environment(paths: Paths, stage: str) -> None:
     Raises:
         MismatchError: naming what differs.
     """
-    recorded = read_object(paths.environment, remedy=_REMEDY)
+    recorded = read_sealed(paths.environment, remedy=_REMEDY)
     protocols = recorded.get("protocol")
     now = package_versions()
     names = [f"protocol of {stage}", *_PACKAGES]
@@ -112,7 +112,7 @@ def check_dataset(params: Params, paths: Paths) -> Description:
     Raises:
         MismatchError: if it is not the recorded one.
     """
-    recorded = read_object(paths.dataset, remedy=_REMEDY)
+    recorded = read_sealed(paths.dataset, remedy=_REMEDY)
     now = describe_dataset(params, paths)
     for key, value in now.items():
         if recorded.get(key) != value:
@@ -127,7 +127,7 @@ _RECORDED = "`analognas run` writes it, or `analognas doctor --update`"
 
 def recorded_dataset(paths: Paths) -> Description:
     """Return the recorded description of the dataset."""
-    description = read_object(paths.dataset, remedy=_RECORDED)
+    description = read_sealed(paths.dataset, remedy=_RECORDED)
     missing = [key for key in ("name", "input_shape", "classes", "digest", "split_digest") if key not in description]
     if missing:
         raise CorruptFileError(f"{paths.dataset} is damaged (no {missing[0]}): {_RECORDED}.")

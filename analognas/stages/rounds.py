@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError, SpaceError
-from analognas.files import read_object, write_json
+from analognas.files import read_sealed, write_sealed
 from analognas.tables import DECISIONS as DECISIONS
 from analognas.tables import measured
 
@@ -83,7 +83,7 @@ def write_round(paths: Paths, added: Round) -> Path:
             for entry in added.entries
         ],
     }
-    write_json(path, content)
+    write_sealed(path, content)
     return path
 
 
@@ -92,13 +92,13 @@ def read_sentinel(paths: Paths, space: ConfigSpace) -> list[Architecture]:
     path = _sentinel(paths)
     if not path.exists():
         return []
-    return [entry.architecture for entry in _entries(path, read_object(path, remedy=_REMEDY), space)]
+    return [entry.architecture for entry in _entries(path, read_sealed(path, remedy=_REMEDY), space)]
 
 
 def write_sentinel(paths: Paths, architectures: Sequence[Architecture]) -> None:
     """Write the sentinel set, drawn once and kept; raises WorkspaceError if it cannot be written."""
     listed = [{"id": architecture.id, "genes": dict(architecture.genes)} for architecture in architectures]
-    write_json(_sentinel(paths), {"architectures": listed, "reason": "drawn uniformly, never learned from"})
+    write_sealed(_sentinel(paths), {"architectures": listed, "reason": "drawn uniformly, never learned from"})
 
 
 def _sentinel(paths: Paths) -> Path:
@@ -106,7 +106,7 @@ def _sentinel(paths: Paths) -> Path:
 
 
 def _read(path: Path, space: ConfigSpace) -> Round:
-    content = read_object(path, remedy=_REMEDY)
+    content = read_sealed(path, remedy=_REMEDY)
     entries = tuple(_entries(path, content, space))
     decision = content.get("decision", "accepted")
     if decision not in DECISIONS:

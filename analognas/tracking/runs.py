@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow.data
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.data.sources import LocalArtifactDatasetSource
@@ -17,7 +16,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
 from analognas.errors import CorruptFileError
-from analognas.files import digest, file_digest
+from analognas.files import digest, file_digest, read_parquet
 from analognas.tracking import registry
 from analognas.tracking.connection import experiment_name, registered_name
 from analognas.tracking.failures import Place
@@ -225,7 +224,8 @@ class Synchroniser:
         digest = hashed or file_digest(path)[:_LONGEST_DIGEST]
         if path.is_dir():
             return Dataset(path.name, digest, "local", source.to_json(), profile=f"{len(list(path.iterdir()))} files")
-        table = mlflow.data.from_pandas(pd.read_parquet(path), source=source, name=path.stem, digest=digest)
+        frame = read_parquet(path, remedy="run `analognas run`")
+        table = mlflow.data.from_pandas(frame, source=source, name=path.stem, digest=digest)
         return Dataset(**table.to_dict())
 
     def _register(self, stage: str, value: str, run: Run) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import AnalogNASError
-from analognas.files import digest, file_digest, is_damaged_database, read_json, write_json
+from analognas.files import digest, file_digest, is_damaged_database, read_sealed, write_sealed
 from analognas.redaction import redact
 from analognas.stages.protocols import STAGES
 from analognas.tracking.connection import experiment_name, tracking_uri
@@ -74,7 +74,7 @@ def note_duration(paths: Paths, stage: str, versioning: Versioning | None, secon
     """Keep how long a stage took, for MLflow; in a file of its own, because no result may hold a duration."""
     stage_hash = versioning.stage_hash(stage) if versioning else _content_hash(paths, stage)
     noted = {stage: {"stage_hash": stage_hash, "seconds": round(seconds, 1)}}
-    write_json(timings_file(paths), read_or_empty(timings_file(paths)) | noted)
+    write_sealed(timings_file(paths), read_or_empty(timings_file(paths)) | noted)
 
 
 def stage_data(paths: Paths, stage: str) -> tuple[list[Path], list[Path]]:
@@ -92,10 +92,10 @@ def timings_file(paths: Paths) -> Path:
 def read_or_empty(path: Path) -> dict[str, Any]:
     """Return a JSON object of our own; one that cannot be read is as if it were not there."""
     try:
-        content = read_json(path, remedy="")
+        content = read_sealed(path, remedy="")
     except (AnalogNASError, OSError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return content
 
 
 def _content_hash(paths: Paths, stage: str) -> str | None:

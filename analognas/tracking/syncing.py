@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analognas.errors import AnalogNASError
-from analognas.files import write_json
+from analognas.files import write_sealed
 from analognas.tracking import moved
 from analognas.tracking.connection import check_database, configure, one_process, tracking_uri
 from analognas.tracking.failures import AwayError, Failure, explain, look
@@ -119,7 +119,7 @@ def _sync(
     kept = {name: value for name, value in known.items() if name.startswith(ROUND_PREFIX)}
     kept |= {f"{ROUND_PREFIX}{number:03d}": rounds[number] for number in done}
     marker = read_or_empty(marker_file(paths)) | {place(paths, params): {**hashes, **kept}}
-    write_json(marker_file(paths), marker)
+    write_sealed(marker_file(paths), marker)
     return SyncReport(run_id, logged)
 
 
@@ -127,7 +127,7 @@ def forget(paths: Paths, params: Params) -> None:
     """Forget what is known to be logged, so that :func:`sync` looks in MLflow itself; what is there is not doubled."""
     marker = read_or_empty(marker_file(paths))
     if marker.pop(place(paths, params), None) is not None:
-        write_json(marker_file(paths), marker)
+        write_sealed(marker_file(paths), marker)
 
 
 def _warning(failure: Failure, names: Sequence[str]) -> str:

@@ -64,11 +64,11 @@ class Commit:
 
 def commit_of(root: Path) -> Commit | None:
     """Return the commit that the files of a workspace are at, None without git or a first commit."""
-    sha = (_git(root, "rev-parse", "--quiet", "--verify", "HEAD") or "").strip()
+    sha = (ask(root, "rev-parse", "--quiet", "--verify", "HEAD") or "").strip()
     if not sha:
         return None
     # The lock is optional: it only refreshes what git remembers of files, and another program may hold it.
-    changed = _git(root, "--no-optional-locks", "status", "--porcelain", "--untracked-files=no", "--", ".")
+    changed = ask(root, "--no-optional-locks", "status", "--porcelain", "--untracked-files=no", "--", ".")
     return Commit(sha, bool(changed))
 
 
@@ -88,8 +88,10 @@ def ignored(root: Path) -> list[Ignored]:
     ]
 
 
-def refuse_ignored(root: Path) -> None:
+def refuse_ignored(root: Path, called: Path | None = None) -> None:
     """Refuse a folder in which DVC can record nothing, because git ignores it or DVC's own files.
+
+    ``called`` is what it will be called, where that is not what it is called now.
 
     Raises:
         WorkspaceError: with the rule, and the file and line that it stands in.
@@ -97,7 +99,7 @@ def refuse_ignored(root: Path) -> None:
     needed = [entry for entry in ignored(root) if entry.name in _NEEDED]
     if not needed:
         return
-    first = needed[0]
+    first, root = needed[0], called or root
     what = str(root) if len(needed) == len(_NEEDED) else str(root / first.name)
     remedy = "name a folder elsewhere, or take" if what == str(root) else "take"
     raise WorkspaceError(

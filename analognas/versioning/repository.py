@@ -20,7 +20,6 @@ from typing import Any
 
 from analognas.errors import StageError, WorkspaceError
 from analognas.files import write_text
-from analognas.versioning import git as git_rules
 from analognas.versioning.dvc_inside import DAMAGED, complaint, default_site_cache
 from analognas.versioning.lock import Lock
 
@@ -28,6 +27,7 @@ from analognas.versioning.lock import Lock
 _TIMEOUT = 600
 #: As the configuration of this package's own repository: nothing calls home, nothing touches git's index.
 _SITE_CACHE = ("core", "site_cache_dir")
+_IGNORED = "/config.local\n/tmp\n/cache\n"
 _CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n"
 
 
@@ -69,11 +69,11 @@ class Versioning(Lock):
             inside = _above(workspace, ".git")
             if inside is None:
                 _checked([git, "init", "--quiet", str(workspace)], workspace, WorkspaceError)
-            versioning = cls(workspace)
-            subdir = ["--subdir"] if inside is not None and inside != workspace else []
-            git_rules.refuse_ignored(workspace)  # also those that are for all repositories of a person
-            versioning._dvc("init", *subdir, error=WorkspaceError)  # with --quiet it gives no reason when it refuses
+            # As if there were no git, and then with it: DVC would add its files to the index of the repository around
+            # the workspace, under the name that the folder has while it is built.
+            cls(workspace)._dvc("init", "--no-scm", "--quiet", error=WorkspaceError)
             write_text(workspace / ".dvc" / "config", _CONFIG)
+            write_text(workspace / ".dvc" / ".gitignore", _IGNORED)
         return cls.find(workspace)
 
     def status(self, stages: Sequence[str]) -> dict[str, list[str]]:

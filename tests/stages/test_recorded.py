@@ -5,6 +5,7 @@ import pytest
 
 from analognas import datasets
 from analognas.errors import CorruptFileError, InputError, MismatchError
+from analognas.files import write_sealed
 from analognas.params import Params
 from analognas.stages import PROTOCOLS
 from analognas.stages.recorded import (
@@ -84,6 +85,9 @@ def test_the_path_of_a_dataset_is_relative_to_the_workspace(given, place, monkey
 
 @pytest.mark.parametrize("content", ["[]", "3", '{"protocol": null}', '{"protocol": 3}'])
 def test_a_record_of_another_form_is_no_traceback(workspace: Paths, content: str):
-    workspace.environment.write_text(content)
+    if content.startswith('{"'):
+        write_sealed(workspace.environment, json.loads(content))
+    else:
+        workspace.environment.write_text(content)
     with pytest.raises(InputError, match=r"environment\.json"):
         check_environment(workspace, "sample")

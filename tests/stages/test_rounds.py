@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pandas as pd
@@ -8,7 +7,7 @@ import pytest
 
 from analognas.errors import CorruptFileError
 from analognas.evaluators import XGBoostEvaluator
-from analognas.files import write_parquet
+from analognas.files import write_parquet, write_sealed
 from analognas.params import Params
 from analognas.stages import characterize, inputs, run_stage
 from analognas.stages.rounds import Entry, Round, next_number, read_rounds, read_sentinel, write_round, write_sentinel
@@ -40,7 +39,7 @@ def test_a_round_comes_back_as_it_was_written(finished_copy: Paths) -> None:
 
 
 def test_an_unknown_decision_is_refused(workspace: Paths) -> None:
-    (workspace.rounds / "001.json").write_text(json.dumps({"architectures": [], "decision": "maybe"}))
+    write_sealed(workspace.rounds / "001.json", {"architectures": [], "decision": "maybe"})
     with pytest.raises(CorruptFileError, match=r"001\.json has the decision 'maybe'.*restore it from git"):
         read_rounds(workspace, inputs.space(Params.load(workspace.params), workspace))
 

@@ -8,7 +8,7 @@ import pytest
 from mlflow.entities import Metric
 
 from analognas.errors import CorruptFileError
-from analognas.files import digest, write_json
+from analognas.files import digest, write_sealed
 from analognas.tracking import runs
 from analognas.tracking.runs import Synchroniser
 from analognas.workspace import Paths
@@ -114,7 +114,7 @@ def test_what_is_logged_keeps_to_the_limits_of_mlflow(synchroniser: Any):
 def test_a_run_has_the_figures_of_all_its_stages_once_and_takes_as_long_as_they_did(synchroniser: Any):
     hashes = {"sample": "1", "characterize": "2"}
     for name, value in (("sample", 3), ("characterize", 4)):
-        write_json(synchroniser._paths.metrics(name), {"rows": value})
+        write_sealed(synchroniser._paths.metrics(name), {"rows": value})
     client = synchroniser._client
     client.tags |= {"analognas.stage.sample": "s", "analognas.stage.characterize": "c"}
     synchroniser._close("run", hashes, "http://127.0.0.1:4200/runs/flow-run/7", failed=False)
@@ -139,7 +139,7 @@ def test_a_run_that_ended_with_an_error_says_so_until_it_is_gone_on_with(synchro
 
 
 def test_the_data_are_named_on_the_run_that_people_open(synchroniser: Any):
-    write_json(
+    write_sealed(
         synchroniser._paths.dataset,
         {"name": "digits", "digest": "d" * 64, "split_digest": "5" * 64, "sizes": {"train": 8}},
     )
@@ -152,7 +152,7 @@ def test_the_data_are_named_on_the_run_that_people_open(synchroniser: Any):
 def test_a_digest_fits_into_mlflow_and_says_which_split_it_was(tmp_path: Path):
     described = {"name": "digits", "digest": "d" * 64, "split_digest": "5" * 64, "sizes": {"train": 800, "test": 400}}
     paths = Paths(tmp_path)
-    write_json(paths.dataset, described)
+    write_sealed(paths.dataset, described)
     found = runs._images(paths)
     assert (found.name, found.digest) == ("digits", "d" * 36)
     assert found.profile == f"test 400, train 800; split {'5' * 64}"

@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 
 from analognas import tracking
 from analognas.errors import AnalogNASWarning, CorruptFileError
-from analognas.files import digest, file_digest, write_json, write_parquet
+from analognas.files import digest, file_digest, write_parquet, write_sealed
 from analognas.params import Params
 from analognas.setup import template
 from analognas.stages import STAGES
@@ -54,18 +54,18 @@ class Workspace:
         paths = self.paths
         paths.root.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(template.source() / "dvc.yaml", paths.root / "dvc.yaml")
-        write_json(paths.rounds / "000.json", {"architectures": []})
-        write_json(paths.dataset, {
+        write_sealed(paths.rounds / "000.json", {"architectures": []})
+        write_sealed(paths.dataset, {
             "name": "digits", "digest": "d" * 64, "split_digest": "5" * 64, "sizes": {"train": 800, "test": 400},
         })  # fmt: skip
         write_parquet(paths.architectures, pd.DataFrame({"id": ["a", "b"], "params": [1, 2 + made["sample"]]}))
         write_parquet(paths.surrogate, pd.DataFrame({"id": ["a", "b"], "acc_1d": [90.5, 80.0 + made["characterize"]]}))
-        write_json(paths.evaluator / "schema.json", {"version": made["fit"]})
+        write_sealed(paths.evaluator / "schema.json", {"version": made["fit"]})
         write_parquet(paths.search / "history.parquet", pd.DataFrame({"objective": [1.0, 2.0 + made["search"]]}))
-        write_json(paths.winner / "architecture.json", {"version": made["train"]})
+        write_sealed(paths.winner / "architecture.json", {"version": made["train"]})
         for stage in STAGES:
             summary = {"version": made[stage], "note": "text", "nothing": None, "nested": {"value": 0.5}}
-            write_json(paths.metrics(stage), summary)
+            write_sealed(paths.metrics(stage), summary)
         paths.plot("train.csv").parent.mkdir(exist_ok=True)
         paths.plot("train.csv").write_text(
             "network,seconds,accuracy,std\nwinner,1,95,1\nwinner,86400,93.5,2\nplain net,1,80,1\n"
@@ -162,7 +162,7 @@ def test_limits_that_do_not_hold_are_seen_on_the_runs_that_people_open(workspace
     figures = {"limit": 5.0, "value": 6.5, "low": 5.5, "high": 7.5, "status": "broken"}
     for stage, status in (("search", "not shown"), ("train", "broken")):
         limits = {"status": status, "T_AVM": figures | {"status": status}}
-        write_json(workspace.paths.metrics(stage), {"limits": limits, "nested": {"value": 0.5}})
+        write_sealed(workspace.paths.metrics(stage), {"limits": limits, "nested": {"value": 0.5}})
     workspace.lock()
     report = workspace.sync()
     runs = workspace.runs()
