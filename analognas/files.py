@@ -105,7 +105,12 @@ def sealed_bytes(data: Mapping[str, Any], key: str = _CHECKSUM) -> bytes:
     """Return an object as a JSON file that also holds, under ``key``, the digest of everything else in it."""
     # What a reader will have: keys are text there.
     content = json.loads(json.dumps({name: value for name, value in data.items() if name != key}, allow_nan=False))
-    return json_bytes(content | {key: digest(content)})
+    return json_bytes(content | {key: _seal(content, key)})
+
+
+def _seal(content: Mapping[str, Any], key: str) -> list[str] | str:
+    # As a list: DVC shows the texts of a file among its metrics, and leaves lists out.
+    return [digest(content)] if key == _CHECKSUM else digest(content)
 
 
 def write_sealed(path: Path, data: Mapping[str, Any], key: str = _CHECKSUM) -> None:
@@ -127,7 +132,7 @@ def read_sealed(path: Path, *, remedy: str, key: str = _CHECKSUM) -> dict[str, A
         raise CorruptFileError(f"{path} is damaged, or was not written by analognas (it has no {key}): {remedy}.")
     expected = content.pop(key)
     try:
-        whole = digest(content) == expected
+        whole = _seal(content, key) == expected
     except (ValueError, RecursionError):  # half a character, nested too deep: no digest was ever made of these
         whole = False
     if not whole:
