@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import StageError
-from analognas.files import file_digest, write_json
+from analognas.files import file_digest, write_sealed
 from analognas.tracking import champions, state
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def sentence(paths: Paths) -> str | None:
     except StageError as error:
         return f"data/evaluator/ was not compared with the champion. {error}"
     if database is not None and known == _fingerprint(paths, database):
-        write_json(_memo(paths), {"of": known, "sentence": said})
+        write_sealed(_memo(paths), {"of": known, "sentence": said})
     return said
 
 
