@@ -26,6 +26,9 @@ from analognas.versioning.dvc_inside import NoRemoteError
 from analognas.versioning.remote import Remote, SharingError
 from analognas.workspace import Paths
 
+# DVC runs as a program, several times in each.
+pytestmark = pytest.mark.timeout(300)
+
 _DVC_YAML = """
 stages:
   sample:
