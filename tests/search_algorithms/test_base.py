@@ -88,7 +88,7 @@ def test_rows_of_other_architectures_are_refused():
     optimizer = RandomSearch(evaluator, population_size=4).bind(space)
     architectures = space.sample(3, seed=0)
     table = evaluator.predict(architectures)
-    with pytest.raises(SearchError, match=r"cannot be told: row 0 is of"):
+    with pytest.raises(SearchError, match=r"what was told is no table of values \(row 0 is of"):
         optimizer.tell(architectures, table.iloc[::-1])
     with pytest.raises(SearchError, match=r"row 1 has acc_1d = 1000"):
         optimizer.tell(architectures, table.assign(acc_1d=[90.0, 1000.0, 90.0]))

@@ -64,7 +64,6 @@ TABLE = Table(
     ),
     closed=True,
 )
-CELLS = 15_625
 
 _INPUTS = ((3, 32, 32), 10)
 _VERSION = 1
@@ -106,7 +105,7 @@ class AnalogNASBench:
         cached = _cached(self.digest)
         try:
             frame = pd.read_parquet(cached)
-            whole = TABLE.problem(frame) is None and len(frame) == CELLS
+            whole = TABLE.problem(frame) is None
         except (OSError, ValueError):
             whole = False
         if not whole:
