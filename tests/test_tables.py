@@ -332,8 +332,10 @@ def _still_a_result(path: list[Any], changed: dict[str, Any]) -> bool:
         value = value.get(key) if isinstance(value, dict) else value[key] if key < len(value) else None
     name = path[0]
     if name == "accuracy":
-        same = len({len(row) for row in changed[name]}) == 1 if changed.get(name) else True
-        return (value is None and len(path) == 1) or (same and len(path) == 3 and type(value) is float and value <= 100)
+        if len(path) == 3:
+            lengths = {len(repeat) for repeat in changed[name]}
+            return len(lengths) == 1 and type(value) in (int, float) and 0 <= value <= 100
+        return value is None and len(path) == 1
     if value is None or value != value:
         return name not in TARGETS and tables.measured(name) is not None
     column = tables.measured(name) or next(column for column in tables.RESULT.columns if column.name == name)
