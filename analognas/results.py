@@ -18,7 +18,7 @@ import secrets
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from filelock import FileLock
 
@@ -35,7 +35,16 @@ def result_key(inputs: Mapping[str, Any]) -> str:
     return digest(inputs)
 
 
-def checked_record(record: Any, where: str, remedy: str) -> dict[str, Any]:
+class Record(TypedDict):
+    """What a file of the store holds: everything that decides a result, the result, and the digest of all that."""
+
+    format: int
+    inputs: dict[str, Any]
+    result: dict[str, Any]
+    digest: str
+
+
+def checked_record(record: Any, where: str, remedy: str) -> Record:
     """Return a stored record (``format``, ``inputs``, ``result`` and their ``digest``) if it is whole.
 
     Args:
@@ -60,7 +69,12 @@ def checked_record(record: Any, where: str, remedy: str) -> dict[str, Any]:
     row = ResultRow.from_dict(record["result"], where, remedy)
     if row.id != _architecture(record["inputs"]):
         raise CorruptFileError(f"{where} holds the result of another architecture than its inputs say: {remedy}.")
-    return {name: record[name] for name in ("format", "inputs", "result", "digest")}
+    return {
+        "format": record["format"],
+        "inputs": record["inputs"],
+        "result": record["result"],
+        "digest": record["digest"],
+    }
 
 
 def _architecture(inputs: Mapping[str, Any]) -> object:
@@ -130,7 +144,7 @@ class ResultStore:
         """
         return ResultRow.from_dict(self.record(key)["result"], str(self.path(key)), _REMEDY)
 
-    def record(self, key: str) -> dict[str, Any]:
+    def record(self, key: str) -> Record:
         """Return the result of ``key`` with all that decided it and its digest, see :func:`checked_record`.
 
         Raises:
@@ -142,8 +156,10 @@ class ResultStore:
         """Store the result of ``inputs`` at once and return its key; one that is there stays."""
         key = result_key(inputs)
         if key not in self:
-            record = {"format": _FORMAT, "inputs": dict(inputs), "result": result.to_dict()}
-            record["digest"] = digest([_FORMAT, record["inputs"], record["result"]])
+            given, told = dict(inputs), result.to_dict()
+            record: Record = {
+                "format": _FORMAT, "inputs": given, "result": told, "digest": digest([_FORMAT, given, told])
+            }  # fmt: skip
             self._create(self.path(key), record)  # another process may have brought one meanwhile
         return key
 
@@ -157,7 +173,7 @@ class ResultStore:
             key, _, record_digest = path.stem.partition("-")
             yield key, record_digest
 
-    def replicate(self, key: str, digest: str) -> dict[str, Any]:
+    def replicate(self, key: str, digest: str) -> Record:
         """Return the record of a replicate.
 
         Raises:
@@ -165,7 +181,7 @@ class ResultStore:
         """
         return self._read(self.replicate_path(key, digest), key, "delete it")
 
-    def take(self, record: Mapping[str, Any]) -> str:
+    def take(self, record: Record) -> str:
         """Take in a record from somewhere else; nothing that is whole is lost, whatever happens meanwhile.
 
         Returns:
@@ -191,7 +207,7 @@ class ResultStore:
                 return "restored"
             if mine["digest"] == record["digest"]:
                 return "known"
-            first, other = sorted((mine, dict(record)), key=lambda candidate: str(candidate["digest"]))
+            first, other = sorted((mine, record), key=lambda candidate: str(candidate["digest"]))
             beside = self.replicate_path(key, other["digest"])
             known = beside.exists()
             if not known:
@@ -211,13 +227,13 @@ class ResultStore:
             with contextlib.suppress(CorruptFileError):
                 self.take(self.replicate(key, record_digest))
 
-    def _read(self, path: Path, key: str, remedy: str) -> dict[str, Any]:
+    def _read(self, path: Path, key: str, remedy: str) -> Record:
         record = checked_record(read_json(path, remedy=remedy), str(path), remedy)
         if result_key(record["inputs"]) != key or not path.stem.endswith((key, record["digest"])):
             raise CorruptFileError(f"{path} holds the result of something else: {remedy}.")
         return record
 
-    def _create(self, path: Path, record: Mapping[str, Any]) -> bool:
+    def _create(self, path: Path, record: Record) -> bool:
         """Write a file unless it is there, also if another process writes it meanwhile; return whether it was."""
         staged = path.with_name(f".tmp-{secrets.token_hex(8)}")
         write_json(staged, dict(record))

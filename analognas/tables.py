@@ -337,7 +337,7 @@ def _shown(value: object) -> str:
     """Return a cell on one line, and not too long."""
     if isinstance(value, Real) and not _truth(value):
         return f"{_float(value):g}"
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from analognas.errors import AnalogNASWarning, CorruptFileError
-from analognas.results import ResultStore, result_key
+from analognas.files import digest, write_json
+from analognas.results import ResultStore, checked_record, result_key
 from analognas.testing import made_up_result
 
 INPUTS, RESULT = made_up_result(1, 91.5)
@@ -74,3 +75,32 @@ def test_what_another_process_brings_at_the_same_moment_stays(tmp_path: Path, mo
     monkeypatch.setattr(ResultStore, "__contains__", lambda *_: False)  # as it was a moment before
     assert store.put(INPUTS, made_up_result(1, 2.0)[1]) == key
     assert store.get(key) == RESULT
+
+
+def spoil(inputs, row, **changed):
+    """A whole record with the right digest of a result that cannot be."""
+    result = row.to_dict() | changed
+    return {"format": 1, "inputs": inputs, "result": result, "digest": digest([1, inputs, result])}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"acc_1d": 1000.0}, "has acc_1d = 1000, not a number between 0 and 100"),
+        ({"acc_1d_std": -0.5}, "has acc_1d_std = -0.5"),
+        ({"status": "splendid"}, "has status = 'splendid'"),
+        ({"genes": '{"number":9}'}, "its genes are those of"),
+        (made_up_result(2)[1].to_dict(), "holds the result of another architecture than its inputs say"),
+    ],
+)
+def test_a_result_that_cannot_be_is_refused_though_its_digest_fits(tmp_path: Path, changed, said: str):
+    record = spoil(INPUTS, RESULT, **changed)
+    with pytest.raises(CorruptFileError) as refused:
+        checked_record(record, "there/x.json", "it was left out")
+    assert said in str(refused.value)
+    assert str(refused.value).endswith(": it was left out.")
+    store = ResultStore(tmp_path)
+    key = result_key(INPUTS)
+    write_json(store.path(key), record)
+    with pytest.warns(AnalogNASWarning, match="measured anew"):
+        assert not store.holds(key)

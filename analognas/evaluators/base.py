@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from analognas.errors import InputError, MismatchError, NotFittedError
 from analognas.evaluators.columns import TARGETS
-from analognas.tables import RESULTS
+from analognas.tables import PREDICTIONS, RESULTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,6 @@ class Evaluator(ABC):
         The columns are those of ``predict`` and ``measured`` (bool). Of a measured architecture value, uncertainty and
         interval are those of ``Evidence``: its measurement, shrunk towards what is predicted without it.
         """
-        from analognas.evaluators.asking import predicted
         from analognas.evaluators.evidence import weighed
 
         return weighed(predicted(self, architectures), self.evidence_)
@@ -169,11 +168,36 @@ class Evaluator(ABC):
         Raises:
             InputError: if the results are not those of the architectures, one row each in their order, or impossible.
         """
-        from analognas.evaluators.asking import predicted
         from analognas.evaluators.metrics import kendall_tau
 
         chosen, rows = usable_rows(architectures, results, 0)
         return kendall_tau(rows["acc_1d"].to_numpy(), predicted(self, chosen)["acc_1d_score"].to_numpy())
+
+
+def predicted(evaluator: Evaluator, architectures: Sequence[Architecture]) -> pd.DataFrame:
+    """Return ``Evaluator.predict`` of these architectures.
+
+    Raises:
+        MismatchError: if that is no table of predictions, or has other rows than one for each architecture, in order.
+    """
+    return _checked(evaluator, "predict", evaluator.predict(architectures), architectures)
+
+
+def assessed(evaluator: Evaluator, architectures: Sequence[Architecture]) -> pd.DataFrame:
+    """Return ``Evaluator.assess`` of these architectures; raises what ``predicted`` raises."""
+    return _checked(evaluator, "assess", evaluator.assess(architectures), architectures)
+
+
+def _checked(
+    evaluator: Evaluator, method: str, frame: pd.DataFrame, architectures: Sequence[Architecture]
+) -> pd.DataFrame:
+    return PREDICTIONS.check(
+        frame,
+        f"What {type(evaluator).__name__}.{method} returned",
+        remedy=f"let {method} return one row for each architecture, in their order, as Evaluator.predict says",
+        error=MismatchError,
+        ids=[architecture.id for architecture in architectures],
+    )
 
 
 def usable_rows(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analognas.evaluators import asking
+from analognas.evaluators.base import predicted
 from analognas.files import file_digest
 from analognas.retraining import comparing
 from analognas.retraining.records import NeedFigures, Ranking
@@ -103,5 +103,5 @@ def newest_accepted(paths: Paths, space: ConfigSpace) -> Round | None:
 def _ranking(champion: Evaluator, architectures: Sequence[Architecture], values: Sequence[float]) -> Ranking:
     import pandas as pd
 
-    predicted = asking.predicted(champion, architectures) if architectures else pd.DataFrame()
-    return comparing.ranking(pd.DataFrame({"acc_1d": values}), predicted)
+    table = predicted(champion, architectures) if architectures else pd.DataFrame()
+    return comparing.ranking(pd.DataFrame({"acc_1d": values}), table)

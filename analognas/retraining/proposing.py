@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analognas.errors import StageError
-from analognas.evaluators import asking
+from analognas.evaluators.base import predicted
 from analognas.progress import Progress, silent
 from analognas.search_algorithms.closed_loop import ClosedLoop
 from analognas.search_algorithms.verdicts import Verdict, described, verdicts, with_interval
@@ -123,12 +123,12 @@ def propose(params: Params, paths: Paths, n: int, *, purpose: str, decision: str
         return None
     architectures = [architecture for architecture, _ in asked]
     fitted = made.fitted()
-    predicted: list[dict[str, float]] = [{}] * len(asked)
+    promised: list[dict[str, float]] = [{}] * len(asked)
     if fitted is not None:
-        frame = asking.predicted(fitted, architectures)[list(_KEPT)]
-        predicted = [{str(name): float(value) for name, value in row.items()} for row in frame.to_dict("records")]
+        frame = predicted(fitted, architectures)[list(_KEPT)]
+        promised = [{str(name): float(value) for name, value in row.items()} for row in frame.to_dict("records")]
     entries = tuple(
-        Entry(architecture, origin, values) for (architecture, origin), values in zip(asked, predicted, strict=True)
+        Entry(architecture, origin, values) for (architecture, origin), values in zip(asked, promised, strict=True)
     )
     added = Round(next_number(paths), entries, reason, decision, purpose)
     write_round(paths, added)

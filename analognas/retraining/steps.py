@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analognas.errors import SpaceError, StageError
-from analognas.evaluators.asking import predicted
+from analognas.evaluators.base import predicted
 from analognas.evaluators.registry import load_evaluator
 from analognas.files import file_digest, write_text
 from analognas.retraining import comparing, proposing

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import SearchError, SpaceError
-from analognas.evaluators.asking import assessed
+from analognas.evaluators.base import assessed
 from analognas.progress import Progress
 from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective, whole
 from analognas.search_algorithms.pareto import TRADE_OFF
@@ -161,6 +161,8 @@ class Optimizer(ABC):
                 a column is missing, or a constraint needs a frame and only objective values are given.
         """
         space = self.space
+        if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__"):
+            raise SearchError(f"tell got values of the type {type(values).__name__}: give a list or a frame.")
         if len(architectures) != len(values):
             raise SearchError(f"tell got {len(architectures)} architectures and {len(values)} values: give one each.")
         for architecture in architectures:

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import InputError, SearchError
-from analognas.evaluators.asking import predicted
-from analognas.evaluators.base import Evaluator
+from analognas.evaluators.base import Evaluator, predicted
 from analognas.evaluators.columns import TARGETS
 from analognas.search_algorithms.base import Evaluated, Optimizer
 from analognas.search_algorithms.constraints import whole

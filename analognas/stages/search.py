@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analognas.evaluators.asking import assessed
+from analognas.evaluators.base import assessed
 from analognas.evaluators.registry import load_evaluator
 from analognas.files import write_parquet, write_sealed, writing_directory
 from analognas.progress import Progress, silent

@@ -13,10 +13,9 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from analognas.errors import AnalogNASError, CorruptFileError, WorkspaceError
-from analognas.results import checked_record, result_key
+from analognas.results import Record, checked_record, result_key
 from analognas.versioning.dvc_inside import open_remote, reason_of, side_by_side
 from analognas.versioning.repository import Versioning, site_cache
 
@@ -97,7 +96,7 @@ class Remote:
         except Exception as error:
             raise self._unwritable(reason_of(error)) from error
 
-    def read(self, entry: Entry) -> dict[str, Any]:
+    def read(self, entry: Entry) -> Record:
         """Return the record of a result.
 
         Raises:

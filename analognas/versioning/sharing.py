@@ -22,7 +22,7 @@ from typing import Any
 from analognas.errors import AnalogNASError, CorruptFileError, WorkspaceError
 from analognas.files import json_bytes
 from analognas.progress import Progress, silent
-from analognas.results import ResultStore
+from analognas.results import Record, ResultStore
 from analognas.versioning.dvc_inside import MISSING, UNSAVED, NoRemoteError, complaint, reason_of
 from analognas.versioning.fetched import spoiled
 from analognas.versioning.remote import LARGEST, Entry, Remote
@@ -176,7 +176,7 @@ def _inventory(store: ResultStore) -> tuple[dict[Entry, int], dict[str, str]]:
     return sizes, damaged
 
 
-def _record(store: ResultStore, entry: Entry) -> dict[str, Any]:
+def _record(store: ResultStore, entry: Entry) -> Record:
     key, digest = entry
     if store.replicate_path(key, digest).exists():
         return store.replicate(key, digest)

@@ -5,6 +5,7 @@ import pytest
 from analognas.errors import InputError, MismatchError, NotFittedError
 from analognas.evaluators import Context, Evaluator
 from analognas.evaluators.base import usable_rows
+from analognas.evaluators.columns import COLUMNS
 from analognas.search_spaces import ConfigSpace
 from analognas.testing import synthetic_results
 
@@ -42,7 +43,9 @@ def test_an_evaluator_without_a_context_was_not_fitted():
             return self
 
         def predict(self, architectures):
-            return pd.DataFrame({"acc_1d_score": [1.0, 3.0, 2.0]})
+            ids = [architecture.id for architecture in architectures]
+            scores = {"acc_1d_score": [1.0, 3.0, 2.0]}
+            return pd.DataFrame(dict.fromkeys(COLUMNS, 1.0) | {"id": ids} | scores)
 
         def save(self, path):
             pass
@@ -53,13 +56,16 @@ def test_an_evaluator_without_a_context_was_not_fitted():
 
     with pytest.raises(NotFittedError, match=r"Empty .* call fit"):
         Empty().check(space="s")
-    assert Empty().score([], pd.DataFrame({"acc_1d": [10.0, 30.0, 20.0]})) == 1
+    measured = pd.DataFrame({"acc_1d": [10.0, 30.0, 20.0], "avm": 1.0, "acc_1d_std": 1.0})
+    assert Empty().score(ARCHITECTURES[:3], measured) == 1
+    with pytest.raises(InputError, match="row 0 is of"):
+        Empty().score(ARCHITECTURES[:3], measured.assign(id=[one.id for one in ARCHITECTURES[2::-1]]))
 
 
 def test_usable_rows_keeps_order_and_drops_the_failed(results):
     results = results.set_index(pd.Index([5] * 9)).assign(role="sample")
     results.iloc[3, results.columns.get_loc("status")] = "too_large"
-    results.iloc[5, results.columns.get_loc("acc_1d_std")] = np.inf
+    results.iloc[5, results.columns.get_loc("acc_1d_std")] = np.nan
     chosen, rows = usable_rows(ARCHITECTURES, results, 7)
     assert [architecture.id for architecture in chosen] == list(rows["id"])
     assert list(rows["id"]) == [ARCHITECTURES[i].id for i in (0, 1, 2, 4, 6, 7, 8)]
@@ -74,7 +80,7 @@ def test_status_is_optional(results):
 
 
 def test_values_that_are_no_measurement_are_named(results):
-    with pytest.raises(InputError, match="no number"):
+    with pytest.raises(InputError, match="row 0 has avm = 'much', not a number"):
         usable_rows(ARCHITECTURES, results.assign(avm="much"), 8)
-    with pytest.raises(InputError, match=r"Result 2 has acc_1d_std = -1"):
+    with pytest.raises(InputError, match=r"row 2 has acc_1d_std = -1"):
         usable_rows(ARCHITECTURES, results.assign(acc_1d_std=[1, 1, -1, *[1] * 6]), 8)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,3 +146,19 @@ def test_genes_that_the_family_does_not_list_are_read_from_their_values():
     architectures = [Architecture(space, Genes({"b": 2, "a": kind}), 1) for kind in ("x", "y")]
     schema = FeatureSchema.learn(architectures, 256)
     assert schema.genes == (GeneColumns("a", ("x", "y")), GeneColumns("b"))
+
+
+def test_a_space_of_the_same_name_and_another_input_shape_is_another_space():
+    ours = ConfigSpace("mine", input_shape=(1, 12, 12), classes=10).sample(3, seed=0)
+    other = replace(ours[0].space, input_shape=(3, 12, 12))
+    theirs = [Architecture(other, architecture.genes, architecture.params) for architecture in ours]
+    assert [architecture.id for architecture in ours] == [architecture.id for architecture in theirs]
+    schema = FeatureSchema.learn(ours, 256)
+    schema.transform(ours)  # which are kept by their ids
+    with pytest.raises(MismatchError, match=r"3 x 12 x 12 inputs.*the evaluator is for .*1 x 12 x 12 inputs"):
+        schema.transform(theirs)
+    with pytest.raises(MismatchError, match="several spaces"):
+        FeatureSchema.learn([*ours, *theirs], 256)
+    stored = FeatureSchema.from_dict(schema.to_dict(), ours[0].space)
+    with pytest.raises(MismatchError, match="3 x 12 x 12"):
+        stored.transform(theirs)

@@ -1,5 +1,7 @@
 """The statistical promises: intervals that hold, uncertainty that means something, methods that are chosen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -137,3 +139,13 @@ def test_a_trend_is_used_where_it_helps_only():
 def test_unknown_methods_are_named():
     with pytest.raises(InputError, match=r"'forest' is unknown: use one of auto, ranker, regressor"):
         Settings("forest", 5, Boosting.for_rows(10), 0)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"learning_rate": rate} for rate in (float("nan"), float("inf"), 0, -0.1, "0.1", True, None)]
+    + [{name: count} for name in ("rounds", "max_depth") for count in (0, 1.5, float("nan"), True, "3")],
+)
+def test_rates_and_counts_that_nothing_can_be_fitted_with_are_refused(changed: dict):
+    with pytest.raises(InputError, match=r"give whole numbers of at least 1, and a finite rate above 0\.$"):
+        Settings("auto", 5, replace(Boosting.for_rows(10), **changed), 0)

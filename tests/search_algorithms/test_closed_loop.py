@@ -126,3 +126,18 @@ def test_run_takes_an_evaluator_for_the_truth() -> None:
     truth = AnalyticEvaluator(space)
     result = ClosedLoop(surrogate, truth, population_size=4, nb_iter=5, start=8, min_acc_1d=0.0).run(space)
     assert len(result.history) == 20
+
+
+def test_what_promises_more_than_is_possible_is_looked_at_all_the_same() -> None:
+    class Hopeful(AnalyticEvaluator):
+        def fit(self, architectures: Any, results: pd.DataFrame) -> Any:
+            return self
+
+        def predict(self, architectures: Any) -> pd.DataFrame:
+            return super().predict(architectures).assign(acc_1d=99.0, acc_1d_uncertainty=5.0)
+
+    space = ConfigSpace("digits", max_params=20_000)
+    found = ClosedLoop(lambda _: Hopeful(space), start=2, min_acc_1d=0.0).bind(space)
+    asked = found.ask(2)
+    found.tell(asked, AnalyticEvaluator(space).predict(asked))
+    assert len(found.ask(4)) == 4

@@ -219,10 +219,10 @@ def test_train_characterizes_the_best_one():
     worker = Worker(space, RandomSearch(AnalyticEvaluator(space), 5, 2, min_acc_1d=0.0), runs=1)
     worker.search()
     result = worker.train(protocol=TrainingParams(epochs=1, hwa_epochs=1, repeats=2, batch_size=256))
-    assert result.row["id"] == worker.best_arch.id
-    assert result.row["status"] == "ok"
-    assert result.row["repeats"] == 2
+    assert result.row.id == worker.best_arch.id
+    assert result.row.ok
+    assert result.row.repeats == 2
     assert result.model is not None
     other = worker.candidates[1]
     result = worker.train("digits", TrainingParams(epochs=1, hwa_epochs=1, repeats=2), architecture=other)
-    assert result.row["id"] == other.id
+    assert result.row.id == other.id

@@ -3,12 +3,14 @@ import shutil
 import sys
 import types
 from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError
+from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError, StageError
 from analognas.evaluators.registry import load_evaluator
 from analognas.files import write_sealed
 from analognas.hardware.cost import tiles
@@ -19,6 +21,7 @@ from analognas.results import ResultStore
 from analognas.search_algorithms import NSGA2
 from analognas.setup.preparing import prepare
 from analognas.stages import characterize, inputs, processes, run_stage
+from analognas.testing import made_up_result
 from analognas.training.columns import measured_columns
 from analognas.workspace import Paths
 
@@ -240,3 +243,18 @@ def test_the_tiles_of_ones_own_chip_are_counted_everywhere(workspace: Paths, mon
     front = pd.read_parquet(workspace.search / "pareto.parquet")
     found = [space.architecture(json.loads(genes)) for genes in front["genes"]]
     assert front["tiles"].tolist() == [tiles(one.structure, (24, 5)) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ({"id": "a"}, "is of another type"),
+        (made_up_result(1)[1], "is of the architecture"),
+        (made_up_result(1, 1000.0)[1], "has acc_1d = 1000"),
+    ],
+)
+def test_what_a_worker_returns_is_a_result_of_what_it_was_given(tmp_path: Path, returned: Any, said: str):
+    job = SimpleNamespace(architecture=SimpleNamespace(id="0" * 16), inputs={})
+    with pytest.raises(StageError, match=f"{said}.*same version of analognas"):
+        characterize.store(job, returned, Paths(tmp_path))
+    assert not list(tmp_path.iterdir())

@@ -66,7 +66,6 @@ TABLE = Table(
     ),
     closed=True,
 )
-CELLS = 15_625
 
 _INPUTS = ((3, 32, 32), 10)
 #: Of how the table is read: it is part of what decides a looked-up result.
@@ -114,7 +113,7 @@ class AnalogNASBench:
         cached = _cached(self.digest)
         try:
             frame = pd.read_parquet(cached)
-            whole = TABLE.problem(frame) is None and len(frame) == CELLS
+            whole = TABLE.problem(frame) is None
         except (OSError, ValueError):
             whole = False
         if not whole:

@@ -131,6 +131,8 @@ def test_other_architectures_are_refused(bench: AnalogNASBench) -> None:
         bench.evaluate(ConfigSpace("CIFAR-10").sample(1))
     with pytest.raises(SpaceError, match="published width and depth"):
         bench.evaluate(NASBench201Space(channels=8).sample(1))
+    with pytest.raises(SpaceError, match="3 x 32 x 32 inputs and 10 classes"):
+        bench.evaluate(NASBench201Space("digits").sample(1))
 
 
 def test_devices_that_are_better_than_the_digital_network_are_doubtful() -> None:
