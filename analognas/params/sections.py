@@ -263,7 +263,9 @@ class Params(_Section):
         if data is None:
             data = {}
         if not isinstance(data, Mapping):
-            raise ParamsError(f"{source} must hold sections (name: values), not {type(data).__name__}.")
+            raise ParamsError(
+                f"{source} holds no sections: write each with its keys below it, as `analognas init` does."
+            )
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:
@@ -320,14 +322,52 @@ def _sentence(error: ValidationError, data: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"unknown key {key}{nearest(key)}"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
+    message = _wanted(first)
     if not first["loc"]:
         return f"{message}."
     if isinstance(first["input"], date):  # which DVC cannot read either
         return f"{key} is the date {first['input']} in YAML: put it in quotes."
-    if first["type"] == "string_type":
-        message = "text is needed, so put it in quotes"
-    if len(first["loc"]) == 1:
-        return f"section {key}: {message}; write its keys below it."
-    return f"{key} is {first['input']!r}: {message}."
+    if len(first["loc"]) == 1 and first["type"] != "value_error":
+        return f"section {key} has no keys: write them below it, each with its value."
+    return f"{key} is {shown(first['input'])}: {message}."
+
+
+def shown(value: Any) -> str:
+    """Return a value as YAML writes it, text in quotes."""
+    plainly = {None: "null", True: "true", False: "false"}
+    return plainly[value] if value is None or isinstance(value, bool) else repr(value)
+
+
+#: What pydantic calls what is wrong with a value, by what a value of that kind is.
+_KINDS = {
+    "int": "a whole number is needed",
+    "float": "a number is needed",
+    "finite_number": "a finite number is needed",
+    "bool": "true or false is needed",
+    "string": "text is needed, so put it in quotes",
+    "list": "a list is needed, e.g. [1, 2]",
+    "tuple": "a list is needed, e.g. [1, 2]",
+    "dict": "keys with values are needed, e.g. {M: [1, 2]}",
+    "mapping": "keys with values are needed, e.g. {M: [1, 2]}",
+}
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least"),
+    "less_than_equal": ("le", "at most"),
+    "greater_than": ("gt", "more than"),
+    "less_than": ("lt", "less than"),
+}
+
+
+def _wanted(first: Any) -> str:
+    """Return what is wanted in the place of a value that pydantic refused, in our words."""
+    kind, context = first["type"], first.get("ctx", {})
+    if kind == "value_error":  # of our own validators
+        text = str(context["error"])
+        return text[:1].lower() + text[1:]
+    if kind == "literal_error":
+        return f"it may be {context['expected'].replace(chr(39), '')}"
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return f"it must be {words} {context[name]:,}"
+    known = next((words for name, words in _KINDS.items() if kind == name or kind.startswith(f"{name}_")), None)
+    return known or "this is no value that it may have"
