@@ -27,8 +27,9 @@ def collect(paths: Paths) -> dict[str, Any]:
     Returns:
         ``winner`` and ``baseline`` (test accuracies in percent, tiles, parameters), ``difference`` of the two,
         ``limits`` (``held``, ``not shown`` or ``broken``, with the figures), ``evaluator`` (out-of-fold metrics),
-        ``dataset``, ``hardware``, ``notes`` (what a reader must know), ``changed`` (parameters that have other values
-        now than the figures were made with).
+        ``dataset``, ``data`` (what ``datasets check`` says of it, ``None`` before it was recorded), ``hardware``,
+        ``notes`` (what a reader must know), ``changed`` (parameters that have other values now than the figures were
+        made with).
 
     Raises:
         CorruptFileError: if a stage has not run yet.
@@ -36,6 +37,7 @@ def collect(paths: Paths) -> dict[str, Any]:
     train = read_json(paths.metrics("train"), remedy=_REMEDY)
     fit = read_json(paths.metrics("fit"), remedy=_REMEDY)
     architecture = read_json(paths.winner / "architecture.json", remedy=_REMEDY)
+    described = read_json(paths.dataset, remedy=_REMEDY)
     return {
         "winner": {"genes": architecture["genes"], "id": architecture["id"], **train["winner"]},
         "baseline": train.get("baseline"),
@@ -43,7 +45,8 @@ def collect(paths: Paths) -> dict[str, Any]:
         "limits": train.get("limits", {}),
         "evaluator": fit,
         "notes": train["notes"],
-        "dataset": read_json(paths.dataset, remedy=_REMEDY)["name"],
+        "dataset": described["name"],
+        "data": described.get("looked"),
         "hardware": train.get("hardware"),
         "changed": _changed(paths),
     }
@@ -87,6 +90,8 @@ def render(found: dict[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
+
+    from analognas.datasets.looking import of_data
 
     winner, baseline = found["winner"], found["baseline"]
     what = "test accuracy" if "avm_std" in winner else "published accuracy"
@@ -139,6 +144,8 @@ def render(found: dict[str, Any]) -> RenderableType:
             )
         )
     lines += [Text(note) for note in found["notes"]]
+    if "reading" in (found.get("data") or {}):  # of the user's own files
+        lines += [Text("Data:"), *(Text(f"  {line}") for line in of_data(found["data"]))]
     if found["changed"]:
         verb = "has" if len(found["changed"]) == 1 else "have"
         lines.append(
