@@ -32,8 +32,9 @@ def collect(paths: Paths) -> dict[str, Any]:
     Returns:
         ``winner`` and ``baseline`` (test accuracies in percent, tiles, parameters), ``difference`` of the two,
         ``limits`` (``held``, ``not shown`` or ``broken``, with the figures), ``evaluator`` (out-of-fold metrics),
-        ``dataset``, ``hardware``, ``notes`` (what a reader must know), ``changed`` (parameters that have other values
-        now than the figures were made with).
+        ``dataset``, ``data`` (what ``datasets check`` says of it, ``None`` before it was recorded), ``hardware``,
+        ``notes`` (what a reader must know), ``changed`` (parameters that have other values now than the figures were
+        made with).
 
     Raises:
         CorruptFileError: if a stage has not run yet.
@@ -59,6 +60,7 @@ def _collected(
         "evaluator": fit,
         "notes": train["notes"],
         "dataset": dataset["name"],
+        "data": dataset.get("looked"),
         "hardware": train.get("hardware"),
     }
 
@@ -167,6 +169,8 @@ def _with_spread(name: str, network: dict[str, Any]) -> str:
 
 def _sentences(figures: dict[str, Any]) -> Iterator[str]:
     """Yield what a reader must know beside the table."""
+    from analognas.datasets.looking import of_data
+
     winner = figures["winner"]
     if figures["hardware"]:  # figures of an earlier version lack it
         yield f"Chip {_chip(figures['hardware'])}"
@@ -192,6 +196,9 @@ def _sentences(figures: dict[str, Any]) -> Iterator[str]:
             f"{ceiling['high']:.2f}, from {ceiling['pairs']} architectures that were characterized twice)"
         )
     yield from figures["notes"]
+    if "reading" in (figures.get("data") or {}):  # of the user's own files
+        yield "Data:"
+        yield from (f"  {line}" for line in of_data(figures["data"]))
     if figures["changed"]:
         verb = "has" if len(figures["changed"]) == 1 else "have"
         yield f"These figures are older: {', '.join(figures['changed'])} {verb} changed since; `analognas run`."

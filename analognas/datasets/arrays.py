@@ -75,7 +75,7 @@ def load(options: Options) -> Dataset:
         split_off(given, y, class_names),
         class_names=class_names,
         licence=LICENCE,
-        doubts=_squeezed(path, images, spans),
+        doubts=_squeezed(images, spans),
         reading=_reading(stored, parts, images, spans),
     )
 
@@ -195,7 +195,7 @@ def _scale(spans: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
     return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
 
 
-def _squeezed(path: Path, images: list[Array], spans: Mapping[str, tuple[float, float]]) -> list[str]:
+def _squeezed(images: list[Array], spans: Mapping[str, tuple[float, float]]) -> list[str]:
     """Return a doubt if nearly all values share a few of the 256 levels, because some lie far away or all are small."""
     if images[0].dtype.kind == "b" or images[0].dtype == np.uint8:
         return []
@@ -207,7 +207,7 @@ def _squeezed(path: Path, images: list[Array], spans: Mapping[str, tuple[float, 
     if levels > _FEW or len(np.unique(most)) <= 4 * _FEW:
         return []
     return [
-        f"{path}: 99 % of the values are from {inner[0]:.4g} to {inner[1]:.4g}, but the levels of a byte are spread "
+        f"99 % of the values are from {inner[0]:.4g} to {inner[1]:.4g}, but the levels of a byte are spread "
         f"from {low:.4g} to {high:.4g}, which leaves {levels} of 256 for them; clip or scale the values"
     ]
 

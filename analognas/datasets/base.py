@@ -9,7 +9,7 @@ import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -199,9 +199,9 @@ def assemble(
         part: Split(x[index], labels[index], tuple(names[place] for place in index.tolist()) if names else ())
         for part, index in indices.items()
     }
-    doubts = [*doubts, *(_scale_doubts(name, parts, reading) if reading is not None else ())]
+    doubts = [*doubts, *(_scale_doubts(parts, reading) if reading is not None else ())]
     for doubt in doubts:
-        warnings.warn(doubt, AnalogNASWarning, stacklevel=2)
+        warnings.warn(f"dataset {name}: {doubt}", AnalogNASWarning, stacklevel=2)
     mean, std = moments(parts["train"].x, scale)
     return Dataset(
         name=name,
@@ -240,17 +240,21 @@ class InputDescription(TypedDict):
 
 
 class Description(InputDescription):
-    """A dataset as ``data/dataset.json`` records it: digests and images of each part besides."""
+    """A dataset as ``data/dataset.json`` records it: digests and images of each part besides.
+
+    ``looked`` is what ``looking.recorded`` keeps for the report; it decides nothing, and older records lack it.
+    """
 
     digest: str
     split_digest: str
     sizes: dict[str, int]
     licence: str
     augment: list[str]
+    looked: NotRequired[dict[str, Any]]
 
 
 def describe(dataset: Dataset) -> Description:
-    """Return what ``data/dataset.json`` records: JSON-serializable, the same for the same data anywhere."""
+    """Return what ``data/dataset.json`` records of what decides: JSON-serializable, the same for the same data."""
     return {
         "name": dataset.name,
         "input_shape": list(dataset.input_shape),
@@ -263,7 +267,7 @@ def describe(dataset: Dataset) -> Description:
     }
 
 
-def _scale_doubts(name: str, parts: Mapping[str, Split], reading: Reading) -> list[str]:
+def _scale_doubts(parts: Mapping[str, Split], reading: Reading) -> list[str]:
     """Return what may be a mistake of parts that were given: one that spans far fewer levels than another."""
     spans = {part: (int(parts[part].x.min()), int(parts[part].x.max())) for part in PARTS if part in reading.given}
     if len(spans) < 2:
@@ -273,7 +277,7 @@ def _scale_doubts(name: str, parts: Mapping[str, Split], reading: Reading) -> li
     if greatest - least < _UNLIKE * max(1, high - low):
         return []
     return [
-        f"{name}: the images of {ranked[0]} span the levels {low} to {high} of 255, those of {ranked[-1]} {least} to "
+        f"the images of {ranked[0]} span the levels {low} to {high} of 255, those of {ranked[-1]} {least} to "
         f"{greatest}; look whether all parts were written on one scale"
     ]
 

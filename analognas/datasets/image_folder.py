@@ -81,9 +81,9 @@ def load(options: Options) -> Dataset:
     pictures.refuse_collapsed(root)
     refuse_constant(root, x)
     missed = tree.passed_over.missed
-    doubts = pictures.doubts(root, x.shape[2:], chosen=options.image_size is not None)
+    doubts = pictures.doubts(x.shape[2:], chosen=options.image_size is not None)
     if missed:
-        doubts.insert(0, f"{root}: {told(missed)} passed over, which are not read as images; convert or move them")
+        doubts.insert(0, f"{told(missed)} passed over, which are not read as images; convert or move them")
     return assemble(
         "image-folder",
         x,

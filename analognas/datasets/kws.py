@@ -101,7 +101,6 @@ def _own(source: Source, found: list[Recording], features: Features, options: Op
         split = split_off(given, y, names, "recordings")
     x, sounds = _decoded(source, found, features, options)
     refuse_constant(source.path, x, "recordings")
-    by_part = _by_part(found, split)
     return assemble(
         "kws",
         x,
@@ -110,7 +109,7 @@ def _own(source: Source, found: list[Recording], features: Features, options: Op
         class_names=names,
         licence=OWN_LICENCE,
         augment=AUGMENT,
-        doubts=_doubts(source, found, given, by_part),
+        doubts=_doubts(source, found, given),
         notes=_notes(found, x),
         names=[recording.name for recording in found],
         reading=Reading(
@@ -118,7 +117,7 @@ def _own(source: Source, found: list[Recording], features: Features, options: Op
             passed_over=source.passed_over.files,
             leftovers=source.passed_over.leftovers,
             sizes=sounds.lengths(features),
-            speakers=by_part,
+            speakers=_by_part(found, split),
             given={part: _folder(found, part) for part in PARTS if any(entry.part == part for entry in found)},
         ),
     )
@@ -139,27 +138,27 @@ def _by_part(found: Sequence[Recording], split: Mapping[str, Integers]) -> dict[
     return {part: heard[part] for part in PARTS} if any(heard.values()) else {}
 
 
-def _doubts(
-    source: Source, found: Sequence[Recording], given: Mapping[str, Integers], by_part: Mapping[str, Sequence[str]]
-) -> list[str]:
+def _doubts(source: Source, found: Sequence[Recording], given: Mapping[str, Integers]) -> list[str]:
     """Return what may be a mistake: files that are not read, and speakers who may be heard in two parts."""
     doubts = []
     missed = source.passed_over.missed
     if missed:
-        doubts.append(
-            f"{source.path}: {told(missed)} passed over, which are not read; convert them to WAV or move them"
-        )
+        doubts.append(f"{told(missed)} passed over, which are not read; convert them to WAV or move them")
     words = looks_spoken([found[index] for index in given["train"]]) if len(given) < len(PARTS) else []
     if words:
         doubts.append(
             f"recordings are divided without regard to who speaks; if {listed(words)} in their names are speakers, "
             "call the files CLASS_SPEAKER_NUMBER.wav, so that nobody is heard in two parts"
         )
-    for part, other in itertools.combinations([part for part in PARTS if part in given], 2):
-        both = sorted(set(by_part.get(part, ())) & set(by_part.get(other, ())))
+    heard: dict[str, set[str]] = {}
+    for recording in found:
+        if recording.speaker and recording.part:
+            heard.setdefault(recording.part, set()).add(recording.speaker)
+    for part, other in itertools.combinations([part for part in PARTS if part in heard], 2):
+        both = sorted(heard[part] & heard[other])
         if both:
             doubts.append(
-                f"{source.path}: {len(both):,} speakers ({listed(both)}) are heard in {part} and in {other}, so "
+                f"{len(both):,} speakers ({listed(both)}) are heard in {part} and in {other}, so "
                 f"{other} does not tell how it does with somebody it never heard; keep each speaker in one folder"
             )
     return doubts

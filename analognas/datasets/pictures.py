@@ -49,17 +49,17 @@ class Pictures:
                 f"{peaks.max():,}, so they are not on one scale: save all with 8 bits, or all with values up to 65,535."
             )
 
-    def doubts(self, root: Path, shape: Sequence[int], *, chosen: bool) -> list[str]:
+    def doubts(self, shape: Sequence[int], *, chosen: bool) -> list[str]:
         """Return what may be a mistake: few levels, and a size that nobody chose for images of several."""
         peaks = self._peaks()
         doubts = []
         if len(peaks) and (peaks.max() >> 8) + 1 <= _FEW:
             doubts.append(
-                f"{root}: {len(peaks):,} images of 16 bits hold values up to {peaks.max():,}, of which "
+                f"{len(peaks):,} images of 16 bits hold values up to {peaks.max():,}, of which "
                 f"{(peaks.max() >> 8) + 1} levels of 256 are left; scale them to 65,535"
             )
         if len(self._sizes()) > 1 and not chosen:
-            doubts.append(f"{root}: {self.resized(shape)}; dataset.image_size chooses another size")
+            doubts.append(f"{self.resized(shape)}; dataset.image_size chooses another size")
         return doubts
 
     def notes(self) -> list[str]:

@@ -6,6 +6,7 @@ A stage refuses to run against other data or versions than the recorded ones.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from analognas.errors import CorruptFileError, MismatchError
+from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError
 from analognas.files import read_sealed
 from analognas.progress import Progress
 from analognas.stages.protocols import PROTOCOLS
@@ -101,12 +102,17 @@ def describe_dataset(params: Params, paths: Paths, progress: Progress | None = N
         DatasetError: if it cannot be loaded.
     """
     from analognas.datasets import describe
+    from analognas.datasets.looking import doubts, look, recorded
 
     known = _looked_at.get()
     key = json.dumps(dataset_arguments(params, paths), sort_keys=True)
     if known is not None and key in known:
         return known[key]
-    description = describe(load_dataset(params, paths, progress))
+    dataset = load_dataset(params, paths, progress)
+    found = look(dataset)
+    for doubt in doubts(found):
+        warnings.warn(f"dataset {dataset.name}: {doubt}", AnalogNASWarning, stacklevel=2)
+    description: Description = {**describe(dataset), "looked": recorded(found)}
     if known is not None:
         known[key] = description
     return description
@@ -121,7 +127,7 @@ def check_dataset(params: Params, paths: Paths) -> Description:
     recorded = read_sealed(paths.dataset, remedy=_REMEDY)
     now = describe_dataset(params, paths)
     for key, value in now.items():
-        if recorded.get(key) != value:
+        if key != "looked" and recorded.get(key) != value:
             raise MismatchError(
                 f"data/dataset.json records {key} {recorded.get(key)!r}, the dataset has {value!r}: {_REMEDY}."
             )

@@ -157,7 +157,7 @@ def test_values_that_collapse_are_told(tmp_path):
 
 def test_parts_of_unlike_ranges_are_told(tmp_path):
     with pytest.warns(
-        AnalogNASWarning, match=r"arrays: the images of test span the levels 0 to 15 of 255, those of train"
+        AnalogNASWarning, match=r"dataset arrays: the images of test span the levels 0 to 15 of 255, those of train"
     ):
         from_npz(tmp_path, **in_parts(X, X // 16))
     with pytest.warns(AnalogNASWarning, match=r"train span the levels 0 to 16 of 255, those of test 0 to 255; look"):

@@ -177,11 +177,13 @@ def test_files_that_are_not_read_are_counted_and_named(tmp_path):
     (root / "red" / "notes.txt").write_text("no image")
     (root / "blue" / "without").write_text("who knows")
     Image.new("RGB", (8, 8)).save(root / "outside.png")
-    with pytest.warns(AnalogNASWarning, match=r"set: 3 \.heic, 1 images outside of class folders, 1 no ending passed"):
+    with pytest.warns(
+        AnalogNASWarning, match=r"image-folder: 3 \.heic, 1 images outside of class folders, 1 no ending"
+    ):
         data = from_folder(root)
     assert data.reading.read == {".png": 20}
     assert data.reading.passed_over == {".heic": 3, ".txt": 1, "no ending": 1, "images outside of class folders": 1}
-    assert data.notes[0].startswith(f"{root}: 3 .heic")
+    assert data.notes[0].startswith("3 .heic")
     (root / "green").mkdir()
     (root / "green" / "1.heic").write_bytes(b"")
     fails(root, r"green holds no images that are read, but 1 \.heic; add some or remove it")

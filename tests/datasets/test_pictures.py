@@ -28,15 +28,15 @@ def test_sizes(sizes, shape, told):
     kept = pictures(*((size, {}) for size in sizes))
     assert kept.resized(shape) == told
     several = len(set(sizes)) > 1
-    assert kept.doubts("x", shape, chosen=False) == ([f"x: {told}; dataset.image_size chooses another size"] * several)
-    assert kept.doubts("x", shape, chosen=True) == []
+    assert kept.doubts(shape, chosen=False) == ([f"{told}; dataset.image_size chooses another size"] * several)
+    assert kept.doubts(shape, chosen=True) == []
 
 
 @pytest.mark.parametrize(("peak", "levels"), [(256, 2), (4095, 16), (16383, 64), (16384, None), (65535, None)])
 def test_few_levels(peak, levels):
     kept = pictures(((4, 4), {"peak": peak}), ((4, 4), {}))
     kept.refuse_collapsed("x")
-    doubts = kept.doubts("x", (4, 4), chosen=True)
+    doubts = kept.doubts((4, 4), chosen=True)
     assert len(doubts) == (levels is not None)
     assert all(f"of which {levels} levels of 256 are left" in doubt for doubt in doubts)
 
