@@ -36,8 +36,8 @@ INSIDES: dict[str, tuple[str, list[str]]] = {
             "prefect.server.api.server:SubprocessASGIServer._run_uvicorn_command",
             "prefect.server.api.server:SubprocessASGIServer.stop", "prefect.events.worker:EventsWorker.drain_all",
             "prefect._internal.concurrency.services:_active_services", "prefect.client.orchestration:get_client",
-            "prefect.client.schemas.actions:ArtifactUpdate", "prefect.client.schemas.schedules:CronSchedule",
-            "prefect.client.schemas.objects:ConcurrencyLimitStrategy.CANCEL_NEW",
+            "prefect.client.schemas.actions:ArtifactUpdate", "prefect.server.schemas.schedules:CronSchedule.get_dates",
+            "prefect._vendor.croniter:CroniterBadDateError",
         ],
     ),
     "optuna": (

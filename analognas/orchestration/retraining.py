@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analognas import retraining
-from analognas.errors import StageError
+from analognas.errors import BusyError, StageError
 from analognas.orchestration import flows, sessions
 from analognas.orchestration.sessions import Freshness, RunProgress, Session
 from analognas.params import Params
@@ -137,6 +137,13 @@ def refit() -> Any:
     if accepted or going.current:
         return sessions.stage("fit")
     return Completed(name="Kept", message="The champion stays as it is", data=None)
+
+
+def left_out(busy: BusyError) -> Any:
+    """Return the state of a flow run that was due while another run works in its workspace: it ends, and says so."""
+    from prefect.states import Completed
+
+    return Completed(name="Skipped", message=f"Left out: {busy}", data=None)
 
 
 def run_retraining(
