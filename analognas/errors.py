@@ -62,6 +62,10 @@ class WorkspaceError(InputError):
     """The folder is not a workspace, or cannot be written or read."""
 
 
+class BusyError(WorkspaceError):
+    """Another run works in the workspace."""
+
+
 class HoursError(InputError):
     """No run that is worth its while fits the hours; ``fitted`` describes the shortest one."""
 

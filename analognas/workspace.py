@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from analognas.errors import WorkspaceError
+from analognas.errors import BusyError, WorkspaceError
 from analognas.files import remove_leftovers, told, workspace_root, write_text
 
 
@@ -144,7 +144,8 @@ def alone(paths: Paths) -> Iterator[None]:
     """Hold the lock of a workspace; within a block that holds it that is nothing.
 
     Raises:
-        WorkspaceError: if another run holds it.
+        BusyError: if another run holds it.
+        WorkspaceError: if it cannot be written.
     """
     if paths.root in _held.get():
         yield
@@ -154,7 +155,7 @@ def alone(paths: Paths) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        raise WorkspaceError(f"Another run works in {paths.root}: wait for its end, then run again.") from None
+        raise BusyError(f"Another run works in {paths.root}: wait for its end, then run again.") from None
     except OSError as error:
         raise WorkspaceError(f"Cannot write {path}: {told(error)}; make the folder writable.") from error
     token = _held.set(_held.get() | {paths.root})

@@ -50,14 +50,15 @@ def retrain(
 
 
 @click.command()
-@click.option("--cron", metavar="FIELDS", help="When, e.g. '0 3 * * 1': Mondays at three (UTC).")
+@click.option("--cron", metavar="FIELDS", help="When, e.g. '0 3 * * 1': Mondays at three.")
 @click.option("--interval-hours", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Every N hours.")
-def serve(cron: str | None, interval_hours: float | None) -> None:
+@click.option("--timezone", metavar="NAME", help="Whose clock --cron goes by, e.g. Europe/Berlin; left out: UTC.")
+def serve(cron: str | None, interval_hours: float | None, timezone: str | None) -> None:
     """Retrain by a schedule, until it is stopped; needs a Prefect server (PREFECT_API_URL)."""
     from analognas.orchestration.serving import serve as serve_flow
     from analognas.workspace import Paths
 
-    serve_flow(Paths.find(), cron=cron, interval_hours=interval_hours)
+    serve_flow(Paths.find(), cron=cron, interval_hours=interval_hours, timezone=timezone)
 
 
 @click.group(invoke_without_command=True)

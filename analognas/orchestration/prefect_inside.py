@@ -6,6 +6,7 @@ what a newer one lacks.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import queue
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from prefect.server.api.server import SubprocessASGIServer
@@ -242,19 +244,16 @@ def update_artifact(identity: UUID, data: Any, description: str) -> None:
         client.update_artifact(identity, ArtifactUpdate(data=data, description=description))
 
 
-def valid_cron(cron: str) -> bool:
-    """Return whether Prefect takes a schedule."""
-    from prefect.client.schemas.schedules import CronSchedule
+def next_date(cron: str, timezone: str) -> datetime | None:
+    """Return when a schedule comes next by the rules of Prefect's server, None if never.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    from prefect._vendor.croniter import CroniterBadDateError
+    from prefect.server.schemas.schedules import CronSchedule
 
     try:
-        CronSchedule(cron=cron)
-    except ValueError:
-        return False
-    return True
-
-
-def one_at_a_time() -> Any:
-    """Return the limit for a deployment of which one run goes on at a time, and a second one is not begun."""
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-
-    return ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+        return asyncio.run(CronSchedule(cron=cron, timezone=timezone).get_dates(1))[0]
+    except CroniterBadDateError:
+        return None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analognas import retraining
-from analognas.errors import OtherEvaluatorError, StageError
+from analognas.errors import BusyError, OtherEvaluatorError, StageError
 from analognas.orchestration import flows, sessions
 from analognas.orchestration.sessions import Freshness, RunProgress, Session
 from analognas.params import Params
@@ -165,6 +165,13 @@ def refit() -> Any:
         except OtherEvaluatorError as error:
             going.notes.append(f"{error} The next `analognas run` fits it anew.")
     return Completed(name="Kept", message="The champion stays as it is", data=None)
+
+
+def left_out(busy: BusyError) -> Any:
+    """Return the state of a flow run that was due while another run works in its workspace: it ends, and says so."""
+    from prefect.states import Completed
+
+    return Completed(name="Skipped", message=f"Left out: {busy}", data=None)
 
 
 def run_retraining(

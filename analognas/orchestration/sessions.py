@@ -259,7 +259,7 @@ def session(workspace: str | Path = ".") -> Iterator[Session]:
 
 @contextlib.contextmanager
 def opened(workspace: str | Path, kind: type[_Kind]) -> Iterator[_Kind]:
-    """Open a run of a kind; see ``session``. Raises WorkspaceError if another run works there."""
+    """Open a run of a kind; see ``session``. Raises BusyError if another run works there."""
     paths = Paths.find(Path(workspace))
     with alone(paths), one_look():
         there = _run.get()

@@ -6,6 +6,7 @@ import ast
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from ruamel.yaml import YAML
 from analognas import tracking
 from analognas.errors import InputError, StageError, WorkspaceError
 from analognas.files import file_digest
-from analognas.orchestration import characterizing, flows, retraining, serving
+from analognas.orchestration import characterizing, deployments, flows, retraining, serving
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.retraining import Workbench, assess
@@ -145,14 +146,27 @@ def test_the_tasks_of_the_flow_are_called_in_order():
         assert len(node.body) == 2, name
 
 
-def test_the_deployment_leaves_out_a_run_that_would_overlap():
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig
+def test_a_run_that_is_due_while_another_one_works_is_left_out(retrain: Retrain, another_run: Callable[..., Any]):
+    module = flows.load_flow(retrain.paths.root / "flows" / "retrain.py")
+    with another_run(retrain.paths):
+        state = module.retrain(str(retrain.paths.root), force=True, return_state=True)
+    assert (state.type.value, state.name) == ("COMPLETED", "Skipped")
+    assert state.message.startswith(f"Left out: Another run works in {retrain.paths.root}")
+    assert not (retrain.paths.rounds / "001.json").exists()
 
-    text = (source() / "prefect.yaml").read_text()
-    deployment = next(one for one in YAML(typ="safe").load(text)["deployments"] if one["name"] == "retrain")
-    assert deployment["entrypoint"] == "flows/retrain.py:retrain"
-    limit = ConcurrencyLimitConfig.model_validate(deployment["concurrency_limit"])
-    assert (limit.limit, limit.collision_strategy.value) == (1, "CANCEL_NEW")
+
+def test_no_deployment_leases_a_slot_that_can_be_lost():
+    document = YAML(typ="safe").load((source() / "prefect.yaml").read_text())
+    assert [one["entrypoint"] for one in document["deployments"]] == [
+        "flows/pipeline.py:pipeline", "flows/retrain.py:retrain",
+    ]  # fmt: skip
+    for deployment in document["deployments"]:
+        assert "concurrency_limit" not in deployment
+        assert deployment["name"] == "{{ workspace.name }}"
+    ((step, given),) = document["build"][0].items()
+    module, _, name = step.rpartition(".")
+    assert given == {"id": "workspace"}
+    assert getattr(import_module(module), name) is deployments.identify
 
 
 def test_a_schedule_that_is_none_is_named(retrain: Retrain):

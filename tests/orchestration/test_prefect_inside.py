@@ -3,16 +3,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from ruamel.yaml import YAML
 
 from analognas.causes import reached
 from analognas.orchestration import prefect_inside
@@ -21,12 +22,10 @@ from analognas.orchestration.prefect_inside import (
     drain,
     guarded_server,
     impatient,
-    one_at_a_time,
+    next_date,
     update_artifact,
-    valid_cron,
 )
 from analognas.orchestration.server import configure_prefect
-from analognas.setup.template import source
 
 
 @pytest.fixture(autouse=True)
@@ -34,20 +33,37 @@ def _configured() -> None:
     configure_prefect()
 
 
-@pytest.mark.parametrize(
-    ("cron", "valid"),
-    [("0 3 * * 1", True), ("*/5 * * * *", True), ("every monday", False), ("0 25 * * *", False), ("", False)],
-)
-def test_a_schedule_is_five_fields(cron: str, valid: bool):
-    assert valid_cron(cron) is valid
+@pytest.mark.parametrize("cron", ["every monday", "0 25 * * *", "", "H 3 * * *"])
+def test_what_is_no_schedule_is_an_error(cron: str):
+    with pytest.raises(ValueError, match=r"(?i)invalid cron|unsupported"):
+        next_date(cron, "UTC")
 
 
-def test_a_served_flow_has_the_limit_of_a_deployed_one():
-    limit = one_at_a_time()
-    deployments = YAML(typ="safe").load((source() / "prefect.yaml").read_text())["deployments"]
-    deployed = next(one["concurrency_limit"] for one in deployments if one["name"] == "retrain")
-    assert limit.limit == deployed["limit"] == 1
-    assert limit.collision_strategy.value == deployed["collision_strategy"] == "CANCEL_NEW"
+def test_a_date_that_never_comes_is_none():
+    assert next_date("0 0 31 2 *", "UTC") is None
+    leap = next_date("0 0 29 2 *", "UTC")
+    assert leap is not None
+    assert (leap.month, leap.day) == (2, 29)
+
+
+def dates(cron: str, start: str, timezone: str = "Europe/Berlin") -> list[str]:
+    """Return the first times from ``start`` on, in UTC."""
+    from prefect.server.schemas.schedules import CronSchedule
+
+    when = datetime.fromisoformat(start)
+    made = asyncio.run(CronSchedule(cron=cron, timezone=timezone).get_dates(4, start=when))
+    return [date.astimezone(UTC).strftime("%d %H:%M") for date in made]
+
+
+def test_what_happens_when_clocks_change():
+    """As ``docs/retraining.md`` says: Berlin's, on 29 March 2026 at 01:00 UTC forwards, on 25 October back."""
+    # An hour that there is not that night: it depends on the Python of Prefect's server.
+    spring = "29 01:30" if sys.version_info >= (3, 13) else "29 00:30"
+    assert dates("30 2 * * *", "2026-03-27T12:00+00:00") == ["28 01:30", spring, "30 00:30", "31 00:30"]
+    assert dates("0 3 * * *", "2026-03-27T12:00+00:00") == ["28 02:00", "29 01:00", "30 01:00", "31 01:00"]
+    assert dates("30 2 * * *", "2026-10-23T12:00+00:00") == ["24 00:30", "25 00:30", "26 01:30", "27 01:30"]
+    assert dates("0 * * * *", "2026-10-24T23:00+00:00") == ["24 23:00", "25 00:00", "25 02:00", "25 03:00"]
+    assert dates("0 * * * *", "2026-10-24T23:00+00:00", "UTC") == ["24 23:00", "25 00:00", "25 01:00", "25 02:00"]
 
 
 def test_an_artifact_is_shown_with_other_data(monkeypatch: pytest.MonkeyPatch):

@@ -21,6 +21,7 @@ from analognas import retraining
 from analognas.errors import StageError
 from analognas.files import file_digest
 from analognas.orchestration import server as prefect_server
+from analognas.orchestration.deployments import Place
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.stages import characterize
@@ -283,7 +284,7 @@ def test_a_run_that_is_cancelled_in_prefect_ends_and_can_be_gone_on_with(retrain
     try:
         ask = Api(staying["PREFECT_API_URL"])
         serving.until(lambda: "polling for scheduled runs" in serving.said(), "the runner")
-        deployment = ask("deployments/name/retrain/retrain")["id"]  # other tests have left theirs in the database
+        deployment = ask(f"deployments/name/retrain/{Place.of(retrained).name}")["id"]
         first = serving.results()
         given = {"parameters": {"workspace": str(retrained.root), "force": True}, "state": {"type": "SCHEDULED"}}
         flow_run = ask(f"deployments/{deployment}/create_flow_run", given)["id"]
