@@ -37,7 +37,7 @@ TEXT, WHOLE, NUMBER, TRUTH = "text", "whole number", "number", "truth value"
 
 _ID = "[0-9a-f]{16}"
 # The kinds of NumPy's types that hold nothing else, so that all cells can be looked at in one go.
-_FAST = {NUMBER: "iuf", WHOLE: "iu"}
+_FAST = {NUMBER: "iuf", WHOLE: "iu", TRUTH: "b", TEXT: ""}
 
 
 def architecture_id(space: str, genes: str) -> str:
@@ -78,12 +78,18 @@ class Column:
         """Return the first row whose cell is wrong and what is wrong there; None if all are right."""
         import numpy as np
 
-        values = list(cells)
-        rows: Iterable[int] = range(len(values))
-        if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in _FAST.get(self.kind, ""):
+        rows: Iterable[int] = range(len(cells))
+        if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in _FAST[self.kind]:
+            if self.kind == TRUTH:
+                return None
             fast = cells.to_numpy(dtype=np.float64)
             good = np.isfinite(fast) & (fast >= self.least) & (fast <= self.most)
+            if good.all():
+                return None
             rows = np.flatnonzero(~good & ~(np.isnan(fast) & self.missing))[:1]
+        values = list(cells)
+        if self.kind == TEXT and not self.among and not self.pattern and all(type(value) is str for value in values):
+            return None
         for row in rows:
             if problem := self.wrong(values[row]):
                 return f"row {row} {problem}"

@@ -154,11 +154,13 @@ class Optimizer(ABC):
             architectures: n of them, asked before or not. One that was told before gets the new value.
             values: n objective values (higher is better), or a frame of n rows, predicted or measured, with
                 ``acc_1d``, ``acc_1d_std``, and with ``T_AVM`` also ``avm``: objective and constraints follow
-                from it. A value that is missing or not finite marks the architecture as failed.
+                from it. A value that is missing (or an objective that is not finite) marks the architecture as failed.
+                Where a frame has the column ``id``, its rows have to be in the order of the architectures.
 
         Raises:
-            SearchError: if there is no space yet, the lengths differ, an architecture is not of the space,
-                a column is missing, or a constraint needs a frame and only objective values are given.
+            SearchError: if there is no space yet, the lengths or the ids differ, an architecture is not of the space or
+                is there twice, a column is missing or holds what it cannot, or a constraint needs a frame and only
+                objective values are given.
         """
         space = self.space
         if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__"):
