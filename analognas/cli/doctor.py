@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 from packaging.requirements import Requirement
 
+from analognas.causes import quoted
 from analognas.cli.options import json_option
 
 _TOOLS = ("torch", "aihwkit", "xgboost", "prefect", "dvc", "mlflow")
@@ -91,9 +92,9 @@ def _layers() -> Finding:
 
         difference = check_layers()
     except Exception as error:  # a mismatch shows in many ways, from a missing symbol to a refused tensor
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         remedy = "install the versions of aihwkit and torch in requirements.lock"
-        return Finding("layers", False, f"a small analog layer cannot be trained and programmed ({reason}): {remedy}")
+        what = f"a small analog layer cannot be trained and programmed (aihwkit or torch says {quoted(error)})"
+        return Finding("layers", False, f"{what}: {remedy}")
     text = "a small analog layer was trained, programmed and aged for a month; the fast layers and aihwkit's agree"
     return Finding("layers", True, f"{text} to {difference:.0e}")
 

@@ -73,7 +73,7 @@ def _without_server(error: Exception, run: Session, name: str) -> None:
     """
     import httpx  # Prefect has loaded it
 
-    if not isinstance(error, httpx.TransportError):
+    if not isinstance(error, httpx.TransportError) and "Failed to reach API" not in str(error):  # Prefect's own words
         raise error
     failed: BaseException | None = error
     while failed is not None and not isinstance(failed, AnalogNASError):  # Prefect could not be told of this one

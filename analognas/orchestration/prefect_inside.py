@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,9 +32,13 @@ class Gate:
     """What all of Prefect's clients in this process know of the server: whether it is gone.
 
     Each of them alone would try every single call for a quarter of a minute, one after the other, minutes in all.
+
+    Args:
+        alive: tells that the server has not ended, where somebody can know: then it is only slow.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alive: Callable[[], bool] = lambda: False) -> None:
+        self._alive = alive
         self._lock = threading.Lock()
         self._missed: float | None = None
         self._asked = 0.0
@@ -59,6 +63,8 @@ class Gate:
         with self._lock:
             now = time.monotonic()
             self._missed = self._missed or now
+            if self._alive():
+                return False
             if silent or self.gone or now - self._missed >= _RESTART:
                 self._why, self._asked = error, now
             return self.gone
@@ -68,7 +74,7 @@ _gate: Gate | None = None
 
 
 @contextlib.contextmanager
-def impatient() -> Iterator[Gate]:
+def impatient(alive: Callable[[], bool] = lambda: False) -> Iterator[Gate]:
     """Let no call within this block wait for a server that has ended, once that is known; a block within is nothing.
 
     Prefect's errors about log lines that it could not send are not printed within it.
@@ -79,7 +85,7 @@ def impatient() -> Iterator[Gate]:
     if _gate is not None:
         yield _gate
         return
-    gate = _gate = Gate()
+    gate = _gate = Gate(alive)
     changed: Any = {PrefectHttpxAsyncClient: _gated_async, PrefectHttpxSyncClient: _gated_sync}
     before = [(client, client._send_with_retry) for client in changed]
     printed = logging.raiseExceptions

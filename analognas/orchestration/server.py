@@ -29,8 +29,9 @@ _SETTINGS = {
     "DO_NOT_TRACK": "1",
     # A server that went away is noticed in some seconds, once (`prefect_inside.impatient`): no result depends on it.
     "PREFECT_CLIENT_MAX_RETRIES": "2",
-    "PREFECT_API_REQUEST_TIMEOUT": "8",
 }
+# Of a server that takes calls and never answers, one is waited for; see `prefect_inside.impatient`.
+_OF_A_SERVER = {"PREFECT_API_REQUEST_TIMEOUT": "10"}
 # Only the terminal is silenced: the command line tells progress and errors itself; the log is with the flow run.
 _QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
@@ -42,6 +43,8 @@ _QUIET = {
 def configure_prefect(*, verbose: bool = False) -> None:
     """Set what Prefect reads when it is first imported; what the user has set stays."""
     settings = _SETTINGS if verbose else _SETTINGS | _QUIET
+    if os.environ.get("PREFECT_API_URL"):  # one's own server may be slow, and is watched by its process
+        settings = settings | _OF_A_SERVER
     for name, value in settings.items():
         os.environ.setdefault(name, value)
 
@@ -75,13 +78,16 @@ def server() -> Iterator[None]:
     ephemeral = guarded_server()
     try:
         _start(ephemeral, settings.server.ephemeral.startup_timeout_seconds)
-        with impatient() as gate:
+
+        def alive() -> bool:
+            process = ephemeral.server_process
+            return process is not None and process.poll() is None
+
+        with impatient(alive):
             try:
                 yield
             finally:
-                process = ephemeral.server_process
-                gone = gate.gone or process is None or process.poll() is not None
-                drain(0 if gone else _DRAIN_SECONDS)
+                drain(_DRAIN_SECONDS if alive() else 0)
     finally:  # also on a second Ctrl-C
         ephemeral.stop()
 

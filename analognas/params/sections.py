@@ -263,9 +263,7 @@ class Params(_Section):
         if data is None:
             data = {}
         if not isinstance(data, Mapping):
-            raise ParamsError(
-                f"{source} holds no sections: write each with its keys below it, as `analognas init` does."
-            )
+            raise ParamsError(f"{source} must hold sections: write each with its keys below it.")
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:
@@ -328,7 +326,7 @@ def _sentence(error: ValidationError, data: Mapping[str, Any]) -> str:
     if isinstance(first["input"], date):  # which DVC cannot read either
         return f"{key} is the date {first['input']} in YAML: put it in quotes."
     if len(first["loc"]) == 1 and first["type"] != "value_error":
-        return f"section {key} has no keys: write them below it, each with its value."
+        return f"section {key}: write its keys below it, each with its value."
     return f"{key} is {shown(first['input'])}: {message}."
 
 

@@ -221,6 +221,9 @@ def test_a_server_that_refuses_is_tried_again_for_seconds_and_then_not(
     assert gate.miss(TimeoutError(), silent=True)
     gate.there()
     assert not gate.gone
+    alive = Gate(lambda: True)
+    assert not alive.miss(TimeoutError(), silent=True)  # a busy machine
+    assert not alive.gone
 
 
 def test_all_is_as_it_was_after_the_block(answering: Server):

@@ -20,6 +20,7 @@ import pytest
 from analognas import retraining
 from analognas.errors import StageError
 from analognas.files import file_digest
+from analognas.orchestration import prefect_inside
 from analognas.orchestration import server as prefect_server
 from analognas.orchestration.deployments import Place
 from analognas.params import Params
@@ -29,7 +30,8 @@ from analognas.workspace import Paths, alone
 
 
 def test_settings_are_made_before_prefect_is_loaded_and_respect_the_users(monkeypatch: pytest.MonkeyPatch):
-    for name in (*prefect_server._SETTINGS, *prefect_server._QUIET):
+    every = (*prefect_server._SETTINGS, *prefect_server._QUIET, *prefect_server._OF_A_SERVER)
+    for name in every:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "7")
     prefect_server.configure_prefect(verbose=True)
@@ -38,7 +40,11 @@ def test_settings_are_made_before_prefect_is_loaded_and_respect_the_users(monkey
     assert "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL" not in os.environ
     prefect_server.configure_prefect()
     assert os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] == "CRITICAL"
-    for name in (*prefect_server._SETTINGS, *prefect_server._QUIET):
+    assert "PREFECT_API_REQUEST_TIMEOUT" not in os.environ  # one's own server may be slow
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    prefect_server.configure_prefect()
+    assert float(os.environ["PREFECT_API_REQUEST_TIMEOUT"]) + prefect_inside._PROBE < 15
+    for name in every:
         monkeypatch.delenv(name, raising=False)
 
 
