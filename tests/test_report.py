@@ -79,7 +79,7 @@ def test_what_is_known_of_ones_own_data_is_told():
     }  # fmt: skip
     data = {
         "levels": {},
-        "alike": twice | {"repeated": 0},
+        "alike": alike,
         "notes": ["look at it"],
         "reading": reading,
         "split_off": ["test"],
