@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -105,3 +106,26 @@ def test_what_prefect_cannot_hand_over_is_dropped():
     assert handled == ["first"]
     assert service._queue.get_nowait() is None
     assert service._queue.empty()
+
+
+@pytest.mark.parametrize(("call", "code"), [("outlive_the_runner", 0), ("object", 1)])
+def test_a_flow_whose_log_nobody_reads_any_more_goes_on(call: str, code: int):
+    script = (
+        "from analognas.orchestration.prefect_inside import outlive_the_runner\n"
+        "from rich.console import Console\n"
+        f"{call}()\n"
+        "Console().print('begun')\n"
+        "input()\n"
+        "Console().print('nobody reads this')\n"
+        "Console().print('nor that')\n"
+    )
+    flow = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert flow.stdin is not None
+    assert flow.stdout is not None
+    with flow.stdin, flow.stdout:
+        assert flow.stdout.readline() == b"begun\n"
+        flow.stdout.close()
+        flow.stdin.write(b"\n")
+    assert flow.wait(30) == code
