@@ -124,4 +124,4 @@ def outlive_the_runner() -> None:
             os.dup2(nowhere, stream)
         os.close(nowhere)
 
-    Console.on_broken_pipe = carry_on  # type: ignore[method-assign]
+    Console.on_broken_pipe = carry_on  # type: ignore[method-assign, assignment]

@@ -191,7 +191,7 @@ def _begun(deployed: DeploymentResponse) -> list[FlowRun]:
     from prefect.client.schemas.objects import StateType
     from prefect.client.schemas.sorting import FlowRunSort
 
-    begun = [state for state in StateType if state not in (StateType.SCHEDULED, StateType.PAUSED)]
+    begun: list[Any] = [state for state in StateType if state not in (StateType.SCHEDULED, StateType.PAUSED)]
     with get_client(sync_client=True) as client:
         return client.read_flow_runs(
             flow_run_filter=filters.FlowRunFilter(
