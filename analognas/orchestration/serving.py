@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -16,7 +16,7 @@ from analognas.orchestration import flows
 from analognas.orchestration.deployments import Place, existing
 from analognas.orchestration.prefect_inside import next_date
 from analognas.orchestration.server import configure_prefect, reachable
-from analognas.redaction import first_line, redact
+from analognas.redaction import redact
 from analognas.workspace import Paths, alone
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def serve(
             if not went_away(error):
                 raise
             raise StageError(
-                f"Prefect's server at {redact(url)} was away for minutes ({first_line(error)}): what was finished is "
+                f"Prefect's server at {redact(url)} was away for minutes: what was finished is "
                 "kept. Serve again when it is back; a retraining that was cut off is then taken up."
             ) from error
 
@@ -143,7 +143,7 @@ def _schedule(
         return Cron(cron, timezone=timezone)
     interval = timedelta(hours=interval_hours or 0)
     # Otherwise each start of the runner would begin the interval anew, and a long one would never end.
-    kept = (given.schedule for given in deployed.schedules) if deployed is not None else ()
+    kept: Iterable[Any] = (given.schedule for given in deployed.schedules) if deployed is not None else ()
     anchor = next((given.anchor_date for given in kept if getattr(given, "interval", None) == interval), None)
     return Interval(interval, anchor_date=anchor, timezone="UTC")
 
@@ -163,7 +163,7 @@ def _serving(paths: Paths) -> Iterator[None]:
 
 
 def take_up(paths: Paths, deployed: DeploymentResponse) -> None:
-    """Tell Prefect that runs whose process was killed have ended, and let a new one go on with them at once.
+    """Let a new run go on at once with one that was cut off, and tell Prefect of those whose process was killed.
 
     Prefect would show them as running for ever. A run that went on with another one is not gone on with again: who is
     killed twice, may be so every time.
@@ -172,28 +172,33 @@ def take_up(paths: Paths, deployed: DeploymentResponse) -> None:
 
     try:
         with alone(paths):
-            dead = _unfinished(deployed)
-            for run in dead:
-                _crash(run)
-            cut_off = [run for run in dead if run.state_type != StateType.CANCELLING]
-            if cut_off and not any(_AGAIN in run.tags for run in cut_off):
+            runs = _begun(deployed)
+            for run in runs:
+                if run.state_type in (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING):
+                    _crash(run)
+            last = runs[0] if runs else None
+            cut_off = (StateType.PENDING, StateType.RUNNING, StateType.CRASHED)
+            if last is not None and last.state_type in cut_off and _AGAIN not in last.tags:
                 _again(deployed)
     except BusyError:  # one of them is alive: its runner was killed, and it goes on
         return
 
 
-def _unfinished(deployed: DeploymentResponse) -> list[FlowRun]:
+def _begun(deployed: DeploymentResponse) -> list[FlowRun]:
+    """Return the runs that are not to come, newest first."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas import filters
     from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.sorting import FlowRunSort
 
-    begun = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+    begun: list[Any] = [state for state in StateType if state not in (StateType.SCHEDULED, StateType.PAUSED)]
     with get_client(sync_client=True) as client:
         return client.read_flow_runs(
             flow_run_filter=filters.FlowRunFilter(
                 deployment_id=filters.FlowRunFilterDeploymentId(any_=[deployed.id]),
                 state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=begun)),
-            )
+            ),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
         )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from analognas import tracking
 from analognas.errors import OtherEvaluatorError, StageError
 from analognas.orchestration import flow_run
+from analognas.orchestration.prefect_inside import outlive_the_runner
 from analognas.params import Params
 from analognas.stages import STAGES, run_stage
 from analognas.stages.protocols import RECORD
@@ -265,6 +266,8 @@ def opened(workspace: str | Path, kind: type[_Kind]) -> Iterator[_Kind]:
         there = _run.get()
         run = there if isinstance(there, kind) and there.paths == paths and not there.going_on else None
         by_itself = run is None
+        if by_itself:
+            outlive_the_runner()
         run = run or _prepare(paths, kind)
         token, run.going_on = _run.set(run), True
         if run.freshness.unversioned:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
 
+from analognas.causes import quoted
 from analognas.errors import CorruptFileError
 from analognas.files import digest, file_digest
-from analognas.redaction import first_line
 from analognas.tracking import connection
 from analognas.tracking.metrics import flat_metrics
 
@@ -188,7 +188,7 @@ class Registry:
             for name in folders:
                 self.client.download_artifacts(run, name, str(to.data))
         except (MlflowException, OSError) as error:
-            raise self._lost(version, first_line(error)) from error
+            raise self._lost(version, quoted(error)) from error
         folders["a picture in plots"] = to.plot("fit.png")
         missing = [name for name, path in folders.items() if not path.exists()]
         if missing:

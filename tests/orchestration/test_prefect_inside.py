@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import subprocess
 import sys
 import threading
 import time
@@ -237,3 +238,26 @@ def test_all_is_as_it_was_after_the_block(answering: Server):
         assert PrefectHttpxSyncClient._send_with_retry is not before[1]
     after = PrefectHttpxAsyncClient._send_with_retry, PrefectHttpxSyncClient._send_with_retry, logging.raiseExceptions
     assert after == before
+
+
+@pytest.mark.parametrize(("call", "code"), [("outlive_the_runner", 0), ("object", 1)])
+def test_a_flow_whose_log_nobody_reads_any_more_goes_on(call: str, code: int):
+    script = (
+        "from analognas.orchestration.prefect_inside import outlive_the_runner\n"
+        "from rich.console import Console\n"
+        f"{call}()\n"
+        "Console().print('begun')\n"
+        "input()\n"
+        "Console().print('nobody reads this')\n"
+        "Console().print('nor that')\n"
+    )
+    flow = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert flow.stdin is not None
+    assert flow.stdout is not None
+    with flow.stdin, flow.stdout:
+        assert flow.stdout.readline() == b"begun\n"
+        flow.stdout.close()
+        flow.stdin.write(b"\n")
+    assert flow.wait(30) == code

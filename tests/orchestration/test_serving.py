@@ -61,7 +61,8 @@ class Server:
         if self.error is not None:
             raise self.error
 
-    def read_flow_runs(self, flow_run_filter: Any) -> list[Any]:
+    def read_flow_runs(self, flow_run_filter: Any, sort: Any) -> list[Any]:
+        assert sort.value == "EXPECTED_START_TIME_DESC"
         assert flow_run_filter.deployment_id.any_ == [self.deployed.id]
         begun = flow_run_filter.state.type.any_
         return [run for run in self.runs if run.state_type in begun]
@@ -200,11 +201,13 @@ def test_who_is_killed_again_waits_for_the_next_date(place: Paths, server: Serve
     assert server.created == []
 
 
-def test_a_cancelled_run_is_not_gone_on_with(place: Paths, server: Server):
+@pytest.mark.parametrize(("last", "times"), [("CRASHED", 1), ("CANCELLING", 0), ("COMPLETED", 0), ("FAILED", 0)])
+def test_only_what_was_cut_off_last_is_gone_on_with(place: Paths, server: Server, last: str, times: int):
     server.deployed = deployed()
-    server.runs = [run("stopping", "CANCELLING")]
+    server.runs = [run("last", last), run("before", "CRASHED")]
     serving.serve(place, cron="0 3 * * 1")
-    assert (server.states, server.created) == ([("stopping", "CRASHED")], [])
+    assert server.created == [[serving._AGAIN]] * times
+    assert server.states == ([("last", "CRASHED")] if last == "CANCELLING" else [])
 
 
 def test_a_server_that_is_away_for_good_is_one_sentence(place: Paths, server: Server):
