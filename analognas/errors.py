@@ -83,5 +83,9 @@ class StageError(AnalogNASError):
     """A stage failed for a reason that is not its input."""
 
 
+class OtherEvaluatorError(StageError):
+    """A fit gave another evaluator than the one that was compared with the champion; nothing was written."""
+
+
 class AnalogNASWarning(UserWarning):
     """Something works, but not as well as it could; the message names it and what it costs."""

@@ -115,9 +115,9 @@ class Paths:
         return folder
 
     @property
-    def challenger(self) -> Path:
-        """Where a challenger is fitted: in the ignored folder, never in ``data/evaluator/``."""
-        return self.private() / "challenger"
+    def challenger(self) -> Paths:
+        """Where a challenger is fitted, with all that ``fit`` writes: in the ignored folder, never in ``data/``."""
+        return Paths(self.private() / "challenger")
 
     def clean(self) -> None:
         """Remove what killed writers left behind.

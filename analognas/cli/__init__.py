@@ -18,6 +18,7 @@ for command in (
     retraining.retrain,
     retraining.serve,
     retraining.champion,
+    retraining.track,
     sharing.push,
     sharing.pull,
     sharing.merge,

@@ -32,7 +32,8 @@ class Finding:
 
 def diagnose() -> list[Finding]:
     """Return one finding for everything that has to fit together."""
-    return [_python(), *_requirements(), _layers(), _compiled_tiles(), _git(), _cuda(), *_flows(), *_kept_by_git()]
+    machine = [_python(), *_requirements(), _layers(), _compiled_tiles(), _git(), _cuda()]
+    return [*machine, *_flows(), *_kept_by_git(), *_champion()]
 
 
 def _python() -> Finding:
@@ -145,6 +146,19 @@ def _kept_by_git() -> list[Finding]:
         return []
     told = [*git.lost(root), *filter(None, [git.uncommitted(root)])]
     return [Finding("kept by git", False, text.rstrip("."), needed=False) for text in told]
+
+
+def _champion() -> list[Finding]:
+    """Return a finding if the champion in MLflow and ``data/evaluator/`` of the workspace are not the same."""
+    from analognas.errors import WorkspaceError
+    from analognas.tracking import standing
+    from analognas.workspace import Paths
+
+    try:
+        said = standing.sentence(Paths.find())
+    except WorkspaceError:
+        return []
+    return [] if said is None else [Finding("champion", False, said, needed=False)]
 
 
 def _missing(path: Path) -> list[str]:

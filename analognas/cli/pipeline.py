@@ -32,6 +32,7 @@ def run(
     from analognas.cli.workspaces import find_or_make
     from analognas.orchestration import Freshness, run_pipeline
     from analognas.setup.preparing import prepare
+    from analognas.tracking import standing
     from analognas.versioning import git
 
     given = section_values(assignments, dataset, path, max_params)
@@ -42,7 +43,8 @@ def run(
         freshness = Freshness.of(paths, params)
         if freshness.done:
             click.echo("Every stage is up to date and tracked: nothing to do.", err=True)
-            tell(git.lost(paths.root))
+            note = standing.sentence(paths)
+            tell([*git.lost(paths.root), *([note] if note else [])])
         else:
             with PipelineProgress(params, visible=not as_json) as progress:
                 done = run_pipeline(paths, params, freshness=freshness, progress=progress.update, verbose=verbose)

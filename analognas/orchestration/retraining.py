@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analognas import retraining
-from analognas.errors import StageError
+from analognas.errors import OtherEvaluatorError, StageError
 from analognas.orchestration import flows, sessions
 from analognas.orchestration.sessions import Freshness, RunProgress, Session
 from analognas.params import Params
@@ -22,7 +22,7 @@ from analognas.retraining import Need, Workbench
 from analognas.stages import rows
 from analognas.stages.rounds import Round
 from analognas.stages.running import limit_threads
-from analognas.tracking import champions
+from analognas.tracking import champions, standing
 from analognas.versioning import certainly_stale
 from analognas.workspace import Paths, alone
 
@@ -58,7 +58,21 @@ class Retraining(Session):
             self.notes += [note] if note else []
             age = None if self.params.retrain.max_age_days is None else champions.age_days(self.paths)
             self.need = retraining.assess(self.bench, age)
+            if not self.need.anything and (last := self._unrecorded()) is not None:
+                self.need = replace(self.need, unfinished=last.number)
         return self.need
+
+    def _unrecorded(self) -> Round | None:
+        """Return the accepted round whose evaluator is here, if DVC was not told: a run was killed between the two."""
+        stale = self.freshness.stale["fit"]
+        if self.versioning is None or not stale or any(reason.startswith("parameter ") for reason in stale):
+            return None
+        last = retraining.newest_accepted(self.paths, self.bench.space)
+        return last if last is not None and last.record["challenger"]["digest"] == self.bench.champion_digest else None
+
+    def _promised(self) -> Round | None:
+        accepted = self.round is not None and self.round.decision == "accepted"
+        return self.round if accepted else super()._promised()
 
     def summary(self) -> dict[str, Any]:
         """Return what was done, as JSON values."""
@@ -129,13 +143,24 @@ def decide() -> dict[str, Any]:
 
 
 def refit() -> Any:
-    """Fit the evaluator anew if a round was accepted, or if that gives the champion again: the body of a task."""
+    """Fit the evaluator anew if a round was accepted, or if that gives the champion again: the body of a task.
+
+    Nothing but what was compared takes the place of ``data/evaluator/``; see ``Session.run``.
+    """
     from prefect.states import Completed
 
     going = _current()
-    accepted = going.round is not None and going.round.decision == "accepted"
-    if accepted or going.current:
+    added = going.round
+    accepted = added is not None and added.decision == "accepted"
+    brought = {} if added is None else added.record.get("challenger", {})
+    installed = brought.get("digest") == going.bench.champion_digest
+    if accepted and not installed:
         return sessions.stage("fit")
+    if going.current or accepted:  # nothing is to change
+        try:
+            return sessions.stage("fit", going.bench.champion_digest)
+        except OtherEvaluatorError as error:
+            going.notes.append(f"{error} The next `analognas run` fits it anew.")
     return Completed(name="Kept", message="The champion stays as it is", data=None)
 
 
@@ -156,6 +181,8 @@ def run_retraining(
         going = Retraining(paths, params, Freshness.of(paths, params), progress, force=force)
         if going.ask().anything or force:
             flows.run_flow(going, "retrain", force, verbose=verbose)
+        elif note := standing.sentence(paths):
+            going.notes.append(note)
     return going
 
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from analognas import tracking
-from analognas.errors import StageError
+from analognas.errors import OtherEvaluatorError, StageError
 from analognas.params import Params
 from analognas.stages import STAGES, run_stage
 from analognas.stages.protocols import RECORD
@@ -25,6 +25,9 @@ from analognas.tracking import state
 from analognas.versioning import Versioning, certainly_stale, git
 from analognas.versioning.pipeline import is_declared
 from analognas.workspace import Paths, alone
+
+if TYPE_CHECKING:
+    from analognas.stages.rounds import Round
 
 #: Called with the stage, what was done, what there is to do, and one line about it.
 RunProgress = Callable[[str, float, float, str], None]
@@ -135,20 +138,27 @@ class Session:
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - start
 
-    def run(self, stage: str) -> dict[str, Any] | None:
+    def run(self, stage: str, expected: str | None = None) -> dict[str, Any] | None:
         """Run a stage and record what it wrote, unless it is up to date.
+
+        Args:
+            stage: its name.
+            expected: of ``fit``: digest of the only evaluator that it may write; None: that of a round which was
+                accepted and whose evaluator is not here yet, else any.
 
         Returns:
             The stage's summary, or None if it is up to date.
+
+        Raises:
+            OtherEvaluatorError: if ``fit`` gives another evaluator than the expected one.
+            StageError: if that was the one of an accepted round, which waits for its decision again then.
         """
         if not self.reasons(stage):
             self.skipped.append(stage)
             self.progress(stage, 1, 1, "up to date")
             return None
         with self.timed(stage):
-            summary = run_stage(
-                stage, self.params, self.paths, lambda done, total, text: self.progress(stage, done, total, text)
-            )
+            summary = self._fit() if stage == "fit" and expected is None else self._run(stage, expected)
         self.ran.append(stage)
         if self.versioning is not None:
             # What `record` writes was written when the run was prepared.
@@ -156,12 +166,43 @@ class Session:
         state.note_duration(self.paths, stage, self.versioning, self.seconds[stage])
         return summary
 
+    def _run(self, stage: str, expected: str | None = None) -> dict[str, Any]:
+        def show(done: float, total: float, text: str) -> None:
+            self.progress(stage, done, total, text)
+
+        return run_stage(stage, self.params, self.paths, show, expected=expected)
+
+    def _fit(self) -> dict[str, Any]:
+        """Fit; in the champion's place comes only what was compared with it, byte for byte."""
+        from analognas import retraining
+
+        promised = self._promised()
+        if promised is None:
+            return self._run("fit")
+        try:
+            return self._run("fit", promised.record["challenger"]["digest"])
+        except OtherEvaluatorError as error:
+            why = "its challenger cannot be made again, because parameters, versions or results are others now"
+            retraining.reopen(self.paths, promised, why)
+            raise StageError(
+                f"{error} Round {promised.number:03d} waits for its decision again: `analognas retrain` compares anew."
+            ) from error
+
+    def _promised(self) -> Round | None:
+        """Return the accepted round whose challenger is what ``fit`` has to give, if there is one."""
+        from analognas import retraining
+        from analognas.stages import inputs
+
+        return retraining.promised(self.paths, inputs.space(self.params, self.paths))
+
     def sync(self) -> None:
         """Log to MLflow what is not logged yet."""
         report = tracking.sync(self.paths, self.params, self.versioning)
         self.logged = report.logged
-        if report.warning:
-            self.notes.append(report.warning)
+        # Where MLflow cannot be written it is not asked.
+        note = report.warning or tracking.standing.sentence(self.paths)
+        if note:
+            self.notes.append(note)
 
     @property
     def report(self) -> RunReport:
@@ -249,11 +290,14 @@ def current() -> Session:
     return run
 
 
-def stage(name: str) -> Any:
-    """Run a stage of the run that is going on: the body of a Prefect task, which returns its summary or ``Cached``."""
+def stage(name: str, expected: str | None = None) -> Any:
+    """Run a stage of the run that is going on: the body of a Prefect task, which returns its summary or ``Cached``.
+
+    ``expected`` is as for ``Session.run``.
+    """
     from prefect.states import Completed
 
-    summary = current().run(name)
+    summary = current().run(name, expected)
     return Completed(name="Cached", message="DVC: up to date", data=None) if summary is None else summary
 
 

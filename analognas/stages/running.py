@@ -21,10 +21,20 @@ def limit_threads(params: Params) -> None:
         os.environ["OMP_NUM_THREADS"] = str(params.base.threads)
 
 
-def run_stage(name: str, params: Params, paths: Paths, progress: Progress | None = None) -> dict[str, Any]:
+def run_stage(
+    name: str, params: Params, paths: Paths, progress: Progress | None = None, *, expected: str | None = None
+) -> dict[str, Any]:
     """Run one stage and return its summary, which is also ``data/metrics/NAME.json``.
 
+    Args:
+        name: of the stage.
+        params: of the workspace.
+        paths: of the workspace.
+        progress: called as it gets on.
+        expected: of ``fit``: digest of the only evaluator that it may write; None: any.
+
     Raises:
+        OtherEvaluatorError: if ``fit`` gives another evaluator than the expected one.
         ParamsError: if there is no such stage.
         MismatchError: if the data or the versions are not the recorded ones.
     """
@@ -36,5 +46,6 @@ def run_stage(name: str, params: Params, paths: Paths, progress: Progress | None
     paths.clean()
     check_environment(paths, name)
     stage = import_module(f"analognas.stages.{name}")
-    summary: dict[str, Any] = stage.run(params, paths, progress or silent)
+    only = {} if expected is None else {"expected": expected}
+    summary: dict[str, Any] = stage.run(params, paths, progress or silent, **only)
     return summary

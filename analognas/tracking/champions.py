@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from analognas.errors import StageError
+from analognas.errors import AnalogNASError, StageError
 from analognas.params import Params
 from analognas.redaction import first_line, redact
 from analognas.tracking import connection, moved
@@ -43,7 +43,7 @@ def age_days(paths: Paths) -> float | None:
 def describe(registered: list[Version]) -> str:
     """Return the versions as lines for a terminal."""
     if not registered:
-        return "No evaluator is registered yet: `analognas run` registers the first one, which becomes the champion."
+        return "No evaluator is registered: the first one that `analognas run` logs becomes the champion."
     lines = []
     for version in registered:
         tau, covered, sentinel = (
@@ -54,6 +54,9 @@ def describe(registered: list[Version]) -> str:
             f"version {version.number:<4}{names:<12} {version.created:%Y-%m-%d %H:%M} UTC   "
             f"Kendall tau {sentinel} on the sentinel set, {tau} out of fold, coverage {covered}   {version.digest[:12]}"
         )
+        if version.promoted_at is not None:
+            place = "" if version.previous is None else f" in the place of version {version.previous}"
+            lines.append(f"             promoted {version.promoted_at} by {version.promoted_by}{place}: {version.why}")
     return "\n".join(lines)
 
 
@@ -66,6 +69,7 @@ def champion_of(registered: list[Version]) -> Version | None:
 def opened_registry(paths: Paths, params: Params) -> Iterator[Registry]:
     """Yield the evaluator's versions; what MLflow raises becomes one sentence."""
     uri = connection.tracking_uri(paths)
+    opened = False
     try:
         moved.settle(paths, params)
         with warnings.catch_warnings(), connection.one_process(paths):
@@ -77,8 +81,11 @@ def opened_registry(paths: Paths, params: Params) -> Iterator[Registry]:
             from analognas.tracking.registry import Registry
 
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            opened = True
             yield Registry(client, connection.registered_name(paths, params, "evaluator"))
     except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
+        if opened and isinstance(error, AnalogNASError):  # of what is registered
+            raise
         logging.getLogger(__name__).debug("MLflow failed", exc_info=True)
         raise StageError(
             f"MLflow at {redact(uri)} cannot be reached ({first_line(error)}): start it, or unset "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 from pathlib import Path
@@ -73,6 +74,14 @@ def registered_name(paths: Paths, params: Params, model: str) -> str:
         return name
     # MLflow allows neither slash nor colon in a name, and a quote ends it where versions are searched for.
     return f"{name}-" + re.sub(r"[/:'\"]", "_", experiment_name(paths, params))
+
+
+def person() -> str:
+    """Return who works here: the account on MLflow's server, else the one of this machine."""
+    try:
+        return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+    except (KeyError, OSError):  # a process whose user has no name
+        return f"user {os.getuid()}"
 
 
 def check_database(uri: str) -> None:

@@ -216,8 +216,10 @@ class Synchroniser:
             version = self._client.create_model_version(name, source=source, run_id=run.info.run_id, tags=tags)
         elif "champion" in model.aliases:  # without one, the process was killed before it gave the alias
             return
-        alias = "challenger" if "champion" in model.aliases else "champion"
-        self._client.set_registered_model_alias(name, alias, version.version)
+        if "champion" in model.aliases:
+            self._client.set_registered_model_alias(name, "challenger", version.version)
+        else:
+            self._registry(folder).promote(int(version.version), why="there was no champion")
 
 
 def artifact_folder(paths: Paths, experiment: str) -> Path:

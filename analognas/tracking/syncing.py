@@ -74,6 +74,13 @@ def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncRep
     return SyncReport(run_id, logged)
 
 
+def forget(paths: Paths, params: Params) -> None:
+    """Forget what is known to be logged, so that :func:`sync` looks in MLflow itself; what is there is not doubled."""
+    marker = read_or_empty(marker_file(paths))
+    if marker.pop(place(paths, params), None) is not None:
+        write_json(marker_file(paths), marker)
+
+
 def download(paths: Paths, name: str, alias: str, to: Path) -> Path:
     """Fetch a registered model's folder below the folder ``to`` and return it; see :func:`registered_name`.
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analognas import retraining
-from analognas.errors import SpaceError, StageError
+from analognas.errors import OtherEvaluatorError, SpaceError, StageError
 from analognas.files import file_digest
 from analognas.params import Params
 from analognas.params.file import override
@@ -121,7 +121,7 @@ def test_a_rejected_round_leaves_the_evaluator_and_its_rows_are_tried_again(retr
     assert first.decision == "rejected"
     assert "it may be none" in first.reason
     assert file_digest(retrained.evaluator) == before == first.record["champion"]["digest"]
-    assert file_digest(retrained.challenger) == first.record["challenger"]["digest"] != before
+    assert file_digest(retrained.challenger.evaluator) == first.record["challenger"]["digest"] != before
     # Fitting again gives the champion again: nothing of the round is in it.
     run_stage("fit", params, retrained)
     assert file_digest(retrained.evaluator) == before
@@ -187,17 +187,52 @@ def test_a_run_that_was_killed_after_an_acceptance_is_finished_and_the_round_can
 
 
 def test_too_few_sentinel_rows_decide_nothing(retrained: Paths, formula: Any):
-    params = override(retrained.params, ["retrain.round_size=2"])
+    params = override(retrained.params, ["retrain.round_size=2", "retrain.sentinel_size=5"])
     retraining.draw_sentinel(retraining.Workbench(params, retrained))
-    added = retraining.open_round(retraining.Workbench(params, retrained), ASKED)
-    ids = {entry.architecture.id for entry in added.entries}
-    for job in stage.pending(params, retrained):
-        if job.architecture.id in ids:
-            stage.store(job, formula(job), retrained)
+    retraining.open_round(retraining.Workbench(params, retrained), ASKED)
+    formula.all(retrained)
     retraining.challenge(retraining.Workbench(params, retrained), 1)
     decided = retraining.conclude(retraining.Workbench(params, retrained), 1)
     assert decided.decision == "rejected"
-    assert "only 0 sentinel architectures were measured" in decided.reason
+    assert "only 5 sentinel architectures were measured" in decided.reason
+
+
+def test_nothing_is_concluded_before_all_of_it_is_measured(retrained: Paths, formula: Any):
+    params = override(retrained.params, ["retrain.round_size=2"])
+    retraining.draw_sentinel(retraining.Workbench(params, retrained))
+    retraining.open_round(retraining.Workbench(params, retrained), ASKED)
+    with pytest.raises(StageError, match="26 of 38 architectures that the comparison needs are not characterized"):
+        retraining.challenge(retraining.Workbench(params, retrained), 1)
+    formula.all(retrained)
+    retraining.challenge(retraining.Workbench(params, retrained), 1)
+    # Somebody deletes a result in between.
+    store = ResultStore.of(retrained.root)
+    store.path(stage.jobs(params, retrained)[-1].key).unlink()
+    with pytest.raises(StageError, match="1 of 38 architectures"):
+        retraining.conclude(retraining.Workbench(params, retrained), 1)
+    assert rounds(retrained)[-1].decision == "pending"
+
+
+def test_what_is_installed_is_what_was_compared_also_where_architectures_were_trained_twice(
+    retrained: Paths, formula: Any
+):
+    params = override(retrained.params, ["characterize.replicates=4"])
+    formula.all(retrained)
+    for name in ("characterize", "fit"):
+        run_stage(name, params, retrained)
+    decided = retrain(retrained, formula)
+    assert decided.decision == "accepted", decided.reason
+    assert file_digest(retrained.evaluator) == decided.record["challenger"]["digest"]
+    for name in ("metrics/fit.json", "plots/fit.csv"):
+        assert (retrained.data / name).read_bytes() == (retrained.challenger.data / name).read_bytes()
+
+
+def test_another_evaluator_than_the_one_that_was_compared_is_not_written(retrained: Paths, formula: Any):
+    params = Params.load(retrained.params)
+    before = file_digest(retrained.data)
+    with pytest.raises(OtherEvaluatorError, match="and not 0123456789ab, which was compared"):
+        run_stage("fit", params, retrained, expected="0123456789ab" + "0" * 52)
+    assert file_digest(retrained.data) == before
 
 
 def test_a_space_that_is_used_up_is_named(retrained: Paths, monkeypatch: pytest.MonkeyPatch):

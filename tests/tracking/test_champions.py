@@ -19,7 +19,7 @@ CREATED = datetime(2024, 2, 29, 13, 5, tzinfo=UTC)
 
 
 def version(number: int, *aliases: str, **given: Any) -> Version:
-    figures = {"before": None, "rolled_back": False, "tau": 0.7512, "coverage": 0.9, "sentinel_tau": None}
+    figures = {"previous": None, "rolled_back": False, "tau": 0.7512, "coverage": 0.9, "sentinel_tau": None}
     how = {"created": CREATED, "digest": "d" * 64, **figures, **given}
     return Version(number=number, aliases=aliases, **how)
 
@@ -45,7 +45,16 @@ def test_each_version_is_a_line_with_what_is_known_of_it():
         "version 2   rolled back  2024-02-29 13:05 UTC   "
         "Kendall tau - on the sentinel set, 0.75 out of fold, coverage -   dddddddddddd",
     ]
-    assert "`analognas run` registers the first one" in champions.describe([])
+    assert "the first one that `analognas run` logs becomes the champion" in champions.describe([])
+
+
+def test_a_promotion_is_a_second_line():
+    promoted = version(
+        3, "champion", previous=1, promoted_at="2024-03-01T00:00:00+00:00", promoted_by="anna", why="it ranks better"
+    )
+    assert champions.describe([promoted]).splitlines()[1].strip() == (
+        "promoted 2024-03-01T00:00:00+00:00 by anna in the place of version 1: it ranks better"
+    )
 
 
 def test_the_age_is_that_of_the_champion_in_days(paths: Paths, monkeypatch: pytest.MonkeyPatch):
