@@ -30,6 +30,7 @@ from analognas.tracking.state import (
     unlogged,
     untracked,
 )
+from analognas.workspace import round_name
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -62,7 +63,7 @@ def sync(paths: Paths, params: Params, versioning: Versioning | None) -> SyncRep
             done = connected.decide(list(rounds)) if rounds else []
         known = known_hashes(paths, params)
         kept = {name: value for name, value in known.items() if name.startswith(ROUND_PREFIX)}
-        kept |= {f"{ROUND_PREFIX}{number:03d}": rounds[number] for number in done}
+        kept |= {f"{ROUND_PREFIX}{round_name(number)}": rounds[number] for number in done}
         marker = read_or_empty(marker_file(paths)) | {place(paths, params): {**hashes, **kept}}
         write_json(marker_file(paths), marker)
     except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
