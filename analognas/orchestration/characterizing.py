@@ -163,9 +163,10 @@ def measure_all(run: Session, chunk_task: Any) -> None:
     from prefect.task_runners import ThreadPoolTaskRunner
 
     from analognas.stages import characterize as stage
+    from analognas.stages.identity import chip
     from analognas.stages.recorded import check_environment
 
-    check_environment(run.paths, "characterize")
+    check_environment(run.paths, "characterize", chip(run.params.hardware))
     jobs = stage.pending(run.params, run.paths)
     if not jobs:
         return

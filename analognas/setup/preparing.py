@@ -26,19 +26,10 @@ if TYPE_CHECKING:
 
 
 def current_environment(hardware: HardwareParams) -> dict[str, Any]:
-    """Return the protocol version of each stage, the versions of the packages that decide results, and the chip.
+    """Return the protocol version of each stage, the versions of the packages that decide results, and the chip."""
+    from analognas.stages.identity import chip
 
-    The chip is "preset", or the id of what a name of another kind stands for just now: who edits the function of a chip
-    of her own has another chip, though no parameter changed.
-    """
-    from analognas.hardware.presets import PRESETS
-
-    chip = "preset"
-    if hardware.rpu_config not in PRESETS:
-        from analognas.stages.identity import hardware_id
-
-        chip = hardware_id(hardware)
-    return {"protocol": dict(PROTOCOLS), **package_versions(), "hardware": chip}
+    return {"protocol": dict(PROTOCOLS), **package_versions(), "hardware": chip(hardware)}
 
 
 def prepare(paths: Paths, values: Mapping[str, Any] | None = None, progress: Progress | None = None) -> Params:

@@ -51,8 +51,13 @@ def dataset_arguments(params: Params, paths: Paths) -> dict[str, Any]:
     return params.dataset.model_dump() | {"path": str(place)}
 
 
-def check_environment(paths: Paths, stage: str) -> None:
-    """Refuse to run a stage with other versions than the recorded ones.
+def check_environment(paths: Paths, stage: str, chip: str) -> None:
+    """Refuse to run a stage with other versions, or another chip, than the recorded ones.
+
+    Args:
+        paths: of the workspace.
+        stage: its name.
+        chip: what ``identity.chip`` says of the chip just now.
 
     Raises:
         MismatchError: naming what differs.
@@ -60,10 +65,11 @@ def check_environment(paths: Paths, stage: str) -> None:
     recorded = read_object(paths.environment, remedy=_REMEDY)
     protocols = recorded.get("protocol")
     now = package_versions()
-    names = [f"protocol of {stage}", *_PACKAGES]
+    names = [f"protocol of {stage}", *_PACKAGES, "hardware"]
     pairs = [
         (protocols.get(stage) if isinstance(protocols, dict) else None, PROTOCOLS[stage]),
         *((recorded.get(package), now[package]) for package in _PACKAGES),
+        (recorded.get("hardware"), chip),
     ]
     for name, (then, is_now) in zip(names, pairs, strict=True):
         if then != is_now:

@@ -38,13 +38,14 @@ def run_stage(
         ParamsError: if there is no such stage.
         MismatchError: if the data or the versions are not the recorded ones.
     """
+    from analognas.stages.identity import chip
     from analognas.stages.recorded import check_environment
 
     if name not in STAGES:
         raise ParamsError(f"There is no stage {name!r}: the stages are {', '.join(STAGES)}.")
     limit_threads(params)
     paths.clean()
-    check_environment(paths, name)
+    check_environment(paths, name, chip(params.hardware))
     stage = import_module(f"analognas.stages.{name}")
     only = {} if expected is None else {"expected": expected}
     summary: dict[str, Any] = stage.run(params, paths, progress or silent, **only)
