@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analognas.errors import WorkspaceError
-from analognas.workspace import Paths, alone
+from analognas.workspace import Paths, alone, round_name, round_number, round_sequence
 
 
 def test_it_is_found_from_below(workspace: Paths):
@@ -57,6 +57,20 @@ def test_one_run_at_a_time_and_what_it_calls_belongs_to_it(workspace: Paths):
             other.submit(work).result()
     with ThreadPoolExecutor(1) as other:
         assert other.submit(work).result()
+
+
+def test_rounds_are_in_the_order_of_their_sequence(tmp_path: Path):
+    paths = Paths(tmp_path)
+    paths.rounds.mkdir(parents=True)
+    numbers = [0, 7, *(round_number(sequence, name) for sequence, name in ((8, "a"), (8, "b"), (9, "a"), (1000, "a")))]
+    for number in reversed(numbers):
+        paths.round(number).write_text("")
+    for other in ("sentinel.json", "001-12.json", "x-001.json", "001.md"):
+        (paths.rounds / other).write_text("")
+    assert list(paths.round_files()) == sorted(numbers)
+    assert all(paths.round(number) == path for number, path in paths.round_files().items())
+    assert [round_sequence(number) for number in sorted(numbers)] == [0, 7, 8, 8, 9, 1000]
+    assert (round_name(0), round_name(7)) == ("000", "007")
 
 
 @pytest.mark.parametrize("folder", ["", "inner"])

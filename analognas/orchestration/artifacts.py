@@ -190,7 +190,7 @@ def retraining(paths: Paths, summary: Mapping[str, Any]) -> None:
     text = "The champion was retrained.\n" if summary["retrained"] else "The champion needs no retraining.\n"
     if summary["retrained"]:
         with contextlib.suppress(OSError):  # what cannot be shown is no reason to fail
-            text = (paths.rounds / f"{summary['round']:03d}.md").read_text()
+            text = paths.round(summary["round"]).with_suffix(".md").read_text()
     text += "\n" + _figures(summary["figures"])
     with if_it_can_be_shown():
         create_markdown_artifact(text, key="retraining", description="What the retraining decided")

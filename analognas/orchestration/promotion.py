@@ -26,7 +26,7 @@ from analognas.stages import identity, inputs, run_stage
 from analognas.stages.running import limit_threads
 from analognas.tracking.champions import champion_of, opened_registry, versions
 from analognas.versioning import Versioning
-from analognas.workspace import Paths, alone
+from analognas.workspace import Paths, alone, round_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,4 +198,4 @@ def _fetched(params: Params, paths: Paths, version: Version) -> Iterator[Paths]:
 
 
 def _rounds(numbers: Sequence[int]) -> str:
-    return ("round " if len(numbers) == 1 else "rounds ") + ", ".join(f"{number:03d}" for number in numbers)
+    return ("round " if len(numbers) == 1 else "rounds ") + ", ".join(map(round_name, numbers))

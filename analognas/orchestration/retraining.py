@@ -24,7 +24,7 @@ from analognas.stages.rounds import Round
 from analognas.stages.running import limit_threads
 from analognas.tracking import champions, standing
 from analognas.versioning import certainly_stale
-from analognas.workspace import Paths, alone
+from analognas.workspace import Paths, alone, round_name
 
 if TYPE_CHECKING:
     from analognas.stages.summaries import FitSummary
@@ -125,7 +125,7 @@ def propose() -> int:
     going.current = not certainly_stale(going.freshness.stale["fit"]) and going.bench.learned == learnable
     going.progress("propose", 0, 1, "proposing architectures")
     going.round = retraining.open_round(going.bench, going.need or Need(()), force=going.force)
-    going.progress("propose", 1, 1, f"round {going.round.number:03d}: {len(going.round.entries)} architectures")
+    going.progress("propose", 1, 1, f"round {round_name(going.round.number)}: {len(going.round.entries)} architectures")
     _touch(going)
     return going.round.number
 
@@ -141,7 +141,7 @@ def decide() -> dict[str, Any]:
     """Compare challenger and champion and write the decision: the body of a task. Returns its figures."""
     going, number = _current(), _number()
     going.round = retraining.conclude(going.bench, number)
-    going.progress("decide", 1, 1, f"round {number:03d} {going.round.decision}: {going.round.reason}")
+    going.progress("decide", 1, 1, f"round {round_name(number)} {going.round.decision}: {going.round.reason}")
     return dict(going.round.record)
 
 
@@ -208,7 +208,7 @@ def next_steps(done: dict[str, Any]) -> str:
         if newest["kendall_tau"] is not None:
             figures.append(f"on these Kendall tau {newest['kendall_tau']:.2f}, coverage {newest['coverage']:.0%}")
         return f"The champion needs no retraining ({', '.join(figures)}); --force does it anyway."
-    name = f"{done['round']:03d}"
+    name = round_name(done["round"])
     text = f"Round {name} {done['decision']}: {done['reason']}. See data/rounds/{name}.md."
     if done["decision"] == "accepted":
         text += "\nNext: `analognas run` searches and trains with it; `analognas champion rollback` undoes it."

@@ -26,7 +26,7 @@ from analognas.stages.recorded import one_look
 from analognas.tracking import state
 from analognas.versioning import Versioning, certainly_stale, git
 from analognas.versioning.pipeline import is_declared
-from analognas.workspace import Paths, alone
+from analognas.workspace import Paths, alone, round_name
 
 if TYPE_CHECKING:
     from analognas.stages.rounds import Round
@@ -193,7 +193,8 @@ class Session:
             why = "its challenger cannot be made again, because parameters, versions or results are others now"
             retraining.reopen(self.paths, promised, why)
             raise StageError(
-                f"{error} Round {promised.number:03d} waits for its decision again: `analognas retrain` compares anew."
+                f"{error} Round {round_name(promised.number)} waits for its decision again: `analognas retrain` "
+                "compares anew."
             ) from error
 
     def _promised(self) -> Round | None:

@@ -21,8 +21,9 @@ from analognas.retraining.note import note, note_file
 from analognas.retraining.records import Identity
 from analognas.seeds import derive_seed
 from analognas.stages import fit
-from analognas.stages.rounds import Entry, Round, next_number, read_rounds, read_sentinel, write_round, write_sentinel
+from analognas.stages.rounds import Entry, Round, next_round, read_rounds, read_sentinel, write_round, write_sentinel
 from analognas.stages.rows import usable
+from analognas.workspace import round_name
 
 if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
@@ -89,7 +90,7 @@ def open_round(bench: Workbench, need: Need, *, force: bool = False) -> Round:
         reason = "the champion is retrained: " + "; ".join(reasons)
         pending = proposing.propose(
             params, paths, params.retrain.round_size, purpose=RETRAIN, decision="pending", reason=reason
-        ) or Round(next_number(paths), (), reason, "pending", RETRAIN)
+        ) or next_round(paths, (), reason, "pending", RETRAIN)
     known = {entry.architecture.id for entry in pending.entries} | set(bench.learned)
     sentinel = read_sentinel(paths, bench.space)
     known |= {member.id for member in sentinel} | {member.function_id for member in sentinel}
@@ -97,7 +98,7 @@ def open_round(bench: Workbench, need: Need, *, force: bool = False) -> Round:
     for earlier in rounds:
         if earlier.purpose == RETRAIN and earlier.decision == "rejected" and not earlier.record.get("rolled_back"):
             for entry in earlier.entries:
-                reason = f"carried over from round {earlier.number:03d}"
+                reason = f"carried over from round {round_name(earlier.number)}"
                 added.setdefault(entry.architecture.id, Entry(entry.architecture, reason))
     for architecture, _ in bench.shared:
         added.setdefault(architecture.id, Entry(architecture, _SHARED))

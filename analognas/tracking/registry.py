@@ -18,6 +18,7 @@ from analognas.errors import CorruptFileError
 from analognas.files import digest, file_digest
 from analognas.tracking import connection
 from analognas.tracking.metrics import flat_metrics
+from analognas.workspace import round_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -243,7 +244,7 @@ def log_decision(
     if promoted is not None:
         before = registry.with_alias(CHAMPION)
         if before is None or before.digest == record["champion"]["digest"]:
-            registry.promote(promoted.number, why=f"round {number:03d}: {content['reason']}")
+            registry.promote(promoted.number, why=f"round {round_name(number)}: {content['reason']}")
         elif before.number != promoted.number:  # it was compared with another one: that is nothing to promote it for
             client.set_registered_model_alias(registry.name, CHALLENGER, str(promoted.number))
     elif decision == "rejected" and not record.get("rolled_back"):
@@ -260,7 +261,8 @@ def _log_round(
 ) -> str:
     """Log the figures of a round, in the run that is known or in a new one, and return its id."""
     run: str = (
-        known or client.create_run(experiment, run_name=f"retrain-{number:03d}", tags={ROUND: identity}).info.run_id
+        known
+        or client.create_run(experiment, run_name=f"retrain-{round_name(number)}", tags={ROUND: identity}).info.run_id
     )
     metrics = [*flat_metrics(record["comparison"], "sentinel."), *flat_metrics(record["need"], "need.")]
     tau = record["challenger"]["kendall_tau_out_of_fold"]

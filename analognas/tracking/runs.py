@@ -98,7 +98,7 @@ class Synchroniser:
         )
         done = []
         for number in sorted(numbers):
-            files = [self._paths.rounds / f"{number:03d}{suffix}" for suffix in (".json", ".md")]
+            files = [self._paths.round(number).with_suffix(suffix) for suffix in (".json", ".md")]
             if registry.log_decision(
                 self._registry("evaluator"), self._experiment, number, decided[number], files,
                 self._paths.challenger, newest=number >= newest,

@@ -12,6 +12,7 @@ from analognas.redaction import redact
 from analognas.stages.protocols import STAGES
 from analognas.tracking.connection import experiment_name, tracking_uri
 from analognas.versioning.pipeline import declared
+from analognas.workspace import round_name
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -45,7 +46,7 @@ def untracked(paths: Paths, params: Params, versioning: Versioning | None) -> tu
 
 def decisions(paths: Paths) -> dict[int, dict[str, Any]]:
     """Return what the files of the decided rounds of ``analognas retrain`` hold, by number."""
-    rounds = {int(path.stem): read_or_empty(path) for path in sorted(paths.rounds.glob("[0-9][0-9][0-9].json"))}
+    rounds = {number: read_or_empty(path) for number, path in paths.round_files().items()}
     return {
         number: content
         for number, content in rounds.items()
@@ -112,7 +113,9 @@ def unlogged(paths: Paths, params: Params) -> dict[int, str]:
     """Return the digest of each decision about a round that is not known to be in MLflow, by number."""
     known = known_hashes(paths, params)
     digests = {number: digest(content) for number, content in decisions(paths).items()}
-    return {number: value for number, value in digests.items() if known.get(f"{ROUND_PREFIX}{number:03d}") != value}
+    return {
+        number: value for number, value in digests.items() if known.get(f"{ROUND_PREFIX}{round_name(number)}") != value
+    }
 
 
 def known_hashes(paths: Paths, params: Params) -> dict[str, str]:

@@ -33,6 +33,7 @@ from analognas.tracking.state import (
     unlogged,
     untracked,
 )
+from analognas.workspace import round_name
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -67,7 +68,7 @@ def sync(
         lacking = untracked(paths, params, versioning)
         if not lacking and not rounds:
             return SyncReport()
-        names = (*lacking, *(f"the decision about round {number:03d}" for number in rounds))
+        names = (*lacking, *(f"the decision about round {round_name(number)}" for number in rounds))
         attempt = partial(_sync, paths, params, versioning, rounds, page=page, failed=failed)
         return _tried(attempt, tracking_uri(paths), names)
     except AnalogNASError as error:
@@ -117,7 +118,7 @@ def _sync(
         done = connected[0].decide(list(rounds)) if rounds else []
     known = known_hashes(paths, params)
     kept = {name: value for name, value in known.items() if name.startswith(ROUND_PREFIX)}
-    kept |= {f"{ROUND_PREFIX}{number:03d}": rounds[number] for number in done}
+    kept |= {f"{ROUND_PREFIX}{round_name(number)}": rounds[number] for number in done}
     marker = read_or_empty(marker_file(paths)) | {place(paths, params): {**hashes, **kept}}
     write_sealed(marker_file(paths), marker)
     return SyncReport(run_id, logged)

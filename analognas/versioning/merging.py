@@ -17,13 +17,13 @@ from typing import Any
 from analognas.errors import WorkspaceError
 from analognas.files import write_text
 from analognas.versioning import git
-from analognas.workspace import Paths, alone
+from analognas.workspace import Paths, alone, round_name, round_number, round_sequence
 
 #: What follows from the rest, as patterns of git's attributes.
 FOLLOWS = ("dvc.lock", "data/metrics/*.json", "data/dataset.json", "data/environment.json")
 #: git's name of the driver that keeps this side of a file; a clone that does not know it merges these as text.
 DRIVER = "analognas"
-_ROUND = re.compile(r"data/rounds/(\d{3})\.(json|md)")
+_ROUND = re.compile(r"data/rounds/(\d{3,}(?:-\d{6})?)\.(json|md)")
 _SENTINEL = "data/rounds/sentinel.json"
 _OURS, _THEIRS = 2, 3
 
@@ -135,7 +135,9 @@ def _both_rounds(root: Path, number: str, unmerged: dict[str, dict[int, str]]) -
             _put(root, note, notes.get(kept, ""))
         return number
     first, second = sorted(texts, key=lambda side: sides[side])
-    now = f"{_highest(root) + 1:03d}"
+    # git has put the rounds of one side only into the folder.
+    highest = max(map(round_sequence, Paths(root).round_files()))
+    now = round_name(round_number(highest + 1, sides[second]))
     _put(root, name, texts[first])
     _put(root, f"data/rounds/{now}.json", texts[second])
     one_note = (root / note).read_text() if not notes and (root / note).exists() else None
@@ -148,11 +150,6 @@ def _both_rounds(root: Path, number: str, unmerged: dict[str, dict[int, str]]) -
             (root / note).unlink()
             git.ask(root, "add", "--all", "--", note)
     return now
-
-
-def _highest(root: Path) -> int:
-    """Return the highest number of a round of either side; git has put those of one side only into the folder."""
-    return max(int(path.stem) for path in (root / "data" / "rounds").glob("[0-9][0-9][0-9].json"))
 
 
 def _architectures(text: str) -> list[str] | None:

@@ -153,10 +153,10 @@ def test_a_challenger_that_cannot_be_made_again_is_not_installed_and_its_round_w
     formula.all(retrained)
     with sessions.session(retrained.root):  # `analognas run`, too
         stage("characterize")
-        with pytest.raises(StageError, match="Round 001 waits for its decision again: `analognas retrain` compares"):
+        with pytest.raises(StageError, match=r"Round 001-\d{6} waits for its decision again: `analognas "):
             stage("fit")
     assert file_digest(retrained.evaluator) == before
-    assert not (retrained.rounds / "001.md").exists()
+    assert not list(retrained.rounds.glob("001*.md"))
     decided = walk(retrained, measure, force=False)
     assert decided is not None
     installed_as_compared(retrained, decided)

@@ -12,7 +12,7 @@ from analognas.params.text import load_document
 from analognas.setup.template import source
 from analognas.versioning.lock import Lock
 from analognas.versioning.merging import FOLLOWS, Merged, install_driver, merge
-from analognas.workspace import Paths
+from analognas.workspace import Paths, round_name, round_number
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,9 @@ def team(tmp_path: Path) -> Team:
 def test_both_rounds_stay_under_the_same_names_whoever_merges(team: Team):
     team.both()
     done = team.merge("anna", "ben")
-    assert done == Merged(("data/metrics/fit.json", "dvc.lock"), {"001": "002"}, ())
+    assert (done.settled, done.left) == (("data/metrics/fit.json", "dvc.lock"), ())
+    assert list(done.rounds) == ["001"]
+    assert done.rounds["001"].startswith("002-")
     assert git(team.paths.root, "ls-files", "--unmerged") == ""
     of_anna = team.files()
     git(team.paths.root, "commit", "--quiet", "--no-edit")
@@ -104,10 +106,21 @@ def test_both_rounds_stay_under_the_same_names_whoever_merges(team: Team):
 
 def test_a_number_is_free_if_it_is_on_both_sides(team: Team):
     team.both()
-    team.round("002", ["d"])
+    team.round("002-123456", ["d"])
     team.commit("ben")
-    assert team.merge("anna", "ben").rounds == {"001": "003"}
-    assert [path.name for path in sorted(team.paths.rounds.glob("*.json"))] == [f"00{n}.json" for n in range(4)]
+    (now,) = team.merge("anna", "ben").rounds.values()
+    assert now.startswith("003-")
+    numbers = [round_name(number) for number in team.paths.round_files()]
+    assert numbers == ["000", "001", "002-123456", now]
+
+
+def test_rounds_of_two_names_are_merged_by_git_alone(team: Team):
+    for name in ("anna", "ben"):
+        git(team.paths.root, "checkout", "--quiet", "-b", name, "main")
+        team.round(round_name(round_number(1, name)), [name])
+        team.commit(name)
+    assert team.merge("anna", "ben") == Merged((), {}, ())
+    assert len(team.paths.round_files()) == 3
 
 
 def test_of_one_round_the_decision_is_kept(team: Team):
