@@ -23,6 +23,7 @@ GROUND = (
     "tables",
     "files",
     "folders",
+    "yaml_files",
     "plugins",
     "results",
     "workspace",

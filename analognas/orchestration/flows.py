@@ -104,7 +104,7 @@ def load_flow(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, NameError) as error:
+    except (SyntaxError, ImportError, NameError, ValueError, RecursionError, MemoryError, OSError) as error:
         raise WorkspaceError(f"{path} cannot be loaded ({error}): mend it, or restore it from git.") from error
     if not hasattr(module, path.stem):
         raise WorkspaceError(f"{path} defines no flow named {path.stem}: mend it, or restore it from git.")

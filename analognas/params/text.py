@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analognas.errors import ParamsError
+from analognas.errors import CorruptFileError, ParamsError, WorkspaceError
+from analognas.yaml_files import read_text
+
+#: Most bytes of params.yaml: reading it with its comments takes a second for every few hundred KB.
+_LONGEST = 2**20
+_REMEDY = "run this in a workspace, restore it from git, or make one with `analognas init`"
 
 
 def round_trip() -> Any:
@@ -32,18 +37,25 @@ def load_document(path: Path) -> Any:
     from ruamel.yaml.error import YAMLError
 
     try:
-        text = path.read_text()
-    except FileNotFoundError:
-        raise ParamsError(f"{path} is missing: run this in a workspace, or make one with `analognas init`.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path} cannot be read: {error}.") from None
+        text = read_text(path, remedy=_REMEDY, longest=_LONGEST)
+    except (CorruptFileError, WorkspaceError) as error:
+        raise ParamsError(str(error)) from None
     try:
         document = round_trip().load(text)
+        plain(document)
+    except ValueError as error:  # a date or a number that is none
+        raise ParamsError(f"{path.name} holds a value that cannot be read ({error}): put it in quotes.") from None
+    except RecursionError:
+        raise ParamsError(f"{path.name} is nested too deep, or an anchor holds itself: {_REMEDY}.") from None
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         raise ParamsError(f"{path.name} is no valid YAML{where}: {getattr(error, 'problem', error)}.") from None
-    return {} if document is None else document
+    if document is None:
+        return {}
+    if not isinstance(document, Mapping):
+        raise ParamsError(f"{path.name} must hold sections (name: values), not {type(document).__name__}.")
+    return document
 
 
 def scalar(text: str) -> Any:
@@ -53,7 +65,7 @@ def scalar(text: str) -> Any:
 
     try:
         return YAML(typ="safe", pure=True).load(text) if text.strip() else None
-    except YAMLError:
+    except (YAMLError, ValueError, RecursionError):
         return text
 
 

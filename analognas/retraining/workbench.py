@@ -55,7 +55,11 @@ class Workbench:
         """Ids of the architectures that the champion has learned from: those of its out-of-fold predictions."""
         import pandas as pd
 
-        return set(pd.read_csv(self.paths.plot("fit.csv"), dtype={"id": str})["id"])
+        table = self.paths.plot("fit.csv")
+        try:
+            return set(pd.read_csv(table, dtype={"id": str})["id"])
+        except (OSError, ValueError, KeyError):
+            raise CorruptFileError(f"{table} is damaged: run `analognas stage fit`.") from None
 
     @cached_property
     def by_id(self) -> dict[str, Listed]:
