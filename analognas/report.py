@@ -95,7 +95,14 @@ def _changed(paths: Paths) -> list[str]:
 
 
 def render(found: dict[str, Any]) -> RenderableType:
-    """Return the figures as a table for a terminal."""
+    """Return the figures as a table for a terminal; raises CorruptFileError if they are no figures of a run."""
+    try:
+        return _rendered(found)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise CorruptFileError(f"The figures in data/metrics are of another version, or damaged: {_REMEDY}.") from None
+
+
+def _rendered(found: dict[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text

@@ -50,7 +50,9 @@ def load_document(path: Path) -> Any:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
-        raise ParamsError(f"{path.name} is no valid YAML{where}: {getattr(error, 'problem', error)}.") from None
+        raise ParamsError(
+            f"{path.name} is no valid YAML{where}: {getattr(error, 'problem', None) or 'it holds characters that are no text'}."
+        ) from None
     if document is None:
         return {}
     if not isinstance(document, Mapping):
