@@ -48,6 +48,7 @@ READ: dict[str, list[tuple[str, ...]]] = {
 #: What may be read as if nothing had happened: what is made anew, and what the command does not look into.
 MENDED = {
     ("data/dataset.json", RUN), ("data/environment.json", RUN), ("data/plots/fit.csv", REPORT), ("dvc.yaml", REPORT),
+    ("params.yaml", CHAMPION),
 }  # fmt: skip
 
 SHAPES: dict[str, Callable[[bytes], bytes]] = {

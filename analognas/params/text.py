@@ -50,9 +50,8 @@ def load_document(path: Path) -> Any:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
-        raise ParamsError(
-            f"{path.name} is no valid YAML{where}: {getattr(error, 'problem', None) or 'it holds characters that are no text'}."
-        ) from None
+        problem = getattr(error, "problem", None) or "it holds characters that are no text"
+        raise ParamsError(f"{path.name} is no valid YAML{where}: {problem}.") from None
     if document is None:
         return {}
     if not isinstance(document, Mapping):
