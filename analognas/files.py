@@ -88,7 +88,7 @@ def read_json(path: Path, *, remedy: str) -> Any:
         WorkspaceError: if it cannot be read.
     """
     try:
-        return json.loads(read_bytes(path, remedy=remedy), parse_constant=_no_number)
+        return json.loads(read_bytes(path, remedy=remedy).decode(), parse_constant=_no_number)
     except (ValueError, RecursionError):  # no text, no JSON, or nested without end
         if in_conflict(path):
             raise CorruptFileError(f"{path} {CONFLICT}.") from None

@@ -109,7 +109,7 @@ class Told:
 
 
 def render(figures: dict[str, Any]) -> RenderableType:
-    """Return the figures as a table for a terminal."""
+    """Return the figures as a table for a terminal; raises what ``told`` raises."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -135,7 +135,18 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def told(figures: dict[str, Any]) -> Told:
-    """Return what a report says of the figures that ``collect`` gives."""
+    """Return what a report says of the figures that ``collect`` gives.
+
+    Raises:
+        CorruptFileError: if they are no figures of a run, or of another version's.
+    """
+    try:
+        return _told(figures)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise CorruptFileError(f"The figures in data/metrics are of another version, or damaged: {_REMEDY}.") from None
+
+
+def _told(figures: dict[str, Any]) -> Told:
     winner, baseline = figures["winner"], figures["baseline"]
     what = "test accuracy" if "avm_std" in winner else "published accuracy"
     networks = [winner, *([baseline] if baseline else [])]

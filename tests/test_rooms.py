@@ -24,6 +24,7 @@ GROUND = (
     "parquet",
     "files",
     "folders",
+    "yaml_files",
     "plugins",
     "tables",
     "rows",

@@ -38,7 +38,10 @@ class Draft:
             section, _, name = key.partition(".")
             if isinstance(self.document.get(section), str):
                 self.document[section] = {"rpu_config": self.document[section]}
-            self.document.setdefault(section, {})
+            if not isinstance(self.document.get(section), Mapping):
+                if self.document.get(section) is not None:
+                    raise ParamsError(f"{self.path.name}: section {section} must hold keys and values.")
+                self.document[section] = {}
             self.document[section][name] = value
             self._changed = True
 

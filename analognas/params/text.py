@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analognas.errors import ParamsError
-from analognas.files import CONFLICT, in_conflict, told
+from analognas.errors import CorruptFileError, ParamsError, WorkspaceError
+from analognas.files import CONFLICT, in_conflict
+from analognas.yaml_files import read_text
+
+#: Most bytes of params.yaml: reading it with its comments takes a second for every few hundred KB.
+_LONGEST = 2**20
+_REMEDY = "run this in a workspace, restore it from git, or make one with `analognas init`"
 
 
 def round_trip() -> Any:
@@ -34,15 +39,16 @@ def load_document(path: Path) -> Any:
     from ruamel.yaml.error import YAMLError
 
     try:
-        text = path.read_text()
-    except FileNotFoundError:
-        raise ParamsError(f"{path} is missing: run this in a workspace, or make one with `analognas init`.") from None
-    except UnicodeDecodeError:
-        raise ParamsError(f"{path} is no text (UTF-8): restore it from git, or write it anew.") from None
-    except OSError as error:
-        raise ParamsError(f"{path} cannot be read ({told(error)}): see to it that it is a file you may read.") from None
+        text = read_text(path, remedy=_REMEDY, longest=_LONGEST)
+    except (CorruptFileError, WorkspaceError) as error:
+        raise ParamsError(str(error)) from None
     try:
         document = round_trip().load(text)
+        plain(document)
+    except ValueError:  # a date or a number that is none
+        raise ParamsError(f"{path.name} holds a date or a number that cannot be: put it in quotes.") from None
+    except RecursionError:
+        raise ParamsError(f"{path.name} is nested too deep, or an anchor holds itself: {_REMEDY}.") from None
     except YAMLError as error:
         if in_conflict(path):
             raise ParamsError(f"{path} {CONFLICT}.") from None
@@ -51,9 +57,11 @@ def load_document(path: Path) -> Any:
         twice = re.search(r'duplicate key "([^"]*)"', str(error))
         what = f"the key {twice[1]} is there twice" if twice else "look at its brackets, colons, quotes and indentation"
         raise ParamsError(f"{path.name} is no valid YAML{where}: {what}.") from None
-    except RecursionError:
-        raise ParamsError(f"{path.name} is nested too deeply: write it as `analognas init` does.") from None
-    return {} if document is None else document
+    if document is None:
+        return {}
+    if not isinstance(document, Mapping):
+        raise ParamsError(f"{path.name} must hold sections (name: values), not {type(document).__name__}.")
+    return document
 
 
 def scalar(text: str) -> Any:
@@ -63,7 +71,7 @@ def scalar(text: str) -> Any:
 
     try:
         return YAML(typ="safe", pure=True).load(text) if text.strip() else None
-    except YAMLError:
+    except (YAMLError, ValueError, RecursionError):
         return text
 
 

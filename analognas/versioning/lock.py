@@ -10,6 +10,9 @@ from typing import Any
 
 from analognas.errors import CorruptFileError
 from analognas.files import CONFLICT, digest, in_conflict
+from analognas.yaml_files import read_yaml
+
+_REMEDY = "restore it from git, or delete it and run again"
 
 
 class Lock:
@@ -70,28 +73,32 @@ class Lock:
         Raises:
             CorruptFileError: if it is damaged.
         """
-        from ruamel.yaml import YAML
-        from ruamel.yaml.error import YAMLError
-
         path = self.root / "dvc.lock"
-        try:
-            stages: dict[str, Any] = YAML(typ="safe").load(path.read_text())["stages"]
-            whole = all(map(_is_whole, stages.values()))
-        except FileNotFoundError:
+        if not path.exists():
             return {}
-        except (YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
+        try:
+            content = read_yaml(path, remedy=_REMEDY)
+        except CorruptFileError:
+            if in_conflict(path):
+                raise CorruptFileError(f"{path} {CONFLICT}.") from None
+            raise
+        try:
+            stages: dict[str, Any] = content["stages"]
+            whole = all(map(_is_whole, stages.values()))
+        except (KeyError, TypeError, AttributeError):
             whole = False
         if not whole:
-            if in_conflict(path):
-                raise CorruptFileError(f"{path} {CONFLICT}.")
-            raise CorruptFileError(f"{path} is damaged: restore it from git, or delete it and run again.")
+            raise CorruptFileError(f"{path} is damaged: {_REMEDY}.")
         return stages
 
 
 def _is_whole(entry: Mapping[str, Any]) -> bool:
     """Return whether a stage's entry in ``dvc.lock`` has all its hashes: a file cut off may still be YAML."""
     files = [*entry.get("deps", []), *entry["outs"]]
-    return all("path" in file and re.fullmatch(r"[0-9a-f]{32}(\.dir)?", file["md5"]) for file in files)
+    params = entry.get("params", {})
+    return all(
+        isinstance(file["path"], str) and re.fullmatch(r"[0-9a-f]{32}(\.dir)?", file["md5"]) for file in files
+    ) and all(isinstance(name, str) and isinstance(values, dict) for name, values in params.items())
 
 
 def _entry_hash(entry: dict[str, Any]) -> str:

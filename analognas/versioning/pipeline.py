@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from analognas.errors import CorruptFileError
+from analognas.yaml_files import read_yaml
+
+_REMEDY = "restore it from git, or copy it from a new `analognas init`"
 
 
 def declared(root: Path, stage: str) -> tuple[list[Path], list[Path]]:
@@ -22,17 +25,22 @@ def is_declared(root: Path, stage: str) -> bool:
 
 
 def _stages(path: Path) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    content = read_yaml(path, remedy=_REMEDY)
+    stages = content.get("stages") if isinstance(content, dict) else None
+    if not isinstance(stages, dict) or not all(map(_is_stage, stages.values())):
+        raise CorruptFileError(f"{path} is damaged (no stages with what they read and write): {_REMEDY}.")
+    return stages
 
-    try:
-        stages = YAML(typ="safe").load(path.read_text())["stages"]
-        if isinstance(stages, dict) and all(isinstance(entry, dict) for entry in stages.values()):
-            return stages
-    except (OSError, YAMLError, KeyError, TypeError, UnicodeDecodeError):
-        pass
-    raise CorruptFileError(
-        f"{path} is damaged or missing: restore it from git, or copy it from a new `analognas init`."
+
+def _is_stage(entry: Any) -> bool:
+    """Return whether an entry lists what a stage reads and writes, or nothing of that."""
+    if not isinstance(entry, dict):
+        return False
+    lists = [entry.get(kind) or [] for kind in ("deps", "outs")]
+    return all(isinstance(listed, list) for listed in lists) and all(
+        isinstance(output, str) or (isinstance(output, dict) and all(isinstance(name, str) for name in output))
+        for listed in lists
+        for output in listed
     )
 
 

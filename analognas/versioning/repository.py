@@ -27,6 +27,8 @@ from analognas.versioning.lock import Lock
 _TIMEOUT = 600
 #: As the configuration of this package's own repository: nothing calls home, nothing touches git's index.
 _SITE_CACHE = ("core", "site_cache_dir")
+#: What DVC says of an output that its cache lacks, whether it is here or not.
+_NOT_IN_CACHE = ": not in cache"
 _IGNORED = "/config.local\n/tmp\n/cache\n"
 _CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n"
 
@@ -79,11 +81,25 @@ class Versioning(Lock):
     def status(self, stages: Sequence[str]) -> dict[str, list[str]]:
         """Return why each of ``stages`` is not up to date; a stage that is up to date has no reasons.
 
+        A stage whose outputs are here as they were recorded is up to date also if DVC's cache has lost them: it gets
+        them again.
+
         Raises:
             StageError: if DVC fails.
             CorruptFileError: if ``dvc.lock`` is damaged.
         """
         self.stages()  # a damaged one is named here: DVC only says that it cannot be parsed
+        reasons = self._asked(stages)
+        lost = [stage for stage in stages if any(reason.endswith(_NOT_IN_CACHE) for reason in reasons[stage])]
+        if not lost:
+            return reasons
+        for stage in lost:
+            # Without --force DVC refuses where a file, a parameter or an input is another one now.
+            with contextlib.suppress(StageError):
+                self._dvc("commit", stage, timeout=None)
+        return reasons | self._asked(lost)
+
+    def _asked(self, stages: Sequence[str]) -> dict[str, list[str]]:
         output = self._dvc("status", "--json", *stages)
         answer: dict[str, Any] = {}
         for line in output.splitlines():  # anything else that DVC says is not JSON

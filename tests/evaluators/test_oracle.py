@@ -9,6 +9,7 @@ import pytest
 from analognas.errors import CorruptFileError, SpaceError
 from analognas.evaluators.columns import COLUMNS
 from analognas.evaluators.oracle import OracleEvaluator
+from analognas.folders import write_folder
 from analognas.search_algorithms import EAOptimizer
 from analognas.search_spaces import ConfigSpace
 from analognas.search_spaces.nasbench201 import NASBench201Space
@@ -48,6 +49,6 @@ def test_it_is_stored_as_the_table_it_is_of(oracle: OracleEvaluator, tmp_path: P
     oracle.save(tmp_path / "oracle")
     cells = NASBench201Space().sample(3)
     pd.testing.assert_frame_equal(OracleEvaluator.load(tmp_path / "oracle").predict(cells), oracle.predict(cells))
-    (tmp_path / "oracle" / "oracle.json").write_text('{"digest": "0"}')
+    write_folder(tmp_path / "oracle", "oracle.json", {"table": "0"}, {})
     with pytest.raises(CorruptFileError, match="another table"):
         OracleEvaluator.load(tmp_path / "oracle")

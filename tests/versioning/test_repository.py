@@ -67,6 +67,21 @@ def test_what_was_committed_is_up_to_date_for_dvc_too(recorded: Path):
     assert ignored.returncode == 0
 
 
+def test_a_cache_that_is_gone_is_filled_again_from_files_that_are_whole(repository: Versioning):
+    lock = (repository.root / "dvc.lock").read_bytes()
+    shutil.rmtree(repository.root / ".dvc" / "cache")
+    evaluator = repository.root / "data" / "evaluator" / "model.json"
+    evaluator.chmod(0o644)
+    evaluator.write_text("[]")
+    assert repository.status(STAGES) == {"sample": [], "fit": ["output data/evaluator: not in cache"]}
+    evaluator.write_text("{}")
+    assert repository.status(STAGES) == {"sample": [], "fit": []}
+    (repository.root / "data" / "architectures").unlink()  # it is in the cache again
+    shutil.rmtree(repository.root / ".dvc" / "cache")
+    assert repository.status(["sample"]) == {"sample": ["output data/architectures: not in cache"]}
+    assert (repository.root / "dvc.lock").read_bytes() == lock
+
+
 def test_init_leaves_a_repository_alone_and_makes_one_of_its_own_inside_git(recorded: Path, tmp_path: Path):
     config = (recorded / ".dvc" / "config").stat().st_mtime_ns
     assert Versioning.init(recorded) is not None

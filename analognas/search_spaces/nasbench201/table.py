@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
-import secrets
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import metadata
@@ -23,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analognas.errors import AnalogNASWarning, DatasetError, SpaceError
-from analognas.files import cache_folder, told
+from analognas.errors import AnalogNASWarning, CorruptFileError, DatasetError, SpaceError, WorkspaceError
+from analognas.files import cache_folder, read_parquet, told, write_parquet
 from analognas.search_spaces.nasbench201.family import EDGE_GENES, NASBench201Space, cell_of
 from analognas.tables import TEXT, TRUTH, WHOLE, Column, Table
 
@@ -112,9 +111,9 @@ class AnalogNASBench:
         """The whole table, one row per cell: ``id``, ``function_id``, the six genes, and accuracies in percent."""
         cached = _cached(self.digest)
         try:
-            frame = pd.read_parquet(cached)
+            frame = read_parquet(cached, remedy="")
             whole = TABLE.problem(frame) is None
-        except (OSError, ValueError):
+        except (CorruptFileError, WorkspaceError):
             whole = False
         if not whole:
             frame = _with_ids(loads(self._data))
@@ -238,17 +237,15 @@ def _cached(digest: str) -> Path:
 
 
 def _keep(frame: pd.DataFrame, path: Path) -> None:
-    """Write the table beside its place and rename it; a folder that cannot be written only costs time."""
-    temporary = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
+    """Keep the table for the next time; a folder that cannot be written only costs time."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_parquet(temporary, index=False)
-        temporary.replace(path)
-    except OSError as error:
+        write_parquet(path, frame)
+    except WorkspaceError as error:
         import warnings
 
+        reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
         warnings.warn(
-            f"The table is not kept, because {path.parent} cannot be written ({error.strerror}): set ANALOGNAS_DATA to "
+            f"The table is not kept, because {path.parent} cannot be written ({reason}): set ANALOGNAS_DATA to "
             "a folder that can, or it is read anew every time.",
             AnalogNASWarning,
             stacklevel=4,
