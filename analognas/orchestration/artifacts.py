@@ -104,9 +104,9 @@ def results_table(paths: Paths) -> None:
     """Show all characterized architectures, most accurate after a day first."""
     from prefect.artifacts import create_table_artifact
 
-    from analognas.stages.rows import read_table
+    from analognas.files import read_parquet
 
-    frame = read_table(paths)
+    frame = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
     rows = _cells({str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records"))
     with if_it_can_be_shown():
         create_table_artifact(rows, key=_RESULTS, description=f"{len(frame)} characterized architectures")

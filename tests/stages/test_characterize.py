@@ -2,6 +2,7 @@ import json
 import shutil
 import sys
 import types
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,11 +19,11 @@ from analognas.params import Params
 from analognas.params.file import override
 from analognas.params.overrides import parse
 from analognas.results import ResultStore
+from analognas.rows import ResultRow
 from analognas.search_algorithms import NSGA2
 from analognas.setup.preparing import prepare
 from analognas.stages import characterize, inputs, processes, run_stage
-from analognas.testing import made_up_result
-from analognas.training.columns import measured_columns
+from analognas.testing import made_up_result, made_up_row
 from analognas.workspace import Paths
 
 
@@ -216,14 +217,10 @@ def test_the_tiles_of_ones_own_chip_are_counted_everywhere(workspace: Paths, mon
 
     measured = dict(zip(sampled["id"], range(60, 70), strict=True))
 
-    def measure(job: characterize.Job) -> dict[str, Any]:
+    def measure(job: characterize.Job) -> ResultRow:
         one = job.architecture
-        values = dict.fromkeys(measured_columns(job.training.times), 1.0) | {"acc_1d": float(measured[one.id])}
-        return {
-            "id": one.id, "space": one.space.name, "genes": one.genes.to_json(), "params": one.params,
-            "tiles": tiles(one.structure, job.hardware.tile_shape), "status": "ok", "reason": "", "repeats": 2,
-            **values,
-        }  # fmt: skip
+        row = made_up_row(one, times=job.training.times, acc_1d=float(measured[one.id]))
+        return replace(row, tiles=tiles(one.structure, job.hardware.tile_shape))
 
     monkeypatch.setattr(characterize, "measure", measure)
     monkeypatch.setattr(processes, "each", lambda _, todo, side_by_side: enumerate(map(measure, todo)))

@@ -40,9 +40,18 @@ def test_the_same_results_give_the_same_bytes(finished_copy: Paths):
 
 def test_results_of_other_architectures_are_refused(finished_copy: Paths):
     frame = pd.read_parquet(finished_copy.surrogate)
-    write_parquet(finished_copy.surrogate, frame.assign(id=["0" * 16, *frame["id"][1:]]))
+    sample = pd.read_parquet(finished_copy.architectures)
+    write_parquet(finished_copy.architectures, sample.iloc[1:])
     with pytest.raises(InputError, match="neither the sample nor a round"):
         run_stage("fit", Params.load(finished_copy.params), finished_copy)
+    for changed, said in (
+        ({"id": ["0" * 16, *frame["id"][1:]]}, "row 0 has the id 0000000000000000, its genes are those of"),
+        ({"hardware": "another"}, "row 0 has hardware = 'another', not '"),
+        ({"acc_1d": frame["acc_1d"].where(frame["status"] != "ok", 1000.0)}, "has acc_1d = 1000, not a number"),
+    ):
+        write_parquet(finished_copy.surrogate, frame.assign(**changed))
+        with pytest.raises(CorruptFileError, match=f"{said}.*analognas stage characterize"):
+            run_stage("fit", Params.load(finished_copy.params), finished_copy)
 
 
 def test_missing_results_name_the_stage_that_writes_them(finished_copy: Paths):

@@ -19,12 +19,16 @@ def some(paths: Paths, n: int) -> list[Architecture]:
 
 
 def write_sample(paths: Paths, architectures: list[Architecture]) -> None:
-    write_parquet(paths.architectures, pd.DataFrame({"genes": [one.genes.to_json() for one in architectures]}))
+    rows = [
+        {"id": one.id, "space": one.space.name, "genes": one.genes.to_json(), "params": one.params, "tiles": 1}
+        for one in architectures
+    ]
+    write_parquet(paths.architectures, pd.DataFrame(rows))
 
 
 def write_best(paths: Paths, architectures: list[Architecture]) -> None:
     paths.search.mkdir()
-    best = {"candidates": [{"genes": dict(one.genes), "limits": {"status": "held"}} for one in architectures]}
+    best = {"candidates": [one.to_dict() | {"limits": {"status": "held"}} for one in architectures]}
     write_sealed(paths.search / "best.json", best)
 
 
@@ -79,7 +83,7 @@ def test_a_round_that_is_none_is_named(workspace: Paths, content: str):
 @pytest.mark.parametrize("column", ["other", "genes"])
 def test_a_sample_that_is_none_is_named(workspace: Paths, column: str):
     write_parquet(workspace.architectures, pd.DataFrame({column: ["no genes"]}))
-    with pytest.raises(CorruptFileError, match=r"architectures\.parquet holds no architectures .*stage sample"):
+    with pytest.raises(CorruptFileError, match=r"architectures\.parquet is no table of architectures .*stage sample"):
         inputs.architectures(Params.load(workspace.params), workspace)
 
 
@@ -96,4 +100,29 @@ def test_a_description_of_no_dataset_is_named(workspace: Paths, content: str):
 def test_a_search_without_candidates_is_damaged(workspace: Paths):
     write_best(workspace, [])
     with pytest.raises(CorruptFileError, match="no candidates"):
+        inputs.candidates(Params.load(workspace.params), workspace)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"params": 7}, "row 0 has params = 7, its network has"),
+        ({"space": "another"}, "row 0 has space = 'another', not 'resnet-digits'"),
+        ({"id": "0" * 16}, "row 0 has the id 0000000000000000, its genes are those of"),
+    ],
+)
+def test_a_sample_of_something_else_is_named(workspace: Paths, changed: dict, said: str):
+    write_sample(workspace, some(workspace, 2))
+    write_parquet(workspace.architectures, pd.read_parquet(workspace.architectures).assign(**changed))
+    with pytest.raises(CorruptFileError, match=said):
+        inputs.architectures(Params.load(workspace.params), workspace)
+
+
+@pytest.mark.parametrize("changed", [{"id": "0" * 16}, {"limits": {"status": "splendid"}}, {"limits": 3}])
+def test_a_candidate_of_something_else_is_named(workspace: Paths, changed: dict):
+    write_best(workspace, some(workspace, 1))
+    best = json.loads((workspace.search / "best.json").read_text())
+    best["candidates"][0] |= changed
+    (workspace.search / "best.json").write_text(json.dumps(best))
+    with pytest.raises(CorruptFileError, match=r"best\.json does not fit this workspace"):
         inputs.candidates(Params.load(workspace.params), workspace)

@@ -89,8 +89,10 @@ def test_a_host_that_nobody_knows_is_said():
 
 @pytest.mark.parametrize("uri", ["sqlite:////tmp/nothing.db", "file:///tmp", "gopher://x", "", "databricks"])
 def test_where_there_is_no_server_nobody_is_asked(uri: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(socket, "create_connection", None)
+    asked: list[Any] = []
+    monkeypatch.setattr(socket, "create_connection", lambda *place, **_: asked.append(place))
     look(uri)
+    assert asked == []
 
 
 @pytest.mark.parametrize(
