@@ -97,6 +97,8 @@ def test_what_is_not_ours_stays_and_is_named(tmp_path: Path, prepare, named: str
 def test_what_was_laid_beside_it_may_be_known(tmp_path: Path):
     _beside_ours(tmp_path / "thing")
     claim(tmp_path / "thing", "manifest.json", beside=("deep/notes.md",))
+    with pytest.raises(WorkspaceError, match="notes"):
+        claim(tmp_path / "thing", "manifest.json", beside=("deep/other.md",))
 
 
 def test_no_bit_of_any_file_may_be_another_one(tmp_path: Path):

@@ -76,11 +76,10 @@ class Lock:
         path = self.root / "dvc.lock"
         if not path.exists():
             return {}
-        content = read_yaml(path, remedy=_REMEDY)
         try:
-            stages: dict[str, Any] = content["stages"]
+            stages: dict[str, Any] = read_yaml(path, remedy=_REMEDY)["stages"]
             whole = all(map(_is_whole, stages.values()))
-        except (KeyError, TypeError, AttributeError):
+        except (CorruptFileError, KeyError, TypeError, AttributeError):
             whole = False
         if not whole:
             raise CorruptFileError(f"{path} is damaged: {_REMEDY}.")

@@ -10,6 +10,7 @@ from analognas.cli import main
 from analognas.datasets import registry
 from analognas.datasets.published import Published
 from analognas.datasets.registry import Entry
+from analognas.files import read_sealed
 from analognas.workspace import Paths
 
 
@@ -113,7 +114,7 @@ def test_check_of_the_workspace(workspace: Paths, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(workspace.root)
     found = json.loads(call("check", "--json").stdout)
     described = {key: value for key, value in found.items() if key not in ("class_counts", "notes")}
-    assert described == json.loads(workspace.dataset.read_text())
+    assert described == read_sealed(workspace.dataset, remedy="")
 
 
 def test_check_finds_a_damaged_download(published: Path, cache_folder: Path):

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from analognas import tracking
 from analognas.errors import InputError, StageError, WorkspaceError
-from analognas.files import file_digest
+from analognas.files import file_digest, read_sealed
 from analognas.orchestration import characterizing, flows, retraining, serving
 from analognas.params import Params
 from analognas.params.file import override
@@ -111,7 +111,7 @@ def test_a_killed_retraining_goes_on_where_it_was(retrain: Retrain, formula: Any
     assert done["decision"] == "rejected"
     assert len(formula.asked) == len(set(formula.asked)) == 28
     assert (retrain.paths.rounds / "sentinel.json").read_bytes() == sentinel
-    after = json.loads((retrain.paths.rounds / "001.json").read_bytes())
+    after = read_sealed(retrain.paths.rounds / "001.json", remedy="")
     assert json.loads(content)["architectures"] == after["architectures"]
     assert file_digest(retrain.paths.evaluator) == before
     assert [len(one.entries) for one in retrain.rounds] == [0, 4]
