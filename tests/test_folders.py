@@ -99,6 +99,8 @@ def test_what_was_laid_beside_it_may_be_known(tmp_path: Path):
     before = listing(tmp_path / "thing")
     claim(tmp_path / "thing", "manifest.json", beside=("deep/notes.md",))
     assert listing(tmp_path / "thing") == before
+    with pytest.raises(WorkspaceError, match="notes"):
+        claim(tmp_path / "thing", "manifest.json", beside=("deep/other.md",))
 
 
 def test_no_bit_of_any_file_may_be_another_one(tmp_path: Path):

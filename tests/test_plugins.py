@@ -18,6 +18,7 @@ from analognas.cli import main
 from analognas.datasets import load, names
 from analognas.errors import DatasetError, HardwareError, InputError, SearchError, SpaceError
 from analognas.evaluators.registry import evaluator_class, load_evaluator
+from analognas.files import read_sealed
 from analognas.hardware.recorded import from_record, record
 from analognas.hardware.rpu_config import rpu_config
 from analognas.hardware.tile_shape import TileShape
@@ -363,11 +364,11 @@ def test_a_workspace_of_nothing_but_plugins_runs(site: Path, workspace: Paths) -
     done = subprocess.run(command, cwd=paths.root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert type(load_evaluator(paths.evaluator, "smooth")).__name__ == "Smooth"
-    best = json.loads((paths.search / "best.json").read_text())["candidates"][0]
+    best = read_sealed(paths.search / "best.json", remedy="")["candidates"][0]
     assert (best["space"]["family"], best["space"]["classes"]) == ("narrow", 3)
     chip = json.loads((paths.winner / "hardware.json").read_text())
     assert (chip["rpu_config"], chip["tile_size"]) == ("quiet", 64)
-    assert "winner" in json.loads(paths.metrics("train").read_text())
+    assert "winner" in read_sealed(paths.metrics("train"), remedy="")
 
 
 def test_an_unknown_evaluator_or_chip_is_refused_before_anything_runs(workspace: Paths) -> None:

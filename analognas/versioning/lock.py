@@ -77,16 +77,12 @@ class Lock:
         if not path.exists():
             return {}
         try:
-            content = read_yaml(path, remedy=_REMEDY)
-        except CorruptFileError:
-            if in_conflict(path):
-                raise CorruptFileError(f"{path} {CONFLICT}.") from None
-            raise
-        try:
-            stages: dict[str, Any] = content["stages"]
+            stages: dict[str, Any] = read_yaml(path, remedy=_REMEDY)["stages"]
             whole = all(map(_is_whole, stages.values()))
-        except (KeyError, TypeError, AttributeError):
+        except (CorruptFileError, KeyError, TypeError, AttributeError):
             whole = False
+        if not whole and in_conflict(path):
+            raise CorruptFileError(f"{path} {CONFLICT}.")
         if not whole:
             raise CorruptFileError(f"{path} is damaged: {_REMEDY}.")
         return stages

@@ -11,6 +11,7 @@ from analognas.datasets import registry
 from analognas.datasets.looking import recorded
 from analognas.datasets.published import Published
 from analognas.datasets.registry import Entry
+from analognas.files import read_sealed
 from analognas.workspace import Paths
 
 
@@ -113,7 +114,7 @@ def test_check_of_a_path(tmp_path: Path):
 def test_check_of_the_workspace(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(workspace.root)
     found = json.loads(call("check", "--json").stdout)
-    kept = json.loads(workspace.dataset.read_text())
+    kept = read_sealed(workspace.dataset, remedy="")
     assert {key: found[key] for key in kept if key != "looked"} | {"looked": recorded(found)} == kept
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from analognas import orchestration
 from analognas.cli import main, pipeline
+from analognas.files import read_sealed
 from analognas.orchestration import sessions
 from analognas.params import Params
 from analognas.params.file import override
@@ -30,7 +31,7 @@ def call(*arguments: str) -> Result:
 def test_a_stage_writes_its_files_and_its_summary_as_json(inside: Paths):
     result = call("stage", "sample", "--json")
     assert result.exit_code == 0
-    assert json.loads(result.stdout) == json.loads(inside.metrics("sample").read_text())
+    assert json.loads(result.stdout) == read_sealed(inside.metrics("sample"), remedy="")
     assert inside.architectures.exists()
 
 
@@ -104,16 +105,16 @@ def test_what_the_user_should_know_of_a_run_is_told(inside: Paths, monkeypatch: 
 
 
 def test_record_takes_down_the_data_that_the_parameters_name_now(inside: Paths):
-    before = json.loads(inside.dataset.read_text())
+    before = read_sealed(inside.dataset, remedy="")
     override(inside.params, ["dataset.per_class=20"])
     inside.environment.unlink()
     done = CliRunner().invoke(main, ["stage", "record", "--json"], catch_exceptions=False)
     assert done.exit_code == 0
-    now = json.loads(inside.dataset.read_text())
+    now = read_sealed(inside.dataset, remedy="")
     assert json.loads(done.stdout) == now
     assert now["digest"] == before["digest"]
     assert now["split_digest"] != before["split_digest"]
-    assert json.loads(inside.environment.read_text())["protocol"]["train"] == PROTOCOLS["train"]
+    assert read_sealed(inside.environment, remedy="")["protocol"]["train"] == PROTOCOLS["train"]
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from analognas import tracking
 from analognas.errors import InputError, StageError, WorkspaceError
-from analognas.files import file_digest
+from analognas.files import file_digest, read_sealed
 from analognas.orchestration import characterizing, deployments, flows, retraining, serving
 from analognas.params import Params
 from analognas.params.file import override
@@ -113,7 +113,7 @@ def test_a_killed_retraining_goes_on_where_it_was(retrain: Retrain, formula: Any
     assert done["decision"] == "rejected"
     assert len(formula.asked) == len(set(formula.asked)) == 28
     assert (retrain.paths.rounds / "sentinel.json").read_bytes() == sentinel
-    after = json.loads(waiting.read_bytes())
+    after = read_sealed(waiting, remedy="")
     assert json.loads(content)["architectures"] == after["architectures"]
     assert file_digest(retrain.paths.evaluator) == before
     assert [len(one.entries) for one in retrain.rounds] == [0, 4]

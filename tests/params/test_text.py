@@ -66,11 +66,11 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path):
     with pytest.raises(ParamsError, match=r"params.yaml is missing: .* make one with `analognas init`\.$"):
         load_document(path)
     path.write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(ParamsError, match=r"params.yaml is no text \(UTF-8\): restore"):
+    with pytest.raises(ParamsError, match=r"params.yaml is damaged \(no text in UTF-8\): "):
         load_document(path)
     path.unlink()
     path.mkdir()
-    with pytest.raises(ParamsError, match=r"params.yaml cannot be read \(is a directory\)"):
+    with pytest.raises(ParamsError, match=r"params.yaml cannot be read \(is a directory\): "):
         load_document(path)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from analognas.datasets import describe, load
 from analognas.errors import InputError, WorkspaceError
+from analognas.files import read_sealed
 from analognas.params import Params
 from analognas.params.overrides import parse
 from analognas.setup.preparing import current_environment, prepare
@@ -27,11 +28,11 @@ def test_prepare_takes_the_assignments_over_and_records_versions_and_data(worksp
     params = prepare(workspace, parse(["search.k=2.5"]))
     assert params.search.k == 2.5
     assert params == Params.load(workspace.params)
-    environment = json.loads(workspace.environment.read_text())
+    environment = read_sealed(workspace.environment, remedy="")
     assert environment == current_environment(params.hardware)
     assert environment["hardware"] == "preset"
     assert environment["protocol"] == PROTOCOLS
-    assert json.loads(workspace.dataset.read_text()) == describe(load("digits"))
+    assert read_sealed(workspace.dataset, remedy="") == describe(load("digits"))
 
 
 def test_who_edits_a_chip_of_her_own_has_another_one(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
@@ -40,12 +41,12 @@ def test_who_edits_a_chip_of_her_own_has_another_one(workspace: Paths, monkeypat
     config = PRESETS["analognas-bench"].make()
     monkeypatch.setitem(sys.modules, "own_chip", SimpleNamespace(chip=lambda: config))
     prepare(workspace, parse(["hardware.rpu_config=own_chip:chip"]))
-    before = json.loads(workspace.environment.read_text())
+    before = read_sealed(workspace.environment, remedy="")
     prepare(workspace)
-    assert json.loads(workspace.environment.read_text()) == before
+    assert read_sealed(workspace.environment, remedy="") == before
     config.forward.out_noise *= 2
     prepare(workspace)
-    after = json.loads(workspace.environment.read_text())
+    after = read_sealed(workspace.environment, remedy="")
     assert after["hardware"].startswith("own_chip:chip-")
     assert after["hardware"] != before["hardware"]
 

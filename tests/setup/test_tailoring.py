@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import replace
@@ -12,6 +11,7 @@ import pytest
 from PIL import Image
 
 from analognas.errors import DatasetError, HoursError, ParamsError, StageError
+from analognas.files import read_sealed
 from analognas.hardware.cost import effort
 from analognas.params import Params
 from analognas.params.file import override
@@ -163,7 +163,7 @@ def test_of_many_images_a_part_is_used_until_there_is_time(
     params = Params.load(fresh.params)
     assert params.dataset.per_class == 20
     assert "# of up to 60: with all of them the run would take about " in fresh.params.read_text()
-    assert json.loads(fresh.dataset.read_text())["sizes"] == done.profile.sizes
+    assert read_sealed(fresh.dataset, remedy="")["sizes"] == done.profile.sizes
     assert check_dataset(params, fresh)["sizes"] == done.profile.sizes
 
     # With more time the next fit looks at all of them again, and leaves none out.
@@ -172,7 +172,7 @@ def test_of_many_images_a_part_is_used_until_there_is_time(
     assert done is not None
     assert (done.per_class, done.profile.sizes["train"]) == (None, 120)
     assert Params.load(fresh.params).dataset.per_class is None
-    assert json.loads(fresh.dataset.read_text())["sizes"]["train"] == 120
+    assert read_sealed(fresh.dataset, remedy="")["sizes"]["train"] == 120
 
     # What the user says stays.
     prepare_tailored(fresh, parse(["dataset.per_class=33"]), hours=200.0)

@@ -13,7 +13,7 @@ import pytest
 
 from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError, StageError
 from analognas.evaluators.registry import load_evaluator
-from analognas.files import write_sealed
+from analognas.files import read_sealed, write_sealed
 from analognas.hardware.cost import tiles
 from analognas.params import Params
 from analognas.params.file import override
@@ -151,7 +151,7 @@ def test_a_damaged_result_is_named_and_measured_anew(finished_copy: Paths):
 
 
 def test_other_data_than_recorded_is_refused(finished_copy: Paths):
-    recorded = json.loads(finished_copy.dataset.read_text())
+    recorded = read_sealed(finished_copy.dataset, remedy="")
     write_sealed(finished_copy.dataset, recorded | {"digest": "0" * 64})
     with pytest.raises(MismatchError, match="records digest"):
         run_stage("characterize", Params.load(finished_copy.params), finished_copy)

@@ -1,11 +1,9 @@
-import json
-
 import pandas as pd
 import pytest
 
 from analognas.errors import CorruptFileError, InputError, MismatchError
 from analognas.evaluators import XGBoostEvaluator
-from analognas.files import file_digest, write_parquet
+from analognas.files import file_digest, read_sealed, write_parquet
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.stages import identity, inputs, run_stage
@@ -23,7 +21,7 @@ def test_the_evaluator_predicts_the_sample_and_knows_what_it_is_for(finished: Pa
 
 
 def test_metrics_are_out_of_fold_with_intervals_over_all_architectures(finished: Paths):
-    report = json.loads(finished.metrics("fit").read_text())
+    report = read_sealed(finished.metrics("fit"), remedy="")
     assert report["architectures"] + report["left_out"] == 10
     for target in ("acc_1d", "avm", "acc_1d_std"):
         for metric in ("kendall_tau", "spearman", "rmse", "coverage"):

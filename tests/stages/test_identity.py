@@ -1,4 +1,3 @@
-import json
 import pickle
 from dataclasses import replace
 from typing import Any
@@ -6,7 +5,7 @@ from typing import Any
 import pytest
 
 from analognas.errors import MismatchError
-from analognas.files import write_sealed
+from analognas.files import read_sealed, write_sealed
 from analognas.params import CharacterizeParams, HardwareParams, Params
 from analognas.setup.preparing import prepare
 from analognas.stages import PROTOCOLS, identity
@@ -18,14 +17,14 @@ from analognas.workspace import Paths
 )
 def test_the_id_of_a_dataset_is_its_content_its_split_and_its_augmentation(workspace: Paths, key: str, same: bool):
     before = identity.dataset_id(workspace)
-    recorded = json.loads(workspace.dataset.read_text())
+    recorded = read_sealed(workspace.dataset, remedy="")
     write_sealed(workspace.dataset, recorded | {key: "other"})
     assert before.startswith("digits-")
     assert (identity.dataset_id(workspace) == before) is same
 
 
 def test_without_augmentation_ids_and_keys_are_what_they_were_before_there_was_any(workspace: Paths):
-    recorded = json.loads(workspace.dataset.read_text())
+    recorded = read_sealed(workspace.dataset, remedy="")
     assert recorded.pop("augment") == []
     now = identity.dataset_id(workspace)
     write_sealed(workspace.dataset, recorded)
@@ -58,7 +57,7 @@ def test_ids_of_hardware_and_protocol_differ_where_results_do(monkeypatch: pytes
 def test_a_worker_gets_the_dataset_of_the_workspace_or_refuses(workspace: Paths):
     spec = identity.DatasetSpec.of(Params.load(workspace.params), workspace)
     dataset = pickle.loads(pickle.dumps(spec)).load()
-    assert dataset.digest == json.loads(workspace.dataset.read_text())["digest"]
+    assert dataset.digest == read_sealed(workspace.dataset, remedy="")["digest"]
     assert spec.load() is dataset  # read once per process
     workspace.params.write_text(workspace.params.read_text().replace("augment: null", "augment: [noise, crop]"))
     params = Params.load(workspace.params)

@@ -5,7 +5,7 @@ import pytest
 
 from analognas import datasets
 from analognas.errors import CorruptFileError, InputError, MismatchError
-from analognas.files import write_sealed
+from analognas.files import read_sealed, write_sealed
 from analognas.params import Params
 from analognas.stages import PROTOCOLS
 from analognas.stages.recorded import (
@@ -19,7 +19,7 @@ from analognas.workspace import Paths
 
 
 def change(path: Path, **values: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    write_sealed(path, read_sealed(path, remedy="") | values)
 
 
 @pytest.mark.parametrize("package", ["aihwkit", "scikit-learn", "torch", "xgboost"])
@@ -45,7 +45,7 @@ def test_another_chip_than_the_recorded_one_is_refused(workspace: Paths):
 @pytest.mark.parametrize("key", ["name", "classes", "digest", "split_digest", "sizes"])
 def test_other_data_than_recorded_are_refused(workspace: Paths, key: str):
     params = Params.load(workspace.params)
-    assert check_dataset(params, workspace) == json.loads(workspace.dataset.read_text())
+    assert check_dataset(params, workspace) == read_sealed(workspace.dataset, remedy="")
     change(workspace.dataset, **{key: "other"})
     with pytest.raises(MismatchError, match=rf"records {key} 'other'.*doctor --update"):
         check_dataset(params, workspace)

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
 import pytest
 
 from analognas.errors import MismatchError, ParamsError
-from analognas.files import write_sealed
+from analognas.files import read_sealed, write_sealed
 from analognas.params import Params
 from analognas.progress import silent
 from analognas.stages import sample
@@ -49,7 +48,7 @@ def test_what_is_no_stage_is_refused_with_those_that_are(workspace: Paths, name:
 
 
 def test_other_versions_than_the_recorded_ones_are_refused_before_anything_is_done(workspace: Paths, ran: list[Any]):
-    recorded = json.loads(workspace.environment.read_text())
+    recorded = read_sealed(workspace.environment, remedy="")
     write_sealed(workspace.environment, recorded | {"torch": "0.1"})
     with pytest.raises(MismatchError, match=r"records torch 0\.1"):
         run_stage("sample", Params.load(workspace.params), workspace)

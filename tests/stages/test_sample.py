@@ -1,10 +1,8 @@
-import json
-
 import pandas as pd
 import pytest
 
 from analognas.errors import MismatchError, SpaceError
-from analognas.files import write_sealed
+from analognas.files import read_sealed, write_sealed
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.stages import run_stage
@@ -22,7 +20,7 @@ def test_it_writes_distinct_architectures_within_the_budget(workspace: Paths):
     assert frame["id"].is_unique
     assert len(frame) == summary["architectures"] == 10
     assert frame["params"].max() == summary["params_max"] <= 3_000
-    assert json.loads(workspace.metrics("sample").read_text()) == summary
+    assert read_sealed(workspace.metrics("sample"), remedy="") == summary
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(workspace: Paths):
@@ -41,7 +39,7 @@ def test_a_budget_below_the_smallest_network_is_refused(workspace: Paths):
 
 
 def test_other_versions_than_recorded_are_refused(workspace: Paths):
-    recorded = json.loads(workspace.environment.read_text())
+    recorded = read_sealed(workspace.environment, remedy="")
     write_sealed(workspace.environment, recorded | {"torch": "1.0"})
     with pytest.raises(MismatchError, match=r"torch 1\.0.*doctor --update"):
         run_stage("sample", Params.load(workspace.params), workspace)

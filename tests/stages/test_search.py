@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from analognas.errors import CorruptFileError, MismatchError, SearchError
-from analognas.files import write_sealed
+from analognas.files import read_sealed, write_sealed
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.stages import inputs, run_stage
@@ -13,7 +13,7 @@ from analognas.workspace import Paths
 
 def test_best_is_a_ranked_list_of_members_of_the_space(finished: Paths):
     params = Params.load(finished.params)
-    best = json.loads((finished.search / "best.json").read_text())
+    best = read_sealed(finished.search / "best.json", remedy="")
     candidates = [one.architecture for one in inputs.candidates(params, finished)]
     assert [candidate.id for candidate in candidates] == [entry["id"] for entry in best["candidates"]]
     assert all(candidate.params <= 3_000 for candidate in candidates)
@@ -25,7 +25,7 @@ def test_the_history_holds_both_searches_and_all_runs(finished: Paths):
     assert set(zip(history["search"], history["run"], strict=True)) == {
         (search, run) for search in ("ea_optimized", "random_search") for run in (0, 1)
     }
-    best = json.loads((finished.search / "best.json").read_text())
+    best = read_sealed(finished.search / "best.json", remedy="")
     own = history[(history["search"] == "ea_optimized") & history["feasible"]]
     assert own["objective"].max() == pytest.approx(best["objective"])
 
@@ -65,7 +65,7 @@ def test_what_was_characterized_is_a_candidate_of_both_searches(finished: Paths)
 def test_a_limit_that_nothing_holds_ends_no_run(finished_copy: Paths):
     summary = run_stage("search", override(finished_copy.params, ["search.min_acc_1d=100"]), finished_copy)
     assert summary["limits"]["status"] == "broken"
-    best = json.loads((finished_copy.search / "best.json").read_text())
+    best = read_sealed(finished_copy.search / "best.json", remedy="")
     assert best["limits"]["min_acc_1d"]["status"] == "broken"
     assert best["limits"]["min_acc_1d"]["limit"] == 100
     history = pd.read_parquet(finished_copy.search / "history.parquet")

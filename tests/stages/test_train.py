@@ -7,7 +7,7 @@ import pytest
 
 from analognas.datasets import load
 from analognas.errors import StageError
-from analognas.files import file_digest
+from analognas.files import file_digest, read_sealed
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.search_algorithms import Constraints
@@ -65,8 +65,8 @@ def pretend(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_winner_is_the_best_candidate_and_gives_its_stored_curve_again(finished: Paths):
-    best = json.loads((finished.search / "best.json").read_text())["candidates"][0]["id"]
-    summary = json.loads(finished.metrics("train").read_text())
+    best = read_sealed(finished.search / "best.json", remedy="")["candidates"][0]["id"]
+    summary = read_sealed(finished.metrics("train"), remedy="")
     winner = load_winner(finished.winner)
     assert summary["winner"]["id"] == winner.architecture.id == best
     assert winner.part == "test"
@@ -75,12 +75,12 @@ def test_the_winner_is_the_best_candidate_and_gives_its_stored_curve_again(finis
 
 
 def test_the_plain_network_is_about_as_large(finished: Paths):
-    summary = json.loads(finished.metrics("train").read_text())
+    summary = read_sealed(finished.metrics("train"), remedy="")
     assert summary["baseline"]["params"] == pytest.approx(summary["winner"]["params"], rel=0.35)
 
 
 def test_the_difference_comes_with_its_interval(finished: Paths):
-    summary = json.loads(finished.metrics("train").read_text())
+    summary = read_sealed(finished.metrics("train"), remedy="")
     for name, difference in summary["difference"].items():
         assert difference["value"] == pytest.approx(summary["winner"][name] - summary["baseline"][name])
         programmings = 1.96 * (summary["winner"][f"{name}_sem"] ** 2 + summary["baseline"][f"{name}_sem"] ** 2) ** 0.5
@@ -177,7 +177,7 @@ def test_what_is_known_to_break_a_limit_is_trained_only_where_there_is_nothing_e
 def test_the_limits_are_judged_on_test_images(finished_copy: Paths):
     params = override(finished_copy.params, ["search.T_AVM=100", "search.min_acc_1d=0"])
     limits = run_stage("train", params, finished_copy)["limits"]
-    winner = json.loads(finished_copy.metrics("train").read_text())["winner"]
+    winner = read_sealed(finished_copy.metrics("train"), remedy="")["winner"]
     assert limits["status"] == "held"
     assert limits["T_AVM"]["value"] == winner["avm"]
     assert limits["min_acc_1d"]["value"] == winner["acc_1d"]
