@@ -179,7 +179,7 @@ def take_up(paths: Paths, deployed: DeploymentResponse) -> None:
             last = runs[0] if runs else None
             cut_off = (StateType.PENDING, StateType.RUNNING, StateType.CRASHED)
             if last is not None and last.state_type in cut_off and _AGAIN not in last.tags:
-                _again(deployed)
+                _again(deployed, last)
     except BusyError:  # one of them is alive: its runner was killed, and it goes on
         return
 
@@ -212,8 +212,8 @@ def _crash(run: FlowRun) -> None:
         )
 
 
-def _again(deployed: DeploymentResponse) -> None:
+def _again(deployed: DeploymentResponse, run: FlowRun) -> None:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        client.create_flow_run_from_deployment(deployed.id, tags=[_AGAIN])
+        client.create_flow_run_from_deployment(deployed.id, parameters=run.parameters, tags=[_AGAIN])

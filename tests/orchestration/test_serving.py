@@ -71,8 +71,9 @@ class Server:
         assert force
         self.states.append((run, state.type.value))
 
-    def create_flow_run_from_deployment(self, deployment: Any, *, tags: list[str]) -> None:
+    def create_flow_run_from_deployment(self, deployment: Any, *, parameters: Any, tags: list[str]) -> None:
         assert deployment == self.deployed.id
+        assert parameters == {"force": True}  # those of the run that was cut off
         self.created.append(tags)
 
 
@@ -115,7 +116,7 @@ def deployed(**more: Any) -> Any:
 def run(name: str, state: str, *tags: str) -> Any:
     from prefect.client.schemas.objects import StateType
 
-    return SimpleNamespace(id=name, state_type=StateType(state), tags=["analognas", *tags])
+    return SimpleNamespace(id=name, state_type=StateType(state), parameters={"force": True}, tags=["analognas", *tags])
 
 
 def test_a_schedule_starts_the_flow_in_its_workspace(place: Paths, server: Server):
