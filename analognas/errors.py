@@ -62,6 +62,10 @@ class WorkspaceError(InputError):
     """The folder is not a workspace, or cannot be written or read."""
 
 
+class BusyError(WorkspaceError):
+    """Another run works in the workspace."""
+
+
 class HoursError(InputError):
     """No run that is worth its while fits the hours; ``fitted`` describes the shortest one."""
 
@@ -81,6 +85,10 @@ class SearchError(InputError):
 
 class StageError(AnalogNASError):
     """A stage failed for a reason that is not its input."""
+
+
+class OtherEvaluatorError(StageError):
+    """A fit gave another evaluator than the one that was compared with the champion; nothing was written."""
 
 
 class AnalogNASWarning(UserWarning):

@@ -10,14 +10,16 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analognas import parquet
 from analognas.errors import CorruptFileError, WorkspaceError
 
 if TYPE_CHECKING:
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
 _TEMPORARY = ".tmp-"
 _OLD = "-old"
+#: What is said of a file that a merge left in conflict.
+CONFLICT = "holds both sides of a merge that git could not end: run `analognas merge`, and mend by hand what it leaves"
+#: The names that are made by ``tempfile``, and no other file that somebody calls so.
+_LEFTOVER = re.compile(rf"{re.escape(_TEMPORARY)}.+-[a-z0-9_]{{8}}({_OLD})?")
+_CHECKSUM = "checksum"
 # What a file system answers that cannot sync a folder: then the rename is all there is.
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
@@ -81,24 +88,75 @@ def read_json(path: Path, *, remedy: str) -> Any:
         WorkspaceError: if it cannot be read.
     """
     try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise CorruptFileError(f"{path} is missing: {remedy}.") from None
-    except (ValueError, UnicodeDecodeError):
+        return json.loads(read_bytes(path, remedy=remedy), parse_constant=_no_number)
+    except (ValueError, RecursionError):  # no text, no JSON, or nested without end
+        if in_conflict(path):
+            raise CorruptFileError(f"{path} {CONFLICT}.") from None
         raise CorruptFileError(f"{path} is damaged (no valid JSON): {remedy}.") from None
-    except OSError as error:
-        raise _unreadable(path, error) from None
 
 
-def read_object(path: Path, *, remedy: str) -> dict[str, Any]:
-    """Return the JSON object that a file holds.
+def in_conflict(path: Path) -> bool:
+    """Return whether git left both sides of a merge in a file."""
+    content = b"\n" + path.read_bytes()
+    return b"\n<<<<<<< " in content and b"\n>>>>>>> " in content
 
-    Raises CorruptFileError, whose message ends in ``remedy``, if there is none; WorkspaceError if it cannot be read.
+
+def sealed_bytes(data: Mapping[str, Any], key: str = _CHECKSUM) -> bytes:
+    """Return an object as a JSON file that also holds, under ``key``, the digest of everything else in it."""
+    # What a reader will have: keys are text there.
+    content = json.loads(json.dumps({name: value for name, value in data.items() if name != key}, allow_nan=False))
+    return json_bytes(content | {key: _seal(content, key)})
+
+
+def _seal(content: Mapping[str, Any], key: str) -> list[str] | str:
+    # As a list: DVC shows the texts of a file among its metrics, and leaves lists out.
+    return [digest(content)] if key == _CHECKSUM else digest(content)
+
+
+def write_sealed(path: Path, data: Mapping[str, Any], key: str = _CHECKSUM) -> None:
+    """Write an object as a JSON file with its digest (under ``key``) to ``path``, atomically."""
+    write_bytes(path, sealed_bytes(data, key))
+
+
+def read_sealed(path: Path, *, remedy: str, key: str = _CHECKSUM) -> dict[str, Any]:
+    """Return the object that ``write_sealed`` wrote, without its digest.
+
+    Raises:
+        CorruptFileError: if it is missing, another one now, or something else; the message ends in ``remedy``.
+        WorkspaceError: if it cannot be read.
     """
     content = read_json(path, remedy=remedy)
     if not isinstance(content, dict):
         raise CorruptFileError(f"{path} is damaged (no JSON object): {remedy}.")
+    if key not in content:
+        raise CorruptFileError(f"{path} is damaged, or was not written by analognas (it has no {key}): {remedy}.")
+    expected = content.pop(key)
+    try:
+        whole = _seal(content, key) == expected
+    except (ValueError, RecursionError):  # half a character, nested too deep: no digest was ever made of these
+        whole = False
+    if not whole:
+        raise CorruptFileError(f"{path} is damaged (its {key} does not fit): {remedy}.")
     return content
+
+
+def read_bytes(path: Path, *, remedy: str) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        CorruptFileError: if it is missing; the message ends in ``remedy``.
+        WorkspaceError: if it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise CorruptFileError(f"{path} is missing: {remedy}.") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def inside(folder: Path, name: str, *, remedy: str) -> Path:
@@ -114,29 +172,21 @@ def inside(folder: Path, name: str, *, remedy: str) -> Path:
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame as parquet to ``path``, atomically; the same frame gives the same bytes."""
-    with writing(path) as temporary:
-        frame.to_parquet(temporary, index=False, engine="pyarrow", compression="zstd")
+    """Write a frame as parquet to ``path``, atomically; the same frame gives the same bytes, see ``parquet.encode``."""
+    write_bytes(path, parquet.encode(frame))
 
 
 def read_parquet(path: Path, *, remedy: str) -> pd.DataFrame:
-    """Return the frame that a parquet file holds.
+    """Return the frame that ``write_parquet`` wrote.
 
     Raises:
-        CorruptFileError: if it is missing or damaged; the message ends in ``remedy``.
+        CorruptFileError: if it is missing, damaged, or another program's; the message ends in ``remedy``.
         WorkspaceError: if it cannot be read.
     """
-    import pandas as pd
-    import pyarrow as pa
-
     try:
-        return pd.read_parquet(path, engine="pyarrow")
-    except FileNotFoundError:
-        raise CorruptFileError(f"{path} is missing: {remedy}.") from None
-    except PermissionError as error:
-        raise _unreadable(path, error) from None
-    except (pa.ArrowException, OSError, ValueError):
-        raise CorruptFileError(f"{path} is damaged (no valid parquet): {remedy}.") from None
+        return parquet.decode(read_bytes(path, remedy=remedy))
+    except ValueError as error:
+        raise CorruptFileError(f"{path} is damaged, or was not written by analognas ({error}): {remedy}.") from None
 
 
 def is_damaged_database(path: Path) -> bool:
@@ -178,8 +228,10 @@ def writing(path: Path) -> Iterator[Path]:
     """Yield a temporary file beside ``path`` that takes its place when the block ends well.
 
     Raises:
-        WorkspaceError: if the folder cannot be written.
+        WorkspaceError: if the folder cannot be written, or has a folder of that name.
     """
+    if path.is_dir():
+        raise WorkspaceError(f"Cannot write {path}: it is a folder, where a file has to be; move it away.")
     with _errors_named(path):
         _make(path.parent)
         handle, name = tempfile.mkstemp(prefix=f"{_TEMPORARY}{path.name}-", dir=path.parent)
@@ -200,9 +252,14 @@ def writing(path: Path) -> Iterator[Path]:
 def writing_directory(path: Path) -> Iterator[Path]:
     """Yield a temporary directory beside ``path`` that takes its place when the block ends well.
 
+    A directory that is there is replaced, whatever it holds: for places where nothing but what is written here belongs,
+    the outputs of stages. ``folders.write_folder`` looks first.
+
     Raises:
-        WorkspaceError: if the folder cannot be written.
+        WorkspaceError: if the folder cannot be written, or has a file of that name.
     """
+    if os.path.lexists(path) and not path.is_dir():
+        raise WorkspaceError(f"Cannot write {path}: it is a file, where a folder has to be; move it away.")
     with _errors_named(path):
         _make(path.parent)
         temporary = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{path.name}-", dir=path.parent))
@@ -227,11 +284,12 @@ def writing_directory(path: Path) -> Iterator[Path]:
 
 def remove_leftovers(directory: Path) -> None:
     """Remove what a killed writer left in ``directory``; a folder that it had only moved aside comes back."""
-    for old in directory.glob(f"{_TEMPORARY}*{_OLD}"):
+    leftovers = [path for path in directory.glob(f"{_TEMPORARY}*") if _LEFTOVER.fullmatch(path.name)]
+    for old in (path for path in leftovers if path.name.endswith(_OLD)):
         place = directory / old.name.removeprefix(_TEMPORARY).removesuffix(_OLD).rpartition("-")[0]
         if not place.exists():
             old.rename(place)
-    for leftover in directory.glob(f"{_TEMPORARY}*"):
+    for leftover in leftovers:
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:

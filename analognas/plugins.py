@@ -16,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
+from analognas.causes import own_code
 from analognas.errors import AnalogNASError, InputError
 from analognas.files import workspace_root
 
@@ -142,8 +143,12 @@ def load(where: str, said: str, error: type[AnalogNASError]) -> Any:
     try:
         return imported(where)
     except Exception as problem:  # a module of the user's own may fail in any way
+        module, _, attribute = where.partition(":")
+        what = own_code(problem, module)
+        if isinstance(problem, AttributeError) and module in sys.modules:
+            what = f"{module} has no {attribute}"
         raise error(
-            f"{said} cannot be imported ({problem}): write module:name of a module that is installed or lies in the "
+            f"{said} cannot be imported ({what}): write module:name of a module that is installed or lies in the "
             "workspace, and mend it."
         ) from problem
 

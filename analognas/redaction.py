@@ -23,9 +23,3 @@ def redact(text: str) -> str:
     text = _USER.sub(f"{_HIDDEN}@", text)
     text = _AUTHORIZATION.sub(rf"\g<1>{_HIDDEN}", text)
     return _NAMED.sub(rf"\g<1>\g<2>{_HIDDEN}", text)
-
-
-def first_line(error: BaseException | str, longest: int = 200) -> str:
-    """Return the first line of an error, redacted, without a full stop at its end."""
-    text = str(error).strip() or type(error).__name__
-    return redact(text.splitlines()[0])[:longest].rstrip(".")

@@ -1,11 +1,16 @@
-"""What a finished pipeline found, as a table: read from the files that the stages wrote."""
+"""What a finished pipeline found: read from the files that the stages wrote, laid out for a terminal or a page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from analognas.files import read_json
+from analognas.errors import CorruptFileError
+from analognas.files import read_sealed
+from analognas.folders import read_folder
 from analognas.hardware.tile_shape import TileShape
 from analognas.redaction import redact
 
@@ -27,15 +32,26 @@ def collect(paths: Paths) -> dict[str, Any]:
     Returns:
         ``winner`` and ``baseline`` (test accuracies in percent, tiles, parameters), ``difference`` of the two,
         ``limits`` (``held``, ``not shown`` or ``broken``, with the figures), ``evaluator`` (out-of-fold metrics),
-        ``dataset``, ``hardware``, ``notes`` (what a reader must know), ``changed`` (parameters that have other values
-        now than the figures were made with).
+        ``dataset``, ``data`` (what ``datasets check`` says of it, ``None`` before it was recorded), ``hardware``,
+        ``notes`` (what a reader must know), ``changed`` (parameters that have other values now than the figures were
+        made with).
 
     Raises:
         CorruptFileError: if a stage has not run yet.
     """
-    train = read_json(paths.metrics("train"), remedy=_REMEDY)
-    fit = read_json(paths.metrics("fit"), remedy=_REMEDY)
-    architecture = read_json(paths.winner / "architecture.json", remedy=_REMEDY)
+    train = read_sealed(paths.metrics("train"), remedy=_REMEDY)
+    fit = read_sealed(paths.metrics("fit"), remedy=_REMEDY)
+    _, files = read_folder(paths.winner, "winner.json", remedy=_REMEDY)
+    dataset = read_sealed(paths.dataset, remedy=_REMEDY)
+    try:
+        return _collected(json.loads(files["architecture.json"]), dataset, train, fit) | {"changed": _changed(paths)}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise CorruptFileError(f"{paths.data} holds files of something else than a run: {_REMEDY}.") from None
+
+
+def _collected(
+    architecture: dict[str, Any], dataset: dict[str, Any], train: dict[str, Any], fit: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "winner": {"genes": architecture["genes"], "id": architecture["id"], **train["winner"]},
         "baseline": train.get("baseline"),
@@ -43,9 +59,9 @@ def collect(paths: Paths) -> dict[str, Any]:
         "limits": train.get("limits", {}),
         "evaluator": fit,
         "notes": train["notes"],
-        "dataset": read_json(paths.dataset, remedy=_REMEDY)["name"],
+        "dataset": dataset["name"],
+        "data": dataset.get("looked"),
         "hardware": train.get("hardware"),
-        "changed": _changed(paths),
     }
 
 
@@ -82,22 +98,51 @@ def _changed(paths: Paths) -> list[str]:
     return list(differing)
 
 
-def render(found: dict[str, Any]) -> RenderableType:
+@dataclass(frozen=True)
+class Told:
+    """What a report says, before it is laid out: a table with a heading for each column, and sentences."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[str, ...]
+
+
+def render(figures: dict[str, Any]) -> RenderableType:
     """Return the figures as a table for a terminal."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    winner, baseline = found["winner"], found["baseline"]
-    what = "test accuracy" if "avm_std" in winner else "published accuracy"
-    table = Table(title=f"{found['dataset']}: {what} while the chip drifts", title_justify="left")
-    table.add_column("")
-    table.add_column("winner", justify="right")
-    if baseline:
-        table.add_column("plain residual network", justify="right")
+    report = told(figures)
+    table = Table(title=report.title, title_justify="left")
+    for number, column in enumerate(report.columns):
+        table.add_column(column, justify="right" if number else "left")
+    for row in report.rows:
+        table.add_row(*row)
+    return Group(table, *map(Text, report.lines))
 
-    def row(name: str, text: Any) -> None:
-        table.add_row(name, text(winner), *([text(baseline)] if baseline else []))
+
+def markdown(figures: dict[str, Any]) -> str:
+    """Return the figures as Markdown: a table, and a list of what must be known of it."""
+    report = told(figures)
+    lines = [f"## {report.title}", "", _row(report.columns), _row(["---", *["---:"] * (len(report.columns) - 1)])]
+    return "\n".join([*lines, *map(_row, report.rows), "", *(f"- {line}" for line in report.lines), ""])
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def told(figures: dict[str, Any]) -> Told:
+    """Return what a report says of the figures that ``collect`` gives."""
+    winner, baseline = figures["winner"], figures["baseline"]
+    what = "test accuracy" if "avm_std" in winner else "published accuracy"
+    networks = [winner, *([baseline] if baseline else [])]
+    rows: list[tuple[str, ...]] = []
+
+    def row(name: str, text: Callable[[dict[str, Any]], str]) -> None:
+        rows.append((name, *map(text, networks)))
 
     row("parameters", lambda network: f"{network['params']:,}")
     row("tiles", lambda network: f"{network['tiles']}")
@@ -105,51 +150,63 @@ def render(found: dict[str, Any]) -> RenderableType:
     for label, name in _TIMES:
         if f"acc_{label}" not in winner:  # looked up: the table has no such time
             continue
-        row(
-            f"after {name}, %",
-            lambda network, label=label: f"{network[f'acc_{label}']:.2f} ± {network[f'acc_{label}_std']:.2f}",
-        )
+        row(f"after {name}, %", partial(_with_spread, f"acc_{label}"))
     if "avm_std" in winner:
-        row("AVM (1 s to 1 month), points", lambda network: f"{network['avm']:.2f} ± {network['avm_std']:.2f}")
+        row("AVM (1 s to 1 month), points", partial(_with_spread, "avm"))
     else:
         row("AVM (60 s to 1 month), points", lambda network: f"{network['avm']:.2f}")
+    return Told(
+        title=f"{figures['dataset']}: {what} while the chip drifts",
+        columns=("", "winner", *(["plain residual network"] if baseline else [])),
+        rows=tuple(rows),
+        lines=tuple(_sentences(figures)),
+    )
+
+
+def _with_spread(name: str, network: dict[str, Any]) -> str:
+    return f"{network[name]:.2f} ± {network[f'{name}_std']:.2f}"
+
+
+def _sentences(figures: dict[str, Any]) -> Iterator[str]:
+    """Yield what a reader must know beside the table."""
+    from analognas.datasets.looking import of_data
+
+    winner = figures["winner"]
+    if figures["hardware"]:  # figures of an earlier version lack it
+        yield f"Chip {_chip(figures['hardware'])}"
     genes = ", ".join(f"{name} {value}" for name, value in winner["genes"].items())
-    lines = [Text(f"Winner {winner['id']}: {genes}")]
-    if found["hardware"]:  # figures of an earlier version lack it
-        lines.insert(0, Text(f"Chip {_chip(found['hardware'])}"))
+    yield f"Winner {winner['id']}: {genes}"
     for key, name in (("acc_1d", "accuracy after 1 day"), ("avm", "AVM")):
-        if key in found["difference"]:
-            lines.append(Text(f"Winner minus plain network, {name}: {_interval(found['difference'][key])}"))
-    lines += [Text(line) for line in (*_compared(found), *_limits(found), *_ranking(found))]
-    tau = found["evaluator"]["targets"]["acc_1d"]["kendall_tau"]
+        if key in figures["difference"]:
+            yield f"Winner minus plain network, {name}: {_interval(figures['difference'][key])}"
+    yield from _compared(figures)
+    yield from _limits(figures)
+    yield from _ranking(figures)
+    tau = figures["evaluator"]["targets"]["acc_1d"]["kendall_tau"]
     if tau["value"] is not None:
         interval = f"95 % interval {tau['low']:.2f} to {tau['high']:.2f}"
-        lines.append(
-            Text(
-                f"Evaluator, out of fold: Kendall tau of 1-day accuracy {tau['value']:.2f} "
-                f"({interval}, {found['evaluator']['architectures']} architectures)"
-            )
+        yield (
+            f"Evaluator, out of fold: Kendall tau of 1-day accuracy {tau['value']:.2f} "
+            f"({interval}, {figures['evaluator']['architectures']} architectures)"
         )
-    ceiling = found["evaluator"].get("ceiling", {}).get("acc_1d", {"value": None})
+    ceiling = figures["evaluator"].get("ceiling", {}).get("acc_1d", {"value": None})
     if ceiling["value"] is not None:
-        lines.append(
-            Text(
-                f"The luck of a training allows a tau of {ceiling['value']:.2f} (95 % interval {ceiling['low']:.2f} to "
-                f"{ceiling['high']:.2f}, from {ceiling['pairs']} architectures that were characterized twice)"
-            )
+        yield (
+            f"The luck of a training allows a tau of {ceiling['value']:.2f} (95 % interval {ceiling['low']:.2f} to "
+            f"{ceiling['high']:.2f}, from {ceiling['pairs']} architectures that were characterized twice)"
         )
-    lines += [Text(note) for note in found["notes"]]
-    if found["changed"]:
-        verb = "has" if len(found["changed"]) == 1 else "have"
-        lines.append(
-            Text(f"These figures are older: {', '.join(found['changed'])} {verb} changed since; `analognas run`.")
-        )
-    return Group(table, *lines)
+    yield from figures["notes"]
+    if "reading" in (figures.get("data") or {}):  # of the user's own files
+        yield "Data:"
+        yield from (f"  {line}" for line in of_data(figures["data"]))
+    if figures["changed"]:
+        verb = "has" if len(figures["changed"]) == 1 else "have"
+        yield f"These figures are older: {', '.join(figures['changed'])} {verb} changed since; `analognas run`."
 
 
-def _compared(found: dict[str, Any]) -> Iterator[str]:
+def _compared(figures: dict[str, Any]) -> Iterator[str]:
     """Yield what must be said of the comparison with the plain network."""
-    winner, plain = found["winner"], found["baseline"]
+    winner, plain = figures["winner"], figures["baseline"]
     if not plain:
         return
     larger = plain["params"] / winner["params"] - 1
@@ -158,27 +215,27 @@ def _compared(found: dict[str, Any]) -> Iterator[str]:
             f"The plain network has {abs(larger):.0%} {'more' if larger > 0 else 'fewer'} parameters than the winner: "
             "the space has none of its size."
         )
-    difference = found["difference"].get("acc_1d")
+    difference = figures["difference"].get("acc_1d")
     if difference and difference["high"] < 0:
         yield f"The plain network is the better one: take it, or look further. {_FURTHER}"
     elif difference and difference["low"] <= 0:
         yield f"The winner is not shown to be better than the plain network after a day. {_FURTHER}"
 
 
-def _limits(found: dict[str, Any]) -> Iterator[str]:
+def _limits(figures: dict[str, Any]) -> Iterator[str]:
     """Yield whether each limit of the search holds, as measured on test images, and what helps if it does not."""
     from analognas.search_algorithms.verdicts import HELD, from_described, overall
 
-    verdicts = from_described(found["limits"])
+    verdicts = from_described(figures["limits"])
     for verdict in verdicts:
         yield f"Limit {verdict}"
     if overall(verdicts) != HELD:
         yield f"A limit that is not held asks for more than was found. {_FURTHER}"
 
 
-def _ranking(found: dict[str, Any]) -> Iterator[str]:
+def _ranking(figures: dict[str, Any]) -> Iterator[str]:
     """Yield what must be said of an evaluator that does not rank."""
-    tau = found["evaluator"]["targets"]["acc_1d"]["kendall_tau"]
+    tau = figures["evaluator"]["targets"]["acc_1d"]["kendall_tau"]
     if tau["value"] is None or tau["low"] is None or tau["low"] <= 0:
         yield f"The evaluator is not shown to rank better than chance: the winner is mostly a guess. {_FURTHER}"
 
@@ -196,14 +253,18 @@ def _interval(difference: dict[str, float]) -> str:
     return text + (", inconclusive" if difference["low"] <= 0 <= difference["high"] else "")
 
 
-def where_to_look(paths: Paths) -> list[str]:
-    """Return three lines: plots, MLflow, Prefect."""
+def where_to_look(paths: Paths, page: str | None = None) -> list[str]:
+    """Return three lines: plots, MLflow, Prefect; there, the page of the run that has ended, if there is one."""
     import os
 
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     interface = os.environ.get("PREFECT_API_URL")
     mlflow = redact(tracking or "") or "mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000"
-    prefect = redact(interface or "") or "prefect server start   then http://127.0.0.1:4200"
+    # The interface is where the API is, one level up.
+    prefect = (
+        redact(page or (interface or "").rstrip("/").removesuffix("/api"))
+        or "prefect server start   then http://127.0.0.1:4200"
+    )
     return [
         f"Plots     {paths.plot('train.png').parent}",
         f"MLflow    {mlflow}",

@@ -4,15 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from analognas.errors import WorkspaceError
-from analognas.files import remove_leftovers, told, workspace_root, write_text
+from analognas.errors import BusyError, WorkspaceError
+from analognas.files import digest, remove_leftovers, told, workspace_root, write_text
+
+#: Rounds are numbered one after the other; what follows tells those apart that two people made at the same time.
+_MARKS = 1_000_000
+_ROUND = re.compile(r"(\d{3,})(?:-(\d{6}))?")
+
+
+def round_number(sequence: int, content: Any) -> int:
+    """Return the number of a new round: its place in the sequence, and a mark that follows from what it holds.
+
+    Two people who each make the next round have two numbers, unless they are the same round; the order of numbers is
+    that of the sequence.
+    """
+    return sequence * _MARKS + int(digest(content), 16) % _MARKS
+
+
+def round_name(number: int) -> str:
+    """Return what a round is called, for instance ``002-417305``; ``000`` (the sample alone) has no mark."""
+    sequence, mark = divmod(number, _MARKS)
+    return f"{sequence:03d}-{mark:06d}" if sequence else f"{number:03d}"
+
+
+def round_sequence(number: int) -> int:
+    """Return the place of a round in the sequence."""
+    return number // _MARKS or number
 
 
 @dataclass(frozen=True)
@@ -92,8 +118,23 @@ class Paths:
         copy = next((folder for folder in (self.root, *self.root.parents) if (folder / ".git").exists()), self.root)
         for folder in copy.parents:
             if folder.parts[-3:] == (".dvc", "tmp", "exps"):
-                return folder.parents[2] / self.root.relative_to(copy)
+                # DVC's root may lie below git's; it keeps its copies there, each of the whole repository.
+                within = [place for place in (self.root, *self.root.parents) if place.is_relative_to(copy)]
+                versioned = next((place for place in within if (place / ".dvc").is_dir()), copy)
+                return folder.parents[2] / self.root.relative_to(versioned)
         return self.root
+
+    def round(self, number: int) -> Path:
+        """Return the file of a round; its note has the same name and ends in ``.md``."""
+        return self.rounds / f"{round_name(number)}.json"
+
+    def round_files(self) -> dict[int, Path]:
+        """Return the files of all rounds by their numbers, in order."""
+        files = {}
+        for path in self.rounds.glob("*.json"):
+            if (match := _ROUND.fullmatch(path.stem)) is not None:
+                files[int(match[1]) * (_MARKS if match[2] else 1) + int(match[2] or 0)] = path
+        return dict(sorted(files.items()))
 
     def metrics(self, stage: str) -> Path:
         """Return the metrics file of a stage."""
@@ -112,9 +153,9 @@ class Paths:
         return folder
 
     @property
-    def challenger(self) -> Path:
-        """Where a challenger is fitted: in the ignored folder, never in ``data/evaluator/``."""
-        return self.private() / "challenger"
+    def challenger(self) -> Paths:
+        """Where a challenger is fitted, with all that ``fit`` writes: in the ignored folder, never in ``data/``."""
+        return Paths(self.private() / "challenger")
 
     def clean(self) -> None:
         """Remove what killed writers left behind.
@@ -141,7 +182,8 @@ def alone(paths: Paths) -> Iterator[None]:
     """Hold the lock of a workspace; within a block that holds it that is nothing.
 
     Raises:
-        WorkspaceError: if another run holds it.
+        BusyError: if another run holds it.
+        WorkspaceError: if it cannot be written.
     """
     if paths.root in _held.get():
         yield
@@ -151,7 +193,7 @@ def alone(paths: Paths) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        raise WorkspaceError(f"Another run works in {paths.root}: wait for its end, then run again.") from None
+        raise BusyError(f"Another run works in {paths.root}: wait for its end, then run again.") from None
     except OSError as error:
         raise WorkspaceError(f"Cannot write {path}: {told(error)}; make the folder writable.") from error
     token = _held.set(_held.get() | {paths.root})

@@ -85,13 +85,13 @@ class Job:
 def run(job: Job) -> dict[str, Any]:
     """Run one seed and return what came of it; in a process whose libraries compute with the instruction set."""
     from analognas.errors import AnalogNASError
-    from analognas.files import write_json
+    from analognas.files import read_sealed, write_sealed
     from analognas.params import Params
     from analognas.stages import run_stage
     from analognas.workspace import Paths
 
     if job.file.exists():
-        return dict(json.loads(job.file.read_text()))
+        return read_sealed(job.file, remedy="delete it, and this seed is run anew")
     whole = job.pool is None
     paths = Paths(job.workspace)
     if not paths.params.exists():
@@ -104,7 +104,7 @@ def run(job: Job) -> dict[str, Any]:
         found |= figures(paths)
     except AnalogNASError as error:
         found |= {"winner": None, "error": str(error)}
-    write_json(job.file, found)
+    write_sealed(job.file, found)
     return found
 
 

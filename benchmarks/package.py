@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analognas.files import read_json
+from analognas.files import read_sealed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +87,7 @@ def card(
     images: str | None = None,
 ) -> str:
     """Return the model card; ``images`` says what they are."""
-    data = read_json(paths.dataset, remedy="run `analognas doctor --update`")
+    data = read_sealed(paths.dataset, remedy="run `analognas doctor --update`")
     shape = "x".join(map(str, data["input_shape"]))
     sizes = " / ".join(f"{data['sizes'][part]:,}" for part in ("train", "validation", "test"))
     what = shape if images is None else f"{images}, {shape}"
@@ -153,8 +153,10 @@ def package(
         name: of the space, if it is not to be the workspace's.
         images: what they are, for the card.
     """
+    from analognas.evaluators.storage import SCHEMA
     from analognas.evaluators.xgboost import XGBoostEvaluator
-    from analognas.files import write_parquet, write_text
+    from analognas.files import write_parquet, write_text, writing_directory
+    from analognas.folders import claim
     from analognas.params import Params
     from analognas.workspace import Paths
 
@@ -166,14 +168,15 @@ def package(
         rows = rows.assign(space=name, id=[one.id for one in architectures])
     evaluator = XGBoostEvaluator(tile_size=params.hardware.tile_shape.plain()).fit(architectures, rows)
     folder = target / evaluator.context_.space
-    target.mkdir(parents=True, exist_ok=True)
-    evaluator.save(folder)
+    claim(folder, SCHEMA, beside=("card.md", "data.parquet"))
     held_out = set_aside(evaluator) if from_cells else None
-    write_text(folder / "card.md", card(params, paths, evaluator, rows, held_out, images))
-    if not from_cells:
-        data: dict[str, Any] = {"id": rows["id"], "genes": rows["genes"]}
-        data |= {name: rows[name] for name in KEPT if name in rows}
-        write_parquet(folder / "data.parquet", rows[[]].assign(**data))
+    with writing_directory(folder) as staged:
+        evaluator.save(staged)
+        write_text(staged / "card.md", card(params, paths, evaluator, rows, held_out, images))
+        if not from_cells:
+            data: dict[str, Any] = {"id": rows["id"], "genes": rows["genes"]}
+            data |= {name: rows[name] for name in KEPT if name in rows}
+            write_parquet(staged / "data.parquet", rows[[]].assign(**data))
     return folder
 
 

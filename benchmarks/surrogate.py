@@ -31,7 +31,7 @@ def measure(target: str, size: int, seeds: list[int], tested: int, final: bool, 
     found: dict[str, list[float]] = {name: [] for name in methods}
     held: dict[str, list[float]] = {}
     for seed in seeds:
-        learn, test = cells.split(seed, size, tested, final)
+        learn, test = (drawn[np.isfinite(labels[drawn])] for drawn in cells.split(seed, size, tested, final))
         for name in methods:
             scores, inside = _predict(name, cells, target, learn, test, seed)
             found[name].append(kendall_tau(labels[test], scores))

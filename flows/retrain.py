@@ -73,7 +73,7 @@ def fit() -> Any:
 
 
 @flow
-def retrain(workspace: str = ".", force: bool = False) -> dict[str, Any]:
+def retrain(workspace: str = ".", force: bool = False) -> Any:
     """Retrain the evaluator if it needs it, and promote the new one only if it is better.
 
     Args:
@@ -81,20 +81,23 @@ def retrain(workspace: str = ".", force: bool = False) -> dict[str, Any]:
         force: retrain without a reason.
 
     Returns:
-        Whether it was retrained, why, and what was decided.
+        Whether it was retrained, why, and what was decided; the state ``Skipped`` if another run works there.
     """
-    with retraining.session(workspace, force) as going:
-        if look():
-            sentinel()
-            propose()
-            characterizing.measure_pending(characterize_chunk)
-            challenge()
-            decide()
-        if going.round is not None:
-            characterize()
-            fit()
-        artifacts.retraining(going.paths, going.summary())
-    return going.summary()
+    try:
+        with retraining.session(workspace, force) as going:
+            if look():
+                sentinel()
+                propose()
+                characterizing.measure_pending(characterize_chunk)
+                challenge()
+                decide()
+            if going.round is not None:
+                characterize()
+                fit()
+            artifacts.retraining(going.paths, going.summary())
+        return going.summary()
+    except retraining.BusyError as busy:
+        return retraining.left_out(busy)
 
 
 if __name__ == "__main__":

@@ -128,7 +128,8 @@ def _hears_ctrl_c() -> None:
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what a developer has set on her machine out of the tests."""
-    for name in ("ANALOGNAS_RESULTS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
+    personal = [name for name in os.environ if name.startswith("ANALOGNAS_RUN_")]
+    for name in ("ANALOGNAS_RESULTS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", *personal):
         monkeypatch.delenv(name, raising=False)
 
 

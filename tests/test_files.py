@@ -1,6 +1,9 @@
 import contextlib
 import errno
+import json
 import os
+import random
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -57,11 +60,12 @@ def test_a_directory_is_replaced_whole_or_not_at_all(tmp_path: Path):
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path):
-    (tmp_path / ".tmp-x.json-abc").write_text("half")
-    (tmp_path / ".tmp-model-abc").mkdir()
+    (tmp_path / ".tmp-x.json-ab_1cd2e").write_text("half")
+    (tmp_path / ".tmp-model-ab_1cd2e").mkdir()
+    (tmp_path / ".tmp-notes").write_text("somebody's")
     (tmp_path / "x.json").write_text("{}")
     files.remove_leftovers(tmp_path)
-    assert names(tmp_path) == ["x.json"]
+    assert names(tmp_path) == [".tmp-notes", "x.json"]
 
 
 def test_a_folder_that_a_killed_writer_had_only_moved_aside_comes_back(tmp_path: Path):
@@ -192,3 +196,72 @@ def test_the_root_of_a_workspace_is_found_from_below(tmp_path: Path):
     assert files.workspace_root(below) is None
     (tmp_path / "dvc.yaml").touch()
     assert files.workspace_root(below) == files.workspace_root(tmp_path) == tmp_path
+
+
+SEALED = {"name": "größer", "nested": {"value": 0.8123, "list": [1, None, True, "text"]}, "digest": "its own"}
+
+
+def test_a_sealed_object_comes_back_and_holds_its_checksum(tmp_path: Path):
+    path = tmp_path / "x.json"
+    files.write_sealed(path, SEALED)
+    assert files.read_sealed(path, remedy="") == SEALED
+    again = json.loads(path.read_text(encoding="utf-8"))
+    assert set(again) == {*SEALED, "checksum"}
+    first = path.read_bytes()
+    files.write_sealed(path, again)
+    assert path.read_bytes() == first
+    path.write_text(json.dumps(again, indent=None))  # white space and the order of keys say nothing
+    assert files.read_sealed(path, remedy="") == SEALED
+    files.write_sealed(path, {1: "keys are text", 10: "in JSON", 2: ""})
+    assert files.read_sealed(path, remedy="") == {"1": "keys are text", "10": "in JSON", "2": ""}
+
+
+def test_no_bit_of_a_sealed_object_may_mean_something_else(tmp_path: Path):
+    path, draw = tmp_path / "x.json", random.Random(0)
+    whole = files.sealed_bytes(SEALED)
+    refused = 0
+    for _ in range(600):
+        content = bytearray(whole)
+        content[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        path.write_bytes(content)
+        said = None
+        try:
+            assert files.read_sealed(path, remedy="do this") == SEALED  # white space
+        except CorruptFileError as error:
+            said = str(error)
+        refused += said is not None
+        assert said is None or re.fullmatch(r"[^\n]*x\.json is damaged[^\n]*: do this\.", said)
+    assert refused > 550
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"null", b"[]", b"3", b'"text"', b"{}", b'{"checksum": null}', b'{"a": NaN, "checksum": "0"}', b"\xff\xfe{}",
+     "{}".encode("utf-16"), b"[" * 100_000, b'{"a":' * 100_000, b'{"a":' * 900 + b"1" + b"}" * 900, b"1" * 10_000,
+     b'{"checksum": "0", "a": "\\ud800"}', b"\x00" * 1000],
+)  # fmt: skip
+def test_what_is_no_sealed_object_is_one_sentence(tmp_path: Path, content: bytes):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(CorruptFileError, match=r"^[^\n]{1,300}x\.json is damaged[^\n]{1,200}: do this\.$"):
+        files.read_sealed(path, remedy="do this")
+
+
+def test_a_folder_is_not_written_over_a_file_nor_a_file_over_a_folder(tmp_path: Path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(WorkspaceError, match="it is a file"), files.writing_directory(tmp_path / "file"):
+        pass
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(WorkspaceError, match="it is a folder"):
+        files.write_text(tmp_path / "folder", "x")
+    assert names(tmp_path) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_table_of_another_program_or_in_a_folder_is_one_sentence(tmp_path: Path):
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(CorruptFileError, match=r"was not written by analognas .*: do this\.$"):
+        files.read_parquet(tmp_path / "x.parquet", remedy="do this")
+    (tmp_path / "y.parquet").mkdir()
+    with pytest.raises(WorkspaceError, match="is a directory"):
+        files.read_parquet(tmp_path / "y.parquet", remedy="do this")

@@ -13,6 +13,7 @@ nothing adds up over the stages.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -28,7 +29,7 @@ import pytest
 import torch
 
 from analognas.evaluators.registry import load_evaluator
-from analognas.files import file_digest, write_json
+from analognas.files import file_digest, json_bytes, read_parquet, read_sealed, write_json
 from analognas.hardware.analog import clean_state
 from analognas.hardware.devices import Devices
 from analognas.params import HardwareParams, Params
@@ -99,14 +100,18 @@ def known_outputs(recorded: dict[str, Any]) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def outputs(finished: Paths) -> dict[str, Any]:
     """Return a digest of what every stage wrote; of the sample, which has no floats, the ids."""
-    written = {
-        "characterize": finished.surrogate,
-        "fit": finished.evaluator,
-        "search": finished.search / "best.json",
-        "train": finished.winner,
-    }
     ids = pd.read_parquet(finished.architectures)["id"].tolist()
-    return {"sample": ids} | {stage: file_digest(path) for stage, path in written.items()}
+    # Of a table and of what the search found the content counts, in the form in which the digests were once recorded:
+    # as pandas writes a frame, and without the checksum.
+    table = read_parquet(finished.surrogate, remedy="").to_parquet(index=False, engine="pyarrow", compression="zstd")
+    best = json_bytes(read_sealed(finished.search / "best.json", remedy=""))
+    return {
+        "sample": ids,
+        "characterize": hashlib.sha256(table).hexdigest(),
+        "fit": file_digest(finished.evaluator),
+        "search": hashlib.sha256(best).hexdigest(),
+        "train": file_digest(finished.winner),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +215,7 @@ def _fitted(params: Params, paths: Paths) -> dict[str, Any]:
 
 
 def _searched(paths: Paths) -> dict[str, Any]:
-    best = json.loads((paths.search / "best.json").read_text())
+    best = read_sealed(paths.search / "best.json", remedy="")
     keys = sorted({key for candidate in best["candidates"] for key in candidate})
     tables = {name: list(pd.read_parquet(paths.search / name)) for name in ("history.parquet", "pareto.parquet")}
     asked = len(pd.read_parquet(paths.search / "history.parquet"))

@@ -36,8 +36,20 @@ INSIDES: dict[str, tuple[str, list[str]]] = {
             "prefect.server.api.server:SubprocessASGIServer._run_uvicorn_command",
             "prefect.server.api.server:SubprocessASGIServer.stop", "prefect.events.worker:EventsWorker.drain_all",
             "prefect._internal.concurrency.services:_active_services", "prefect.client.orchestration:get_client",
-            "prefect.client.schemas.actions:ArtifactUpdate", "prefect.client.schemas.schedules:CronSchedule",
-            "prefect.client.schemas.objects:ConcurrencyLimitStrategy.CANCEL_NEW",
+            "prefect.client.schemas.actions:ArtifactUpdate", "prefect.server.schemas.schedules:CronSchedule.get_dates",
+            "prefect._vendor.croniter:CroniterBadDateError",
+            "prefect.client.base:PrefectHttpxAsyncClient._send_with_retry",
+            "prefect.client.base:PrefectHttpxSyncClient._send_with_retry",
+        ],
+    ),
+    "mlflow": (
+        "analognas/tracking/moved.py",
+        [
+            "mlflow.store.tracking.dbmodels.models:SqlExperiment.artifact_location",
+            "mlflow.store.tracking.dbmodels.models:SqlRun.artifact_uri",
+            "mlflow.store.tracking.dbmodels.models:SqlTag.run_uuid",
+            "mlflow.store.tracking.dbmodels.models:SqlLoggedModel.artifact_location",
+            "mlflow.store.model_registry.dbmodels.models:SqlModelVersion.storage_location",
         ],
     ),
     "optuna": (

@@ -1,6 +1,6 @@
 import pytest
 
-from analognas.redaction import first_line, redact
+from analognas.redaction import redact
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,3 @@ def test_what_may_be_a_secret_is_hidden(text: str, expected: str):
 )
 def test_everything_else_stays(text: str):
     assert redact(text) == text
-
-
-def test_an_error_is_its_first_line():
-    assert first_line(ValueError("no http://a:b@c.\nmore")) == "no http://***@c"
-    assert first_line(KeyError()) == "KeyError"
-    assert len(first_line("x" * 1000)) == 200

@@ -17,6 +17,7 @@ def found(low: float, high: float, tau: float | None = 0.5) -> dict:
     interval = {"value": (low + high) / 2, "low": low, "high": high}
     return {
         "dataset": "digits",
+        "data": None,
         "winner": ROW | {"id": "abc", "genes": {"M": 2}},
         "baseline": ROW,
         "difference": {"acc_1d": interval},
@@ -35,6 +36,20 @@ def text(content: dict) -> str:
     output = io.StringIO()
     Console(width=200, file=output).print(report.render(content))
     return output.getvalue()
+
+
+def test_as_markdown_it_says_the_same():
+    lines = report.markdown(found(0.1, 2)).splitlines()
+    assert lines[0] == "## digits: test accuracy while the chip drifts"
+    assert lines[2:5] == [
+        "|  | winner | plain residual network |",
+        "| --- | ---: | ---: |",
+        "| parameters | 1,234 | 1,234 |",
+    ]
+    assert "| after 1 day, % | 90.00 ± 90.00 | 90.00 ± 90.00 |" in lines
+    said = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    assert said == list(report.told(found(0.1, 2)).lines)
+    assert "Winner abc: M 2" in said
 
 
 @pytest.mark.parametrize(("low", "high", "word"), [(-1, 2, True), (0.1, 2, False), (-3, -1, False)])
@@ -64,6 +79,29 @@ def test_an_evaluator_that_does_not_rank_is_called_so(low: float):
     weak = {"architectures": 28, "targets": {"acc_1d": {"kendall_tau": tau}}}
     assert "not shown to rank better than chance" in text(found(0.1, 1) | {"evaluator": weak})
     assert "better than chance" not in text(found(0.1, 1))
+
+
+def test_what_is_known_of_ones_own_data_is_told():
+    alike = {
+        "in_two_parts": {"count": 3, "examples": []},
+        "in_two_classes": {"count": 0, "examples": []},
+        "repeated": 0,
+    }
+    reading = {
+        "read": {".png": 60}, "passed_over": {".heic": 2}, "leftovers": {}, "sizes": "all are 8x8", "ranges": {},
+        "speakers": {}, "given": {},
+    }  # fmt: skip
+    data = {
+        "levels": {},
+        "alike": alike,
+        "notes": ["look at it"],
+        "reading": reading,
+        "split_off": ["test"],
+    }
+    shown = text(found(0.1, 1) | {"data": data})
+    for line in ("Data:", "  read           60 .png", "  passed over    2 .heic", "3 in two parts", "look at it"):
+        assert line in shown
+    assert "Data:" not in text(found(0.1, 1) | {"data": {key: data[key] for key in ("levels", "alike", "notes")}})
 
 
 def test_limits_are_said_with_their_figures_and_what_helps():

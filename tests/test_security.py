@@ -26,7 +26,7 @@ import analognas
 from analognas import tracking
 from analognas.errors import AnalogNASError, CorruptFileError, TrustError
 from analognas.evaluators.registry import load_evaluator
-from analognas.files import digest, file_digest, read_parquet, write_json
+from analognas.files import digest, file_digest, read_parquet, write_json, write_parquet, write_sealed
 from analognas.params import Params
 from analognas.report import where_to_look
 from analognas.results import ResultStore
@@ -286,10 +286,10 @@ def test_candidates_rounds_and_results_are_genes_and_nothing_else(finished_copy:
     best = json.loads(file.read_text())
     for one in best["candidates"]:
         one["space"]["family"] = planted
-    write_json(file, best)
+    write_sealed(file, best)
     assert inputs.candidates(params, finished_copy)[0].architecture.space.family == "resnet"
     entry = {"genes": best["candidates"][0]["genes"], "space": {"family": planted}, "id": "../../evil"}
-    write_json(finished_copy.rounds / "001.json", {"round": "../../evil", "architectures": [entry]})
+    write_sealed(finished_copy.rounds / "001.json", {"round": "../../evil", "architectures": [entry]})
     found = read_rounds(finished_copy, inputs.space(params, finished_copy))[-1]
     assert (found.number, found.entries[0].architecture.space.family) == (1, "resnet")
     assert len(found.entries[0].architecture.id) == 16
@@ -332,5 +332,5 @@ def test_servers_listen_on_loopback_unless_told_otherwise():
 
 def test_a_frame_of_the_library_is_still_read(tmp_path: Path):
     frame = pd.DataFrame({"a": ["x", None], "b": [1.0, 2.0]})
-    frame.to_parquet(tmp_path / "x.parquet")
+    write_parquet(tmp_path / "x.parquet", frame)
     assert read_parquet(tmp_path / "x.parquet", remedy="")["b"].tolist() == [1.0, 2.0]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analognas.errors import WorkspaceError
-from analognas.workspace import Paths, alone
+from analognas.workspace import Paths, alone, round_name, round_number, round_sequence
 
 
 def test_it_is_found_from_below(workspace: Paths):
@@ -19,9 +19,9 @@ def test_outside_of_one_the_remedy_is_named(tmp_path: Path):
 
 
 def test_leftovers_of_killed_writers_are_removed(workspace: Paths):
-    (workspace.data / ".tmp-search-1").mkdir()
-    (workspace.data / ".tmp-search-1" / "best.json").write_text("half")
-    (workspace.rounds / ".tmp-001.json-1").write_text("half")
+    (workspace.data / ".tmp-search-ab_1cd2e").mkdir()
+    (workspace.data / ".tmp-search-ab_1cd2e" / "best.json").write_text("half")
+    (workspace.rounds / ".tmp-001.json-ab_1cd2e").write_text("half")
     workspace.clean()
     assert not list(workspace.data.rglob(".tmp*"))
 
@@ -59,9 +59,31 @@ def test_one_run_at_a_time_and_what_it_calls_belongs_to_it(workspace: Paths):
         assert other.submit(work).result()
 
 
+def test_rounds_are_in_the_order_of_their_sequence(tmp_path: Path):
+    paths = Paths(tmp_path)
+    paths.rounds.mkdir(parents=True)
+    numbers = [0, 7, *(round_number(sequence, name) for sequence, name in ((8, "a"), (8, "b"), (9, "a"), (1000, "a")))]
+    for number in reversed(numbers):
+        paths.round(number).write_text("")
+    for other in ("sentinel.json", "001-12.json", "x-001.json", "001.md"):
+        (paths.rounds / other).write_text("")
+    assert list(paths.round_files()) == sorted(numbers)
+    assert all(paths.round(number) == path for number, path in paths.round_files().items())
+    assert [round_sequence(number) for number in sorted(numbers)] == [0, 7, 8, 8, 9, 1000]
+    assert (round_name(0), round_name(7)) == ("000", "007")
+
+
 @pytest.mark.parametrize("folder", ["", "inner"])
 def test_a_temporary_copy_for_an_experiment_knows_where_its_results_belong(tmp_path: Path, folder: str):
     copy = tmp_path / ".dvc" / "tmp" / "exps" / "standalone" / "tmpabc"
     (copy / ".git").mkdir(parents=True)
     assert Paths(copy / folder).home == tmp_path / folder
     assert Paths(tmp_path / folder).home == tmp_path / folder
+
+
+def test_a_temporary_copy_of_a_repository_around_the_workspace_does_too(tmp_path: Path):
+    workspace = tmp_path / "outer" / "space"
+    copy = workspace / ".dvc" / "tmp" / "exps" / "tmpabc"
+    (copy / ".git").mkdir(parents=True)
+    (copy / "outer" / "space" / ".dvc").mkdir(parents=True)
+    assert Paths(copy / "outer" / "space").home == workspace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +74,11 @@ def fetch(names: tuple[str, ...], source: Path | None, as_json: bool) -> None:
 def check(name: str | None, path: Path | None, as_json: bool) -> None:
     """Read a dataset from the first to the last file and tell what is in it; without NAME, that of this workspace."""
     from analognas.cli.progress import StageProgress
+    from analognas.datasets.looking import lines, look, table
+    from analognas.errors import AnalogNASWarning
 
-    with StageProgress("dataset", visible=not as_json) as progress:
+    with StageProgress("dataset", visible=not as_json) as progress, warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnalogNASWarning)  # they are among the notes
         if name is None:
             if path is not None:
                 raise DatasetError("--path needs the NAME of a dataset before it.")
@@ -86,19 +90,8 @@ def check(name: str | None, path: Path | None, as_json: bool) -> None:
                 _verify(name)
             given = None if path is None else str(path.expanduser())
             dataset = load(name, path=given, progress=progress.update)
-    described = summary(dataset)
-    click.echo(json.dumps(described) if as_json else _text(described))
-
-
-def summary(dataset: Dataset) -> dict[str, Any]:
-    """Return what ``data/dataset.json`` records of a dataset, and how many images of each class its parts have."""
-    import numpy as np
-
-    from analognas.datasets import PARTS, describe
-
-    counts = {part: np.bincount(dataset.part(part).y, minlength=dataset.classes).tolist() for part in PARTS}
-    balance = {name: {part: counts[part][index] for part in PARTS} for index, name in enumerate(dataset.class_names)}
-    return {**describe(dataset), "notes": list(dataset.notes), "class_counts": balance}
+        found = look(dataset)
+    click.echo(json.dumps(found) if as_json else "\n".join([*lines(found), *table(found)]))
 
 
 def _list(as_json: bool) -> None:
@@ -154,20 +147,3 @@ def _of_workspace(progress: Any) -> Dataset:
 
     paths = Paths.find()
     return load_dataset(Params.load(paths.params), paths, progress)
-
-
-def _text(described: dict[str, Any]) -> str:
-    shape = "x".join(map(str, described["input_shape"]))
-    sizes = ", ".join(f"{size:,} {part}" for part, size in described["sizes"].items())
-    lines = [
-        f"{described['name']}: {shape}, {described['classes']} classes, {sizes}",
-        f"licence        {described['licence']}",
-        f"digest         {described['digest']}",
-        f"split digest   {described['split_digest']}",
-        f"augmentation   {', '.join(described['augment']) or 'none'}",
-        *(f"note           {note}" for note in described["notes"]),
-        "class                   train  validation   test",
-    ]
-    for name, counts in described["class_counts"].items():
-        lines.append(f"{name[:20]:<20} {counts['train']:>8} {counts['validation']:>11} {counts['test']:>6}")
-    return "\n".join(lines)

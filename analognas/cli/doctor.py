@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 from packaging.requirements import Requirement
 
+from analognas.causes import quoted
 from analognas.cli.options import json_option
 
 _TOOLS = ("torch", "aihwkit", "xgboost", "prefect", "dvc", "mlflow")
@@ -32,7 +33,17 @@ class Finding:
 
 def diagnose() -> list[Finding]:
     """Return one finding for everything that has to fit together."""
-    return [_python(), *_requirements(), _layers(), _compiled_tiles(), _git(), _cuda(), *_flows()]
+    return [
+        _python(),
+        *_requirements(),
+        _layers(),
+        _compiled_tiles(),
+        _git(),
+        _cuda(),
+        *_flows(),
+        *_champion(),
+        *_kept_by_git(),
+    ]
 
 
 def _python() -> Finding:
@@ -81,9 +92,9 @@ def _layers() -> Finding:
 
         difference = check_layers()
     except Exception as error:  # a mismatch shows in many ways, from a missing symbol to a refused tensor
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         remedy = "install the versions of aihwkit and torch in requirements.lock"
-        return Finding("layers", False, f"a small analog layer cannot be trained and programmed ({reason}): {remedy}")
+        what = f"a small analog layer cannot be trained and programmed (aihwkit or torch says {quoted(error)})"
+        return Finding("layers", False, f"{what}: {remedy}")
     text = "a small analog layer was trained, programmed and aged for a month; the fast layers and aihwkit's agree"
     return Finding("layers", True, f"{text} to {difference:.0e}")
 
@@ -131,6 +142,33 @@ def _flows() -> list[Finding]:
             remedy = "take the flow of a new `analognas init`, which imports from analognas.orchestration alone"
             bad.append(Finding(f"flows/{path.name}", False, f"{text}: {remedy}"))
     return bad
+
+
+def _champion() -> list[Finding]:
+    """Return a finding if the champion in MLflow and ``data/evaluator/`` of the workspace are not the same."""
+    from analognas.errors import WorkspaceError
+    from analognas.tracking import standing
+    from analognas.workspace import Paths
+
+    try:
+        said = standing.sentence(Paths.find())
+    except WorkspaceError:
+        return []
+    return [] if said is None else [Finding("champion", False, said, needed=False)]
+
+
+def _kept_by_git() -> list[Finding]:
+    """Return a finding for each rule of git by which a clone would lack something, and for a commit that is missing."""
+    from analognas.errors import WorkspaceError
+    from analognas.versioning import git
+    from analognas.workspace import Paths
+
+    try:
+        root = Paths.find().root
+    except WorkspaceError:
+        return []
+    told = [*git.lost(root), *filter(None, [git.uncommitted(root)])]
+    return [Finding("kept by git", False, text.rstrip("."), needed=False) for text in told]
 
 
 def _missing(path: Path) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
+import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -12,15 +14,16 @@ import click
 
 from analognas import __version__
 from analognas.errors import AnalogNASError, AnalogNASWarning
+from analognas.redaction import redact
 
 _show_warning = warnings.showwarning
 
 
 def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-    """Tell a warning of the library as its errors are told."""
+    """Tell a warning of the library as its errors are told; others' are for those who ask Python for warnings."""
     if issubclass(category, AnalogNASWarning):
         click.echo(f"analognas: {message}", err=True)
-    else:
+    elif sys.warnoptions:
         _show_warning(message, category, *where, **more)
 
 
@@ -35,21 +38,50 @@ class _Group(click.Group):
             # Not standalone: there click would say "Aborted!" and nothing more.
             return super().main(*args, **kwargs | {"standalone_mode": False})
         except AnalogNASError as error:
-            click.echo(f"analognas: {error}", err=True)
-            _end(given, error.exit_code, str(error), error.details)
+            _end(given, error.exit_code, str(error), type(error).__name__, error.details)
         except click.ClickException as error:
             error.show()
-            _end(given, error.exit_code, error.format_message())
+            _end(given, error.exit_code, error.format_message(), type(error).__name__, told=True)
         except (KeyboardInterrupt, click.Abort):
-            click.echo("analognas: interrupted; what was finished is kept, run again to go on.", err=True)
-            sys.exit(1)
+            _end(given, 1, "interrupted; what was finished is kept, run again to go on.", "Interrupted")
+        except MemoryError:
+            _end(given, 1, "There is not enough memory: what was finished is kept; end other programs, or take "
+                 "smaller data, then run again.", "OutOfMemory")  # fmt: skip
+        except OSError as error:
+            _end(given, 1, f"{_file(error)}: what was finished is kept; mend that, then run again.", "SystemRefused")
+        except Exception as error:  # a fault of analognas
+            _end(given, 1, f"This is a fault of analognas, not yours: what was finished is kept; please report it with "
+                 f"{_kept(error)}, which holds where it was.", "Fault")  # fmt: skip
 
 
-def _end(given: Sequence[str], code: int, message: str, details: Mapping[str, Any] | None = None) -> NoReturn:
-    """End after an error that was told; who asked for JSON gets an object, as after success."""
-    if "--json" in given:
-        click.echo(json.dumps({"error": message, "exit_code": code, **(details or {})}))
+def _end(
+    given: Sequence[str],
+    code: int,
+    message: str,
+    kind: str,
+    details: Mapping[str, Any] | None = None,
+    *,
+    told: bool = False,
+) -> NoReturn:
+    """Tell an error, unless it was, and end; who asked for JSON gets an object, as after success."""
+    if not told:
+        click.echo(f"analognas: {message}", err=True)
+    options = list(given)
+    if "--json" in options[: options.index("--") if "--" in options else None]:
+        click.echo(json.dumps({"error": message, "kind": kind, "exit_code": code, **(details or {})}))
     sys.exit(code)
+
+
+def _file(error: OSError) -> str:
+    what = (error.strerror or "the system refuses something").lower()
+    return f"{error.filename} cannot be used ({what})" if error.filename else f"The system refuses something ({what})"
+
+
+def _kept(error: Exception) -> str:
+    """Keep the traceback of an error in a file, and return its path."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="analognas-", suffix=".txt", delete=False) as file:
+        file.write(redact("".join(traceback.format_exception(error))))
+    return file.name
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analognas.causes import own_code
 from analognas.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -95,6 +96,6 @@ def _added(plugins: Iterable[Plugin], show: Callable[[Plugin], Row]) -> Iterator
         try:
             yield show(plugin)
         except Exception as error:  # somebody else's code may fail in any way
-            why = str(error) if isinstance(error, AnalogNASError) else f"{type(error).__name__}: {error}"
+            why = str(error) if isinstance(error, AnalogNASError) else own_code(error)
             row = {"name": plugin.name, "package": plugin.package, "error": why}
             yield row, f"{plugin.name} ({plugin.package}) cannot be used:\n    {why}"

@@ -32,8 +32,11 @@ def run(
     from analognas.cli.workspaces import find_or_make
     from analognas.orchestration import Freshness, run_pipeline
     from analognas.setup.preparing import prepare
+    from analognas.tracking import standing
+    from analognas.versioning import git
 
     given = section_values(assignments, dataset, path, max_params)
+    page = None
     with ExitStack() as stack:
         paths = find_or_make(dataset, path, given, hours, as_json, stack)
         with StageProgress("dataset", visible=not as_json) as reading:
@@ -41,11 +44,14 @@ def run(
         freshness = Freshness.of(paths, params)
         if freshness.done:
             click.echo("Every stage is up to date and tracked: nothing to do.", err=True)
+            note = standing.sentence(paths)
+            tell([*git.lost(paths.root), *([note] if note else [])])
         else:
             with PipelineProgress(params, visible=not as_json) as progress:
                 done = run_pipeline(paths, params, freshness=freshness, progress=progress.update, verbose=verbose)
             tell(done.notes)
-    _report(paths, as_json)
+            page = done.page
+    _report(paths, as_json, page)
 
 
 @click.command()
@@ -99,7 +105,7 @@ def search(
         click.echo(json.dumps(best.to_dict(), sort_keys=True))
         return
     if not no_run:
-        _report(paths, as_json)
+        _report(paths, as_json, done.page)
     click.echo(str(best))
 
 
@@ -107,13 +113,19 @@ def search(
 @click.argument("name")
 @json_option
 def stage(name: str, as_json: bool) -> None:
-    """Run one stage as `dvc repro` does: record, sample, characterize, fit, search or train."""
+    """Run one stage, up to date or not, and record it: record, sample, characterize, fit, search or train.
+
+    Called by DVC it leaves the record to DVC.
+    """
     from analognas.cli.progress import StageProgress
-    from analognas.files import read_object
+    from analognas.files import read_sealed
+    from analognas.orchestration.sessions import record
     from analognas.params import Params
     from analognas.setup.preparing import prepare
     from analognas.stages import run_stage
     from analognas.stages.protocols import RECORD
+    from analognas.versioning import Versioning
+    from analognas.versioning.repository import called_by_dvc
     from analognas.workspace import Paths, alone
 
     paths = Paths.find()
@@ -121,9 +133,12 @@ def stage(name: str, as_json: bool) -> None:
     with alone(paths), StageProgress(name, visible=not as_json) as progress:
         if name == RECORD:
             prepare(paths, progress=progress.update)
-            summary: object = read_object(paths.dataset, remedy="run `analognas run`")
+            summary: object = read_sealed(paths.dataset, remedy="run `analognas run`")
         else:
             summary = run_stage(name, params, paths, progress.update)
+        versioning = None if called_by_dvc() else Versioning.find(paths.root)
+        if versioning is not None:
+            record(paths, params, versioning, name)
     if as_json:
         click.echo(json.dumps(summary, sort_keys=True))
 
@@ -137,7 +152,7 @@ def report(as_json: bool) -> None:
     _report(Paths.find(), as_json)
 
 
-def _report(paths: Paths, as_json: bool) -> None:
+def _report(paths: Paths, as_json: bool, page: str | None = None) -> None:
     from analognas.report import collect, render, where_to_look
 
     collected = collect(paths)
@@ -148,5 +163,5 @@ def _report(paths: Paths, as_json: bool) -> None:
 
     console = Console()
     console.print(render(collected))
-    for line in where_to_look(paths):
+    for line in where_to_look(paths, page):
         console.print(line, soft_wrap=True, highlight=False, markup=False)  # paths may hold brackets

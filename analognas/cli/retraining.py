@@ -1,13 +1,22 @@
-"""``analognas retrain``, ``serve`` and ``champion``."""
+"""``analognas retrain``, ``serve``, ``champion`` and ``track``."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from analognas.cli.group import tell
 from analognas.cli.options import json_option, override_options, section_values
+from analognas.errors import StageError
+
+if TYPE_CHECKING:
+    from analognas.orchestration.promotion import Moved
+    from analognas.params import Params
+    from analognas.progress import Progress
+    from analognas.workspace import Paths
 
 
 @click.command()
@@ -41,14 +50,15 @@ def retrain(
 
 
 @click.command()
-@click.option("--cron", metavar="FIELDS", help="When, e.g. '0 3 * * 1': Mondays at three (UTC).")
+@click.option("--cron", metavar="FIELDS", help="When, e.g. '0 3 * * 1': Mondays at three.")
 @click.option("--interval-hours", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Every N hours.")
-def serve(cron: str | None, interval_hours: float | None) -> None:
+@click.option("--timezone", metavar="NAME", help="Whose clock --cron goes by, e.g. Europe/Berlin; left out: UTC.")
+def serve(cron: str | None, interval_hours: float | None, timezone: str | None) -> None:
     """Retrain by a schedule, until it is stopped; needs a Prefect server (PREFECT_API_URL)."""
     from analognas.orchestration.serving import serve as serve_flow
     from analognas.workspace import Paths
 
-    serve_flow(Paths.find(), cron=cron, interval_hours=interval_hours)
+    serve_flow(Paths.find(), cron=cron, interval_hours=interval_hours, timezone=timezone)
 
 
 @click.group(invoke_without_command=True)
@@ -59,23 +69,83 @@ def champion(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     from analognas.tracking.champions import describe, versions
+    from analognas.tracking.standing import Standing
     from analognas.workspace import Paths
 
-    registered = versions(Paths.find())
-    click.echo(json.dumps([version.to_dict() for version in registered]) if as_json else describe(registered))
+    paths = Paths.find()
+    registered = versions(paths)
+    standing = Standing.of(paths, registered)
+    if as_json:
+        listed = [{**version.to_dict(), "here": version is standing.version} for version in registered]
+        click.echo(json.dumps(listed, sort_keys=True))
+    else:
+        click.echo(describe(registered))
+    tell([standing.sentence] if standing.sentence else [])
+
+
+@champion.command()
+@click.argument("number", metavar="N", type=click.IntRange(min=1))
+@click.option("--why", default="by hand", show_default=True, metavar="TEXT", help="What the registry keeps as reason.")
+@json_option
+def promote(number: int, why: str, as_json: bool) -> None:
+    """Make version N the champion, in MLflow and as data/evaluator."""
+    from analognas.orchestration import promotion
+
+    _by_hand(as_json, lambda params, paths, progress: promotion.promote(params, paths, number, why, progress))
+
+
+@champion.command()
+@click.argument("number", metavar="N", type=click.IntRange(min=1))
+@json_option
+def checkout(number: int, as_json: bool) -> None:
+    """Make data/evaluator version N; the champion in MLflow stays."""
+    from analognas.orchestration import promotion
+
+    _by_hand(as_json, lambda params, paths, progress: promotion.check_out(params, paths, number, progress))
 
 
 @champion.command()
 @json_option
 def rollback(as_json: bool) -> None:
     """Make the evaluator before the champion the champion again, here and in MLflow."""
+    from analognas.orchestration import promotion
+
+    _by_hand(as_json, promotion.roll_back)
+
+
+@click.command()
+@click.option("--again", is_flag=True, help="Look in MLflow itself, and log and register anew what was deleted there.")
+@json_option
+def track(again: bool, as_json: bool) -> None:
+    """Log to MLflow what is not logged yet; `analognas run` does it at its end."""
+    from analognas import tracking
+    from analognas.params import Params
+    from analognas.versioning import Versioning
+    from analognas.workspace import Paths, alone
+
+    paths = Paths.find()
+    params = Params.load(paths.params)
+    with alone(paths):
+        if again:
+            tracking.forget(paths, params)
+        report = tracking.sync(paths, params, Versioning.find(paths.root))
+    if report.warning:
+        raise StageError(report.warning)
+    note = tracking.standing.sentence(paths)
+    if as_json:
+        click.echo(json.dumps({"logged": list(report.logged), "run": report.run_id, "note": note}))
+        return
+    click.echo(f"Logged: {', '.join(report.logged) or 'nothing, all of it is there'}.")
+    tell([note] if note else [])
+
+
+def _by_hand(as_json: bool, work: Callable[[Params, Paths, Progress], Moved]) -> None:
     from analognas.cli.progress import StageProgress
-    from analognas.orchestration.rollback import roll_back
     from analognas.setup.preparing import prepare
     from analognas.workspace import Paths
 
     paths = Paths.find()
     params = prepare(paths)
-    with StageProgress("rollback", visible=not as_json) as progress:
-        done = roll_back(params, paths, progress.update)
+    with StageProgress("champion", visible=not as_json) as progress:
+        done = work(params, paths, progress.update)
     click.echo(json.dumps(done.to_dict(), sort_keys=True) if as_json else str(done))

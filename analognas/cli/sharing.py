@@ -1,4 +1,4 @@
-"""``analognas push`` and ``analognas pull``."""
+"""``analognas push``, ``analognas pull`` and ``analognas merge``."""
 
 from __future__ import annotations
 
@@ -31,6 +31,19 @@ def pull(remote: str | None, as_json: bool) -> None:
     from analognas.versioning.sharing import pull as fetch
 
     _exchange("pull", fetch, remote, as_json)
+
+
+@click.command()
+@json_option
+def merge(as_json: bool) -> None:
+    """Settle what git could not merge: both people's rounds stay, what follows from them is made anew by a run."""
+    from analognas.versioning.merging import merge as settle
+    from analognas.workspace import Paths
+
+    done = settle(Paths.find())
+    click.echo(json.dumps(done.to_dict(), sort_keys=True) if as_json else str(done))
+    if done.left:
+        sys.exit(1)
 
 
 def _exchange(direction: str, share: Any, remote: str | None, as_json: bool) -> None:

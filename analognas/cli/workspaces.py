@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analognas.cli.group import tell
 from analognas.cli.options import hours_option, json_option, override_options, section_values
 from analognas.errors import WorkspaceError
 from analognas.workspace import Paths, alone
@@ -37,6 +38,7 @@ def make(target: Path, given: Mapping[str, Any], hours: float | None, as_json: b
     for line in fitted.lines() if fitted is not None else ():
         click.echo(line)
     _say_what_is_elsewhere(paths)
+    _say_what_git_lacks(paths)
     click.echo(f"Made {paths.root}. Go on with: cd {shlex.quote(str(target))} && analognas run")
 
 
@@ -80,6 +82,7 @@ def find_or_make(
                 _say(fitted)
                 click.echo(f"Made the workspace {paths.root}, where params.yaml says why.", err=True)
                 _say_what_is_elsewhere(paths)
+                _say_what_git_lacks(paths)
             stack.enter_context(alone(paths))
             return paths
         _refuse_other_data(paths, path)
@@ -122,6 +125,13 @@ def _say_what_is_elsewhere(paths: Paths) -> None:
     modules = [left_behind(name, paths.root) for name in named if name and ":" in name]
     for module in sorted({str(file) for file in modules if file is not None}):
         click.echo(f"Copy {module} into {paths.root}: commands that are called there look for it there.", err=True)
+
+
+def _say_what_git_lacks(paths: Paths) -> None:
+    """Name the rules of git by which a clone would lack something, and a first commit that is still to be made."""
+    from analognas.versioning import git
+
+    tell([*git.lost(paths.root), *filter(None, [git.uncommitted(paths.root)])])
 
 
 def _say_what_is_left_behind(paths: Paths, before: Params) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, assemble
+from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, Reading, assemble, refuse_constant
 from analognas.datasets.splits import split_off, stratified_order
 from analognas.errors import DatasetError
 
@@ -19,6 +19,11 @@ _KINDS = {"u": "integers", "i": "integers", "f": "floating-point numbers", "b": 
 _CHANNELS = (1, 3)
 """How many channels images usually have, by which their axis is found."""
 _SUFFIXES = {"train": ("", "_train"), "validation": ("_validation", "_val", "_valid"), "test": ("_test",)}
+_FEW = 4
+"""So few levels for 99 % of the values are told."""
+_LOOKED_AT = 100_000
+"""Values of each part by which that is judged."""
+_SINGLE = "a single array"
 _LARGE = {"f": 2, "u": 127, "i": 127}
 """What values beyond are not on the scale of a part that stays within 1: floats may overshoot, integers may count."""
 
@@ -52,7 +57,9 @@ def load(options: Options) -> Dataset:
     for part, x in zip(parts, images, strict=True):
         if x.shape[1:] != shape:
             raise DatasetError(f"{path}: the images of {part} are {x.shape[1:]}, those of the first part {shape}.")
-    x = _bytes(path, dict(zip(parts, images, strict=True)))
+    spans = {part: _span(path, part, x) for part, x in zip(parts, images, strict=True)}
+    x = _bytes(path, dict(zip(parts, images, strict=True)), spans)
+    refuse_constant(path, x)
     y, class_names = _labels(path, stored, [labels for _, labels in parts.values()])
     given = {}
     start = 0
@@ -61,7 +68,16 @@ def load(options: Options) -> Dataset:
         given[part] = stratified_order(y[start:stop], seed=options.split_seed, purpose=f"arrays {part}") + start
         start = stop
     _refuse_missing(path, {part: y[index] for part, index in given.items()}, class_names)
-    return assemble("arrays", x, y, split_off(given, y, class_names), class_names=class_names, licence=LICENCE)
+    return assemble(
+        "arrays",
+        x,
+        y,
+        split_off(given, y, class_names),
+        class_names=class_names,
+        licence=LICENCE,
+        doubts=_squeezed(images, spans),
+        reading=_reading(stored, parts, images, spans),
+    )
 
 
 def _find(path: Path) -> Path:
@@ -80,16 +96,24 @@ def _read(path: Path) -> dict[str, Array]:
         with path.open("rb") as file:
             stored = np.load(file, allow_pickle=False)
             if not hasattr(stored, "files"):
-                raise ValueError("a single array")
+                raise ValueError(_SINGLE)
             with stored:
                 return {name: stored[name] for name in stored.files}
     except Exception as error:  # a damaged archive may raise nearly anything
-        reason = str(error) or type(error).__name__
-        if "allow_pickle" in reason:  # NumPy takes whatever it does not know for a pickle
-            reason = "it holds Python objects" if zipfile.is_zipfile(path) else "it is not an .npz archive"
         raise DatasetError(
-            f"{path} cannot be read as an .npz file of numbers ({reason}); write it with numpy.savez."
+            f"{path} cannot be read as an .npz file of numbers ({_reason(path, error)}); write it with numpy.savez."
         ) from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Return what is wrong with a file in plain words."""
+    if "allow_pickle" in str(error):  # NumPy takes whatever it does not know for a pickle
+        return "it holds Python objects" if zipfile.is_zipfile(path) else "it is not an .npz archive"
+    if isinstance(error, MemoryError):
+        return "it holds more than fits into memory"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return _SINGLE if str(error) == _SINGLE else "it is damaged or cut short"
 
 
 def _parts(path: Path, stored: dict[str, Array]) -> dict[str, tuple[Array, Array]]:
@@ -147,9 +171,8 @@ def _channels_first(path: Path, what: str, x: Array) -> Array:
     )
 
 
-def _bytes(path: Path, images: Mapping[str, Array]) -> Bytes:
+def _bytes(path: Path, images: Mapping[str, Array], spans: Mapping[str, tuple[float, float]]) -> Bytes:
     """Return all images as bytes; the range is that of all parts together, which have to be on one scale."""
-    spans = {part: _span(path, part, x) for part, x in images.items()}
     kind = next(iter(images.values())).dtype.kind
     if kind in _LARGE:
         small = [part for part, (low, high) in spans.items() if max(-low, high) <= 1]
@@ -162,9 +185,52 @@ def _bytes(path: Path, images: Mapping[str, Array]) -> Bytes:
     if all(x.dtype == np.uint8 for x in images.values()):
         return np.concatenate(list(images.values()))
     joined = np.concatenate([x.astype(np.float64) for x in images.values()])
-    low, high = min(low for low, _ in spans.values()), max(high for _, high in spans.values())
-    low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+    low, high = _scale(spans)
     return np.round((joined - low) * (_LEVELS / ((high - low) or 1.0))).astype(np.uint8)
+
+
+def _scale(spans: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+    """Return which values become 0 and 255."""
+    low, high = min(low for low, _ in spans.values()), max(high for _, high in spans.values())
+    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+
+
+def _squeezed(images: list[Array], spans: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Return a doubt if nearly all values share a few of the 256 levels, because some lie far away or all are small."""
+    if images[0].dtype.kind == "b" or images[0].dtype == np.uint8:
+        return []
+    some = np.concatenate([x.reshape(-1)[:: max(1, x.size // _LOOKED_AT)] for x in images]).astype(np.float64)
+    low, high = _scale(spans)
+    inner = np.quantile(some, [0.005, 0.995])
+    most = some[(some >= inner[0]) & (some <= inner[1])]
+    levels = len(np.unique(np.round((most - low) * (_LEVELS / ((high - low) or 1.0)))))
+    if levels > _FEW or len(np.unique(most)) <= 4 * _FEW:
+        return []
+    return [
+        f"99 % of the values are from {inner[0]:.4g} to {inner[1]:.4g}, but the levels of a byte are spread "
+        f"from {low:.4g} to {high:.4g}, which leaves {levels} of 256 for them; clip or scale the values"
+    ]
+
+
+def _reading(
+    stored: Mapping[str, Array],
+    parts: Mapping[str, tuple[Array, Array]],
+    images: list[Array],
+    spans: Mapping[str, tuple[float, float]],
+) -> Reading:
+    """Return how the arrays were read."""
+    given = {part: next(f"x{end}" for end in _SUFFIXES[part] if f"x{end}" in stored) for part in parts}
+    used = {"class_names", *given.values(), *(f"y{name[1:]}" for name in given.values())}
+    first = next(iter(parts.values()))[0]
+    order = "(N, H, W)" if first.ndim == 3 else "(N, C, H, W)" if first.shape == images[0].shape else "(N, H, W, C)"
+    height, width = images[0].shape[2:]
+    return Reading(
+        read={name: len(stored[name]) for name in given.values()},
+        passed_over={f"array {name}": 1 for name in sorted(set(stored) - used)},
+        sizes=f"all are {width}x{height}, {first.dtype} {order}",
+        ranges=spans,
+        given=given,
+    )
 
 
 def _span(path: Path, part: str, x: Array) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Recordings as small images: WAV files read, resampled, cut to one length, and turned into time by frequency.
+"""Recordings as small images: resampled, cut to one length, and turned into time by frequency.
 
 In double precision up to the last step, the rounding to bytes, so that the bytes hardly ever depend on the platform.
 """
@@ -6,9 +6,7 @@ In double precision up to the last step, the rounding to bytes, so that the byte
 from __future__ import annotations
 
 import functools
-import io
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +32,6 @@ _RANGE = 50.0
 """Decibels: the loudest band and moment of a recording becomes 255, what is so far below it becomes 0."""
 _QUIET = -60.0
 """Decibels below full scale: what is never louder is not brought up to 255."""
-_MIN_RATE, _MAX_RATE = 1_000, 400_000
 
 Wave = npt.NDArray[np.float64]
 
@@ -87,33 +84,6 @@ class Features:
         return _scaled(np.concatenate([level, shape], axis=1))
 
 
-def read_wav(data: bytes) -> Wave:
-    """Return the recording in a WAV file: the mean of its channels, -1 to 1, at ``RATE``.
-
-    Integers of 8 to 64 bits and floating-point numbers, of any rate from 1 to 400 kHz. Raises ``ValueError`` with the
-    reason if the file is damaged, empty or in another format.
-    """
-    from scipy.io import wavfile
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks beside the sound, which nobody needs
-        warnings.filterwarnings("error", "Reached EOF prematurely", wavfile.WavFileWarning)
-        try:
-            rate, samples = wavfile.read(io.BytesIO(data))
-        except Exception as error:  # a damaged file may raise nearly anything
-            raise ValueError(str(error).partition(";")[0] or type(error).__name__) from error
-    if not _MIN_RATE <= rate <= _MAX_RATE:
-        raise ValueError(f"its rate is {rate} samples per second")
-    if not samples.size:
-        raise ValueError("it holds no sound")
-    wave = _to_unit(samples)
-    if wave.ndim == 2:
-        wave = wave.mean(axis=1)
-    if not np.isfinite(wave).all():
-        raise ValueError("it holds samples that are not finite")
-    return resample(wave, rate)
-
-
 def resample(wave: Wave, rate: int) -> Wave:
     """Return a recording of ``rate`` samples per second at ``RATE`` (polyphase filtering, antialiased)."""
     if rate == RATE:
@@ -134,15 +104,6 @@ def cut(wave: Wave, samples: int) -> Wave:
     starts = np.arange(0, spare + 1, _HOP)
     start = int(starts[np.argmax(energy[starts + samples] - energy[starts])])
     return wave[start : start + samples]
-
-
-def _to_unit(samples: np.ndarray[Any, Any]) -> Wave:
-    """Return samples of any type as double precision, full scale 1."""
-    if samples.dtype.kind == "f":
-        return samples.astype(np.float64)
-    if samples.dtype == np.uint8:
-        return (samples.astype(np.float64) - 128) / 128
-    return samples.astype(np.float64) / -float(np.iinfo(samples.dtype).min)
 
 
 def _relative(power: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -6,14 +6,15 @@ import hashlib
 import json
 import math
 import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from analognas.errors import DatasetError
+from analognas.errors import AnalogNASWarning, DatasetError
 from analognas.progress import Progress
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ AUGMENTATIONS = ("crop", "flip", "cutout", "shift", "noise")
 """What may happen to training images, see ``analognas.training.augmentation``."""
 SPLIT_SEED = 0
 """Seed of every split that analognas makes itself; ``base.seed`` never moves an image to another part."""
+_UNLIKE = 10
+"""Parts whose spans of values differ by this factor are hardly on one scale."""
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 """Unicode categories of what no class name may hold: controls, halves of characters, line and paragraph ends."""
 
@@ -52,10 +55,14 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a dataset: ``x`` images, uint8 (N, C, H, W), ``y`` class indices, int64 (N,); read-only."""
+    """One part of a dataset: ``x`` images, uint8 (N, C, H, W), ``y`` class indices, int64 (N,); read-only.
+
+    ``names`` are the files the images came from, where there is one for each (N,), for messages.
+    """
 
     x: Bytes
     y: Integers
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.x.setflags(write=False)
@@ -63,6 +70,26 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.y)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files of one's own became a dataset: what ``analognas datasets check`` tells of it; it decides nothing.
+
+    ``read`` counts files by ending, ``passed_over`` files that were not read, by ending or place, and ``leftovers``
+    what systems left there, by name; ``sizes`` says what images or recordings were before and are now; ``ranges`` are
+    the least and greatest value of each part before they became bytes, where they were something else; ``speakers``
+    are those of each part; ``given`` says which folder or array each part that was there came from, and the other
+    parts were split off here.
+    """
+
+    read: Mapping[str, int] = field(default_factory=dict)
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    leftovers: Mapping[str, int] = field(default_factory=dict)
+    sizes: str = ""
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    speakers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +100,8 @@ class Dataset:
     (255, or 16 for the digits); ``mean`` and ``std`` (population) are per channel, of ``x / scale`` over the
     training part; the std of a constant channel is 1. ``digest`` identifies images and labels, whatever files
     they came from; ``split_digest`` says which of them are in which part. ``augment`` names what happens to the
-    images of the training part while a network is trained. ``notes`` are sentences for whoever looks at it, and decide
-    nothing. Make one with ``assemble``.
+    images of the training part while a network is trained. ``notes`` are sentences for whoever looks at it, and
+    ``reading`` says how one's own files were read; neither decides anything. Make one with ``assemble``.
     """
 
     name: str
@@ -92,6 +119,7 @@ class Dataset:
     split_digest: str
     augment: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    reading: Reading | None = None
 
     def part(self, name: str) -> Split:
         """Return the part ``train``, ``validation`` or ``test``; ``DatasetError`` for any other name."""
@@ -131,12 +159,16 @@ def assemble(
     licence: str = "unknown",
     augment: Sequence[str] = (),
     notes: Sequence[str] = (),
+    doubts: Sequence[str] = (),
+    names: Sequence[str] = (),
+    reading: Reading | None = None,
 ) -> Dataset:
     """Return the dataset of all images ``x``, uint8 (N, C, H, W), and labels ``y`` (N,), split by index.
 
     The order of ``x`` has to be canonical (the same whatever files the images came from), because ``digest``
     depends on it. ``split`` maps each of train, validation and test to indices into ``x``. ``augment`` is what
-    happens to training images unless the user says otherwise.
+    happens to training images unless the user says otherwise. ``doubts`` are notes of what may be a mistake: they are
+    warned of (``AnalogNASWarning``). ``names`` are the files of ``x``.
     Raises ``DatasetError`` for wrong types or shapes, class names that are blank, alike or hold control characters,
     labels out of range, an empty or overlapping part, or a class that has no training image.
     """
@@ -163,7 +195,13 @@ def assemble(
             f"Class {class_names[min(missing)]!r} of dataset {name} has no training image; add images of it."
         )
     x = np.ascontiguousarray(x)
-    parts = {part: Split(x[index], labels[index]) for part, index in indices.items()}
+    parts = {
+        part: Split(x[index], labels[index], tuple(names[place] for place in index.tolist()) if names else ())
+        for part, index in indices.items()
+    }
+    doubts = [*doubts, *(_scale_doubts(parts, reading) if reading is not None else ())]
+    for doubt in doubts:
+        warnings.warn(f"dataset {name}: {doubt}", AnalogNASWarning, stacklevel=2)
     mean, std = moments(parts["train"].x, scale)
     return Dataset(
         name=name,
@@ -178,7 +216,8 @@ def assemble(
         digest=digest_of(("x", x), ("y", labels)),
         split_digest=digest_of(*indices.items()),
         augment=checked_augmentations(augment),
-        notes=tuple(notes),
+        notes=(*doubts, *notes),
+        reading=reading,
     )
 
 
@@ -201,17 +240,21 @@ class InputDescription(TypedDict):
 
 
 class Description(InputDescription):
-    """A dataset as ``data/dataset.json`` records it: digests and images of each part besides."""
+    """A dataset as ``data/dataset.json`` records it: digests and images of each part besides.
+
+    ``looked`` is what ``looking.recorded`` keeps for the report; it decides nothing, and older records lack it.
+    """
 
     digest: str
     split_digest: str
     sizes: dict[str, int]
     licence: str
     augment: list[str]
+    looked: NotRequired[dict[str, Any]]
 
 
 def describe(dataset: Dataset) -> Description:
-    """Return what ``data/dataset.json`` records: JSON-serializable, the same for the same data anywhere."""
+    """Return what ``data/dataset.json`` records of what decides: JSON-serializable, the same for the same data."""
     return {
         "name": dataset.name,
         "input_shape": list(dataset.input_shape),
@@ -222,6 +265,30 @@ def describe(dataset: Dataset) -> Description:
         "licence": dataset.licence,
         "augment": list(dataset.augment),
     }
+
+
+def _scale_doubts(parts: Mapping[str, Split], reading: Reading) -> list[str]:
+    """Return what may be a mistake of parts that were given: one that spans far fewer levels than another."""
+    spans = {part: (int(parts[part].x.min()), int(parts[part].x.max())) for part in PARTS if part in reading.given}
+    if len(spans) < 2:
+        return []
+    ranked = sorted(spans, key=lambda part: spans[part][1] - spans[part][0])
+    (low, high), (least, greatest) = spans[ranked[0]], spans[ranked[-1]]
+    if greatest - least < _UNLIKE * max(1, high - low):
+        return []
+    return [
+        f"the images of {ranked[0]} span the levels {low} to {high} of 255, those of {ranked[-1]} {least} to "
+        f"{greatest}; look whether all parts were written on one scale"
+    ]
+
+
+def refuse_constant(where: object, x: Bytes, what: str = "images") -> None:
+    """Refuse data in which every value is the same, from which nothing can be learned; raises DatasetError."""
+    if x.min() == x.max():
+        raise DatasetError(
+            f"{where}: every value of all {len(x):,} {what} is {x.flat[0]} of 255, so nothing can be learned; look at "
+            "how they were written."
+        )
 
 
 def _check_names(name: str, class_names: Sequence[str]) -> None:

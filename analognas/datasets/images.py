@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
 from analognas.datasets.base import Bytes
 from analognas.errors import DatasetError
 
+_AVIF = bool(features.check("avif"))
+"""Pillow may be built without it; files that it cannot read are passed over, counted and named."""
 EXTENSIONS = (
     ".png",
+    ".apng",
     ".jpg",
     ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".jif",
     ".bmp",
+    ".dib",
     ".gif",
     ".webp",
     ".tif",
@@ -25,33 +34,65 @@ EXTENSIONS = (
     ".pgm",
     ".pbm",
     ".pnm",
+    *((".avif",) if _AVIF else ()),
 )
 # Pillow knows more, among them formats that start other programs
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-_EXIF_ORIENTATION = 0x0112
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", *(("AVIF",) if _AVIF else ()))
+_ORIENTATION = 0x0112
+_ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+"""Where formats keep how a picture is to be turned. TIFF has it as a tag, which Pillow obeys by itself."""
+_BYTE, _DEEP = 255, 65535
+
+
+class Picture(NamedTuple):
+    """What was read of an image file.
+
+    ``pixels`` are uint8 (channels, height, width); ``size`` is (width, height) of the file, upright; ``turned`` says
+    that it was turned upright; ``peak`` is the greatest value of a file with more than 8 bits per channel (of colours
+    its upper bound), whose upper byte was taken, and ``None`` otherwise; ``as_bytes`` says that a file of 32 bits was
+    taken as bytes.
+    """
+
+    pixels: Bytes
+    size: tuple[int, int]
+    turned: bool = False
+    peak: int | None = None
+    as_bytes: bool = False
+
+
+class _UnfitError(ValueError):
+    """An image that can be read but not used; its text is for the user."""
 
 
 def inspect(path: Path) -> tuple[tuple[int, int], bool]:
     """Return (width, height) as displayed and whether the image is grey, from the header of the file."""
     with _opened(path) as image:
         width, height = image.size
-        if "exif" in image.info and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5:  # turned by 90 degrees
+        if _orientation(image) >= 5:  # turned by 90 degrees
             width, height = height, width
         return (width, height), image.mode in ("1", "L", "LA") or image.mode.startswith("I")
 
 
-def decode(path: Path, channels: int, height: int, width: int) -> Bytes:
-    """Return the pixels of an image file as uint8 (channels, height, width); channels is 1 or 3."""
+def decode(path: Path, channels: int, height: int, width: int) -> Picture:
+    """Return an image file in the given shape; channels is 1 or 3."""
     with _opened(path) as opened:
         image: Image.Image = opened
-        if "exif" in image.info:
+        deep = any(";16" in str(tile) for tile in opened.tile)  # colours of 16 bits: Pillow takes the upper byte
+        image.load()
+        turned = _orientation(image) > 1
+        if turned:
             image = ImageOps.exif_transpose(image)
+        size = image.size
+        peak, as_bytes = None, False
         if image.mode.startswith("I"):  # 16 or 32 bits per pixel: Pillow would clip instead of scale
-            values = np.clip(np.asarray(image), 0, 65535)
-            in_bytes = image.mode == "I" and opened.format == "TIFF" and values.max() <= 255  # PGM: 16 bits
-            image = Image.fromarray((values if in_bytes else values >> 8).astype(np.uint8))
+            values = np.clip(np.asarray(image), 0, _DEEP)
+            peak = int(values.max())
+            as_bytes = image.mode == "I" and opened.format == "TIFF" and peak <= _BYTE  # PGM: 16 bits
+            image = Image.fromarray((values if as_bytes else values >> 8).astype(np.uint8))
         elif image.mode == "F":
-            raise ValueError("its pixels are floating-point numbers")
+            raise _UnfitError("its pixels are floating-point numbers")
+        elif deep:
+            peak = int(np.asarray(image).max()) << 8 | _BYTE
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -59,13 +100,38 @@ def decode(path: Path, channels: int, height: int, width: int) -> Bytes:
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling.BILINEAR)  # widens its filter: antialiased
         pixels = np.asarray(image)
-    return pixels[np.newaxis] if channels == 1 else pixels.transpose(2, 0, 1)
+    pixels = pixels[np.newaxis] if channels == 1 else pixels.transpose(2, 0, 1)
+    return Picture(pixels, size, turned, None if as_bytes else peak, as_bytes)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how an image is to be turned, 1 if not at all, from what was read of it so far."""
+    if image.format == "TIFF" or not any(key in image.info for key in _ORIENTED):
+        return 1
+    orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)  # that of PNG files would decode them
+    return orientation if orientation in range(1, 9) else 1
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            yield image
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow has to say of odd files, in its own words
+            # by name, Pillow 13.0 would map grey TIFF files that are to be turned as if they were upright already
+            with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+                yield image
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-        raise DatasetError(f"{path} cannot be read as an image ({error}); remove or replace it.") from error
+        raise DatasetError(f"{path} cannot be read as an image ({_reason(error)}); remove or replace it.") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong with an image in plain words."""
+    if isinstance(error, _UnfitError):
+        return str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return "it is of no format that is read here, or damaged"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, Image.DecompressionBombError):
+        return "it has more pixels than any picture for this purpose"
+    return "it is damaged or cut short"

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from analognas.datasets import cache
-from analognas.datasets.audio import KINDS, MAX_IMAGE_SIZE, RATE, Features, Wave, read_wav
-from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, assemble
+from analognas.datasets import cache, wav
+from analognas.datasets.audio import KINDS, MAX_IMAGE_SIZE, RATE, Features, resample
+from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, Reading, assemble, refuse_constant
 from analognas.datasets.download import fetch
+from analognas.datasets.leftovers import ending, told
+from analognas.datasets.parts import listed, parts_of
 from analognas.datasets.published import SPEECH_COMMANDS as FILES
-from analognas.datasets.recordings import (
-    NOISE,
-    Recording,
-    Source,
-    class_names,
-    looks_spoken,
-    open_source,
-    recordings,
-)
+from analognas.datasets.recordings import Source, class_names, open_source, recordings
+from analognas.datasets.sounds import Sounds
+from analognas.datasets.speakers import NOISE, OTHERS, WORDS, Recording, looks_spoken
 from analognas.datasets.splits import split_off, split_off_groups, stratified_order
-from analognas.errors import AnalogNASWarning, DatasetError
+from analognas.errors import DatasetError
 from analognas.seeds import numpy_generator
 
 LICENCE = "CC BY 4.0"
 OWN_LICENCE = "that of the recordings"
 AUGMENT = ("shift", "noise")
-WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-"""The words of the task with 12 classes; the other two are ``silence`` and ``unknown``."""
-OTHERS = (
-    "backward", "bed", "bird", "cat", "dog", "eight", "five", "follow", "forward", "four", "happy", "house", "learn",
-    "marvin", "nine", "one", "seven", "sheila", "six", "three", "tree", "two", "visual", "wow", "zero",
-)  # fmt: skip
 SHARE = 0.1
 """How many recordings of silence and of other words there are, for one of the ten words' recordings."""
 
@@ -103,32 +94,86 @@ def _own(source: Source, found: list[Recording], features: Features, options: Op
             index = np.asarray(members, dtype=np.int64)
             order = stratified_order(y[index], seed=options.split_seed, purpose=f"kws {part}")
             given[part] = index[order]
-    if len(given) < len(PARTS):
-        _warn_of_speakers(given, found)
     if any(recording.speaker for recording in found):
         groups = [recording.speaker or recording.name for recording in found]
         split = split_off_groups(given, groups, y, names, seed=options.split_seed, purpose="kws")
     else:
         split = split_off(given, y, names, "recordings")
-    x = _decoded(source, found, features, options)
-    speakers = len({recording.speaker for recording in found if recording.speaker})
-    told = f"{speakers} speakers, as their names tell" if speakers else "the names tell no speakers"
+    x, sounds = _decoded(source, found, features, options)
+    refuse_constant(source.path, x, "recordings")
     return assemble(
-        "kws", x, y, split, class_names=names, licence=OWN_LICENCE, augment=AUGMENT, notes=[f"recordings: {told}"]
-    )  # fmt: skip
+        "kws",
+        x,
+        y,
+        split,
+        class_names=names,
+        licence=OWN_LICENCE,
+        augment=AUGMENT,
+        doubts=_doubts(source, found, given),
+        notes=_notes(found, x),
+        names=[recording.name for recording in found],
+        reading=Reading(
+            read=Counter(ending(recording.name.rpartition("/")[2]) for recording in found),
+            passed_over=source.passed_over.files,
+            leftovers=source.passed_over.leftovers,
+            sizes=sounds.lengths(features),
+            speakers=_by_part(found, split),
+            given={part: _folder(found, part) for part in PARTS if any(entry.part == part for entry in found)},
+        ),
+    )
 
 
-def _warn_of_speakers(given: Mapping[str, Integers], found: list[Recording]) -> None:
-    """Warn if recordings are divided whatever their speakers, although their names look as if they told them."""
-    words = looks_spoken([found[index] for index in given["train"]])
+def _folder(found: Sequence[Recording], part: str) -> str:
+    """Return how the folder of a part is called."""
+    name = next(recording.name for recording in found if recording.part == part)
+    return next((folder for folder in name.split("/") if parts_of([folder]).get(folder) == part), part)
+
+
+def _by_part(found: Sequence[Recording], split: Mapping[str, Integers]) -> dict[str, list[str]]:
+    """Return who is heard in each part, as far as it is told; nothing if it is told of nobody."""
+    heard = {
+        part: sorted({str(found[place].speaker) for place in index.tolist() if found[place].speaker})
+        for part, index in split.items()
+    }
+    return {part: heard[part] for part in PARTS} if any(heard.values()) else {}
+
+
+def _doubts(source: Source, found: Sequence[Recording], given: Mapping[str, Integers]) -> list[str]:
+    """Return what may be a mistake: files that are not read, and speakers who may be heard in two parts."""
+    doubts = []
+    missed = source.passed_over.missed
+    if missed:
+        doubts.append(f"{told(missed)} passed over, which are not read; convert them to WAV or move them")
+    words = looks_spoken([found[index] for index in given["train"]]) if len(given) < len(PARTS) else []
     if words:
-        listed = ", ".join(words[:3]) + (", ..." if len(words) > 3 else "")
-        warnings.warn(
-            f"recordings are divided without regard to who speaks; if {listed} in their names are speakers, call the "
-            "files CLASS_SPEAKER_NUMBER.wav, so that nobody is heard in two parts",
-            AnalogNASWarning,
-            stacklevel=2,
+        doubts.append(
+            f"recordings are divided without regard to who speaks; if {listed(words)} in their names are speakers, "
+            "call the files CLASS_SPEAKER_NUMBER.wav, so that nobody is heard in two parts"
         )
+    heard: dict[str, set[str]] = {}
+    for recording in found:
+        if recording.speaker and recording.part:
+            heard.setdefault(recording.part, set()).add(recording.speaker)
+    for part, other in itertools.combinations([part for part in PARTS if part in heard], 2):
+        both = sorted(heard[part] & heard[other])
+        if both:
+            doubts.append(
+                f"{len(both):,} speakers ({listed(both)}) are heard in {part} and in {other}, so "
+                f"{other} does not tell how it does with somebody it never heard; keep each speaker in one folder"
+            )
+    return doubts
+
+
+def _notes(found: Sequence[Recording], x: Bytes) -> list[str]:
+    """Return what else is to be known of recordings: who tells the speakers, and silence."""
+    speakers = {recording.speaker for recording in found if recording.speaker}
+    by_folder = all(recording.speaker in recording.name.split("/")[:-1] for recording in found)
+    by = "the folders that hold the classes" if by_folder else "their names"
+    notes = [
+        f"recordings: {len(speakers)} speakers, as {by} tell" if speakers else "recordings: the names tell no speakers"
+    ]
+    silent = np.count_nonzero(~x.any(axis=(1, 2, 3)))
+    return [*notes, *([f"{silent:,} recordings are silent"] if silent else [])]
 
 
 def _speech_commands(source: Source, found: list[Recording], features: Features, options: Options) -> Dataset:
@@ -152,7 +197,7 @@ def _speech_commands(source: Source, found: list[Recording], features: Features,
             raise DatasetError(f"{source.path} lacks {NOISE}, from which silence is made; get Speech Commands again.")
     else:
         raise DatasetError(f"dataset.classes is {options.classes}; Speech Commands has 12 or 35.")
-    x = _decoded(source, kept, features, options)
+    x, _ = _decoded(source, kept, features, options)
     y = [names.index(recording.label if recording.label in names else "unknown") for recording in kept]
     parts = [str(recording.part) for recording in kept]
     if noise:
@@ -197,7 +242,8 @@ def _silence(source: Source, noise: list[Recording], counts: dict[str, int], fea
 
     The first 80 % of each recording are for training, then 10 % for validation and 10 % for test.
     """
-    waves = [_wave(source, name, data) for name, data in sorted(source.read(recording.name for recording in noise))]
+    read = sorted(source.read(recording.name for recording in noise))
+    waves = [resample(sound.wave, sound.rate) for sound in (_sound(source, name, data) for name, data in read)]
     images = np.empty((sum(counts.values()), 1, *features.shape), dtype=np.uint8)
     bounds = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
     position = 0
@@ -212,28 +258,32 @@ def _silence(source: Source, noise: list[Recording], counts: dict[str, int], fea
     return images
 
 
-def _decoded(source: Source, found: Sequence[Recording], features: Features, options: Options) -> Bytes:
-    """Return all images, uint8 (N, 1, frames, bands), from the cache if no file changed since they were made."""
+def _decoded(source: Source, found: Sequence[Recording], features: Features, options: Options) -> tuple[Bytes, Sounds]:
+    """Return all images, uint8 (N, 1, frames, bands), and what they were, from the cache if no file changed since."""
     names = [recording.name for recording in found]
     key = cache.fingerprint(
         "kws", str(source.path.resolve()), source.state, features.kind, features.seconds, features.size, RATE, names
     )
     stored = cache.read(key)
     if stored is not None and len(stored["x"]) == len(names):
-        return stored["x"]
+        return stored["x"], Sounds(stored["sounds"])
     x = np.empty((len(names), 1, *features.shape), dtype=np.uint8)
+    sounds = Sounds.empty(len(names))
     place = {name: index for index, name in enumerate(names)}
     for done, (name, data) in enumerate(source.read(names), start=1):
-        x[place[name], 0] = features(_wave(source, name, data))
+        sound = _sound(source, name, data)
+        wave = resample(sound.wave, sound.rate)
+        x[place[name], 0] = features(wave)
+        sounds.put(place[name], sound.rate, sound.channels, len(wave))
         if options.progress is not None and (done % _REPORT_EVERY == 0 or done == len(names)):
             options.progress(done, len(names), "reading recordings")
-    cache.write(key, {"x": x})
-    return x
+    cache.write(key, {"x": x, "sounds": sounds.facts})
+    return x, sounds
 
 
-def _wave(source: Source, name: str, data: bytes) -> Wave:
+def _sound(source: Source, name: str, data: bytes) -> wav.Sound:
     try:
-        return read_wav(data)
+        return wav.read(data)
     except ValueError as error:
         raise DatasetError(
             f"{source.place(name)} cannot be read as a WAV file ({error}); remove or replace it."

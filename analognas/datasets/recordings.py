@@ -4,57 +4,41 @@ from __future__ import annotations
 
 import lzma
 import os
-import re
 import tarfile
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from analognas.datasets import cache
 from analognas.datasets.base import PARTS
+from analognas.datasets.leftovers import PassedOver, is_leftover, told
+from analognas.datasets.parts import folds, listed, parts_of
+from analognas.datasets.speakers import NOISE, Recording, class_and_speaker, with_speakers
 from analognas.errors import DatasetError
 
-NOISE = "_background_noise_"
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 """Files of Speech Commands that name the recordings of these parts."""
 
-_PART_NAMES = {
-    "train": "train", "training": "train", "test": "test", "testing": "test",
-    "validation": "validation", "val": "validation", "valid": "validation",
-}  # fmt: skip
-_IGNORED = "__MACOSX"
-_FLAT = re.compile(r"(?P<label>.+)_(?P<speaker>[^_]+)_\d+")
-_THREE = re.compile(r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_\d+")
-_SPOKEN = re.compile(r"(?P<speaker>.+)_nohash_.*")
-_NUMBER = re.compile(r"[\W_]*\d+\W*$")
-_BETWEEN = re.compile(r"[\W_]+")
-
-
-class Recording(NamedTuple):
-    """One WAV file: its name in the source, class, speaker (if the name tells) and part (if its folder tells)."""
-
-    name: str
-    label: str
-    speaker: str | None = None
-    part: str | None = None
+_ENDINGS = (".wav", ".wave")
 
 
 @dataclass(frozen=True)
 class Source:
     """A folder or a tar archive; ``names`` are its WAV files and lists, sorted, relative, with ``/``.
 
-    ``state`` changes when any of them does; ``folders`` are all folders, sorted. Make one with ``open_source``.
+    ``state`` changes when any of them does; ``folders`` are all folders, sorted; ``passed_over`` is what is not read.
+    Make one with ``open_source``.
     """
 
     path: Path
     names: tuple[str, ...]
     state: Any
     folders: tuple[str, ...] = ()
+    passed_over: PassedOver = field(default_factory=PassedOver, compare=False)
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield name and content of some of the files, in the order in which they are cheapest to read.
@@ -96,61 +80,112 @@ def open_source(path: Path) -> Source:
         DatasetError: if it is neither, or cannot be read.
     """
     if path.is_dir():
-        states = dict(_walk(path))
+        passed_over = PassedOver()
+        states = dict(_walk(path, passed_over))
         names = tuple(sorted(name for name, state in states.items() if state is not None))
         folders = tuple(sorted(name for name, state in states.items() if state is None))
-        return Source(path, names, [states[name] for name in names], folders)
+        return Source(path, names, [states[name] for name in names], folders, passed_over)
     if not path.is_file():
         raise DatasetError(f"There is no {path}; give the folder or archive of your recordings with --path.")
+    passed_over = PassedOver()
     with _archive(path) as tar:
-        members = [(name, member.isdir()) for name, member in _members(tar)]
+        members = [(name, member.isdir()) for name, member in _members(tar, passed_over)]
     files, folders = (tuple(sorted(name for name, is_dir in members if is_dir == kind)) for kind in (False, True))
-    return Source(path, files, cache.file_state(path.stat()), folders)
+    return Source(path, files, cache.file_state(path.stat()), folders, passed_over)
 
 
 def recordings(source: Source) -> list[Recording]:
     """Return the recordings of a source, sorted by name, after finding out how it is organised.
 
-    ``CLASS/*.wav``, ``train/CLASS/*.wav`` with ``validation`` and ``test`` beside it, or ``CLASS_SPEAKER_N.wav``
-    without folders; folders around the whole do not matter. In folders, ``SPEAKER_nohash_*.wav`` (as in Speech
-    Commands) and ``CLASS_SPEAKER_N.wav`` tell the speaker; ``CLASS`` may be another name than the folder's there, if
-    it is one name in each folder and no two folders have the same.
+    ``CLASS/*.wav``, parts with class folders (``train/CLASS/*.wav`` with ``validation`` and ``test`` beside it, under
+    these or similar names, or ``CLASS/train/*.wav``), or ``CLASS_SPEAKER_N.wav`` without folders or in those of parts;
+    folders around the whole do not matter. In folders, ``SPEAKER_nohash_*.wav`` (as in Speech Commands) and
+    ``CLASS_SPEAKER_N.wav`` tell the speaker; ``CLASS`` may be another name than the folder's there, if it is one name
+    in each folder and no two folders have the same. See ``speakers`` for folders that are speakers.
 
     Raises:
-        DatasetError: naming the file that does not fit.
+        DatasetError: naming the file or the folders that do not fit.
     """
     names = _wav_names(source)
     if not names:
-        raise DatasetError(f"{source.path} holds no .wav files; give the folder of your recordings with --path.")
+        instead = f", but {told(source.passed_over.files)}" if source.passed_over.files else ""
+        raise DatasetError(
+            f"{source.path} holds no .wav files{instead}; give the folder of your recordings with --path."
+        )
     depth = _common_depth([name.split("/") for name in names])
-    parsed = []
-    split = [name.split("/")[depth:] for name in names]
-    in_part = [_in_part(parts) for parts in split]
-    by_part = any(in_part)
-    for name, parts, inside in zip(names, split, in_part, strict=True):
-        if by_part and not inside and parts[0] != NOISE:
-            raise DatasetError(
-                f"{source.place(name)} stands beside a folder called train, validation or test that holds classes; "
-                "move it away, or call that class otherwise."
-            )
-    flat = all(len(parts) == 1 for parts in split)
-    for name, parts in zip(names, split, strict=True):
-        stem = parts[-1].rpartition(".")[0]
-        if flat:
-            match = _FLAT.fullmatch(stem)
-            if match is None:
+    paths = {name: name.split("/")[depth:] for name in names}
+    if all(len(path) == 1 for path in paths.values()):
+        return with_speakers(_named(source, paths, {}), source.path)
+    return _listed(source, with_speakers(_in_folders(source, paths), source.path))
+
+
+def _in_folders(source: Source, paths: Mapping[str, Sequence[str]]) -> list[Recording]:
+    """Return the recordings by the folders in which they stand."""
+    tops = sorted({path[0] for path in paths.values() if path[0] != NOISE})
+    if folds(tops):
+        raise DatasetError(
+            f"{source.path} holds {listed(tops)}, which are numbered pieces of the data and no classes: put the "
+            "recordings into a folder per class, or into train, validation and test with class folders in each (if "
+            "they are classes, give them other names)."
+        )
+    parts = _parts(paths.values())
+    spoken = {  # archives are unpacked into folders of their own name: test/test
+        name: path[1:] if len(path) > 3 and path[0] in parts and path[1] == path[0] else path
+        for name, path in paths.items()
+        if path[0] != NOISE
+    }
+    noise = [Recording(name, NOISE) for name in paths if name not in spoken]
+    if len(tops) > 1 and set(parts) == set(tops) and all(len(path) == 2 for path in spoken.values()):
+        return [*_named(source, spoken, parts), *noise]
+    inside = {name: _in_part(path, parts) for name, path in spoken.items()}
+    if any(inside.values()):
+        for name in spoken:
+            if not inside[name]:
                 raise DatasetError(
-                    f"{source.place(name)} tells no class: put recordings into a folder per class, "
-                    "or call them CLASS_SPEAKER_NUMBER.wav."
+                    f"{source.place(name)} stands beside a folder called train, validation or test that holds classes; "
+                    "move it away, or call that class otherwise."
                 )
-            parsed.append(Recording(name, match["label"], match["speaker"]))
-        elif len(parts) == 1:
+        return [*(_placed(name, path[1:], parts[path[0]]) for name, path in spoken.items()), *noise]
+    inner = {path[1] for path in spoken.values() if len(path) > 2}
+    inner_parts = parts_of(sorted(inner))
+    if len(inner_parts) > 1 and "train" in inner_parts.values():
+        for name, path in spoken.items():
+            if len(path) < 3 or path[1] not in inner_parts:
+                raise DatasetError(
+                    f"{source.place(name)} stands in no part, though other classes have {listed(sorted(inner_parts))} "
+                    "in their folders; move it into one of them."
+                )
+        placed = [_placed(name, [path[0], *path[2:]], inner_parts[path[1]]) for name, path in spoken.items()]
+        return [*placed, *noise]
+    for name, path in spoken.items():
+        if len(path) == 1:
             raise DatasetError(f"{source.place(name)} stands beside the class folders; move it into one of them.")
-        else:
-            part = _PART_NAMES.get(parts[0].casefold()) if by_part else None
-            label = parts[0] if part is None else parts[1]
-            parsed.append(Recording(name, label, _speaker(stem, label), part))
-    return _listed(source, _with_speakers(parsed))
+    return [*(_placed(name, path, None) for name, path in spoken.items()), *noise]
+
+
+def _placed(name: str, path: Sequence[str], part: str | None) -> Recording:
+    """Return a recording by its path from the folder of its class on."""
+    return Recording(name, path[0], None, part, path[1] if len(path) > 2 else None)
+
+
+def _named(source: Source, paths: Mapping[str, Sequence[str]], parts: Mapping[str, str]) -> list[Recording]:
+    """Return recordings that no class folder holds by their names; they may stand in folders of parts."""
+    named = []
+    for name, path in paths.items():
+        match = class_and_speaker(path[-1].rpartition(".")[0])
+        if match is None:
+            instead = f"; {listed(parts)} are parts, no classes" if parts else ""
+            raise DatasetError(
+                f"{source.place(name)} tells no class{instead}: put recordings into a folder per class, "
+                "or call them CLASS_SPEAKER_NUMBER.wav."
+            )
+        named.append(Recording(name, *match, parts.get(path[0])))
+    return named
+
+
+def _parts(paths: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Return which folders around classes, or around recordings, are parts."""
+    return parts_of(sorted({path[0] for path in paths if len(path) > 1 and path[0] != NOISE}))
 
 
 def class_names(source: Source, found: Sequence[Recording]) -> list[str]:
@@ -175,29 +210,6 @@ def class_names(source: Source, found: Sequence[Recording]) -> list[str]:
     return names
 
 
-def looks_spoken(found: Sequence[Recording]) -> list[str]:
-    """Return what may be speakers in the names of recordings that tell none: words that recur in several classes.
-
-    The first or the last word before the number, as in ``anna1.wav``: at least two of them, each twice or more in two
-    classes, that are in half of these names.
-    """
-    loose = [recording for recording in found if recording.speaker is None]
-    for position in (0, -1):
-        counts: dict[str, dict[str, int]] = {}
-        for entry in loose:
-            stem = entry.name.rpartition("/")[2].rpartition(".")[0]
-            words = [word for word in _BETWEEN.split(_NUMBER.sub("", stem)) if word]
-            if words and not words[position].isdecimal():
-                by_class = counts.setdefault(words[position], {})
-                by_class[entry.label] = by_class.get(entry.label, 0) + 1
-        recurring = sorted(
-            word for word, class_counts in counts.items() if sum(count > 1 for count in class_counts.values()) > 1
-        )
-        if len(recurring) > 1 and 2 * sum(sum(counts[word].values()) for word in recurring) >= len(loose):
-            return recurring
-    return []
-
-
 def _refuse_empty(source: Source) -> None:
     """Refuse a folder beside or among the class folders that holds no recordings: a class would silently be missing.
 
@@ -208,61 +220,28 @@ def _refuse_empty(source: Source) -> None:
     inner = [parts[depth:] for parts in split]
     if all(len(parts) == 1 for parts in inner):
         return  # there are no class folders
-    level = depth + 1 + any(map(_in_part, inner))
+    parts = _parts(inner)
+    level = depth + 1 + any(_in_part(path, parts) for path in inner)
     filled = {tuple(parts[:level]) for parts in split if len(parts) > level}
     for name in source.folders:
-        parts = name.split("/")
+        path = name.split("/")
         if (
-            len(parts) == level
-            and parts[:depth] == split[0][:depth]
-            and (level == depth + 1 or parts[depth].casefold() in _PART_NAMES)
-            and not parts[-1].startswith("_")
-            and tuple(parts) not in filled
+            len(path) == level
+            and path[:depth] == split[0][:depth]
+            and (level == depth + 1 or path[depth] in parts)
+            and not path[-1].startswith("_")
+            and tuple(path) not in filled
         ):
             raise DatasetError(f"Class folder {source.place(name)} holds no .wav files; add some or remove it.")
 
 
 def _wav_names(source: Source) -> list[str]:
-    return [name for name in source.names if name.lower().endswith(".wav")]
+    return [name for name in source.names if name.lower().endswith(_ENDINGS)]
 
 
-def _in_part(parts: Sequence[str]) -> bool:
+def _in_part(path: Sequence[str], parts: Mapping[str, str]) -> bool:
     """Return whether a file's path, without the folders around the whole, begins with a part and a class."""
-    return len(parts) > 2 and parts[0].casefold() in _PART_NAMES
-
-
-def _with_speakers(found: list[Recording]) -> list[Recording]:
-    """Return the recordings with speakers where folders call their class otherwise than the names in them do.
-
-    ``zero/0_anna_1.wav``: what stands first is one name in each folder and different in every folder. What stands
-    second is taken for speakers only if there are several and every folder shares one with another: a name that goes
-    with its class alone is more likely the class.
-    """
-    if all(recording.speaker or recording.label == NOISE for recording in found):
-        return found
-    by_label: dict[str, list[re.Match[str] | None]] = {}
-    for entry in found:
-        stem = entry.name.rpartition("/")[2].rpartition(".")[0]
-        match = None if _SPOKEN.fullmatch(stem) else _THREE.fullmatch(stem)
-        by_label.setdefault(entry.label, []).append(match)
-    speakers: dict[str, set[str]] = {}
-    firsts: list[str] = []
-    for label, matches in by_label.items():
-        told = [match for match in matches if match is not None]
-        first = {match["label"] for match in told}
-        if label != NOISE and len(told) == len(matches) and len(first) == 1:
-            speakers[label] = {match["speaker"] for match in told}
-            firsts += first
-    everybody = Counter(speaker for class_speakers in speakers.values() for speaker in class_speakers)
-    shared = all(any(everybody[speaker] > 1 for speaker in class_speakers) for class_speakers in speakers.values())
-    if len(set(firsts)) < len(firsts) or len(everybody) < 2 or not shared:
-        return found
-    return [
-        recording._replace(speaker=recording.name.rpartition("/")[2].split("_")[1])
-        if recording.label in speakers
-        else recording
-        for recording in found
-    ]
+    return len(path) > 2 and path[0] in parts
 
 
 def _listed(source: Source, found: list[Recording]) -> list[Recording]:
@@ -276,15 +255,6 @@ def _listed(source: Source, found: list[Recording]) -> list[Recording]:
     ]
 
 
-def _speaker(stem: str, label: str) -> str | None:
-    match = _SPOKEN.fullmatch(stem)
-    if match is None:
-        match = _FLAT.fullmatch(stem)
-        if match is None or match["label"] != label:
-            return None
-    return match["speaker"]
-
-
 def _common_depth(paths: Sequence[Sequence[str]]) -> int:
     """Return how many folders all files have in common, at most so many that something is left."""
     depth = 0
@@ -294,14 +264,14 @@ def _common_depth(paths: Sequence[Sequence[str]]) -> int:
 
 
 def _visible(name: str) -> bool:
-    return not any(part.startswith(".") or part == _IGNORED for part in name.split("/"))
+    return not any(map(is_leftover, name.split("/")))
 
 
 def _wanted(name: str) -> bool:
-    return _visible(name) and (name.lower().endswith(".wav") or name.rpartition("/")[2] in LISTS.values())
+    return name.lower().endswith(_ENDINGS) or name.rpartition("/")[2] in LISTS.values()
 
 
-def _walk(root: Path) -> Iterator[tuple[str, tuple[int, int, int] | None]]:
+def _walk(root: Path, passed_over: PassedOver) -> Iterator[tuple[str, tuple[int, int, int] | None]]:
     """Yield the relative names and states of the wanted files below a folder, and its folders; links are followed."""
     seen = set()  # links may lead in circles
 
@@ -314,24 +284,37 @@ def _walk(root: Path) -> Iterator[tuple[str, tuple[int, int, int] | None]]:
             subfolders.clear()
             continue
         seen.add(real)
-        if _visible(inside := Path(folder).relative_to(root).as_posix()):  # not the root, which is "."
+        passed_over.update(filter(is_leftover, subfolders))
+        subfolders[:] = [name for name in subfolders if not is_leftover(name)]
+        if (inside := Path(folder).relative_to(root).as_posix()) != ".":
             yield inside, None
         for file in files:
             path = Path(folder) / file
-            name = path.relative_to(root).as_posix()
-            if _wanted(name):
-                try:
-                    yield name, cache.file_state(path.stat())
-                except OSError as error:
-                    refuse(error)
+            if is_leftover(file) or not _wanted(file):
+                passed_over.add(file)
+                continue
+            try:
+                yield path.relative_to(root).as_posix(), cache.file_state(path.stat())
+            except OSError as error:
+                refuse(error)
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo]]:
+def _members(tar: tarfile.TarFile, passed_over: PassedOver | None = None) -> Iterator[tuple[str, tarfile.TarInfo]]:
     """Yield the wanted files and the folders of an archive; its end is read too: gzip's checksum stands there."""
+    counted = set()
     for member in tar:
         name = member.name.removeprefix("./")
-        if _wanted(name) if member.isfile() else member.isdir() and _visible(name):
-            yield name, member
+        if _visible(name):
+            if member.isdir() or (member.isfile() and _wanted(name)):
+                yield name, member
+            elif passed_over is not None:
+                passed_over.add(name.rpartition("/")[2])
+        elif passed_over is not None and name != ".":
+            path = name.split("/")
+            place = next(index for index, folder in enumerate(path) if is_leftover(folder))
+            if tuple(path[: place + 1]) not in counted:
+                counted.add(tuple(path[: place + 1]))
+                passed_over.add(path[place])
     while tar.fileobj and tar.fileobj.read(1 << 20):
         pass
 

@@ -29,7 +29,7 @@ def reduced(dataset: Dataset, per_class: int) -> Dataset:
     if not len(dataset.train):
         raise DatasetError(f"Dataset {dataset.name} has no images, so none can be left out: remove dataset.per_class.")
     indices = {part: _first(dataset.part(part).y, kept(part, per_class), part) for part in _SHARES}
-    parts = {part: Split(dataset.part(part).x[index], dataset.part(part).y[index]) for part, index in indices.items()}
+    parts = {part: _taken(dataset.part(part), index) for part, index in indices.items()}
     if all(len(parts[part]) == len(dataset.part(part)) for part in PARTS):
         return dataset
     mean, std = moments(parts["train"].x, dataset.scale)
@@ -38,6 +38,11 @@ def reduced(dataset: Dataset, per_class: int) -> Dataset:
         dataset, train=parts["train"], validation=parts["validation"], test=parts["test"], mean=mean, std=std,
         split_digest=digest_of(("whole", whole), *indices.items()),
     )  # fmt: skip
+
+
+def _taken(split: Split, index: Integers) -> Split:
+    names = tuple(split.names[place] for place in index.tolist()) if split.names else ()
+    return Split(split.x[index], split.y[index], names)
 
 
 def kept(part: str, per_class: int) -> int:

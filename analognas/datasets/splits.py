@@ -11,6 +11,9 @@ from analognas.datasets.base import PARTS, Integers
 from analognas.errors import DatasetError
 from analognas.seeds import numpy_generator
 
+_DRAWS = 100
+"""How often groups are drawn before it is said that no split has every class in every part."""
+
 
 def stratified_order(labels: Integers, *, seed: int, purpose: str) -> Integers:
     """Return a random permutation of the indices of ``labels`` (N,) that is stratified throughout.
@@ -42,6 +45,9 @@ def split_off(
 ) -> dict[str, Integers]:
     """Return train, validation and test; what is missing is cut off the end of the training indices, in their order.
 
+    Where that cut would leave a part without a class, each class is cut by itself: every part gets at least one of
+    each, as long as there are so many.
+
     Args:
         given: indices of the parts there are, ``train`` among them, in stratified order.
         labels: the class of every index.
@@ -49,11 +55,38 @@ def split_off(
         what: what is split, for the message.
 
     Raises:
-        DatasetError: if a class would have nothing in one of the parts that are made.
+        DatasetError: if a class has fewer than there are parts to be made of it.
     """
-    parts = _cut(given)
+    parts = _divided(given, labels)
     _refuse_missing(given, parts, labels, class_names, what, "add some")
     return parts
+
+
+def _divided(given: Mapping[str, Integers], labels: Integers) -> dict[str, Integers]:
+    """Return the parts by one cut of the order; where a class would be missing in one, by a cut of each class."""
+    parts = _cut(given)
+    return parts if _lacking(given, parts, labels) is None else _cut_each_class(given, parts, labels)
+
+
+def _cut_each_class(
+    given: Mapping[str, Integers], parts: Mapping[str, Integers], labels: Integers
+) -> dict[str, Integers]:
+    """Return parts as large as ``parts``, or a little larger, with at least one of each class: largest remainders."""
+    rest = given["train"]
+    classes, member, counts = np.unique(labels[rest], return_inverse=True, return_counts=True)
+    by_class = np.argsort(member, kind="stable")
+    after = np.empty(len(rest), dtype=np.int64)  # how many of its class come after each in the order
+    after[by_class] = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(len(rest))
+    divided = dict(given)
+    taken = np.zeros(len(classes), dtype=np.int64)
+    for part, share in shares(given).items():
+        due = counts * share
+        number = np.maximum(1, np.floor(due)).astype(np.int64)
+        spare = max(0, len(parts[part]) - int(number.sum()))
+        number[np.argsort(number - due, kind="stable")[:spare]] += 1
+        divided[part] = rest[(after >= taken[member]) & (after < (taken + number)[member])]
+        taken += number
+    return {**divided, "train": rest[after >= taken[member]]}
 
 
 def _cut(given: Mapping[str, Integers]) -> dict[str, Integers]:
@@ -75,17 +108,26 @@ def _refuse_missing(
     remedy: str,
 ) -> None:
     """Refuse parts that were made and lack a class; what was given is taken as it is."""
+    lacking = _lacking(given, parts, labels)
+    if lacking is not None:
+        part, absent = lacking
+        count = np.count_nonzero(labels[given["train"]] == absent)
+        raise DatasetError(
+            f"Class {class_names[absent]!r} has {count} {what} to divide, none of which would be in the "
+            f"{part} part: {remedy}, or divide all into train, validation and test yourself."
+        )
+
+
+def _lacking(given: Mapping[str, Integers], parts: Mapping[str, Integers], labels: Integers) -> tuple[str, int] | None:
+    """Return the first part that was made and lacks a class, and that class; what was given is taken as it is."""
     divided = labels[given["train"]]
     for part in PARTS:
         if part in given and len(parts[part]) == len(given[part]):
             continue
         absent = np.setdiff1d(divided, labels[parts[part]])
         if len(absent):
-            count = np.count_nonzero(divided == absent[0])
-            raise DatasetError(
-                f"Class {class_names[absent[0]]!r} has {count} {what} to divide, none of which would be in the "
-                f"{part} part: {remedy}, or divide all into train, validation and test yourself."
-            )
+            return part, int(absent[0])
+    return None
 
 
 def split_off_groups(
@@ -100,7 +142,8 @@ def split_off_groups(
     """Return train, validation and test, where what is missing is split off so that no group is in two of them.
 
     Whole groups (speakers) are drawn for each part until it has its share to within half a group. With too few
-    groups the test part gets one of its own, and validation is cut off what is left, stratified.
+    groups the test part gets one of its own, and validation is cut off what is left, stratified. A draw that leaves a
+    part without a class is drawn again.
 
     Args:
         given: indices of the parts there are, ``train`` among them, in stratified order.
@@ -111,13 +154,27 @@ def split_off_groups(
         purpose: what the split is for.
 
     Raises:
-        DatasetError: if a class would have nothing in one of the parts that are made.
+        DatasetError: if a class would have nothing in one of the parts that are made, however often it is drawn.
     """
+    first = _drawn(given, groups, labels, seed, (purpose, "groups"))
+    parts, draw = first, 0
+    while _lacking(given, parts, labels) is not None and (draw := draw + 1) < _DRAWS:
+        parts = _drawn(given, groups, labels, seed, (purpose, "groups", draw))
+    if draw == _DRAWS:
+        parts = first
+    _refuse_missing(given, parts, labels, class_names, "recordings", "add some by more speakers")
+    return parts
+
+
+def _drawn(
+    given: Mapping[str, Integers], groups: Sequence[str], labels: Integers, seed: int, purposes: Sequence[str | int]
+) -> dict[str, Integers]:
+    """Return the parts of one draw of groups."""
     parts = dict(given)
     index = parts["train"]
     of = np.asarray(groups, dtype=str)[index]
     names, counts = np.unique(of, return_counts=True)
-    drawn = np.argsort(numpy_generator(seed, "split", purpose, "groups").random(len(names)), kind="stable")
+    drawn = np.argsort(numpy_generator(seed, "split", *purposes).random(len(names)), kind="stable")
     order = deque(names[drawn].tolist())
     sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
     wanted = sorted(shares(given).items())  # test before validation
@@ -134,7 +191,5 @@ def split_off_groups(
             parts[part] = index[np.isin(of, taken)]
     rest = index[np.isin(of, list(order))]
     if len(rest) < len(index) and shares(parts):  # without the groups that were taken the order is not stratified
-        rest = rest[stratified_order(labels[rest], seed=seed, purpose=f"{purpose} rest")]
-    parts = _cut({**parts, "train": rest})
-    _refuse_missing(given, parts, labels, class_names, "recordings", "add some by more speakers")
-    return parts
+        rest = rest[stratified_order(labels[rest], seed=seed, purpose=f"{purposes[0]} rest")]
+    return _divided({**parts, "train": rest}, labels)

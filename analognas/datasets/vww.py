@@ -119,7 +119,7 @@ def _decoded(sets: list[_Set], options: Options) -> tuple[Bytes, Integers, list[
         )
     x = np.empty((len(files), channels, side, side), dtype=np.uint8)
     for index, (path, _) in enumerate(files):
-        x[index] = decode(path, channels, side, side)
+        x[index] = decode(path, channels, side, side).pixels
         if options.progress is not None and ((index + 1) % _REPORT_EVERY == 0 or index + 1 == len(files)):
             options.progress(index + 1, len(files), "decoding photographs")
     y = np.asarray([label for _, label in files], dtype=np.int64)

@@ -130,11 +130,13 @@ class Evaluator(ABC):
 
     @abstractmethod
     def save(self, path: Path | str) -> None:
-        """Write the evaluator to a directory, which is replaced whole. The same evaluator: the same bytes.
+        """Write the evaluator to a directory: a new or an empty one, or one of an evaluator, which is replaced whole.
+
+        The same evaluator gives the same bytes. ``analognas.folders.write_folder`` does all of this.
 
         Raises:
             NotFittedError: if it was not fitted.
-            WorkspaceError: if the directory cannot be written.
+            WorkspaceError: if the directory holds anything else, which stays, or cannot be written.
         """
 
     @classmethod

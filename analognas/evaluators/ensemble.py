@@ -253,7 +253,7 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
             "report": self.report_,
         }
         contents |= storage.evidence_file(self.evidence_)
-        storage.write_folder(Path(path), self.kind, schema, contents)
+        storage.write(Path(path), self.kind, schema, contents)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -263,7 +263,7 @@ class EnsembleEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # scik
             CorruptFileError: if a file is missing, damaged or of something else.
         """
         folder = Path(path)
-        schema, contents = storage.read_folder(folder, cls.kind)
+        schema, contents = storage.read(folder, cls.kind)
 
         def array(name: str) -> Array:
             return np.asarray(storage.array(folder / name, contents[name]), dtype=np.float64)

@@ -12,7 +12,7 @@ import pandas as pd
 from analognas.errors import CorruptFileError
 from analognas.evaluators.base import Context, Evaluator
 from analognas.evaluators.columns import COLUMNS, LIMITS, TARGETS
-from analognas.files import read_json, write_json, writing_directory
+from analognas.folders import read_folder, write_folder
 from analognas.search_spaces.nasbench201.table import AnalogNASBench
 
 if TYPE_CHECKING:
@@ -62,9 +62,8 @@ class OracleEvaluator(Evaluator):
         return pd.DataFrame({name: table[name] for name in COLUMNS})
 
     def save(self, path: Path | str) -> None:
-        """Write which table it is."""
-        with writing_directory(Path(path)) as folder:
-            write_json(folder / _FILE, {"digest": self.bench.digest})
+        """Write which table it is; see ``Evaluator.save``."""
+        write_folder(Path(path), _FILE, {"table": self.bench.digest}, {})
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -74,7 +73,7 @@ class OracleEvaluator(Evaluator):
             CorruptFileError: if the stored one had another table.
         """
         made = cls()
-        stored = read_json(Path(path) / _FILE, remedy="make a new OracleEvaluator")
-        if not isinstance(stored, dict) or stored.get("digest") != made.bench.digest:
+        stored, _ = read_folder(Path(path), _FILE, remedy="make a new OracleEvaluator")
+        if stored.get("table") != made.bench.digest:
             raise CorruptFileError(f"{path} holds the oracle of another table: make a new OracleEvaluator.")
         return made

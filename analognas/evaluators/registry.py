@@ -45,9 +45,9 @@ def load_evaluator(path: Path | str, name: str | None = None) -> Evaluator:
     """
     if name is not None and name not in EVALUATORS:
         return evaluator_class(name).load(path)
-    from analognas.evaluators.storage import read_folder
+    from analognas.evaluators import storage
 
-    schema, _ = read_folder(Path(path))
+    schema, _ = storage.read(Path(path))
     kind = str(schema["kind"]).rpartition(": ")[2]
     if kind not in EVALUATORS:
         raise CorruptFileError(f"{path} holds an evaluator of the kind {kind!r}: load it with its own class.")

@@ -8,7 +8,6 @@ evidence.json        what was measured, and what was predicted without it
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -29,7 +28,8 @@ from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, TargetModel
 from analognas.evaluators.reporting import Report
-from analognas.files import digest, inside, json_bytes, read_json, write_json, writing_directory
+from analognas.files import json_bytes
+from analognas.folders import read_folder, write_folder
 
 FORMAT = 2
 KIND = "analognas evaluator: xgboost"
@@ -53,17 +53,13 @@ class Stored:
 
 
 def save(path: Path, stored: Stored) -> None:
-    """Write an XGBoost evaluator to ``path``, which is replaced whole. The same evaluator: the same bytes.
-
-    Raises:
-        WorkspaceError: if it cannot be written.
-    """
+    """Write an XGBoost evaluator to ``path``, see ``write``. The same evaluator: the same bytes."""
     contents = {ANCHORS: array_bytes(stored.model.novelty.anchors)}
     for target, model in stored.model.targets.items():
         for number, member in enumerate(model.ensemble.members):
             contents[_member_file(target, number)] = bytes(member.booster.save_raw("ubj"))
     contents |= evidence_file(stored.evidence)
-    write_folder(
+    write(
         path,
         KIND,
         {
@@ -85,7 +81,7 @@ def load(path: Path) -> Stored:
         CorruptFileError: if a file is missing, damaged or of something else.
         MismatchError: if it has other features than this version of analognas computes.
     """
-    schema, contents = read_folder(path, KIND)
+    schema, contents = read(path, KIND)
     with described(path):
         evidence = evidence_of(contents)
         features = FeatureSchema.from_dict(schema["features"], None if evidence is None else evidence.space)
@@ -97,29 +93,17 @@ def load(path: Path) -> Stored:
         return Stored(schema["params"], Context(**schema["context"]), features, model, schema["report"], evidence)
 
 
-def write_folder(path: Path, kind: str, schema: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
-    """Write a schema and files beside it to a directory, which is replaced whole.
+def write(path: Path, kind: str, schema: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
+    """Write a schema and files beside it to a directory: a new or an empty one, or one of an evaluator.
 
     Raises:
-        WorkspaceError: if it cannot be written.
+        WorkspaceError: if something else is there, or it cannot be written.
     """
-    whole: dict[str, Any] = {
-        "format": FORMAT,
-        "kind": kind,
-        **schema,
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
-    }
-    whole["digest"] = digest(whole)
-    with writing_directory(path) as folder:
-        for name, content in contents.items():
-            file = folder / name
-            file.parent.mkdir(exist_ok=True)
-            file.write_bytes(content)
-        write_json(folder / SCHEMA, whole)
+    write_folder(path, SCHEMA, {"format": FORMAT, "kind": kind, **schema}, contents)
 
 
-def read_folder(path: Path, kind: str | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return the schema and the files of a directory that ``write_folder`` wrote.
+def read(path: Path, kind: str | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the schema and the files of a directory that ``write`` wrote.
 
     Raises:
         CorruptFileError: if a file is missing, damaged or of something else than ``kind`` (None: any kind).
@@ -127,8 +111,8 @@ def read_folder(path: Path, kind: str | None = None) -> tuple[dict[str, Any], di
     if not path.is_dir():
         raise CorruptFileError(f"{path} holds no evaluator (no such folder): {_REMEDY}.")
     file = path / SCHEMA
-    schema = read_json(file, remedy=_REMEDY)
-    if not isinstance(schema, dict) or (schema.get("kind") != kind if kind else "kind" not in schema):
+    schema, contents = read_folder(path, SCHEMA, remedy=_REMEDY)
+    if schema.get("kind") != kind if kind else "kind" not in schema:
         raise CorruptFileError(
             f"{file} is not the schema of an {(kind or KIND).partition(': ')[2]} evaluator: {_REMEDY}."
         )
@@ -136,11 +120,7 @@ def read_folder(path: Path, kind: str | None = None) -> tuple[dict[str, Any], di
         raise CorruptFileError(
             f"{file} has the format {schema.get('format')!r}, this version of analognas reads {FORMAT}: {_REMEDY}."
         )
-    if digest({name: value for name, value in schema.items() if name != "digest"}) != schema.get("digest"):
-        raise CorruptFileError(f"{file} is damaged (its digest does not fit): {_REMEDY}.")
-    with described(path):
-        files = {name: (inside(path, name, remedy=_REMEDY), expected) for name, expected in schema["files"].items()}
-        return schema, {name: _checked(file, expected) for name, (file, expected) in files.items()}
+    return schema, contents
 
 
 def evidence_file(evidence: Evidence | None) -> dict[str, bytes]:
@@ -196,16 +176,6 @@ def array(file: Path, content: bytes) -> Any:
     if not isinstance(loaded, np.ndarray):  # an archive is something else
         raise CorruptFileError(f"{file} is no array of numbers: {_REMEDY}.")
     return loaded
-
-
-def _checked(file: Path, expected: str) -> bytes:
-    try:
-        content = file.read_bytes()
-    except OSError:
-        raise CorruptFileError(f"{file} is missing: {_REMEDY}.") from None
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise CorruptFileError(f"{file} is damaged (its digest does not fit): {_REMEDY}.")
-    return content
 
 
 def _target_data(model: TargetModel) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from analognas.causes import quoted
 from analognas.errors import HardwareError
 
 #: Layers with weights that stay digital: they scale and shift, and multiply no matrices.
@@ -58,7 +59,9 @@ def convert(model: nn.Module, rpu_config: Any, layers: str = "fast") -> nn.Modul
     try:
         analog: nn.Module = convert_to_analog(model, rpu_config, conversion_map=classes)
     except (AihwkitException, ValueError, NotImplementedError) as error:
-        raise HardwareError(f"aihwkit cannot put this network on the configured tiles: {error}") from error
+        raise HardwareError(
+            f"aihwkit cannot put this network on the configured tiles (it says {quoted(error)}): change the tiles."
+        ) from error
     return _make_fast(analog) if layers == "fast" else analog
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analognas.causes import quoted
 from analognas.errors import HardwareError
 from analognas.plugins import nearest
 
@@ -133,7 +134,9 @@ def _try(config: Any, name: str) -> None:
         with torch.random.fork_rng(devices=[]):
             AnalogLinear(2, 2, rpu_config=config)
     except (AihwkitException, NotImplementedError) as error:
-        raise HardwareError(f"Torch tiles do not simulate a setting of {name} ({error}): change it there.") from error
+        raise HardwareError(
+            f"Torch tiles do not simulate a setting of {name} (aihwkit says {quoted(error)}): change it there."
+        ) from error
 
 
 def _owner(config: Any, path: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from analognas.causes import own_code
 from analognas.errors import AnalogNASError, AnalogNASWarning, HardwareError
 from analognas.hardware.silence import sentence
 
@@ -40,9 +41,8 @@ def check(spec: HardwareParams) -> str | None:
     except AnalogNASError:
         raise
     except Exception as error:  # classes of the user's own may fail in any way
-        reason = next(iter(str(error).strip().splitlines()), "")
         raise HardwareError(
-            f"hardware.rpu_config {spec.rpu_config!r} cannot be simulated ({type(error).__name__}: {reason}): "
+            f"hardware.rpu_config {spec.rpu_config!r} cannot be simulated ({own_code(error)}): "
             "mend the configuration or its classes."
         ) from error
 

@@ -257,7 +257,7 @@ def preset(name: str) -> Preset:
 def _problem(found: Any) -> str | None:
     if isinstance(found, Preset):
         return None
-    return f"is a {type(found).__name__}: let its entry point name a analognas.hardware.presets.Preset."
+    return f"is a {type(found).__name__}: let its entry point name an analognas.hardware.presets.Preset."
 
 
 def said_tiles(name: str) -> TileShape | None:

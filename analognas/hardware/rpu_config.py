@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from analognas import files
+from analognas.causes import own_code, quoted
 from analognas.errors import HardwareError
 from analognas.hardware.presets import PRESETS, preset, said_tiles
 from analognas.hardware.tile_shape import TileShape
@@ -136,7 +137,7 @@ def _from_elsewhere(name: str) -> Any:
         config = function()
     except Exception as error:
         raise HardwareError(
-            f"hardware.rpu_config {name!r} raised {type(error).__name__}: {error}; it is called without arguments."
+            f"hardware.rpu_config {name!r} fails ({own_code(error)}): mend it; it is called without arguments."
         ) from error
     if not isinstance(config, TorchInferenceRPUConfig):
         # aihwkit's compiled tiles draw noise that no seed controls, so results could not be repeated.
@@ -227,9 +228,8 @@ def compiled_tiles_problem() -> str | None:
         with torch.no_grad():
             layer(torch.zeros(1, 2))
     except Exception as error:  # a mismatch shows in many ways, from a missing symbol to a refused tensor
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         return (
-            f"aihwkit's compiled tiles do not run with this torch ({reason}): install the torch version that "
-            "analognas pins; the default torch tiles are not affected."
+            f"aihwkit's compiled tiles do not run with this torch (it says {quoted(error)}): install the torch version "
+            "that analognas pins; the default torch tiles are not affected."
         )
     return None

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 #: A longer table is no longer looked at, and Prefect keeps every version of it.
 _MOST_ROWS = 200
-_COLUMNS = ["id", "status", "params", "tiles", "acc_digital", "acc_1d", "acc_1d_std", "avm"]
+#: Columns of results, and what people read instead: figures with their units.
+_COLUMNS = {
+    "id": "architecture", "status": "status", "params": "parameters", "tiles": "tiles", "acc_digital": "digital, %",
+    "acc_1d": "after 1 day, %", "acc_1d_std": "± over programmings, points", "avm": "AVM, points", "genes": "genes",
+}  # fmt: skip
 _RESULTS = "characterized"
 # Every update is an event that Prefect's server keeps for a week.
 _PROGRESS_SECONDS, _TABLE_SECONDS, _SECONDS_AFTER_FAILURE = 2.0, 10.0, 60.0
@@ -67,7 +71,7 @@ class Characterizing:
 
 
 @contextlib.contextmanager
-def _if_it_can_be_shown() -> Iterator[None]:
+def if_it_can_be_shown() -> Iterator[None]:
     """Go on where Prefect's server is away, or refuses: what it shows is no result."""
     import httpx
     from prefect.exceptions import PrefectException
@@ -82,7 +86,7 @@ class _Updated:
     def __init__(self, seconds: float, create: Callable[[], Any]) -> None:
         self._seconds, self._next = seconds, time.monotonic() + seconds
         self._identity: UUID | None = None
-        with _if_it_can_be_shown():
+        with if_it_can_be_shown():
             self._identity = create()
 
     def update(self, data: Callable[[], Any], description: str, last: bool) -> None:
@@ -91,7 +95,7 @@ class _Updated:
         if self._identity is None or (now < self._next and not last):
             return
         self._next = now + _SECONDS_AFTER_FAILURE  # a server that is away makes every call wait
-        with _if_it_can_be_shown():
+        with if_it_can_be_shown():
             update_artifact(self._identity, data(), description)
             self._next = now + self._seconds
 
@@ -104,22 +108,19 @@ def results_table(paths: Paths) -> None:
 
     frame = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
     rows = _cells({str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records"))
-    with _if_it_can_be_shown():
+    with if_it_can_be_shown():
         create_table_artifact(rows, key=_RESULTS, description=f"{len(frame)} characterized architectures")
 
 
 def summary(paths: Paths) -> None:
     """Show what the pipeline found: the same as ``analognas report``, and the drift."""
     from prefect.artifacts import create_markdown_artifact
-    from rich.console import Console
 
-    from analognas.report import collect, render
+    from analognas.report import collect, markdown
 
     drift(paths)
-    console = Console(file=io.StringIO(), width=100, record=True)
-    console.print(render(collect(paths)))
-    text = f"```\n{console.export_text()}```\n"
-    with _if_it_can_be_shown():
+    text = markdown(collect(paths))
+    with if_it_can_be_shown():
         create_markdown_artifact(text, key="pipeline-summary", description="What the pipeline found")
 
 
@@ -133,10 +134,10 @@ def drift(paths: Paths) -> None:
 
     table, plot = paths.plot("train.csv"), paths.plot("train.png")
     if table.is_file():
-        with _if_it_can_be_shown():
+        with if_it_can_be_shown():
             create_markdown_artifact(_drift_table(table), key="drift", description="Accuracy while the chip drifts, %")
     if plot.is_file():
-        with _if_it_can_be_shown():
+        with if_it_can_be_shown():
             create_image_artifact(_data_address(plot), key="drift-plot", description="Accuracy while the chip drifts")
 
 
@@ -144,11 +145,16 @@ def _cells(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return result rows as plain values for a table, most accurate after a day first; what is missing is empty."""
 
     def cell(value: Any) -> Any:
+        if isinstance(value, str) and value.startswith("{"):  # genes, as a frame holds them
+            value = json.loads(value)
+        if isinstance(value, Mapping):
+            return ", ".join(f"{gene} {choice}" for gene, choice in value.items())
         missing = value is None or (isinstance(value, float) and math.isnan(value))
         return "" if missing else round(value, 2) if isinstance(value, float) else value
 
-    cells = [{name: cell(row[name]) for name in _COLUMNS} for row in rows]
-    cells.sort(key=lambda row: (row["acc_1d"] == "", -(row["acc_1d"] or 0.0), row["id"]))
+    day, identity = _COLUMNS["acc_1d"], _COLUMNS["id"]
+    cells = [{title: cell(row[name]) for name, title in _COLUMNS.items()} for row in rows]
+    cells.sort(key=lambda row: (row[day] == "", -(row[day] or 0.0), row[identity]))
     return cells[:_MOST_ROWS]
 
 
@@ -184,7 +190,25 @@ def retraining(paths: Paths, summary: Mapping[str, Any]) -> None:
     text = "The champion was retrained.\n" if summary["retrained"] else "The champion needs no retraining.\n"
     if summary["retrained"]:
         with contextlib.suppress(OSError):  # what cannot be shown is no reason to fail
-            text = (paths.rounds / f"{summary['round']:03d}.md").read_text()
-    text += "".join(f"\n- {name}: {value}" for name, value in summary["figures"].items()) + "\n"
-    with _if_it_can_be_shown():
+            text = paths.round(summary["round"]).with_suffix(".md").read_text()
+    text += "\n" + _figures(summary["figures"])
+    with if_it_can_be_shown():
         create_markdown_artifact(text, key="retraining", description="What the retraining decided")
+
+
+def _figures(figures: Mapping[str, Any]) -> str:
+    """Return what spoke for a retraining as a Markdown table."""
+    if not figures:
+        return ""
+    newest, age = figures["newest"], figures["age_days"]
+    tau, covered = newest["kendall_tau"], newest["coverage"]
+    rows = {
+        "of the champion": "when it was asked",
+        "---": "---",
+        "age": "unknown" if age is None else f"{age:.1f} days",
+        "new rows that others or a search measured": figures["new_rows"],
+        "rows that it has not learned from": newest["architectures"],
+        "Kendall tau of the 1-day accuracy on these": "not defined" if tau is None else f"{tau:.2f}",
+        "of these within its 90 % interval": "not defined" if covered is None else f"{covered:.0%}",
+    }
+    return "".join(f"| {name} | {value} |\n" for name, value in rows.items())

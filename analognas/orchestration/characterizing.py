@@ -46,11 +46,16 @@ def measure_pending(chunk_task: Any) -> None:
     Raises StageError if workers keep dying or the cluster cannot be reached (what was finished is kept), and
     MismatchError if the data or the versions are not the recorded ones.
     """
+    from analognas.stages import characterize as stage
+    from analognas.stages import lookup
+
     run = current()
-    looked_up = run.params.characterize.source != "training"  # the stage itself does that in no time
-    if not looked_up and run.reasons("characterize"):
+    if run.reasons("characterize"):
         with run.timed("characterize"):
-            measure_all(run, chunk_task)
+            if lookup.is_table(run.params):  # that takes no worker's time
+                stage.look_up(run.params, run.paths)
+            else:
+                measure_all(run, chunk_task)
 
 
 def measure_chunk(chunk: int) -> int:
@@ -159,9 +164,10 @@ def measure_all(run: Session, chunk_task: Any) -> None:
     from prefect.task_runners import ThreadPoolTaskRunner
 
     from analognas.stages import characterize as stage
+    from analognas.stages.identity import chip
     from analognas.stages.recorded import check_environment
 
-    check_environment(run.paths, "characterize")
+    check_environment(run.paths, "characterize", chip(run.params.hardware))
     jobs = stage.pending(run.params, run.paths)
     if not jobs:
         return

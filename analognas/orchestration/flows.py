@@ -11,12 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from analognas.causes import own_code, reached
 from analognas.errors import AnalogNASError, StageError, WorkspaceError
 from analognas.orchestration import clusters
 from analognas.orchestration.server import configure_prefect, server
 from analognas.orchestration.sessions import Freshness, RunProgress, RunReport, Session, prepared
 from analognas.params import Params
-from analognas.redaction import first_line
 from analognas.stages import STAGES
 from analognas.stages.running import limit_threads
 from analognas.workspace import Paths, alone
@@ -73,14 +73,14 @@ def _without_server(error: Exception, run: Session, name: str) -> None:
     """
     import httpx  # Prefect has loaded it
 
-    if not isinstance(error, httpx.TransportError):
+    if not isinstance(error, httpx.TransportError) and "Failed to reach API" not in str(error):  # Prefect's own words
         raise error
     failed: BaseException | None = error
     while failed is not None and not isinstance(failed, AnalogNASError):  # Prefect could not be told of this one
         failed = failed.__cause__ or failed.__context__
     if failed is not None:
         raise failed
-    gone = f"Prefect's server went away while the flow {name} ran ({first_line(error)})"
+    gone = f"Prefect's server went away while the flow {name} ran (it {reached(error) or 'is not reached'})"
     if name == "pipeline" and len(run.ran) + len(run.skipped) == len(STAGES):
         run.notes.append(f"{gone}. Everything was done and is kept; Prefect will not show the end of the run.")
         return
@@ -104,8 +104,8 @@ def load_flow(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, NameError) as error:
-        raise WorkspaceError(f"{path} cannot be loaded ({error}): mend it, or restore it from git.") from error
+    except Exception as error:  # the user's own file may fail in any way
+        raise WorkspaceError(f"{path} cannot be loaded: {own_code(error)}; mend it, or restore it from git.") from error
     if not hasattr(module, path.stem):
         raise WorkspaceError(f"{path} defines no flow named {path.stem}: mend it, or restore it from git.")
     return module

@@ -6,16 +6,171 @@ what a newer one lacks.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
+import os
 import queue
 import signal
 import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from prefect.server.api.server import SubprocessASGIServer
+
+#: Seconds: in which a server that is there says so, that one may refuse connections because it is started again, and
+#: after which one that was gone is asked again.
+_PROBE, _RESTART, _AGAIN = 3.0, 5.0, 30.0
+
+
+class Gate:
+    """What all of Prefect's clients in this process know of the server: whether it is gone.
+
+    Each of them alone would try every single call for a quarter of a minute, one after the other, minutes in all.
+
+    Args:
+        alive: tells that the server has not ended, where somebody can know: then it is only slow.
+    """
+
+    def __init__(self, alive: Callable[[], bool] = lambda: False) -> None:
+        self._alive = alive
+        self._lock = threading.Lock()
+        self._missed: float | None = None
+        self._asked = 0.0
+        self._why: Exception | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the server was not there when it was last asked."""
+        return self._why is not None
+
+    def closed(self) -> Exception | None:
+        """Return why a call need not be tried, None if it is to be."""
+        return self._why if time.monotonic() - self._asked < _AGAIN else None
+
+    def there(self) -> None:
+        """Take notice that the server answers."""
+        with self._lock:
+            self._missed = self._why = None
+
+    def miss(self, error: Exception, *, silent: bool) -> bool:
+        """Take notice that it does not, and return whether it is gone; ``silent``: it takes calls and never answers."""
+        with self._lock:
+            now = time.monotonic()
+            self._missed = self._missed or now
+            if self._alive():
+                return False
+            if silent or self.gone or now - self._missed >= _RESTART:
+                self._why, self._asked = error, now
+            return self.gone
+
+
+_gate: Gate | None = None
+
+
+@contextlib.contextmanager
+def impatient(alive: Callable[[], bool] = lambda: False) -> Iterator[Gate]:
+    """Let no call within this block wait for a server that has ended, once that is known; a block within is nothing.
+
+    Prefect's errors about log lines that it could not send are not printed within it.
+    """
+    from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+
+    global _gate
+    if _gate is not None:
+        yield _gate
+        return
+    gate = _gate = Gate(alive)
+    changed: Any = {PrefectHttpxAsyncClient: _gated_async, PrefectHttpxSyncClient: _gated_sync}
+    before = [(client, client._send_with_retry) for client in changed]
+    printed = logging.raiseExceptions
+    for client, original in before:
+        client._send_with_retry = changed[client](gate, original)
+    logging.raiseExceptions = False
+    try:
+        yield gate
+    finally:
+        _gate, logging.raiseExceptions = None, printed
+        for client, original in before:
+            client._send_with_retry = original
+
+
+def _gated_async(gate: Gate, original: Any) -> Any:
+    import httpx
+
+    async def retried(self: Any, request: Any, send: Any, *others: Any, **more: Any) -> Any:
+        async def once(request: Any, *args: Any, **kwargs: Any) -> Any:
+            _pass(gate)
+            try:
+                if gate.gone:
+                    await send(_question(self))
+                answer = await send(request, *args, **kwargs)
+            except httpx.TransportError:
+                try:
+                    await send(_question(self))
+                except httpx.TransportError as missed:
+                    _miss(gate, missed)
+                raise
+            gate.there()
+            return answer
+
+        return await original(self, request, once, *others, **more)
+
+    return retried
+
+
+def _gated_sync(gate: Gate, original: Any) -> Any:
+    import httpx
+
+    def retried(self: Any, request: Any, send: Any, *others: Any, **more: Any) -> Any:
+        def once(request: Any, *args: Any, **kwargs: Any) -> Any:
+            _pass(gate)
+            try:
+                if gate.gone:
+                    send(_question(self))
+                answer = send(request, *args, **kwargs)
+            except httpx.TransportError:
+                try:
+                    send(_question(self))
+                except httpx.TransportError as missed:
+                    _miss(gate, missed)
+                raise
+            gate.there()
+            return answer
+
+        return original(self, request, once, *others, **more)
+
+    return retried
+
+
+def _question(client: Any) -> Any:
+    return client.build_request("GET", "/health", timeout=_PROBE)
+
+
+def _pass(gate: Gate) -> None:
+    why = gate.closed()
+    if why is not None:
+        raise _gone() from why
+
+
+def _miss(gate: Gate, error: Any) -> None:
+    import httpx
+
+    if gate.miss(error, silent=isinstance(error, httpx.TimeoutException)):
+        raise _gone() from error
+
+
+def _gone() -> Exception:
+    """Return an error of httpx that is none of those that Prefect tries again."""
+    import httpx
+
+    return httpx.TransportError("the server is gone")
 
 
 def guarded_server() -> SubprocessASGIServer:
@@ -96,19 +251,29 @@ def update_artifact(identity: UUID, data: Any, description: str) -> None:
         client.update_artifact(identity, ArtifactUpdate(data=data, description=description))
 
 
-def valid_cron(cron: str) -> bool:
-    """Return whether Prefect takes a schedule."""
-    from prefect.client.schemas.schedules import CronSchedule
+def next_date(cron: str, timezone: str) -> datetime | None:
+    """Return when a schedule comes next by the rules of Prefect's server, None if never.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    from prefect._vendor.croniter import CroniterBadDateError  # type: ignore[attr-defined]
+    from prefect.server.schemas.schedules import CronSchedule
 
     try:
-        CronSchedule(cron=cron)
-    except ValueError:
-        return False
-    return True
+        return asyncio.run(CronSchedule(cron=cron, timezone=timezone).get_dates(1))[0]
+    except CroniterBadDateError:
+        return None
 
 
-def one_at_a_time() -> Any:
-    """Return the limit for a deployment of which one run goes on at a time, and a second one is not begun."""
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+def outlive_the_runner() -> None:
+    """Let a flow go on whose runner was killed: nobody reads what it logs then, and Prefect's console would exit."""
+    from rich.console import Console
 
-    return ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+    def carry_on(console: Console) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+        os.close(nowhere)
+
+    Console.on_broken_pipe = carry_on  # type: ignore[method-assign, assignment]

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analognas import retraining
-from analognas.errors import StageError
+from analognas.errors import BusyError, OtherEvaluatorError, StageError
 from analognas.orchestration import flows, sessions
 from analognas.orchestration.sessions import Freshness, RunProgress, Session
 from analognas.params import Params
@@ -22,9 +22,12 @@ from analognas.retraining import Need, Workbench
 from analognas.stages import rows
 from analognas.stages.rounds import Round
 from analognas.stages.running import limit_threads
-from analognas.tracking import champions
+from analognas.tracking import champions, standing
 from analognas.versioning import certainly_stale
-from analognas.workspace import Paths, alone
+from analognas.workspace import Paths, alone, round_name
+
+if TYPE_CHECKING:
+    from analognas.stages.summaries import FitSummary
 
 
 @dataclass
@@ -58,7 +61,21 @@ class Retraining(Session):
             self.notes += [note] if note else []
             age = None if self.params.retrain.max_age_days is None else champions.age_days(self.paths)
             self.need = retraining.assess(self.bench, age)
+            if not self.need.anything and (last := self._unrecorded()) is not None:
+                self.need = replace(self.need, unfinished=last.number)
         return self.need
+
+    def _unrecorded(self) -> Round | None:
+        """Return the accepted round whose evaluator is here, if DVC was not told: a run was killed between the two."""
+        stale = self.freshness.stale["fit"]
+        if self.versioning is None or not stale or any(reason.startswith("parameter ") for reason in stale):
+            return None
+        last = retraining.newest_accepted(self.paths, self.bench.space)
+        return last if last is not None and last.record["challenger"]["digest"] == self.bench.champion_digest else None
+
+    def _promised(self) -> Round | None:
+        accepted = self.round is not None and self.round.decision == "accepted"
+        return self.round if accepted else super()._promised()
 
     def summary(self) -> dict[str, Any]:
         """Return what was done, as JSON values."""
@@ -108,12 +125,12 @@ def propose() -> int:
     going.current = not certainly_stale(going.freshness.stale["fit"]) and going.bench.learned == learnable
     going.progress("propose", 0, 1, "proposing architectures")
     going.round = retraining.open_round(going.bench, going.need or Need(()), force=going.force)
-    going.progress("propose", 1, 1, f"round {going.round.number:03d}: {len(going.round.entries)} architectures")
+    going.progress("propose", 1, 1, f"round {round_name(going.round.number)}: {len(going.round.entries)} architectures")
     _touch(going)
     return going.round.number
 
 
-def challenge() -> dict[str, Any]:
+def challenge() -> FitSummary:
     """Fit the challenger: the body of a task. Returns the report of its fit."""
     going, number = _current(), _number()
     going.progress("challenge", 0, 1, "fitting the challenger")
@@ -124,19 +141,37 @@ def decide() -> dict[str, Any]:
     """Compare challenger and champion and write the decision: the body of a task. Returns its figures."""
     going, number = _current(), _number()
     going.round = retraining.conclude(going.bench, number)
-    going.progress("decide", 1, 1, f"round {number:03d} {going.round.decision}: {going.round.reason}")
+    going.progress("decide", 1, 1, f"round {round_name(number)} {going.round.decision}: {going.round.reason}")
     return dict(going.round.record)
 
 
 def refit() -> Any:
-    """Fit the evaluator anew if a round was accepted, or if that gives the champion again: the body of a task."""
+    """Fit the evaluator anew if a round was accepted, or if that gives the champion again: the body of a task.
+
+    Nothing but what was compared takes the place of ``data/evaluator/``; see ``Session.run``.
+    """
     from prefect.states import Completed
 
     going = _current()
-    accepted = going.round is not None and going.round.decision == "accepted"
-    if accepted or going.current:
+    added = going.round
+    accepted = added is not None and added.decision == "accepted"
+    brought = {} if added is None else added.record.get("challenger", {})
+    installed = brought.get("digest") == going.bench.champion_digest
+    if accepted and not installed:
         return sessions.stage("fit")
+    if going.current or accepted:  # nothing is to change
+        try:
+            return sessions.stage("fit", going.bench.champion_digest)
+        except OtherEvaluatorError as error:
+            going.notes.append(f"{error} The next `analognas run` fits it anew.")
     return Completed(name="Kept", message="The champion stays as it is", data=None)
+
+
+def left_out(busy: BusyError) -> Any:
+    """Return the state of a flow run that was due while another run works in its workspace: it ends, and says so."""
+    from prefect.states import Completed
+
+    return Completed(name="Skipped", message=f"Left out: {busy}", data=None)
 
 
 def run_retraining(
@@ -156,6 +191,8 @@ def run_retraining(
         going = Retraining(paths, params, Freshness.of(paths, params), progress, force=force)
         if going.ask().anything or force:
             flows.run_flow(going, "retrain", force, verbose=verbose)
+        elif note := standing.sentence(paths):
+            going.notes.append(note)
     return going
 
 
@@ -171,11 +208,11 @@ def next_steps(done: dict[str, Any]) -> str:
         if newest["kendall_tau"] is not None:
             figures.append(f"on these Kendall tau {newest['kendall_tau']:.2f}, coverage {newest['coverage']:.0%}")
         return f"The champion needs no retraining ({', '.join(figures)}); --force does it anyway."
-    name = f"{done['round']:03d}"
+    name = round_name(done["round"])
     text = f"Round {name} {done['decision']}: {done['reason']}. See data/rounds/{name}.md."
     if done["decision"] == "accepted":
         text += "\nNext: `analognas run` searches and trains with it; `analognas champion rollback` undoes it."
-    return text + "\nReady to commit: git add dvc.lock data/rounds data/metrics"
+    return text + "\nReady to commit: git add params.yaml dvc.lock data"
 
 
 def _current() -> Retraining:

@@ -11,24 +11,27 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from analognas.causes import reached
 from analognas.errors import StageError
 from analognas.files import is_damaged_database
-from analognas.orchestration.prefect_inside import drain, guarded_server
+from analognas.orchestration.prefect_inside import drain, guarded_server, impatient
 from analognas.redaction import redact
 
 if TYPE_CHECKING:
     from prefect.server.api.server import SubprocessASGIServer
 
-_DRAIN_SECONDS = 20
+_DRAIN_SECONDS = 5
 
 _SETTINGS = {
     # The first start on a machine makes Prefect's database: half a minute where the default is 20 s.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
-    # A server that went away is noticed in a quarter of a minute instead of one, each time: no result depends on it.
-    "PREFECT_CLIENT_MAX_RETRIES": "3",
+    # A server that went away is noticed in some seconds, once (`prefect_inside.impatient`): no result depends on it.
+    "PREFECT_CLIENT_MAX_RETRIES": "2",
 }
+# Of a server that takes calls and never answers, one is waited for; see `prefect_inside.impatient`.
+_OF_A_SERVER = {"PREFECT_API_REQUEST_TIMEOUT": "10"}
 # Only the terminal is silenced: the command line tells progress and errors itself; the log is with the flow run.
 _QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
@@ -40,6 +43,8 @@ _QUIET = {
 def configure_prefect(*, verbose: bool = False) -> None:
     """Set what Prefect reads when it is first imported; what the user has set stays."""
     settings = _SETTINGS if verbose else _SETTINGS | _QUIET
+    if os.environ.get("PREFECT_API_URL"):  # one's own server may be slow, and is watched by its process
+        settings = settings | _OF_A_SERVER
     for name, value in settings.items():
         os.environ.setdefault(name, value)
 
@@ -58,7 +63,11 @@ def server() -> Iterator[None]:
     settings = get_current_settings()
     if settings.api.url:
         reachable(settings.api.url)
-        yield
+        with impatient() as gate:
+            try:
+                yield
+            finally:
+                drain(0 if gate.gone else _DRAIN_SECONDS)
         return
     database = settings.home / "prefect.db"
     if is_damaged_database(database):  # Prefect would start its server again and again, for ever
@@ -69,12 +78,16 @@ def server() -> Iterator[None]:
     ephemeral = guarded_server()
     try:
         _start(ephemeral, settings.server.ephemeral.startup_timeout_seconds)
-        try:
-            yield
-        finally:
+
+        def alive() -> bool:
             process = ephemeral.server_process
-            gone = process is None or process.poll() is not None
-            drain(0 if gone else _DRAIN_SECONDS)
+            return process is not None and process.poll() is None
+
+        with impatient(alive):
+            try:
+                yield
+            finally:
+                drain(_DRAIN_SECONDS if alive() else 0)
     finally:  # also on a second Ctrl-C
         ephemeral.stop()
 
@@ -97,9 +110,8 @@ def _start(ephemeral: SubprocessASGIServer, seconds: float) -> None:
             if isinstance(error, httpx.TransportError) and time.monotonic() < deadline:
                 time.sleep(0.1)
                 continue
-            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise StageError(
-                f"Prefect's server did not start ({reason}): run again, "
+                f"Prefect's server did not start in {seconds:g} s: run again, "
                 "or start one with `prefect server start` and set PREFECT_API_URL."
             ) from error
 
@@ -113,9 +125,26 @@ def reachable(url: str) -> None:
     import httpx
 
     try:
-        httpx.get(f"{url.rstrip('/')}/health", timeout=10).raise_for_status()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        status = httpx.get(f"{url.rstrip('/')}/health", timeout=10).status_code
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise StageError(
-            f"The Prefect server at {redact(url)} cannot be reached ({redact(str(error))}): start it "
+            f"PREFECT_API_URL is {redact(url)!r}, which is no address of a server: write http://HOST:PORT/api, or "
+            "unset it to run without one."
+        ) from error
+    except httpx.HTTPError as error:
+        raise StageError(
+            f"The Prefect server at {redact(url)} {reached(error) or 'cannot be reached'}: start it "
             "(`prefect server start`), or unset PREFECT_API_URL to run without one."
         ) from error
+    if status in (401, 403):
+        raise StageError(
+            f"The Prefect server at {redact(url)} takes no one without a valid password: set "
+            "PREFECT_API_AUTH_STRING=USER:PASSWORD, or unset PREFECT_API_URL to run without it."
+        )
+    if status >= 500:
+        raise StageError(f"The Prefect server at {redact(url)} fails (status {status}): look into its log.")
+    if status != 200:
+        raise StageError(
+            f"What answers at {redact(url)} is no Prefect server (status {status}): PREFECT_API_URL ends in /api; mend "
+            "it, or unset it to run without one."
+        )

@@ -16,17 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from analognas import tracking
-from analognas.errors import StageError
+from analognas.errors import OtherEvaluatorError, StageError
+from analognas.orchestration import flow_run
+from analognas.orchestration.prefect_inside import outlive_the_runner
 from analognas.params import Params
 from analognas.stages import STAGES, run_stage
 from analognas.stages.protocols import RECORD
 from analognas.stages.recorded import one_look
 from analognas.tracking import state
-from analognas.versioning import Versioning, certainly_stale
+from analognas.versioning import Versioning, certainly_stale, git
 from analognas.versioning.pipeline import is_declared
-from analognas.workspace import Paths, alone
+from analognas.workspace import Paths, alone, round_name
 
 if TYPE_CHECKING:
+    from analognas.stages.rounds import Round
     from analognas.stages.summaries import Summary
 
 #: Called with the stage, what was done, what there is to do, and one line about it.
@@ -55,10 +58,12 @@ class Freshness:
 
         Raises:
             StageError: if DVC fails.
+            WorkspaceError: if git ignores what DVC writes.
         """
         problem = Versioning.problem(paths.root)
         if problem:
             return cls({stage: ["nothing is versioned"] for stage in STAGES}, unversioned=problem)
+        git.refuse_ignored(paths.root)
         versioning = Versioning(paths.root)
         stale = versioning.status(STAGES)
         params = params or Params.load(paths.params)
@@ -74,12 +79,16 @@ class Freshness:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run did: stages that ran, were up to date, were logged to MLflow; notes for the user, a sentence each."""
+    """What a run did: stages that ran, were up to date, were logged to MLflow; notes for the user, a sentence each.
+
+    ``page`` is the address of its page on a Prefect server that stays, None without one.
+    """
 
     ran: tuple[str, ...]
     skipped: tuple[str, ...]
     logged: tuple[str, ...]
     notes: tuple[str, ...]
+    page: str | None = None
 
 
 class Chunks(Protocol):
@@ -109,11 +118,13 @@ class Session:
     logged: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     going_on: bool = False
+    page: str | None = None
     chunks: Chunks | None = None
     _answers: dict[tuple[str, int], list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.versioning = Versioning.find(self.paths.root)
+        self.notes += git.lost(self.paths.root)
 
     def reasons(self, stage: str) -> list[str]:
         """Return why a stage must run, empty if it is up to date now."""
@@ -135,51 +146,94 @@ class Session:
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - start
 
-    def run(self, stage: str) -> Summary | None:
+    def run(self, stage: str, expected: str | None = None) -> Summary | None:
         """Run a stage and record what it wrote, unless it is up to date.
+
+        Args:
+            stage: its name.
+            expected: of ``fit``: digest of the only evaluator that it may write; None: that of a round which was
+                accepted and whose evaluator is not here yet, else any.
 
         Returns:
             The stage's summary, or None if it is up to date.
+
+        Raises:
+            OtherEvaluatorError: if ``fit`` gives another evaluator than the expected one.
+            StageError: if that was the one of an accepted round, which waits for its decision again then.
         """
         if not self.reasons(stage):
             self.skipped.append(stage)
             self.progress(stage, 1, 1, "up to date")
             return None
         with self.timed(stage):
-            summary = run_stage(
-                stage, self.params, self.paths, lambda done, total, text: self.progress(stage, done, total, text)
-            )
+            summary = self._fit() if stage == "fit" and expected is None else self._run(stage, expected)
         self.ran.append(stage)
         if self.versioning is not None:
-            self._unchanged(stage)
             # What `record` writes was written when the run was prepared.
-            record = [RECORD] if len(self.ran) == 1 and is_declared(self.paths.root, RECORD) else []
-            self.versioning.commit(*record, stage)
+            record(self.paths, self.params, self.versioning, stage, first=len(self.ran) == 1)
         state.note_duration(self.paths, stage, self.versioning, self.seconds[stage])
         return summary
 
-    def _unchanged(self, stage: str) -> None:
-        """Refuse to record a stage with parameters that it did not have: DVC takes down what the file says now."""
-        now, then = (
-            params.model_dump(exclude={"run", "retrain"}) for params in (Params.load(self.paths.params), self.params)
-        )
-        if now != then:
-            raise StageError(
-                f"{self.paths.params} was changed while {stage} ran with what it said before: run again. "
-                "What was characterized is kept."
-            )
+    def _run(self, stage: str, expected: str | None = None) -> Summary:
+        def show(done: float, total: float, text: str) -> None:
+            self.progress(stage, done, total, text)
 
-    def sync(self) -> None:
-        """Log to MLflow what is not logged yet."""
-        report = tracking.sync(self.paths, self.params, self.versioning)
+        return run_stage(stage, self.params, self.paths, show, expected=expected)
+
+    def _fit(self) -> Summary:
+        """Fit; in the champion's place comes only what was compared with it, byte for byte."""
+        from analognas import retraining
+
+        promised = self._promised()
+        if promised is None:
+            return self._run("fit")
+        try:
+            return self._run("fit", promised.record["challenger"]["digest"])
+        except OtherEvaluatorError as error:
+            why = "its challenger cannot be made again, because parameters, versions or results are others now"
+            retraining.reopen(self.paths, promised, why)
+            raise StageError(
+                f"{error} Round {round_name(promised.number)} waits for its decision again: `analognas retrain` "
+                "compares anew."
+            ) from error
+
+    def _promised(self) -> Round | None:
+        """Return the accepted round whose challenger is what ``fit`` has to give, if there is one."""
+        from analognas import retraining
+        from analognas.stages import inputs
+
+        return retraining.promised(self.paths, inputs.space(self.params, self.paths))
+
+    def sync(self, *, failed: bool = False) -> None:
+        """Log to MLflow what is not logged yet, and whether the run ended with an error."""
+        report = tracking.sync(self.paths, self.params, self.versioning, self.page, failed)
         self.logged = report.logged
-        if report.warning:
-            self.notes.append(report.warning)
+        # Where MLflow cannot be written it is not asked.
+        note = report.warning or tracking.standing.sentence(self.paths)
+        if note:
+            self.notes.append(note)
 
     @property
     def report(self) -> RunReport:
         """What has been done so far."""
-        return RunReport(tuple(self.ran), tuple(self.skipped), self.logged, tuple(self.notes))
+        return RunReport(tuple(self.ran), tuple(self.skipped), self.logged, tuple(self.notes), self.page)
+
+
+def record(paths: Paths, params: Params, versioning: Versioning, stage: str, *, first: bool = True) -> None:
+    """Record in ``dvc.lock`` a stage that has just run, and before the first one of a run what ``record`` wrote.
+
+    Raises:
+        StageError: if DVC fails, or the stage did not have the parameters that DVC would take down: those that the file
+            says now.
+    """
+    now, then = (told.model_dump(exclude={"run", "retrain"}) for told in (Params.load(paths.params), params))
+    if now != then:
+        raise StageError(
+            f"{paths.params} was changed while {stage} ran with what it said before: run again. "
+            "What was characterized is kept."
+        )
+    before = [RECORD] if first and is_declared(paths.root, RECORD) else []
+    versioning.commit(*dict.fromkeys([*before, stage]))
 
 
 _Kind = TypeVar("_Kind", bound=Session)
@@ -207,28 +261,41 @@ def session(workspace: str | Path = ".") -> Iterator[Session]:
 
 @contextlib.contextmanager
 def opened(workspace: str | Path, kind: type[_Kind]) -> Iterator[_Kind]:
-    """Open a run of a kind; see ``session``. Raises WorkspaceError if another run works there."""
+    """Open a run of a kind; see ``session``. Raises BusyError if another run works there."""
     paths = Paths.find(Path(workspace))
     with alone(paths), one_look():
         there = _run.get()
         run = there if isinstance(there, kind) and there.paths == paths and not there.going_on else None
         by_itself = run is None
+        if by_itself:
+            outlive_the_runner()
         run = run or _prepare(paths, kind)
         token, run.going_on = _run.set(run), True
         if run.freshness.unversioned:
             run.notes.append(f"Nothing is versioned, so every stage runs. {run.freshness.unversioned}.")
+        _show(run)
         try:
-            yield run
+            with flow_run.warnings_logged():
+                yield run
         except Exception:  # not on Ctrl-C: nobody waits for MLflow then, and the next run logs it
-            run.sync()
+            run.sync(failed=True)
             raise
         else:
             run.sync()
         finally:
             run.going_on = False
             _run.reset(token)
-            for note in run.notes if by_itself else ():  # nobody else tells them
-                logging.getLogger(__name__).warning(note)
+            for note in run.notes:
+                flow_run.note(note)
+                if by_itself:  # nobody else tells them
+                    logging.getLogger(__name__).warning(note)
+
+
+def _show(run: Session) -> None:
+    """Let Prefect show what run it is, and what happens in it."""
+    commit = git.commit_of(run.paths.root)
+    flow_run.introduce(run.paths, run.params, commit.short if commit else None)
+    run.page, run.progress = flow_run.page(), flow_run.Logged(run.progress)
 
 
 def going_on() -> Session | None:
@@ -245,11 +312,14 @@ def current() -> Session:
     return run
 
 
-def stage(name: str) -> Any:
-    """Run a stage of the run that is going on: the body of a Prefect task, which returns its summary or ``Cached``."""
+def stage(name: str, expected: str | None = None) -> Any:
+    """Run a stage of the run that is going on: the body of a Prefect task, which returns its summary or ``Cached``.
+
+    ``expected`` is as for ``Session.run``.
+    """
     from prefect.states import Completed
 
-    summary = current().run(name)
+    summary = current().run(name, expected)
     return Completed(name="Cached", message="DVC: up to date", data=None) if summary is None else summary
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from analognas.errors import ParamsError
 from analognas.files import write_text
+from analognas.params import personal
 from analognas.params.overrides import parse
-from analognas.params.sections import Params
+from analognas.params.sections import Params, RunParams
 from analognas.params.text import load_document, plain, round_trip
 
 
@@ -31,7 +32,8 @@ class Draft:
         self._changed = False
 
     def assign(self, values: Mapping[str, Any]) -> None:
-        """Take values by ``section.key`` over."""
+        """Take values by ``section.key`` over; raises ParamsError if a person set one of them for herself."""
+        personal.refuse(values, self.path.parent, RunParams.model_fields)
         for key, value in values.items():
             section, _, name = key.partition(".")
             if isinstance(self.document.get(section), str):
@@ -41,8 +43,8 @@ class Draft:
             self._changed = True
 
     def params(self) -> Params:
-        """Return what the file would hold; raises ParamsError if that is not valid."""
-        return Params.validated(plain(self.document), source=self.path.name)
+        """Return what would be read from the file; raises ParamsError if that is not valid."""
+        return Params.validated(plain(self.document), source=self.path.name).of_person(self.path.parent)
 
     def save(self, accept: Callable[[Params], None] | None = None) -> Params:
         """Write the file and return what it then holds. It is replaced atomically, or not at all.

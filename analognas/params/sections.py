@@ -25,6 +25,7 @@ from pydantic import (
 
 from analognas.errors import ParamsError
 from analognas.hardware.params import HardwareParams as HardwareParams
+from analognas.params import personal
 from analognas.params.text import load_document, plain
 from analognas.section import Section as _Section
 from analognas.training.params import TrainingParams, TrainParams
@@ -262,7 +263,7 @@ class Params(_Section):
         if data is None:
             data = {}
         if not isinstance(data, Mapping):
-            raise ParamsError(f"{source} must hold sections (name: values), not {type(data).__name__}.")
+            raise ParamsError(f"{source} must hold sections: write each with its keys below it.")
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:
@@ -270,8 +271,18 @@ class Params(_Section):
 
     @classmethod
     def load(cls, path: Path) -> Params:
-        """Return the parameters of a file; raises ParamsError if it cannot be read or holds something wrong."""
-        return cls.validated(plain(load_document(path)), source=path.name)
+        """Return the parameters of a file, and what a person set for herself beside it (``params.personal``).
+
+        Raises ParamsError if one cannot be read or holds something wrong.
+        """
+        return cls.validated(plain(load_document(path)), source=path.name).of_person(path.parent)
+
+    def of_person(self, folder: Path) -> Params:
+        """Return them with what a person set for herself in a workspace; raises ParamsError if that is not valid."""
+        run = self.run
+        for source, values in personal.settings(folder, RunParams.model_fields):
+            run = Params.validated({"run": {**run.model_dump(), **values}}, source=source).run
+        return self.model_copy(update={"run": run})
 
     def values(self, section: str) -> dict[str, Any]:
         """Return one section as plain JSON values."""
@@ -309,14 +320,52 @@ def _sentence(error: ValidationError, data: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"unknown key {key}{nearest(key)}"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
+    message = _wanted(first)
     if not first["loc"]:
         return f"{message}."
     if isinstance(first["input"], date):  # which DVC cannot read either
         return f"{key} is the date {first['input']} in YAML: put it in quotes."
-    if first["type"] == "string_type":
-        message = "text is needed, so put it in quotes"
-    if len(first["loc"]) == 1:
-        return f"section {key}: {message}; write its keys below it."
-    return f"{key} is {first['input']!r}: {message}."
+    if len(first["loc"]) == 1 and first["type"] != "value_error":
+        return f"section {key}: write its keys below it, each with its value."
+    return f"{key} is {shown(first['input'])}: {message}."
+
+
+def shown(value: Any) -> str:
+    """Return a value as YAML writes it, text in quotes."""
+    plainly = {None: "null", True: "true", False: "false"}
+    return plainly[value] if value is None or isinstance(value, bool) else repr(value)
+
+
+#: What pydantic calls what is wrong with a value, by what a value of that kind is.
+_KINDS = {
+    "int": "a whole number is needed",
+    "float": "a number is needed",
+    "finite_number": "a finite number is needed",
+    "bool": "true or false is needed",
+    "string": "text is needed, so put it in quotes",
+    "list": "a list is needed, e.g. [1, 2]",
+    "tuple": "a list is needed, e.g. [1, 2]",
+    "dict": "keys with values are needed, e.g. {M: [1, 2]}",
+    "mapping": "keys with values are needed, e.g. {M: [1, 2]}",
+}
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least"),
+    "less_than_equal": ("le", "at most"),
+    "greater_than": ("gt", "more than"),
+    "less_than": ("lt", "less than"),
+}
+
+
+def _wanted(first: Any) -> str:
+    """Return what is wanted in the place of a value that pydantic refused, in our words."""
+    kind, context = first["type"], first.get("ctx", {})
+    if kind == "value_error":  # of our own validators
+        text = str(context["error"])
+        return text[:1].lower() + text[1:]
+    if kind == "literal_error":
+        return f"it may be {context['expected'].replace(chr(39), '')}"
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return f"it must be {words} {context[name]:,}"
+    known = next((words for name, words in _KINDS.items() if kind == name or kind.startswith(f"{name}_")), None)
+    return known or "this is no value that it may have"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from analognas.errors import ParamsError
+from analognas.files import CONFLICT, in_conflict, told
 
 
 def round_trip() -> Any:
@@ -35,14 +37,22 @@ def load_document(path: Path) -> Any:
         text = path.read_text()
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing: run this in a workspace, or make one with `analognas init`.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path} cannot be read: {error}.") from None
+    except UnicodeDecodeError:
+        raise ParamsError(f"{path} is no text (UTF-8): restore it from git, or write it anew.") from None
+    except OSError as error:
+        raise ParamsError(f"{path} cannot be read ({told(error)}): see to it that it is a file you may read.") from None
     try:
         document = round_trip().load(text)
     except YAMLError as error:
+        if in_conflict(path):
+            raise ParamsError(f"{path} {CONFLICT}.") from None
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
-        raise ParamsError(f"{path.name} is no valid YAML{where}: {getattr(error, 'problem', error)}.") from None
+        twice = re.search(r'duplicate key "([^"]*)"', str(error))
+        what = f"the key {twice[1]} is there twice" if twice else "look at its brackets, colons, quotes and indentation"
+        raise ParamsError(f"{path.name} is no valid YAML{where}: {what}.") from None
+    except RecursionError:
+        raise ParamsError(f"{path.name} is nested too deeply: write it as `analognas init` does.") from None
     return {} if document is None else document
 
 

@@ -5,8 +5,19 @@ Plain functions on the files of a workspace, as the stages are; ``analognas.orch
 
 from __future__ import annotations
 
-from analognas.retraining.need import Need, assess
-from analognas.retraining.steps import challenge, conclude, draw_sentinel, open_round
+from analognas.retraining.need import Need, assess, newest_accepted, promised
+from analognas.retraining.steps import challenge, conclude, draw_sentinel, open_round, reopen
 from analognas.retraining.workbench import Workbench
 
-__all__ = ["Need", "Workbench", "assess", "challenge", "conclude", "draw_sentinel", "open_round"]
+__all__ = [
+    "Need",
+    "Workbench",
+    "assess",
+    "challenge",
+    "conclude",
+    "draw_sentinel",
+    "newest_accepted",
+    "open_round",
+    "promised",
+    "reopen",
+]

@@ -16,7 +16,7 @@ from analognas.stages.rows import usable
 
 if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
-    from analognas.search_spaces import Architecture
+    from analognas.search_spaces import Architecture, ConfigSpace
     from analognas.workspace import Paths
 
 #: What marks a round of ``analognas retrain``.
@@ -32,7 +32,7 @@ class Need:
         figures: ``newest`` (``comparing.ranking`` of rows it has not learned from), ``new_rows`` (count),
             ``age_days`` (None: unknown).
         pending: number of the round that waits for its decision, or None.
-        unfinished: number of the accepted round that ``data/evaluator/`` does not hold yet, or None.
+        unfinished: number of the accepted round whose evaluator is not ``data/evaluator/`` yet, or None.
     """
 
     reasons: tuple[str, ...]
@@ -60,8 +60,9 @@ def assess(bench: Workbench, age_days: float | None = None) -> Need:
     pending = next((added.number for added in rounds if added.decision == "pending"), None)
     if pending is not None:
         return Need((), pending=pending)
-    if rounds and _unfinished(rounds[-1], bench.paths):
-        return Need((), unfinished=rounds[-1].number)
+    last = promised(bench.paths, bench.space)
+    if last is not None:
+        return Need((), unfinished=last.number)
     rows = usable(bench.measured)
     # What a rejected round brought has had its comparison: it is no reason for another one.
     unseen = rows[~rows["id"].isin(bench.learned) & (rows["role"] != "sentinel") & (rows["decision"] == "accepted")]
@@ -78,9 +79,25 @@ def assess(bench: Workbench, age_days: float | None = None) -> Need:
     return Need(tuple(comparing.reasons(figures, bench.params.retrain)), figures)
 
 
-def _unfinished(last: Round, paths: Paths) -> bool:
-    """Return whether a run was killed between an acceptance and the end of the fit."""
-    return last.decision == "accepted" and file_digest(paths.evaluator) == last.record["champion"]["digest"]
+def promised(paths: Paths, space: ConfigSpace) -> Round | None:
+    """Return the newest accepted round if ``data/evaluator/`` is still the champion that it was compared with.
+
+    Its challenger, and nothing else, may take that place: a run was killed between the decision and the end of the fit.
+    """
+    newest = newest_accepted(paths, space)
+    if newest is None or not paths.evaluator.is_dir():
+        return None
+    return newest if newest.record["champion"]["digest"] == file_digest(paths.evaluator) else None
+
+
+def newest_accepted(paths: Paths, space: ConfigSpace) -> Round | None:
+    """Return the newest round of a retraining that was accepted after a comparison, None if there is none."""
+    compared = (
+        added
+        for added in reversed(read_rounds(paths, space))
+        if added.purpose == RETRAIN and added.decision == "accepted" and "comparison" in added.record
+    )
+    return next(compared, None)
 
 
 def _ranking(champion: Evaluator, architectures: Sequence[Architecture], values: Sequence[float]) -> Ranking:

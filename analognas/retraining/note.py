@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analognas.stages.rounds import Round
+from analognas.workspace import round_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def note_file(paths: Paths, number: int) -> Path:
     """Return the file of a round's note, beside the round."""
-    return paths.rounds / f"{number:03d}.md"
+    return paths.round(number).with_suffix(".md")
 
 
 def note(decided: Round) -> str:
@@ -22,7 +23,7 @@ def note(decided: Round) -> str:
     record = decided.record
     figures = record.get("comparison", {})
     lines = [
-        f"# Round {decided.number:03d}: {decided.decision}",
+        f"# Round {round_name(decided.number)}: {decided.decision}",
         "",
         f"{decided.reason[:1].upper()}{decided.reason[1:]}.",
     ]

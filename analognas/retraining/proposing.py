@@ -18,7 +18,7 @@ from analognas.search_algorithms.closed_loop import ClosedLoop
 from analognas.search_algorithms.verdicts import Verdict, described, verdicts, with_interval
 from analognas.seeds import derive_seed
 from analognas.stages import fit, identity, inputs, rows, run_stage
-from analognas.stages.rounds import Entry, Round, next_number, read_rounds, write_round
+from analognas.stages.rounds import Entry, Round, next_round, next_sequence, read_rounds, write_round
 
 if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
@@ -99,7 +99,7 @@ def loop(params: Params, paths: Paths) -> ClosedLoop:
         strict=search.strict,
         objective=search.objective,
         k=search.k,
-        seed=derive_seed(params.base.seed, "closed_loop", next_number(paths)),
+        seed=derive_seed(params.base.seed, "closed_loop", next_sequence(paths)),
     ).bind(inputs.space(params, paths))
     results = rows.read_table(paths, identity.context(params, paths))
     by_id = {entry.architecture.id: entry for entry in inputs.listed(params, paths)}
@@ -130,7 +130,7 @@ def propose(params: Params, paths: Paths, n: int, *, purpose: str, decision: str
     entries = tuple(
         Entry(architecture, origin, values) for (architecture, origin), values in zip(asked, promised, strict=True)
     )
-    added = Round(next_number(paths), entries, reason, decision, purpose)
+    added = next_round(paths, entries, reason, decision, purpose)
     write_round(paths, added)
     return added
 

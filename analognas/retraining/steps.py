@@ -9,7 +9,7 @@ round is never proposed anew. No clock and no host is in what is written.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analognas.errors import SpaceError, StageError
 from analognas.evaluators.base import predicted
@@ -21,14 +21,15 @@ from analognas.retraining.note import note, note_file
 from analognas.retraining.records import Identity
 from analognas.seeds import derive_seed
 from analognas.stages import fit
-from analognas.stages.rounds import Entry, Round, next_number, read_rounds, read_sentinel, write_round, write_sentinel
+from analognas.stages.rounds import Entry, Round, next_round, read_rounds, read_sentinel, write_round, write_sentinel
 from analognas.stages.rows import usable
+from analognas.workspace import round_name
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from analognas.evaluators.base import Evaluator
     from analognas.retraining.workbench import Workbench
+    from analognas.search_spaces import ConfigSpace
+    from analognas.stages.summaries import FitSummary
     from analognas.workspace import Paths
 
 
@@ -89,7 +90,7 @@ def open_round(bench: Workbench, need: Need, *, force: bool = False) -> Round:
         reason = "the champion is retrained: " + "; ".join(reasons)
         pending = proposing.propose(
             params, paths, params.retrain.round_size, purpose=RETRAIN, decision="pending", reason=reason
-        ) or Round(next_number(paths), (), reason, "pending", RETRAIN)
+        ) or next_round(paths, (), reason, "pending", RETRAIN)
     known = {entry.architecture.id for entry in pending.entries} | set(bench.learned)
     sentinel = read_sentinel(paths, bench.space)
     known |= {member.id for member in sentinel} | {member.function_id for member in sentinel}
@@ -97,7 +98,7 @@ def open_round(bench: Workbench, need: Need, *, force: bool = False) -> Round:
     for earlier in rounds:
         if earlier.purpose == RETRAIN and earlier.decision == "rejected" and not earlier.record.get("rolled_back"):
             for entry in earlier.entries:
-                reason = f"carried over from round {earlier.number:03d}"
+                reason = f"carried over from round {round_name(earlier.number)}"
                 added.setdefault(entry.architecture.id, Entry(entry.architecture, reason))
     for architecture, _ in bench.shared:
         added.setdefault(architecture.id, Entry(architecture, _SHARED))
@@ -117,17 +118,21 @@ def open_round(bench: Workbench, need: Need, *, force: bool = False) -> Round:
     return changed
 
 
-def challenge(bench: Workbench, number: int) -> dict[str, Any]:
+def challenge(bench: Workbench, number: int) -> FitSummary:
     """Fit the challenger from what the champion may learn from and round ``number``; return its report.
+
+    It is what the stage ``fit`` gives once the round is accepted: the same function of the same table.
 
     Raises:
         InputError: if too few architectures were measured.
+        StageError: if not everything is characterized.
     """
     bench.refresh()  # the round was measured since it was proposed
-    rows = bench.learnable(number)
-    evaluator = fit.unfitted(bench.params, derive_seed(bench.params.base.seed, "fit"))
-    evaluator.fit([bench.by_id[name].architecture for name in rows["id"]], rows).save(bench.paths.challenger)
-    return dict(evaluator.report_)
+    bench.complete()
+    architectures = {name: entry.architecture for name, entry in bench.by_id.items()}
+    evaluator, report = fit.fitted(bench.params, architectures, bench.table_with(number))
+    fit.write(evaluator, report, bench.paths.challenger)
+    return report
 
 
 def conclude(bench: Workbench, number: int) -> Round:
@@ -135,9 +140,12 @@ def conclude(bench: Workbench, number: int) -> Round:
 
     Raises:
         CorruptFileError: if the challenger is missing or damaged.
+        StageError: if not everything is characterized.
     """
     params, paths = bench.params, bench.paths
-    challenger = load_evaluator(paths.challenger, params.fit.evaluator)
+    bench.complete()
+    digest = file_digest(paths.challenger.evaluator)
+    challenger = load_evaluator(paths.challenger.evaluator, params.fit.evaluator)
     rows = usable(bench.measured)
     rows = rows[rows["role"] == "sentinel"].reset_index(drop=True)
     architectures = [bench.by_id[name].architecture for name in rows["id"]]
@@ -153,8 +161,8 @@ def conclude(bench: Workbench, number: int) -> Round:
         **added.record,
         "comparison": figures,
         "rules": {name: getattr(params.retrain, name) for name in ("min_gain", "guard_avm", "min_coverage")},
-        "champion": _identity(paths.evaluator, bench.champion),
-        "challenger": _identity(paths.challenger, challenger),
+        "champion": _identity(bench.champion_digest, bench.champion),
+        "challenger": _identity(digest, challenger),
     }
     decided = added.decided("accepted" if verdict.accepted else "rejected", verdict.reason, record)
     decided = replace(decided, reason=f"{verdict.reason}; {added.reason}")
@@ -162,6 +170,54 @@ def conclude(bench: Workbench, number: int) -> Round:
     write_round(paths, decided)
     bench.refresh()
     return decided
+
+
+def follow(paths: Paths, space: ConfigSpace, digest: str, why: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Let the rounds say what an evaluator of a retraining learned from, so that ``fit`` gives it again.
+
+    Rounds that were accepted after it was there are withdrawn; those that led to it are accepted.
+
+    Args:
+        paths: of the workspace.
+        space: of the workspace.
+        digest: of the evaluator; of none of a retraining: nothing is changed.
+        why: what the rounds say.
+
+    Returns:
+        The numbers of the rounds that were withdrawn, and of those that were accepted.
+    """
+    decided = [
+        added
+        for added in read_rounds(paths, space)
+        if added.purpose == RETRAIN and "challenger" in added.record and "champion" in added.record
+    ]
+    chain: dict[int, Round] = {}
+    wanted = digest
+    while True:  # from the evaluator back to the one that came from no retraining
+        led = (added for added in reversed(decided) if added.record["challenger"]["digest"] == wanted)
+        brought = next((added for added in led if added.number not in chain), None)
+        if brought is None:
+            break
+        chain[brought.number] = brought
+        wanted = brought.record["champion"]["digest"]
+    after = [added.number for added in decided if added.record["champion"]["digest"] == digest]
+    first = min(chain, default=min(after, default=None))
+    if first is None:
+        return (), ()
+    withdrawn = [
+        added
+        for added in decided
+        if added.decision == "accepted" and added.number >= first and added.number not in chain
+    ]
+    accepted = [added for _, added in sorted(chain.items()) if added.decision != "accepted"]
+    for added in withdrawn:
+        withdraw(paths, added, why)
+    for added in accepted:
+        kept = {name: value for name, value in added.record.items() if name != "rolled_back"} | {"by_hand": True}
+        taken = added.decided("accepted", f"{why}; before that it was rejected: {added.reason}", kept)
+        write_text(note_file(paths, added.number), note(taken))
+        write_round(paths, taken)
+    return tuple(added.number for added in withdrawn), tuple(added.number for added in accepted)
 
 
 def withdraw(paths: Paths, added: Round, why: str) -> Round:
@@ -173,6 +229,15 @@ def withdraw(paths: Paths, added: Round, why: str) -> Round:
     return taken
 
 
-def _identity(folder: Path, evaluator: Evaluator) -> Identity:
+def reopen(paths: Paths, added: Round, why: str) -> Round:
+    """Let an accepted round wait for its decision again; the next retraining compares anew."""
+    kept = {name: value for name, value in added.record.items() if name not in ("comparison", "champion", "challenger")}
+    waiting = added.decided("pending", f"{why}; before that it was accepted: {added.reason}", kept)
+    write_round(paths, waiting)
+    note_file(paths, added.number).unlink(missing_ok=True)
+    return waiting
+
+
+def _identity(digest: str, evaluator: Evaluator) -> Identity:
     tau = evaluator.report_["targets"]["acc_1d"]["kendall_tau"]["value"]
-    return {"digest": file_digest(folder), "rows": evaluator.report_["rows"], "kendall_tau_out_of_fold": tau}
+    return {"digest": digest, "rows": evaluator.report_["rows"], "kendall_tau_out_of_fold": tau}

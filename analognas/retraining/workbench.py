@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from analognas.errors import CorruptFileError, SpaceError, WorkspaceError
+from analognas.errors import CorruptFileError, SpaceError, StageError, WorkspaceError
 from analognas.evaluators.registry import load_evaluator
+from analognas.files import file_digest
 from analognas.results import ResultStore, result_key
 from analognas.stages import characterize, identity
 from analognas.stages.inputs import Listed, listed, space
@@ -41,14 +42,18 @@ class Workbench:
     def __init__(self, params: Params, paths: Paths) -> None:
         self.params, self.paths = params, paths
         if not paths.evaluator.is_dir() or not paths.plot("fit.csv").is_file():
-            raise WorkspaceError(f"{paths.evaluator} is missing: there is no champion to retrain, run `analognas run`.")
+            raise WorkspaceError(
+                f"{paths.evaluator} is missing: there is no champion to retrain; `analognas pull` fetches one that was "
+                "pushed, `analognas run` makes one."
+            )
         self.space: ConfigSpace = space(params, paths)
+        self.champion_digest = file_digest(paths.evaluator)
         self.champion = load_evaluator(paths.evaluator, params.fit.evaluator)
         self.champion.check(space=self.space.name, **identity.context(params, paths))
 
     def refresh(self) -> None:
         """Forget what depends on the rounds and the results; the champion stays."""
-        for name in ("by_id", "jobs", "measured", "shared"):
+        for name in ("by_id", "jobs", "everything", "measured", "shared"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -67,24 +72,39 @@ class Workbench:
         return characterize.jobs(self.params, self.paths)
 
     @cached_property
-    def measured(self) -> pd.DataFrame:
-        """The rows that were measured, in the order and form of ``data/surrogate.parquet``."""
+    def everything(self) -> pd.DataFrame:
+        """The rows that the store holds, in the order and form of ``data/surrogate.parquet``."""
         store = ResultStore.of(self.paths.home)
-        done = [job for job in self.jobs if job.key in store and not job.replicate]
+        done = [job for job in self.jobs if job.key in store]
         return characterize.tabulated(self.params, self.paths, done, self.by_id.values())
+
+    @cached_property
+    def measured(self) -> pd.DataFrame:
+        """These rows without those of architectures that were characterized again."""
+        return self.everything[self.everything["role"] != characterize.AGAIN["role"]]
+
+    def complete(self) -> None:
+        """Raise StageError unless everything that is listed is measured: nothing is concluded from less."""
+        missing = len(self.jobs) - len(self.everything)
+        if missing:
+            raise StageError(
+                f"{missing} of {len(self.jobs)} architectures that the comparison needs are not characterized: "
+                "`analognas retrain` goes on with them."
+            )
 
     @cached_property
     def shared(self) -> list[tuple[Architecture, ResultRow]]:
         """Architectures with a usable result in the store that this workspace does not list, by id."""
         return sorted(_unlisted(self), key=lambda pair: pair[0].id)
 
-    def learnable(self, number: int | None = None) -> pd.DataFrame:
-        """Return the rows that an evaluator may learn from; those of round ``number`` count as accepted."""
-        rows = self.measured
-        if number is not None:
-            names = {entry.architecture.id for entry in self.round(number).entries}
-            rows = rows.assign(decision=rows["decision"].where(~rows["id"].isin(names), "accepted"))
-        return learnable(rows)
+    def learnable(self) -> pd.DataFrame:
+        """Return the rows that an evaluator may learn from."""
+        return learnable(self.measured)
+
+    def table_with(self, number: int) -> pd.DataFrame:
+        """Return the table that ``characterize`` writes once round ``number`` is accepted."""
+        accepting = listed(self.params, self.paths, accepting=number)
+        return characterize.tabulated(self.params, self.paths, self.jobs, accepting)
 
     def round(self, number: int) -> Round:
         """Return a round."""

@@ -113,10 +113,8 @@ class Architecture:
             )
             architecture = cls(space=space, genes=Genes(data["genes"]), params=int(data["params"]))
             same = architecture.id == data["id"]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CorruptFileError(
-                f"The description of an architecture is damaged ({type(error).__name__}: {error}): restore the file."
-            ) from None
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise CorruptFileError("The description of an architecture is damaged: restore the file.") from None
         if not same:
             raise CorruptFileError(
                 f"The description of architecture {data['id']!r} is damaged, its genes belong to "

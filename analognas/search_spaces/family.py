@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from analognas.causes import own_code
 from analognas.errors import SpaceError
 from analognas.plugins import resolve
 from analognas.search_spaces.genes import Gene
@@ -112,7 +113,9 @@ def family(name: str) -> Family:
     try:
         return cls()
     except TypeError as error:  # abstract methods that are missing, or arguments without defaults
-        raise SpaceError(f"space {name!r} cannot be instantiated: {error}.") from error
+        raise SpaceError(
+            f"space {name!r} cannot be made ({own_code(error)}): give it all the methods of Family, and no arguments."
+        ) from error
 
 
 def _problem(cls: Any) -> str | None:

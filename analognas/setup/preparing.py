@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import ParamsError
-from analognas.files import json_bytes, write_json
+from analognas.files import sealed_bytes, write_sealed
 from analognas.progress import Progress
 from analognas.stages import PROTOCOLS
 from analognas.stages.recorded import describe_dataset, package_versions
@@ -26,19 +26,10 @@ if TYPE_CHECKING:
 
 
 def current_environment(hardware: HardwareParams) -> dict[str, Any]:
-    """Return the protocol version of each stage, the versions of the packages that decide results, and the chip.
+    """Return the protocol version of each stage, the versions of the packages that decide results, and the chip."""
+    from analognas.stages.identity import chip
 
-    The chip is "preset", or the id of what a name of another kind stands for just now: who edits the function of a chip
-    of her own has another chip, though no parameter changed.
-    """
-    from analognas.hardware.presets import PRESETS
-
-    chip = "preset"
-    if hardware.rpu_config not in PRESETS:
-        from analognas.stages.identity import hardware_id
-
-        chip = hardware_id(hardware)
-    return {"protocol": dict(PROTOCOLS), **package_versions(), "hardware": chip}
+    return {"protocol": dict(PROTOCOLS), **package_versions(), "hardware": chip(hardware)}
 
 
 def prepare(paths: Paths, values: Mapping[str, Any] | None = None, progress: Progress | None = None) -> Params:
@@ -86,8 +77,8 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None) -> Param
     with alone(paths):  # a run that goes on keeps its parameters, and the files that it is about to finish
         params = draft.save(accept)
         for path, content in truth.items():
-            if not path.exists() or path.read_bytes() != json_bytes(content):
-                write_json(path, content)
+            if not path.exists() or path.read_bytes() != sealed_bytes(content):
+                write_sealed(path, content)
     return params
 
 

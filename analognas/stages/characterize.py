@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
 from analognas.errors import StageError
-from analognas.files import write_json, write_parquet
+from analognas.files import write_parquet, write_sealed
 from analognas.hardware import coverage
 from analognas.hardware.cost import effort
 from analognas.progress import Progress, silent
@@ -118,6 +118,7 @@ def _looked_up(architecture: Architecture, params: Params) -> dict[str, Any]:
         "architecture": architecture.to_dict(),
         "source": params.characterize.source,
         "digest": lookup.table().digest,
+        "read": lookup.table().reading,
         "tile_size": params.hardware.tile_shape.plain(),
         "protocol": PROTOCOLS["characterize"],
     }
@@ -167,22 +168,31 @@ def store(job: Job, result: ResultRow, paths: Paths) -> None:
     ResultStore.of(paths.home).put(job.inputs, result)
 
 
+def look_up(params: Params, paths: Paths, progress: Progress = silent) -> None:
+    """Keep the results that a table has, see ``lookup``."""
+    todo = pending(params, paths)
+    for done, job in enumerate(todo, start=1):
+        result = measure(job)
+        store(job, result, paths)
+        progress(done, len(todo), describe(result))
+
+
 def run(params: Params, paths: Paths, progress: Progress = silent) -> CharacterizeSummary:
     """Measure what is missing in a pool of processes, then assemble the table.
 
     Raises:
         StageError: if worker processes keep ending.
     """
+    if lookup.is_table(params):
+        look_up(params, paths, progress)
+        return assemble(params, paths)
     todo = pending(params, paths)
     side_by_side = 1 if params.run.runner == "serial" else processes.workers(params.run.workers)
     todo.sort(key=lambda job: -job.cost)
     if todo:
-        if not lookup.is_table(params):
-            coverage.tell(params.hardware)
+        coverage.tell(params.hardware)
         progress(0, len(todo), f"{len(todo)} architectures to characterize")
-    # What is looked up takes no worker's time.
-    results = enumerate(map(measure, todo)) if lookup.is_table(params) else processes.each(measure, todo, side_by_side)
-    for done, (index, result) in enumerate(results, start=1):
+    for done, (index, result) in enumerate(processes.each(measure, todo, side_by_side), start=1):
         store(todo[index], result, paths)
         progress(done, len(todo), describe(result))
     return assemble(params, paths)
@@ -234,6 +244,6 @@ def assemble(params: Params, paths: Paths) -> CharacterizeSummary:
             for what in ("median", "max")
         }
         summary |= cast("CharacterizeSummary", figures)
-    write_json(paths.metrics("characterize"), summary)
+    write_sealed(paths.metrics("characterize"), summary)
     plots.measured(paths, good)
     return summary

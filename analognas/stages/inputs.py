@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError, SpaceError
-from analognas.files import read_json, read_parquet
+from analognas.files import read_parquet, read_sealed
 from analognas.search_algorithms.constraints import Constraints
 from analognas.search_algorithms.verdicts import STATUSES
 from analognas.search_spaces import ConfigSpace
@@ -60,11 +60,16 @@ class Listed:
     decision: str = "accepted"
 
 
-def listed(params: Params, paths: Paths) -> list[Listed]:
+def listed(params: Params, paths: Paths, *, accepting: int | None = None) -> list[Listed]:
     """Return the sampled architectures, those of all rounds and the sentinel set, without repetition.
 
     What is in the sentinel set is nothing else; otherwise the sample comes first, then the rounds in order, an
     accepted one before others.
+
+    Args:
+        params: of the workspace.
+        paths: of the workspace.
+        accepting: number of a round that is taken as accepted, whatever its file says.
 
     Raises:
         CorruptFileError: if a file is damaged.
@@ -89,10 +94,11 @@ def listed(params: Params, paths: Paths) -> list[Listed]:
             )
     by_id = {architecture.id: Listed(architecture) for architecture in sample}
     for added in read_rounds(paths, config_space):
+        decision = "accepted" if added.number == accepting else added.decision
         for entry in added.entries:
             known = by_id.get(entry.architecture.id)
-            if known is None or (known.decision != "accepted" and added.decision == "accepted"):
-                by_id[entry.architecture.id] = Listed(entry.architecture, "round", added.number, added.decision)
+            if known is None or (known.decision != "accepted" and decision == "accepted"):
+                by_id[entry.architecture.id] = Listed(entry.architecture, "round", added.number, decision)
     for architecture in read_sentinel(paths, config_space):
         by_id[architecture.id] = Listed(architecture, "sentinel")
     return list(by_id.values())
@@ -126,7 +132,7 @@ def candidates(params: Params, paths: Paths) -> list[Candidate]:
     """
     config_space = space(params, paths)
     remedy = "run `analognas stage search`"
-    best = read_json(paths.search / "best.json", remedy=remedy)
+    best = read_sealed(paths.search / "best.json", remedy=remedy)
     try:
         proposed = [_candidate(listed, config_space) for listed in best["candidates"]]
         if not proposed:

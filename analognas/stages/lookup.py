@@ -23,6 +23,11 @@ TABLES = ("analognas-bench",)
 
 _SPACE = "nasbench201"
 _HARDWARE = "analognas-bench"
+#: Why a row has no values, by whether it is doubtful.
+_REASONS = {
+    False: "the table has no value",
+    True: "the table says that noisy devices are more accurate than the digital network, beyond all noise",
+}
 
 
 def is_table(params: Params) -> bool:
@@ -68,7 +73,8 @@ def row(architecture: Architecture, hardware: HardwareParams) -> ResultRow:
     """Return the result of an architecture as ``training.protocol`` gives one; what the table lacks is missing.
 
     Its AVM starts at 60 s, and its standard deviation is that of 25 re-reads of one programming; there are no
-    standard errors, because one training and one programming are behind each row.
+    standard errors, because one training and one programming are behind each row. A doubtful row has no AVM there, and
+    no values here.
     """
     published = table().evaluate([architecture]).iloc[0]
     values = {
@@ -94,7 +100,7 @@ def row(architecture: Architecture, hardware: HardwareParams) -> ResultRow:
         params=architecture.params,
         tiles=tiles(architecture.structure, hardware.tile_shape),
         status="ok" if ok else "diverged",
-        reason="" if ok else "the table has no value",
+        reason="" if ok else _REASONS[bool(published["doubtful"])],
         repeats=25,
         measured=values if ok else {},
     )
@@ -110,9 +116,9 @@ def twin_std() -> dict[str, float]:
     means = frame.groupby("function_id")["acc_1d"].transform("mean")
     good = frame[means >= means.median()]
     groups = good.groupby("function_id")
-    sizes = groups.size()
     spread = {}
     for name in ("acc_1d", "acc_30d", "avm"):
+        sizes = groups[name].count()  # doubtful rows have no AVM
         variances = groups[name].var()[sizes > 1]
         weights = sizes[sizes > 1] - 1
         spread[name] = math.sqrt(float((variances * weights).sum() / weights.sum()))

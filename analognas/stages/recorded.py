@@ -6,6 +6,7 @@ A stage refuses to run against other data or versions than the recorded ones.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,8 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from analognas.errors import CorruptFileError, MismatchError
-from analognas.files import read_object
+from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError
+from analognas.files import read_sealed
 from analognas.progress import Progress
 from analognas.stages.protocols import PROTOCOLS
 
@@ -51,19 +52,25 @@ def dataset_arguments(params: Params, paths: Paths) -> dict[str, Any]:
     return params.dataset.model_dump() | {"path": str(place)}
 
 
-def check_environment(paths: Paths, stage: str) -> None:
-    """Refuse to run a stage with other versions than the recorded ones.
+def check_environment(paths: Paths, stage: str, chip: str) -> None:
+    """Refuse to run a stage with other versions, or another chip, than the recorded ones.
+
+    Args:
+        paths: of the workspace.
+        stage: its name.
+        chip: what ``identity.chip`` says of the chip just now.
 
     Raises:
         MismatchError: naming what differs.
     """
-    recorded = read_object(paths.environment, remedy=_REMEDY)
+    recorded = read_sealed(paths.environment, remedy=_REMEDY)
     protocols = recorded.get("protocol")
     now = package_versions()
-    names = [f"protocol of {stage}", *_PACKAGES]
+    names = [f"protocol of {stage}", *_PACKAGES, "hardware"]
     pairs = [
         (protocols.get(stage) if isinstance(protocols, dict) else None, PROTOCOLS[stage]),
         *((recorded.get(package), now[package]) for package in _PACKAGES),
+        (recorded.get("hardware"), chip),
     ]
     for name, (then, is_now) in zip(names, pairs, strict=True):
         if then != is_now:
@@ -95,12 +102,17 @@ def describe_dataset(params: Params, paths: Paths, progress: Progress | None = N
         DatasetError: if it cannot be loaded.
     """
     from analognas.datasets import describe
+    from analognas.datasets.looking import doubts, look, recorded
 
     known = _looked_at.get()
     key = json.dumps(dataset_arguments(params, paths), sort_keys=True)
     if known is not None and key in known:
         return known[key]
-    description = describe(load_dataset(params, paths, progress))
+    dataset = load_dataset(params, paths, progress)
+    found = look(dataset)
+    for doubt in doubts(found):
+        warnings.warn(f"dataset {dataset.name}: {doubt}", AnalogNASWarning, stacklevel=2)
+    description: Description = {**describe(dataset), "looked": recorded(found)}
     if known is not None:
         known[key] = description
     return description
@@ -112,10 +124,10 @@ def check_dataset(params: Params, paths: Paths) -> Description:
     Raises:
         MismatchError: if it is not the recorded one.
     """
-    recorded = read_object(paths.dataset, remedy=_REMEDY)
+    recorded = read_sealed(paths.dataset, remedy=_REMEDY)
     now = describe_dataset(params, paths)
     for key, value in now.items():
-        if recorded.get(key) != value:
+        if key != "looked" and recorded.get(key) != value:
             raise MismatchError(
                 f"data/dataset.json records {key} {recorded.get(key)!r}, the dataset has {value!r}: {_REMEDY}."
             )
@@ -127,7 +139,7 @@ _RECORDED = "`analognas run` writes it, or `analognas doctor --update`"
 
 def recorded_dataset(paths: Paths) -> Description:
     """Return the recorded description of the dataset."""
-    description = read_object(paths.dataset, remedy=_RECORDED)
+    description = read_sealed(paths.dataset, remedy=_RECORDED)
     missing = [key for key in ("name", "input_shape", "classes", "digest", "split_digest") if key not in description]
     if missing:
         raise CorruptFileError(f"{paths.dataset} is damaged (no {missing[0]}): {_RECORDED}.")

@@ -1,6 +1,6 @@
 """Rounds: architectures that were added to the sample, why, and what was decided about them.
 
-``data/rounds/NNN.json`` is small text in git, so every state of the surrogate data can be rebuilt from git and DVC
+``data/rounds/NNN-MARK.json`` is small text in git, so every state of the surrogate data can be rebuilt from git and DVC
 alone. A round is *accepted*, *pending* or *rejected*: all are characterized, the evaluator learns from accepted ones
 only. ``data/rounds/sentinel.json`` is the sentinel set: drawn uniformly once, characterized, and never learned from.
 """
@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError, SpaceError
-from analognas.files import read_object, write_json
+from analognas.files import read_sealed, write_sealed
 from analognas.tables import DECISIONS as DECISIONS
 from analognas.tables import measured
+from analognas.workspace import round_number, round_sequence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,12 +53,21 @@ class Round:
 
 def read_rounds(paths: Paths, space: ConfigSpace) -> list[Round]:
     """Return all rounds in order; raises CorruptFileError if a file is no round of this space."""
-    return [_read(path, space) for path in sorted(paths.rounds.glob("[0-9][0-9][0-9].json"))]
+    return [_read(number, path, space) for number, path in paths.round_files().items()]
 
 
-def next_number(paths: Paths) -> int:
-    """Return the number of the round that is added next."""
-    return max((int(path.stem) for path in paths.rounds.glob("[0-9][0-9][0-9].json")), default=0) + 1
+def next_sequence(paths: Paths) -> int:
+    """Return the place in the sequence of the round that is added next."""
+    return max(map(round_sequence, paths.round_files()), default=0) + 1
+
+
+def next_round(
+    paths: Paths, entries: Iterable[Entry], reason: str, decision: str = "accepted", purpose: str = ""
+) -> Round:  # fmt: skip
+    """Return a new round, which is not written yet; its number is nobody else's, see ``workspace.round_number``."""
+    added = tuple(entries)
+    content = [purpose, reason if not added else "", [entry.architecture.id for entry in added]]
+    return Round(round_number(next_sequence(paths), content), added, reason, decision, purpose)
 
 
 def write_round(paths: Paths, added: Round) -> Path:
@@ -66,7 +76,7 @@ def write_round(paths: Paths, added: Round) -> Path:
     Raises:
         WorkspaceError: if it cannot be written.
     """
-    path = paths.rounds / f"{added.number:03d}.json"
+    path = paths.round(added.number)
     content: dict[str, Any] = {
         "round": added.number,
         "purpose": added.purpose,
@@ -83,7 +93,7 @@ def write_round(paths: Paths, added: Round) -> Path:
             for entry in added.entries
         ],
     }
-    write_json(path, content)
+    write_sealed(path, content)
     return path
 
 
@@ -92,32 +102,32 @@ def read_sentinel(paths: Paths, space: ConfigSpace) -> list[Architecture]:
     path = _sentinel(paths)
     if not path.exists():
         return []
-    return [entry.architecture for entry in _entries(path, read_object(path, remedy=_REMEDY), space)]
+    return [entry.architecture for entry in _entries(path, read_sealed(path, remedy=_REMEDY), space)]
 
 
 def write_sentinel(paths: Paths, architectures: Sequence[Architecture]) -> None:
     """Write the sentinel set, drawn once and kept; raises WorkspaceError if it cannot be written."""
     listed = [{"id": architecture.id, "genes": dict(architecture.genes)} for architecture in architectures]
-    write_json(_sentinel(paths), {"architectures": listed, "reason": "drawn uniformly, never learned from"})
+    write_sealed(_sentinel(paths), {"architectures": listed, "reason": "drawn uniformly, never learned from"})
 
 
 def _sentinel(paths: Paths) -> Path:
     return paths.rounds / "sentinel.json"
 
 
-def _read(path: Path, space: ConfigSpace) -> Round:
-    content = read_object(path, remedy=_REMEDY)
+def _read(number: int, path: Path, space: ConfigSpace) -> Round:
+    content = read_sealed(path, remedy=_REMEDY)
     entries = tuple(_entries(path, content, space))
     decision = content.get("decision", "accepted")
     if decision not in DECISIONS:
         raise CorruptFileError(f"{path} has the decision {decision!r}, not {', '.join(DECISIONS)}: {_REMEDY}.")
-    if content.get("round", int(path.stem)) != int(path.stem):
+    if content.get("round", number) != number:
         raise CorruptFileError(f"{path} is the round {content['round']!r}, not the one that its name says: {_REMEDY}.")
     record = content.get("record") or {}
     if not isinstance(record, dict):
         raise CorruptFileError(f"{path} is no round (its record is no object): {_REMEDY}.")
     return Round(
-        number=int(path.stem),
+        number=number,
         entries=entries,
         reason=str(content.get("reason", "")),
         decision=decision,

@@ -22,20 +22,32 @@ def limit_threads(params: Params) -> None:
         os.environ["OMP_NUM_THREADS"] = str(params.base.threads)
 
 
-def run_stage(name: str, params: Params, paths: Paths, progress: Progress | None = None) -> Summary:
+def run_stage(
+    name: str, params: Params, paths: Paths, progress: Progress | None = None, *, expected: str | None = None
+) -> Summary:
     """Run one stage and return its summary, which is also ``data/metrics/NAME.json``.
 
+    Args:
+        name: of the stage.
+        params: of the workspace.
+        paths: of the workspace.
+        progress: called as it gets on.
+        expected: of ``fit``: digest of the only evaluator that it may write; None: any.
+
     Raises:
+        OtherEvaluatorError: if ``fit`` gives another evaluator than the expected one.
         ParamsError: if there is no such stage.
         MismatchError: if the data or the versions are not the recorded ones.
     """
+    from analognas.stages.identity import chip
     from analognas.stages.recorded import check_environment
 
     if name not in STAGES:
         raise ParamsError(f"There is no stage {name!r}: the stages are {', '.join(STAGES)}.")
     limit_threads(params)
     paths.clean()
-    check_environment(paths, name)
+    check_environment(paths, name, chip(params.hardware))
     stage = import_module(f"analognas.stages.{name}")
-    summary: Summary = stage.run(params, paths, progress or silent)
+    only = {} if expected is None else {"expected": expected}
+    summary: Summary = stage.run(params, paths, progress or silent, **only)
     return summary

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analognas.files import write_json, write_parquet
+from analognas.files import write_parquet, write_sealed
 from analognas.hardware.cost import tiles
 from analognas.progress import Progress, silent
 from analognas.seeds import derive_seed
@@ -48,6 +48,6 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SampleSumm
         "params_median": float(frame["params"].median()),
         "params_max": int(frame["params"].max()),
     }
-    write_json(paths.metrics("sample"), summary)
+    write_sealed(paths.metrics("sample"), summary)
     progress(size, size, f"{size} architectures")
     return summary

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analognas.evaluators.base import assessed
 from analognas.evaluators.registry import load_evaluator
-from analognas.files import write_json, write_parquet, writing_directory
+from analognas.files import write_parquet, write_sealed, writing_directory
 from analognas.progress import Progress, silent
 from analognas.search_algorithms import Worker
 from analognas.search_algorithms.registry import optimizer_class
@@ -55,7 +55,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
     limits = [described(verdicts(worker.optimizer.limits, row)) for row in known]
     history = pd.concat([table.assign(search=name) for name, table in histories.items()], ignore_index=True)
     with writing_directory(paths.search) as folder:
-        write_json(
+        write_sealed(
             folder / "best.json",
             {
                 "candidates": [
@@ -80,7 +80,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
         "predicted_avm": known[0]["avm"],
         "predicted_acc_1d_std": known[0]["acc_1d_std"],
     }
-    write_json(paths.metrics("search"), summary)
+    write_sealed(paths.metrics("search"), summary)
     plots.search_history(paths, history)
     progress(2, 2, "best architecture found")
     return summary

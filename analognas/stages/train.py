@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import StageError
-from analognas.files import write_json, writing_directory
+from analognas.files import json_bytes, write_sealed, writing_directory
+from analognas.folders import write_folder
 from analognas.progress import Progress, silent
 from analognas.search_algorithms.verdicts import BROKEN, described, verdicts
 from analognas.search_spaces.baseline import plain_network
@@ -127,7 +128,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
         summary["difference"] = {name: _difference(winner, baseline, name) for name in _COMPARED}
         curves.append(_curve("plain residual network", baseline.test, params))
     summary["hardware"] = params.hardware.told()
-    write_json(paths.metrics("train"), summary)
+    write_sealed(paths.metrics("train"), summary)
     plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
     progress(2, 2, f"{task.architecture.id}: {winner.test['acc_1d']:.1f} % on test after 1 day")
     return summary
@@ -153,8 +154,8 @@ def _from_table(
         for end, sign in (("low", -1), ("high", 1))
     }
     with writing_directory(paths.winner) as folder:
-        write_json(folder / "architecture.json", architecture.to_dict())
-        write_json(folder / "winner.json", {"row": row.to_dict(), "source": params.characterize.source})
+        files = {"architecture.json": json_bytes(architecture.to_dict())}
+        write_folder(folder, "winner.json", {"row": row.to_dict(), "source": params.characterize.source}, files)
     plain = plain_network(architecture.space, architecture.params)
     summary: TrainSummary = {
         "winner": _figures(row),
@@ -174,7 +175,7 @@ def _from_table(
         }
         curves.append(_looked_up("plain residual network", other))
     summary["hardware"] = params.hardware.told()
-    write_json(paths.metrics("train"), summary)
+    write_sealed(paths.metrics("train"), summary)
     plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
     progress(2, 2, f"{architecture.id}: {row['acc_1d']:.1f} % after 1 day, as published")
     return summary

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analognas.errors import CorruptFileError, InputError, MismatchError, NotFittedError
+from analognas.errors import CorruptFileError, InputError, MismatchError, NotFittedError, WorkspaceError
 from analognas.evaluators.columns import COLUMNS, LIMITS, TARGETS
 from analognas.evaluators.metrics import kendall_tau
 from analognas.files import digest, file_digest
@@ -251,12 +251,24 @@ class EvaluatorConformance(ABC):
         loaded.save(tmp_path / "again")
         assert file_digest(tmp_path / "again") == file_digest(tmp_path / "evaluator")
 
-    def test_a_directory_is_replaced_whole(self, fitted: Evaluator, tmp_path: Path) -> None:
-        (tmp_path / "evaluator").mkdir()
-        (tmp_path / "evaluator" / "stale").write_text("old")
-        fitted.save(tmp_path / "evaluator")
-        assert not (tmp_path / "evaluator" / "stale").exists()
-        assert [path.name for path in tmp_path.iterdir()] == ["evaluator"]
+    def test_an_evaluator_takes_the_place_of_an_evaluator_and_of_nothing_else(
+        self, fitted: Evaluator, tmp_path: Path
+    ) -> None:
+        place = tmp_path / "evaluator"
+        place.mkdir()
+        for _ in range(2):
+            fitted.save(place)
+        whole = file_digest(place)
+        (place / "notes").write_text("mine")
+        with pytest.raises(WorkspaceError, match="notes"):
+            fitted.save(place)
+        assert (place / "notes").read_text() == "mine"
+        (place / "notes").rename(tmp_path / "notes")
+        with pytest.raises(WorkspaceError, match="notes"):
+            fitted.save(tmp_path / "notes")
+        assert (tmp_path / "notes").read_text() == "mine"
+        assert file_digest(place) == whole
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["evaluator", "notes"]
 
     def test_nothing_stored_is_a_pickle(self, fitted: Evaluator, tmp_path: Path) -> None:
         fitted.save(tmp_path)

@@ -5,7 +5,8 @@ Nothing outside of this room touches MLflow, and nothing in it loads MLflow (sec
 
 from __future__ import annotations
 
+from analognas.tracking import standing
 from analognas.tracking.connection import registered_name, tracking_uri
-from analognas.tracking.syncing import SyncReport, download, sync
+from analognas.tracking.syncing import SyncReport, download, forget, sync
 
-__all__ = ["SyncReport", "download", "registered_name", "sync", "tracking_uri"]
+__all__ = ["SyncReport", "download", "forget", "registered_name", "standing", "sync", "tracking_uri"]

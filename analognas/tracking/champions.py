@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from analognas.errors import StageError
+from analognas.errors import AnalogNASError, StageError
 from analognas.params import Params
-from analognas.redaction import first_line, redact
-from analognas.tracking import connection
+from analognas.tracking import connection, moved
+from analognas.tracking.failures import Place, explain, look
 
 if TYPE_CHECKING:
     from analognas.tracking.registry import Registry, Version
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def versions(paths: Paths) -> list[Version]:
-    """Return the registered evaluators, newest first; raises StageError if MLflow cannot be reached."""
+    """Return the registered evaluators, newest first; raises StageError if MLflow cannot be used."""
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (paths.root / "mlflow.db").exists():
         return []  # asking would make the database
     with opened_registry(paths, Params.load(paths.params)) as registry:
@@ -35,7 +35,7 @@ def age_days(paths: Paths) -> float | None:
     """Return how long ago the champion was registered, in days; None if there is none or MLflow is away."""
     try:
         champion = champion_of(versions(paths))
-    except StageError:
+    except AnalogNASError:
         return None
     return None if champion is None else (datetime.now(UTC) - champion.created).total_seconds() / 86_400
 
@@ -43,7 +43,7 @@ def age_days(paths: Paths) -> float | None:
 def describe(registered: list[Version]) -> str:
     """Return the versions as lines for a terminal."""
     if not registered:
-        return "No evaluator is registered yet: `analognas run` registers the first one, which becomes the champion."
+        return "No evaluator is registered: the first one that `analognas run` logs becomes the champion."
     lines = []
     for version in registered:
         tau, covered, sentinel = (
@@ -54,6 +54,9 @@ def describe(registered: list[Version]) -> str:
             f"version {version.number:<4}{names:<12} {version.created:%Y-%m-%d %H:%M} UTC   "
             f"Kendall tau {sentinel} on the sentinel set, {tau} out of fold, coverage {covered}   {version.digest[:12]}"
         )
+        if version.promoted_at is not None:
+            place = "" if version.previous is None else f" in the place of version {version.previous}"
+            lines.append(f"             promoted {version.promoted_at} by {version.promoted_by}{place}: {version.why}")
     return "\n".join(lines)
 
 
@@ -66,20 +69,27 @@ def champion_of(registered: list[Version]) -> Version | None:
 def opened_registry(paths: Paths, params: Params) -> Iterator[Registry]:
     """Yield the evaluator's versions; what MLflow raises becomes one sentence."""
     uri = connection.tracking_uri(paths)
+    name = connection.registered_name(paths, params, "evaluator")
+    opened = False
     try:
+        moved.settle(paths, params)
         with warnings.catch_warnings(), connection.one_process(paths):
             warnings.simplefilter("ignore")  # what MLflow and SQLAlchemy deprecate among themselves
             connection.configure()
             connection.check_database(uri)
+            look(uri)
             from mlflow import MlflowClient
 
             from analognas.tracking.registry import Registry
 
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            yield Registry(client, connection.registered_name(paths, params, "evaluator"))
+            opened = True
+            yield Registry(client, name)
+    except AnalogNASError:
+        raise
     except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
+        if opened and isinstance(error, AnalogNASError):  # of what is registered
+            raise
         logging.getLogger(__name__).debug("MLflow failed", exc_info=True)
-        raise StageError(
-            f"MLflow at {redact(uri)} cannot be reached ({first_line(error)}): start it, or unset "
-            "MLFLOW_TRACKING_URI for the database of the workspace."
-        ) from error
+        failure = explain(error, uri, Place("registered_model", name, name))
+        raise StageError(f"{failure.what}: {failure.remedy}.") from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
@@ -21,15 +23,40 @@ _SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is the command's own
-    # A server that is away is noticed in seconds: the results are safe, and the next sync logs them.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    # A server that ends in the middle is noticed in seconds: `sync` asks whether anybody is there before it tries
+    # again.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
 }
 
 
 def tracking_uri(paths: Paths) -> str:
     """Return where MLflow keeps runs: ``MLFLOW_TRACKING_URI``, or a database in the workspace."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.root / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or database_uri(paths.root / "mlflow.db")
+
+
+def own_database(paths: Paths) -> Path | None:
+    """Return the database in the workspace, there or not; None if runs are kept elsewhere."""
+    return None if os.environ.get("MLFLOW_TRACKING_URI") else paths.root / "mlflow.db"
+
+
+def database_uri(path: Path) -> str:
+    """Return the address of an SQLite database, as SQLAlchemy and MLflow read it.
+
+    A question mark ends the path of an address, and SQLAlchemy knows no way to write it (its ``URL`` object does not
+    quote a database either); SQLite's own addresses do. With a driver's name MLflow does not take these for folders.
+    """
+    return f"sqlite+pysqlite:///{path.as_uri()}?uri=true" if "?" in str(path) else f"sqlite:///{path}"
+
+
+def database_path(uri: str) -> Path | None:
+    """Return the SQLite database that an address is of; None if it is another's."""
+    if not uri.startswith("sqlite"):
+        return None
+    from sqlalchemy.engine import make_url
+
+    name = make_url(uri).database or ""
+    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name)
 
 
 def experiment_name(paths: Paths, params: Params) -> str:
@@ -50,11 +77,19 @@ def registered_name(paths: Paths, params: Params, model: str) -> str:
     return f"{name}-" + re.sub(r"[/:'\"]", "_", experiment_name(paths, params))
 
 
+def person() -> str:
+    """Return who works here: the account on MLflow's server, else the one of this machine."""
+    try:
+        return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+    except (KeyError, OSError):  # a process whose user has no name
+        return f"user {os.getuid()}"
+
+
 def check_database(uri: str) -> None:
     """Raise CorruptFileError if a local database is damaged: MLflow would try it for minutes."""
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and is_damaged_database(path):
-        raise CorruptFileError(f"it is damaged: move {path} away")
+    path = database_path(uri)
+    if path is not None and is_damaged_database(path):
+        raise CorruptFileError(f"MLflow's database {path} is damaged: move it away, and a new one is made.")
 
 
 def configure() -> None:

@@ -13,19 +13,30 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
 
+from analognas.causes import quoted
+from analognas.errors import CorruptFileError
 from analognas.files import digest, file_digest
+from analognas.tracking import connection
 from analognas.tracking.metrics import flat_metrics
+from analognas.workspace import round_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mlflow import MlflowClient
 
+    from analognas.workspace import Paths
+
 CHAMPION, CHALLENGER = "champion", "challenger"
-#: Tags of versions: the digest of the folder's files, the version that was champion before, whether it was taken back,
-#: Kendall tau of ``acc_1d`` on the sentinel set.
-DIGEST, BEFORE, ROLLED_BACK = "analognas.digest", "analognas.before", "analognas.rolled_back"
-SENTINEL = "analognas.sentinel_tau"
+#: Tags of versions: the digest of the folder's files, whether it was taken back, Kendall tau of ``acc_1d`` on the
+#: sentinel set.
+DIGEST, ROLLED_BACK, SENTINEL = "analognas.digest", "analognas.rolled_back", "analognas.sentinel_tau"
+#: Tags of versions that are or were champion: who made it that, when (ISO 8601, UTC), why, in whose place.
+PROMOTED_BY, PROMOTED_AT = "analognas.promoted_by", "analognas.promoted_at"
+WHY, PREVIOUS = "analognas.why", "analognas.previous"
+#: Beginning of the tags of the model that keep all promotions, one each; the time follows.
+PROMOTION = "analognas.promotion."
+_LONGEST_TAG = 1000
 #: Tags of runs.
 ROUND, DECISION = "analognas.round", "analognas.decision"
 
@@ -35,17 +46,22 @@ class Version:
     """One registered evaluator.
 
     ``tau`` and ``coverage`` are out of fold, ``sentinel_tau`` is on the sentinel set, all of ``acc_1d``; None: unknown.
+    ``previous`` is the version in whose place it became champion, ``promoted_by``, ``promoted_at`` and ``why`` tell of
+    the last time that it did; None: it never did, or not by analognas. ``digest`` is empty where others registered it.
     """
 
     number: int
     aliases: tuple[str, ...]
     created: datetime
     digest: str
-    before: int | None
+    previous: int | None
     rolled_back: bool
     tau: float | None
     coverage: float | None
     sentinel_tau: float | None
+    promoted_by: str | None = None
+    promoted_at: str | None = None
+    why: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -54,7 +70,10 @@ class Version:
             "aliases": list(self.aliases),
             "created": self.created.isoformat(timespec="seconds"),
             "digest": self.digest,
-            "before": self.before,
+            "previous": self.previous,
+            "promoted_by": self.promoted_by,
+            "promoted_at": self.promoted_at,
+            "why": self.why,
             "rolled_back": self.rolled_back,
             "kendall_tau": self.tau,
             "coverage": self.coverage,
@@ -91,11 +110,14 @@ class Registry:
                     aliases=tuple(sorted(name for name, version in aliases.items() if int(version) == number)),
                     created=datetime.fromtimestamp(model_version.creation_timestamp / 1000, UTC),
                     digest=tags.get(DIGEST, ""),
-                    before=int(tags[BEFORE]) if BEFORE in tags else None,
-                    rolled_back=ROLLED_BACK in tags,
+                    previous=int(tags[PREVIOUS]) if PREVIOUS in tags else None,
+                    rolled_back=tags.get(ROLLED_BACK) == "true",
                     tau=metrics.get("targets.acc_1d.kendall_tau.value"),
                     coverage=metrics.get("targets.acc_1d.coverage.value"),
                     sentinel_tau=float(tags[SENTINEL]) if SENTINEL in tags else None,
+                    promoted_by=tags.get(PROMOTED_BY),
+                    promoted_at=tags.get(PROMOTED_AT),
+                    why=tags.get(WHY),
                 )
             )
         return sorted(registered, key=lambda entry: -entry.number)
@@ -112,22 +134,81 @@ class Registry:
         """Set a tag of a version."""
         self.client.set_model_version_tag(self.name, str(version), name, value)
 
-    def promote(self, version: int, *, before: int | None) -> None:
-        """Make a version the champion; ``before`` is the one it follows, None when it comes back."""
-        if before is not None and before != version:
-            self.tag(version, BEFORE, str(before))
+    def promote(self, version: int, *, why: str, back: bool = False) -> None:
+        """Make a version the champion, and keep who did it, when, why, and in whose place.
+
+        Args:
+            version: its number.
+            why: in a few words.
+            back: whether it comes back, so that the version before it stays the one that it once followed.
+        """
+        aliases = self.client.get_registered_model(self.name).aliases
+        before = int(aliases[CHAMPION]) if CHAMPION in aliases else None
+        now = datetime.now(UTC)
+        told = {
+            PROMOTED_BY: connection.person(),
+            PROMOTED_AT: now.isoformat(timespec="seconds"),
+            WHY: why[:_LONGEST_TAG],
+        }
+        if before is not None and before != version and not back:
+            told[PREVIOUS] = str(before)
+        for name, value in told.items():
+            self.tag(version, name, value)
+        self.tag(version, ROLLED_BACK, "false")
+        kept = {"version": version, "by": told[PROMOTED_BY], "previous": before, "why": told[WHY]}
+        # A plus sign is not allowed in the name of a tag.
+        self.client.set_registered_model_tag(self.name, f"{PROMOTION}{now:%Y%m%dT%H%M%S.%f}", json.dumps(kept))
         self.client.set_registered_model_alias(self.name, CHAMPION, str(version))
-        if int(self.client.get_registered_model(self.name).aliases.get(CHALLENGER, -1)) == version:
+        if int(aliases.get(CHALLENGER, -1)) == version:
             self.client.delete_registered_model_alias(self.name, CHALLENGER)
 
     def take_back(self, version: int, *, instead: int) -> None:
         """Make ``instead`` the champion again in the place of ``version``."""
+        self.promote(instead, why=f"version {version} was rolled back", back=True)
         self.tag(version, ROLLED_BACK, "true")
-        self.promote(instead, before=None)
+
+    def fetch(self, version: Version, to: Paths) -> None:
+        """Fetch what ``fit`` wrote when it wrote a version: the evaluator, its figures and its plots.
+
+        Args:
+            version: which.
+            to: below which it is put, as in a workspace; a new folder.
+
+        Raises:
+            CorruptFileError: if it is not what was registered, or not all of it is there.
+        """
+        run = self.client.get_model_version(self.name, str(version.number)).run_id
+        if not run or not version.digest:
+            raise CorruptFileError(
+                f"Version {version.number} of {self.name} was not registered by analognas: take another version, see "
+                "`analognas champion`."
+            )
+        folders = {"evaluator": to.evaluator, "metrics": to.metrics("fit"), "plots": to.plot("fit.csv")}
+        to.data.mkdir(parents=True, exist_ok=True)
+        try:
+            for name in folders:
+                self.client.download_artifacts(run, name, str(to.data))
+        except (MlflowException, OSError) as error:
+            raise self._lost(version, quoted(error)) from error
+        folders["a picture in plots"] = to.plot("fit.png")
+        missing = [name for name, path in folders.items() if not path.exists()]
+        if missing:
+            raise self._lost(version, f"no {missing[0]}")
+        if file_digest(to.evaluator) != version.digest:
+            raise CorruptFileError(
+                f"The files of version {version.number} of {self.name} are not those that were registered: take "
+                "another version, see `analognas champion`."
+            )
+
+    def _lost(self, version: Version, why: str) -> CorruptFileError:
+        return CorruptFileError(
+            f"MLflow does not hold all files of version {version.number} of {self.name} ({why}): take another version, "
+            "see `analognas champion`, or a revision of git (`dvc checkout data/evaluator`)."
+        )
 
 
 def log_decision(
-    registry: Registry, experiment: str, number: int, content: Mapping[str, Any], files: list[Path], challenger: Path,
+    registry: Registry, experiment: str, number: int, content: Mapping[str, Any], files: list[Path], challenger: Paths,
     *, newest: bool,
 ) -> bool:  # fmt: skip
     """Log the decision about a round as one run, once, and give the evaluators their aliases.
@@ -138,7 +219,7 @@ def log_decision(
         number: of the round.
         content: of its file.
         files: the round and its note.
-        challenger: folder of the challenger that was fitted last; of another round: it is left alone.
+        challenger: where one was fitted last; of another round: it is left alone.
         newest: whether no later round was accepted.
 
     Returns:
@@ -151,7 +232,7 @@ def log_decision(
     if earlier and earlier[0].data.tags.get(DECISION) == decision:
         return True
     promoted = None
-    if decision == "accepted" and newest:
+    if decision == "accepted" and newest and not record.get("by_hand"):
         promoted = registry.with_digest(record["challenger"]["digest"])
         if promoted is None:
             return False
@@ -162,7 +243,10 @@ def log_decision(
             client.log_artifact(run, str(path))
     if promoted is not None:
         before = registry.with_alias(CHAMPION)
-        registry.promote(promoted.number, before=before.number if before else None)
+        if before is None or before.digest == record["champion"]["digest"]:
+            registry.promote(promoted.number, why=f"round {round_name(number)}: {content['reason']}")
+        elif before.number != promoted.number:  # it was compared with another one: that is nothing to promote it for
+            client.set_registered_model_alias(registry.name, CHALLENGER, str(promoted.number))
     elif decision == "rejected" and not record.get("rolled_back"):
         _register_challenger(registry, run, record, challenger)
     _tag(registry, record)
@@ -177,7 +261,8 @@ def _log_round(
 ) -> str:
     """Log the figures of a round, in the run that is known or in a new one, and return its id."""
     run: str = (
-        known or client.create_run(experiment, run_name=f"retrain-{number:03d}", tags={ROUND: identity}).info.run_id
+        known
+        or client.create_run(experiment, run_name=f"retrain-{round_name(number)}", tags={ROUND: identity}).info.run_id
     )
     metrics = [*flat_metrics(record["comparison"], "sentinel."), *flat_metrics(record["need"], "need.")]
     tau = record["challenger"]["kendall_tau_out_of_fold"]
@@ -199,15 +284,18 @@ def _tag(registry: Registry, record: Mapping[str, Any]) -> None:
                 registry.tag(version.number, SENTINEL, f"{taus[name]:.4f}")
 
 
-def _register_challenger(registry: Registry, run: str, record: Mapping[str, Any], folder: Path) -> None:
+def _register_challenger(registry: Registry, run: str, record: Mapping[str, Any], fitted: Paths) -> None:
     """Keep a challenger that was refused, if it is still there."""
     expected = record["challenger"]["digest"]
-    if not folder.is_dir() or file_digest(folder) != expected:
+    if not fitted.evaluator.is_dir() or file_digest(fitted.evaluator) != expected:
         return
     if registry.with_digest(expected) is not None:
         return
     client, name = registry.client, registry.name
-    client.log_artifacts(run, str(folder), "evaluator")
+    client.log_artifacts(run, str(fitted.evaluator), "evaluator")
+    client.log_artifact(run, str(fitted.metrics("fit")), "metrics")
+    for suffix in ("png", "csv"):
+        client.log_artifact(run, str(fitted.plot(f"fit.{suffix}")), "plots")
     made = client.create_model_version(name, source=f"runs:/{run}/evaluator", run_id=run, tags={DIGEST: expected})
     client.set_registered_model_alias(name, CHALLENGER, made.version)
 

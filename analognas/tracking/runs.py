@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow.data
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.data.sources import LocalArtifactDatasetSource
@@ -16,10 +16,11 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
 from analognas.errors import CorruptFileError
-from analognas.files import digest, file_digest
-from analognas.stages.protocols import STAGES
+from analognas.files import digest, file_digest, read_parquet
 from analognas.tracking import registry
 from analognas.tracking.connection import experiment_name, registered_name
+from analognas.tracking.failures import Place
+from analognas.tracking.labels import tags, title
 from analognas.tracking.metrics import curves, flat_metrics
 from analognas.tracking.registry import Registry
 from analognas.tracking.state import MODELS, decisions, read_or_empty, stage_data, timings_file
@@ -42,6 +43,9 @@ _LONGEST_DIGEST = 36  # an MD5 of DVC with its ending for folders
 class Synchroniser:
     """One synchronisation of a workspace with one tracking server.
 
+    Attributes:
+        place: what is being written, in case the server does not let this person.
+
     Args:
         paths: the workspace.
         params: its parameters.
@@ -52,13 +56,19 @@ class Synchroniser:
     def __init__(self, paths: Paths, params: Params, versioning: Versioning | None, uri: str) -> None:
         self._paths, self._params, self._versioning = paths, params, versioning
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        self._experiment = self._get_experiment(local=uri.startswith("sqlite:///"))
+        self.place: Place | None = None
+        self._experiment = self._get_experiment(local=uri.startswith("sqlite"))
+        self._experiment_place = self.place = Place("experiment", experiment_name(paths, params), self._experiment)
 
-    def run(self, hashes: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    def run(
+        self, hashes: Mapping[str, str], page: str | None = None, *, failed: bool = False
+    ) -> tuple[str, tuple[str, ...]]:
         """Log the stages that are not logged yet.
 
         Args:
             hashes: the hash of each stage that has run, in order.
+            page: address of the run's page in Prefect.
+            failed: whether the run ended with an error.
 
         Returns:
             The id of the parent run, and the stages that were logged now.
@@ -71,12 +81,13 @@ class Synchroniser:
             if run is None:
                 for cut_off in self._client.search_runs([self._experiment], same):
                     self._client.set_terminated(cut_off.info.run_id, "KILLED")
-                run = self._log_stage(name, value, parent)
+                run = self._log_stage(name, value, parent, page)
                 logged.append(name)
             self._client.set_tag(parent, f"{STAGE}.{name}", run.info.run_id)
             if name in MODELS:
                 self._register(name, value, run)
-        self._close(parent, hashes)
+                self.place = self._experiment_place
+        self._close(parent, hashes, page, failed=failed)
         return parent, tuple(logged)
 
     def decide(self, numbers: Sequence[int]) -> list[int]:
@@ -87,7 +98,7 @@ class Synchroniser:
         )
         done = []
         for number in sorted(numbers):
-            files = [self._paths.rounds / f"{number:03d}{suffix}" for suffix in (".json", ".md")]
+            files = [self._paths.round(number).with_suffix(suffix) for suffix in (".json", ".md")]
             if registry.log_decision(
                 self._registry("evaluator"), self._experiment, number, decided[number], files,
                 self._paths.challenger, newest=number >= newest,
@@ -121,29 +132,56 @@ class Synchroniser:
             if run is not None:
                 return str(run.info.run_id)
         tags = {STATE: _state(hashes, names)}
-        return str(self._client.create_run(self._experiment, run_name="pipeline", tags=tags).info.run_id)
+        start = _now() - round(1000 * sum(self._seconds(name, value) or 0.0 for name, value in hashes.items()))
+        return str(
+            self._client.create_run(
+                self._experiment, run_name=title(self._paths, self._params), tags=tags, start_time=start
+            ).info.run_id
+        )
 
-    def _close(self, parent: str, hashes: Mapping[str, str]) -> None:
-        span = " ".join(hashes)
-        if self._client.get_run(parent).data.tags.get(SPAN) != span:
-            files = {name: read_or_empty(self._paths.metrics(name)) for name in hashes}
-            self._log(parent, [metric for name in hashes for metric in flat_metrics(files[name], f"{name}.")], {})
-            self._client.set_tag(parent, STATE, _state(hashes, list(hashes)))
-            for key, text in {
-                key: text for figures in files.values() for key, text in _limits(figures).items()
-            }.items():
-                self._client.set_tag(parent, key, text)
-            self._client.set_tag(parent, SPAN, span)
-        self._client.set_terminated(parent, "FINISHED" if tuple(hashes) == STAGES else "FAILED")
+    def _seconds(self, stage: str, value: str) -> float | None:
+        """Return how long the stage of this hash ran, None if it was not here."""
+        timing = read_or_empty(timings_file(self._paths)).get(stage, {})
+        return float(timing["seconds"]) if timing.get("stage_hash") == value else None
 
-    def _log_stage(self, name: str, value: str, parent: str) -> Run:
+    def _close(self, parent: str, hashes: Mapping[str, str], page: str | None, *, failed: bool) -> None:
+        """Let the run of the whole pipeline tell what its stages did; one that tells it already is not touched."""
+        span, run = " ".join(hashes), self._client.get_run(parent)
+        if run.data.tags.get(SPAN) == span and run.info.status == "FINISHED":
+            return
+        files = {name: read_or_empty(self._paths.metrics(name)) for name in hashes}
+        self._log(parent, [metric for name in hashes for metric in flat_metrics(files[name], f"{name}.")], {})
+        if self._paths.dataset.is_file():
+            data = _used(_images(self._paths), "training, validation and test")
+            self._client.log_inputs(parent, datasets=[data])
+        plot = self._paths.plot("train.png")
+        if "train" in hashes and plot.is_file():
+            self._client.log_artifact(parent, str(plot), "plots")
+        told = tags(self._paths, page) | {STATE: _state(hashes, list(hashes))}
+        for figures in files.values():
+            told |= _limits(figures)
+        for key, text in told.items():
+            self._client.set_tag(parent, key, text)
+        self._client.set_tag(parent, SPAN, span)
+        stages = [self._client.get_run(run_id).info for run_id in self._stages_of(parent, hashes)]
+        took = sum(stage.end_time - stage.start_time for stage in stages if stage.end_time)
+        # The time that its stages took, also where one of them was run days after another.
+        self._client.set_terminated(parent, "FAILED" if failed else "FINISHED", run.info.start_time + took)
+
+    def _stages_of(self, parent: str, hashes: Mapping[str, str]) -> list[str]:
+        tagged = self._client.get_run(parent).data.tags
+        return [tagged[f"{STAGE}.{name}"] for name in hashes if f"{STAGE}.{name}" in tagged]
+
+    def _log_stage(self, name: str, value: str, parent: str, page: str | None) -> Run:
         figures = read_or_empty(self._paths.metrics(name))
-        tags = {_PARENT: parent, STAGE: name, STAGE_HASH: value, **_limits(figures)}
-        run = self._client.create_run(self._experiment, run_name=name, tags=tags).info.run_id
+        known = tags(self._paths, page) | {_PARENT: parent, STAGE: name, STAGE_HASH: value, **_limits(figures)}
         metrics = flat_metrics(figures) + curves(self._paths, name)
-        timing = read_or_empty(timings_file(self._paths)).get(name, {})
-        if timing.get("stage_hash") == value:
-            metrics += flat_metrics({"seconds": timing["seconds"]})
+        seconds, end = self._seconds(name, value), _now()
+        if seconds is not None:
+            metrics += flat_metrics({"seconds": seconds})
+        start = end - round(1000 * (seconds or 0.0))
+        created = self._client.create_run(self._experiment, run_name=name, tags=known, start_time=start)
+        run = created.info.run_id
         self._log(run, metrics, self._stage_params(name))
         self._log_datasets(run, name)
         self._client.log_artifact(run, str(self._paths.metrics(name)), "metrics")
@@ -154,7 +192,7 @@ class Synchroniser:
         if name in MODELS:
             folder = MODELS[name]
             self._client.log_artifacts(run, str(self._paths.data / folder), folder)
-        self._client.set_terminated(run)
+        self._client.set_terminated(run, end_time=end)
         return self._client.get_run(run)
 
     def _log(self, run: str, metrics: list[Metric], params: Mapping[str, str]) -> None:
@@ -173,12 +211,11 @@ class Synchroniser:
 
     def _log_datasets(self, run: str, stage: str) -> None:
         inputs, outputs = stage_data(self._paths, stage)
-        datasets = [(self._dataset(path), "input") for path in inputs if path.exists()]
-        datasets += [(self._dataset(path), "output") for path in outputs]
+        datasets = [_used(self._dataset(path), "input") for path in inputs if path.exists()]
+        datasets += [_used(self._dataset(path), "output") for path in outputs]
         if stage in ("characterize", "train"):
-            datasets.append((_images(self._paths), "validation" if stage == "characterize" else "test"))
-        entities = [DatasetInput(dataset, [InputTag(_CONTEXT, context)]) for dataset, context in datasets]
-        self._client.log_inputs(run, datasets=entities)
+            datasets.append(_used(_images(self._paths), "validation" if stage == "characterize" else "test"))
+        self._client.log_inputs(run, datasets=datasets)
 
     def _dataset(self, path: Path) -> Dataset:
         """Return data as MLflow knows it, with DVC's hash as its digest."""
@@ -187,13 +224,15 @@ class Synchroniser:
         digest = hashed or file_digest(path)[:_LONGEST_DIGEST]
         if path.is_dir():
             return Dataset(path.name, digest, "local", source.to_json(), profile=f"{len(list(path.iterdir()))} files")
-        table = mlflow.data.from_pandas(pd.read_parquet(path), source=source, name=path.stem, digest=digest)
+        frame = read_parquet(path, remedy="run `analognas run`")
+        table = mlflow.data.from_pandas(frame, source=source, name=path.stem, digest=digest)
         return Dataset(**table.to_dict())
 
     def _register(self, stage: str, value: str, run: Run) -> None:
         """Register the folder that a stage logged as a version of a model, once."""
         folder = MODELS[stage]
         name = self._registry(folder).name
+        self.place = Place("registered_model", name, name)
         try:
             model = self._client.get_registered_model(name)
         except MlflowException as error:
@@ -216,8 +255,19 @@ class Synchroniser:
             version = self._client.create_model_version(name, source=source, run_id=run.info.run_id, tags=tags)
         elif "champion" in model.aliases:  # without one, the process was killed before it gave the alias
             return
-        alias = "challenger" if "champion" in model.aliases else "champion"
-        self._client.set_registered_model_alias(name, alias, version.version)
+        if "champion" in model.aliases:
+            self._client.set_registered_model_alias(name, "challenger", version.version)
+        else:
+            self._registry(folder).promote(int(version.version), why="there was no champion")
+
+
+def _used(dataset: Dataset, context: str) -> DatasetInput:
+    return DatasetInput(dataset, [InputTag(_CONTEXT, context)])
+
+
+def _now() -> int:
+    """Return the time as MLflow counts it, in milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def artifact_folder(paths: Paths, experiment: str) -> Path:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import AnalogNASError
-from analognas.files import digest, file_digest, is_damaged_database, read_json, write_json
+from analognas.files import digest, file_digest, is_damaged_database, read_sealed, write_sealed
 from analognas.redaction import redact
 from analognas.stages.protocols import STAGES
 from analognas.tracking.connection import experiment_name, tracking_uri
 from analognas.versioning.pipeline import declared
+from analognas.workspace import round_name
 
 if TYPE_CHECKING:
     from analognas.params import Params
@@ -45,7 +46,7 @@ def untracked(paths: Paths, params: Params, versioning: Versioning | None) -> tu
 
 def decisions(paths: Paths) -> dict[int, dict[str, Any]]:
     """Return what the files of the decided rounds of ``analognas retrain`` hold, by number."""
-    rounds = {int(path.stem): read_or_empty(path) for path in sorted(paths.rounds.glob("[0-9][0-9][0-9].json"))}
+    rounds = {number: read_or_empty(path) for number, path in paths.round_files().items()}
     return {
         number: content
         for number, content in rounds.items()
@@ -74,7 +75,7 @@ def note_duration(paths: Paths, stage: str, versioning: Versioning | None, secon
     """Keep how long a stage took, for MLflow; in a file of its own, because no result may hold a duration."""
     stage_hash = versioning.stage_hash(stage) if versioning else _content_hash(paths, stage)
     noted = {stage: {"stage_hash": stage_hash, "seconds": round(seconds, 1)}}
-    write_json(timings_file(paths), read_or_empty(timings_file(paths)) | noted)
+    write_sealed(timings_file(paths), read_or_empty(timings_file(paths)) | noted)
 
 
 def stage_data(paths: Paths, stage: str) -> tuple[list[Path], list[Path]]:
@@ -92,10 +93,10 @@ def timings_file(paths: Paths) -> Path:
 def read_or_empty(path: Path) -> dict[str, Any]:
     """Return a JSON object of our own; one that cannot be read is as if it were not there."""
     try:
-        content = read_json(path, remedy="")
+        content = read_sealed(path, remedy="")
     except (AnalogNASError, OSError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return content
 
 
 def _content_hash(paths: Paths, stage: str) -> str | None:
@@ -112,7 +113,9 @@ def unlogged(paths: Paths, params: Params) -> dict[int, str]:
     """Return the digest of each decision about a round that is not known to be in MLflow, by number."""
     known = known_hashes(paths, params)
     digests = {number: digest(content) for number, content in decisions(paths).items()}
-    return {number: value for number, value in digests.items() if known.get(f"{ROUND_PREFIX}{number:03d}") != value}
+    return {
+        number: value for number, value in digests.items() if known.get(f"{ROUND_PREFIX}{round_name(number)}") != value
+    }
 
 
 def known_hashes(paths: Paths, params: Params) -> dict[str, str]:

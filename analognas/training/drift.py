@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from analognas.causes import quoted
 from analognas.errors import HardwareError
 from analognas.hardware.analog import clean_state, load_clean_state, require_clean
 from analognas.hardware.devices import Devices
@@ -117,5 +118,6 @@ def _drift(devices: Devices, seconds: float) -> None:
     except AihwkitException as error:
         device = next(type(tile.rpu_config.noise_model).__name__ for tile in devices.tiles)
         raise HardwareError(
-            f"The noise model {device} cannot drift to {seconds:g} s ({error}): change the times of the protocol."
+            f"The noise model {device} cannot drift to {seconds:g} s (aihwkit says {quoted(error)}): change the times "
+            "of the protocol."
         ) from error

@@ -7,17 +7,19 @@ pickled.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from analognas.errors import CorruptFileError, HardwareError, MismatchError, TrustError
-from analognas.files import digest, file_digest, inside, read_json, read_object, write_json, writing_directory
+from analognas.files import json_bytes
+from analognas.folders import read_folder, write_folder
 from analognas.hardware.analog import clean_state, convert, load_clean_state
 from analognas.hardware.params import HardwareParams
 from analognas.hardware.recorded import from_record, record
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
     from analognas.datasets import Dataset
 
 _FORMAT = 1
-_MODEL = "model.safetensors"
+_MANIFEST = "winner.json"
+_ARCHITECTURE, _HARDWARE, _MODEL = "architecture.json", "hardware.json", "model.safetensors"
 _REMEDY = "restore the whole folder (dvc checkout), or train the winner again (analognas stage train)"
 
 
@@ -97,33 +100,33 @@ class Winner:
 def save_winner(directory: Path, characterization: Characterization, dataset: Dataset) -> None:
     """Write a characterized architecture, usually measured on the test part, as a winner.
 
-    The folder is replaced whole. The same characterization gives the same bytes.
+    The folder is a new or an empty one, or one of a winner, which is replaced whole. The same characterization gives
+    the same bytes.
 
     Raises:
         ValueError: if the characterization has no trained network.
-        WorkspaceError: if the folder cannot be written.
+        WorkspaceError: if the folder holds anything else, which stays, or cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     trained, accuracy = characterization.trained, characterization.accuracy
     if trained is None or accuracy is None:
         raise ValueError(f"there is no network to save: {characterization.row.reason}")
-    with writing_directory(directory) as folder:
-        write_json(folder / "architecture.json", trained.architecture.to_dict())
-        write_json(folder / "hardware.json", record(trained.hardware))
-        save_file(clean_state(trained.analog), folder / _MODEL)
-        content = {
-            "format": _FORMAT,
-            "dataset": _identity(dataset),
-            "part": characterization.part,
-            "seed": trained.seed,
-            "protocol": trained.protocol.model_dump(mode="json"),
-            "row": characterization.row.to_dict(),
-            "accuracy": accuracy.tolist(),
-            "files": {name: file_digest(folder / name) for name in ("architecture.json", "hardware.json", _MODEL)},
-        }
-        write_json(folder / "winner.json", {**content, "digest": digest(content)})
-        (folder / _MODEL).chmod(0o644)
+    content = {
+        "format": _FORMAT,
+        "dataset": _identity(dataset),
+        "part": characterization.part,
+        "seed": trained.seed,
+        "protocol": trained.protocol.model_dump(mode="json"),
+        "row": characterization.row.to_dict(),
+        "accuracy": accuracy.tolist(),
+    }
+    files = {
+        _ARCHITECTURE: json_bytes(trained.architecture.to_dict()),
+        _HARDWARE: json_bytes(record(trained.hardware)),
+        _MODEL: save(clean_state(trained.analog)),
+    }
+    write_folder(directory, _MANIFEST, content, files)
 
 
 def load_winner(directory: Path | str, own: Collection[str] = ()) -> Winner:
@@ -141,25 +144,21 @@ def load_winner(directory: Path | str, own: Collection[str] = ()) -> Winner:
         MismatchError: if the hardware made here is not what was recorded.
     """
     folder = Path(directory)
-    content = read_json(folder / "winner.json", remedy=_REMEDY)
-    if not isinstance(content, dict) or content.pop("digest", None) != digest(content):
-        raise CorruptFileError(f"{folder / 'winner.json'} is damaged (its digest does not fit): {_REMEDY}.")
-    if content["format"] != _FORMAT:
+    content, files = read_folder(folder, _MANIFEST, remedy=_REMEDY)
+    if content.get("format") != _FORMAT:
         raise CorruptFileError(
-            f"{folder / 'winner.json'} has format {content['format']}, this version reads {_FORMAT}: {_REMEDY}."
+            f"{folder / _MANIFEST} has format {content.get('format')}, this version reads {_FORMAT}: {_REMEDY}."
         )
-    for name, recorded in content["files"].items():
-        if not inside(folder, name, remedy=_REMEDY).is_file():
-            raise CorruptFileError(f"{folder / name} is missing: {_REMEDY}.")
-        if file_digest(folder / name) != recorded:
-            raise CorruptFileError(f"{folder / name} is damaged (its digest does not fit): {_REMEDY}.")
-    architecture = Architecture.from_dict(read_json(folder / "architecture.json", remedy=_REMEDY))
-    recorded = read_object(folder / "hardware.json", remedy=_REMEDY)
+    missing = {_ARCHITECTURE, _HARDWARE, _MODEL} - set(files)
+    if missing:
+        raise CorruptFileError(f"{folder / _MANIFEST} is no trained winner's (no {min(missing)}): {_REMEDY}.")
+    architecture = Architecture.from_dict(_object(folder / _ARCHITECTURE, files))
+    recorded = _object(folder / _HARDWARE, files)
     _check_trusted(folder, (architecture.space.family, str(recorded.get("rpu_config"))), own)
     hardware, config = from_record(recorded)
     with reproducible("cpu"):  # building draws weights
         model = convert(architecture.build(), config, hardware.layers)
-    _load_weights(model, folder / _MODEL)
+    _load_weights(model, folder / _MODEL, files[_MODEL])
     model.eval()
     return Winner(
         architecture=architecture,
@@ -183,12 +182,22 @@ def _check_trusted(folder: Path, names: Iterable[str], own: Collection[str]) -> 
             )
 
 
-def _load_weights(model: nn.Module, path: Path) -> None:
+def _object(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
+    try:
+        content = json.loads(files[path.name])
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise CorruptFileError(f"{path} is damaged (no JSON object): {_REMEDY}.")
+    return content
+
+
+def _load_weights(model: nn.Module, path: Path, content: bytes) -> None:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     try:
-        load_clean_state(model, load_file(path))
+        load_clean_state(model, load(content))
     except (SafetensorError, HardwareError) as error:
         raise CorruptFileError(f"{path} does not fit its architecture ({error}): {_REMEDY}.") from error
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from analognas.causes import quoted, reached
 from analognas.errors import WorkspaceError
-from analognas.redaction import first_line, redact
 from analognas.versioning.fetched import CachedObject
 
 Item = TypeVar("Item")
@@ -26,6 +26,10 @@ UNSAVED = "Can't remove the following unsaved files"
 MISSING = "Missing cache files"
 #: What SQLite says of a database that is damaged; DVC adds neither which one nor a remedy.
 DAMAGED = ("database disk image is malformed", "file is not a database")
+
+
+# What is no reason: a warning, or a line of a traceback.
+_INSIDE = re.compile(r"Traceback|File |WARNING|.*Warning:")
 
 
 class NoRemoteError(WorkspaceError):
@@ -116,14 +120,18 @@ def complaint(text: str) -> str:
     """Return what DVC or git said was wrong, from all that a command printed, as a sentence without secrets."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     named = [line.removeprefix("ERROR: ") for line in lines if line.startswith(("ERROR: ", "fatal: "))]
-    return redact((named or lines or ["it gave no reason"])[0]).rstrip(".") + "."
+    text = next((line for line in named or lines if not _INSIDE.match(line)), "")
+    if not text:
+        return "it gave no reason; call it yourself to see more."
+    return f"it says {quoted(text, longest=300)}."
 
 
 def reason_of(error: BaseException | str) -> str:
-    """Return the first line of an error, without secrets."""
+    """Return what an error of a remote's library means, for the middle of a sentence."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    return first_line(error)
+    away = reached(error) if isinstance(error, BaseException) else None
+    return f"it {away}" if away is not None else f"its library says {quoted(error)}"
 
 
 def _is_target(stage: Any, root: Path) -> bool:

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from analognas.files import read_json, write_json
+from analognas.errors import AnalogNASError
+from analognas.files import read_sealed, write_sealed
 
 _FOLDER = ".dir"
 
@@ -40,8 +41,8 @@ def spoiled(objects: Iterable[CachedObject], known: Path) -> list[str]:
         known: a file that remembers which were hashed before.
     """
     try:
-        before = dict(read_json(known, remedy=""))
-    except (Exception, RecursionError):  # it only saves time
+        before = read_sealed(known, remedy="")
+    except AnalogNASError:  # it only saves time
         before = {}
     wrong: list[str] = []
     now: dict[str, list[int]] = {}
@@ -52,7 +53,7 @@ def spoiled(objects: Iterable[CachedObject], known: Path) -> list[str]:
         else:
             now[cached.hash] = state
     if now != before:
-        write_json(known, now)
+        write_sealed(known, now)
     return sorted(set(wrong))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analognas.errors import CorruptFileError
-from analognas.files import digest
+from analognas.files import CONFLICT, digest, in_conflict
 
 
 class Lock:
@@ -82,6 +82,8 @@ class Lock:
         except (YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
             whole = False
         if not whole:
+            if in_conflict(path):
+                raise CorruptFileError(f"{path} {CONFLICT}.")
             raise CorruptFileError(f"{path} is damaged: restore it from git, or delete it and run again.")
         return stages
 

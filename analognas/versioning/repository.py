@@ -27,6 +27,7 @@ from analognas.versioning.lock import Lock
 _TIMEOUT = 600
 #: As the configuration of this package's own repository: nothing calls home, nothing touches git's index.
 _SITE_CACHE = ("core", "site_cache_dir")
+_IGNORED = "/config.local\n/tmp\n/cache\n"
 _CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n"
 
 
@@ -68,10 +69,11 @@ class Versioning(Lock):
             inside = _above(workspace, ".git")
             if inside is None:
                 _checked([git, "init", "--quiet", str(workspace)], workspace, WorkspaceError)
-            versioning = cls(workspace)
-            subdir = ["--subdir"] if inside is not None and inside != workspace else []
-            versioning._dvc("init", "--quiet", *subdir, error=WorkspaceError)
+            # As if there were no git, and then with it: DVC would add its files to the index of the repository around
+            # the workspace, under the name that the folder has while it is built.
+            cls(workspace)._dvc("init", "--no-scm", "--quiet", error=WorkspaceError)
             write_text(workspace / ".dvc" / "config", _CONFIG)
+            write_text(workspace / ".dvc" / ".gitignore", _IGNORED)
         return cls.find(workspace)
 
     def status(self, stages: Sequence[str]) -> dict[str, list[str]]:
@@ -102,6 +104,11 @@ class Versioning(Lock):
     ) -> str:
         command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
         return _checked(command, self.root, error, timeout)
+
+
+def called_by_dvc() -> bool:
+    """Return whether this process is the command of a stage that DVC runs: it records that itself, under its lock."""
+    return bool(os.environ.get("DVC_STAGE"))
 
 
 def dvc_environment(workspace: Path) -> dict[str, str]:

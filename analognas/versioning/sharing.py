@@ -25,6 +25,7 @@ from analognas.progress import Progress, silent
 from analognas.results import Record, ResultStore
 from analognas.versioning.dvc_inside import MISSING, UNSAVED, NoRemoteError, complaint, reason_of
 from analognas.versioning.fetched import spoiled
+from analognas.versioning.merging import install_driver
 from analognas.versioning.remote import LARGEST, Entry, Remote
 from analognas.versioning.repository import Versioning, dvc_environment
 from analognas.workspace import Paths, alone
@@ -121,6 +122,7 @@ def pull(paths: Paths, remote: str | None = None, progress: Progress = silent, *
     there = Remote(paths.root, remote)
     store = ResultStore.of(paths.home)
     done = Exchange("pull", there.name)
+    install_driver(paths.root)  # a clone has not been told by `analognas init`
     listed = there.entries()
     store.settle()
     stored, damaged = _inventory(store)

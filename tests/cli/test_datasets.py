@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from analognas.cli import main
 from analognas.datasets import registry
+from analognas.datasets.looking import recorded
 from analognas.datasets.published import Published
 from analognas.datasets.registry import Entry
 from analognas.workspace import Paths
@@ -104,7 +105,7 @@ def test_check_tells_what_is_in_it():
 
 
 def test_check_of_a_path(tmp_path: Path):
-    np.savez(tmp_path / "set.npz", x=np.zeros((30, 4, 4), np.uint8), y=np.arange(30) % 3)
+    np.savez(tmp_path / "set.npz", x=np.arange(480).astype(np.uint8).reshape(30, 4, 4), y=np.arange(30) % 3)
     found = json.loads(call("check", "arrays", "--path", str(tmp_path / "set.npz"), "--json").stdout)
     assert found["class_counts"]["2"] == {"train": 6, "validation": 2, "test": 2}
 
@@ -112,8 +113,8 @@ def test_check_of_a_path(tmp_path: Path):
 def test_check_of_the_workspace(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(workspace.root)
     found = json.loads(call("check", "--json").stdout)
-    described = {key: value for key, value in found.items() if key not in ("class_counts", "notes")}
-    assert described == json.loads(workspace.dataset.read_text())
+    kept = json.loads(workspace.dataset.read_text())
+    assert {key: found[key] for key in kept if key != "looked"} | {"looked": recorded(found)} == kept
 
 
 def test_check_finds_a_damaged_download(published: Path, cache_folder: Path):

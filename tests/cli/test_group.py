@@ -1,8 +1,10 @@
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -60,21 +62,93 @@ def test_bad_input_is_one_sentence_and_exit_code_2(inside: Paths, spoil, argumen
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "kind", "message"),
     [
-        (("stage", "smaple", "--json"), "There is no stage 'smaple'"),
-        (("run", "--json", "--dataset", "digitz"), "digits"),
-        (("init", "--json"), "TARGET"),
+        (("stage", "smaple", "--json"), "ParamsError", "There is no stage 'smaple'"),
+        (("run", "--json", "--dataset", "digitz"), "DatasetError", "digits"),
+        (("init", "--json"), "MissingParameter", "TARGET"),
     ],
 )
-def test_bad_input_is_told_in_json_to_who_asks_for_it(inside: Paths, arguments: tuple[str, ...], message: str):
+def test_bad_input_is_told_in_json_to_who_asks_for_it(inside: Paths, arguments: tuple[str, ...], kind, message: str):
     result = call(*arguments)
     assert result.exit_code == 2
-    found = json.loads(result.stdout)
-    assert message in found["error"]
-    assert found["exit_code"] == 2
+    told = json.loads(result.stdout)
+    assert message in told["error"]
+    assert (told["kind"], told["exit_code"]) == (kind, 2)
     assert result.stderr
-    assert call(*(one for one in arguments if one != "--json")).stdout == ""
+    assert call(*(word for word in arguments if word != "--json")).stdout == ""
+
+
+def commands(
+    group: click.Group = main, before: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command and what is typed for it."""
+    for name, command in group.commands.items():
+        typed = (*before, name)
+        yield typed, command
+        if isinstance(command, click.Group):
+            yield from commands(command, typed)
+
+
+WITH_JSON = {typed: command for typed, command in commands() if any("--json" in p.opts for p in command.params)}
+#: Commands that nothing can be wrong for before they look, without what they need.
+NEEDED = {
+    ("search",): ("--true-evaluations", "1"), ("stage",): ("sample",), ("init",): ("w", "--dataset", "digitz"),
+    ("datasets", "fetch"): ("digitz",), ("datasets", "check"): ("digitz",),
+}  # fmt: skip
+
+
+def test_every_command_that_may_be_scripted_has_json():
+    assert {typed[0] for typed, _ in commands()} - {typed[0] for typed in WITH_JSON} == {"serve"}
+
+
+@pytest.mark.parametrize("typed", WITH_JSON, ids="-".join)
+def test_every_command_tells_what_is_wrong_as_one_object(typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    wrong = [(*typed, "--json", "--nonsense"), (*typed, "--nonsense", "--json")]  # click's errors
+    if isinstance(WITH_JSON[typed], click.Group):
+        wrong.append((*typed, "--json", "nonsense"))
+    result = call(*typed, *NEEDED.get(typed, ()), "--json")
+    if result.exit_code != 0:  # ours: no workspace is here
+        wrong.append((*typed, *NEEDED.get(typed, ()), "--json"))
+    for arguments in wrong:
+        result = call(*arguments)
+        told = json.loads(result.stdout)
+        assert told.keys() >= {"error", "kind", "exit_code"}, arguments
+        assert told["exit_code"] == result.exit_code == 2, arguments
+        assert told["error"] in result.stderr, arguments
+        assert "Traceback" not in result.stderr, arguments
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "message"),
+    [
+        (KeyError("inner"), "Fault", "This is a fault of analognas, not yours"),
+        (OSError(28, "No space left on device", "data/x"), "SystemRefused", "data/x cannot be used (no space left on"),
+        (MemoryError(), "OutOfMemory", "There is not enough memory"),
+        (KeyboardInterrupt(), "Interrupted", "interrupted; what was finished is kept"),
+    ],
+)
+def test_what_nobody_foresaw_is_one_sentence_too(
+    inside: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, raised: BaseException, kind: str, message: str
+):
+    def fail(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("analognas.stages.run_stage", fail)
+    result = call("stage", "sample", "--json")
+    told = json.loads(result.stdout)
+    assert (told["kind"], told["exit_code"], result.exit_code) == (kind, 1, 1)
+    assert told["error"].startswith(message)
+    assert result.stderr.lstrip() == f"analognas: {told['error']}\n"  # click begins a new line after Ctrl-C
+    kept = list(tmp_path.glob("analognas-*.txt"))
+    assert len(kept) == (kind == "Fault")
+    assert all("KeyError: 'inner'" in file.read_text() and str(file) in told["error"] for file in kept)
+
+
+def test_what_follows_two_dashes_is_no_option(inside: Paths):
+    assert call("stage", "--", "--json").stdout == ""
 
 
 def test_outside_of_a_workspace_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -124,6 +198,9 @@ def test_a_warning_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     call("doctor", "--help")
     shown: Any = warnings.showwarning  # what a command says from then on
     shown(AnalogNASWarning("data/x is damaged."), AnalogNASWarning, "file.py", 1)
+    shown(UserWarning("some library's"), UserWarning, "file.py", 1)
+    assert others == []
+    monkeypatch.setattr("sys.warnoptions", ["default"])
     shown(UserWarning("some library's"), UserWarning, "file.py", 1)
     assert capsys.readouterr().err == "analognas: data/x is damaged.\n"
     assert others == ["some library's"]

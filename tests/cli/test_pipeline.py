@@ -34,6 +34,44 @@ def test_a_stage_writes_its_files_and_its_summary_as_json(inside: Paths):
     assert inside.architectures.exists()
 
 
+class Recording:
+    """Stands for DVC in a workspace."""
+
+    def __init__(self) -> None:
+        self.recorded: list[tuple[str, ...]] = []
+
+    def commit(self, *stages: str) -> None:
+        self.recorded.append(stages)
+
+
+def test_a_stage_is_recorded_unless_dvc_does(inside: Paths, monkeypatch: pytest.MonkeyPatch):
+    dvc = Recording()
+    monkeypatch.setattr(Versioning, "find", lambda _: dvc)
+    assert call("stage", "sample").exit_code == 0
+    assert call("stage", "record").exit_code == 0
+    assert dvc.recorded == [("record", "sample"), ("record",)]
+    monkeypatch.setenv("DVC_STAGE", "dvc.yaml:sample")
+    assert call("stage", "sample").exit_code == 0
+    assert len(dvc.recorded) == 2
+
+
+def test_a_stage_with_other_parameters_than_the_file_has_now_is_not_recorded(
+    inside: Paths, monkeypatch: pytest.MonkeyPatch
+):
+    dvc = Recording()
+    monkeypatch.setattr(Versioning, "find", lambda _: dvc)
+
+    def edited(*_: Any) -> dict[str, Any]:
+        override(inside.params, ["sample.size=11"])
+        return {}
+
+    monkeypatch.setattr("analognas.stages.run_stage", edited)
+    done = call("stage", "sample")
+    assert done.exit_code == 1
+    assert "was changed while sample ran" in done.stderr
+    assert not dvc.recorded
+
+
 def test_the_report_shows_winner_and_baseline(finished: Paths, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(finished.root)
     text = call("report").output

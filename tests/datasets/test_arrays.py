@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analognas.datasets import PARTS, describe, load
-from analognas.errors import DatasetError
+from analognas.errors import AnalogNASWarning, DatasetError
 
 X = np.random.default_rng(0).integers(0, 256, (40, 3, 6, 5), dtype=np.uint8)
 Y = np.tile([0, 1], 20)
@@ -100,12 +100,12 @@ def test_an_axis_that_cannot_be_told(tmp_path, shape):
 
 
 def test_a_part_that_would_lack_a_class(tmp_path):
-    y = np.repeat([0, 1, 2], [40, 40, 4])
-    x = np.zeros((84, 4, 4), np.uint8)
-    message = "Class '2' has 4 images to divide, none of which would be in the validation part: add some, or divide"
+    y = np.repeat([0, 1, 2], [40, 43, 1])
+    x = X.reshape(-1)[: 84 * 16].reshape(84, 4, 4)
+    message = "Class '2' has 1 images to divide, none of which would be in the train part: add some, or divide"
     fails(tmp_path, message, x_train=x, y_train=y, x_test=x, y_test=y)
-    fewer = {"x_test": x[36:81], "y_test": y[36:81]}
-    assert sizes(from_npz(tmp_path, x_train=x, y_train=y, x_val=x, y_val=y, **fewer)) == [84, 84, 45]
+    fewer = {"x_test": x[36:], "y_test": y[36:]}
+    assert sizes(from_npz(tmp_path, x_train=x, y_train=y, x_val=x, y_val=y, **fewer)) == [84, 84, 48]
 
 
 def test_a_given_part_that_lacks_a_class(tmp_path):
@@ -126,15 +126,52 @@ def test_numbers_are_spread_over_the_levels_of_a_byte(tmp_path):
     assert describe(wide)["digest"] == describe(small)["digest"] if X.min() == 0 and X.max() == 255 else True
     booleans = from_npz(tmp_path, x=X > 127, y=Y)
     assert set(np.unique(booleans.train.x)) == {0, 255}
-    assert not from_npz(tmp_path, x=np.full((40, 2, 2), 7.0), y=Y).train.x.any()
 
 
 def test_one_range_for_all_parts(tmp_path):
-    data = from_npz(
-        tmp_path, x_train=np.full((20, 2, 2), 10), y_train=Y[:20], x_test=np.full((9, 2, 2), 30), y_test=Y[:9]
-    )
-    assert data.train.x.max() == 0
-    assert data.test.x.min() == 255
+    low, high = np.tile([[10, 20]], (20, 2, 1)), np.tile([[20, 30]], (9, 2, 1))
+    data = from_npz(tmp_path, x_train=low, y_train=Y[:20], x_test=high, y_test=Y[:9])
+    assert (data.train.x.min(), data.train.x.max(), data.test.x.min(), data.test.x.max()) == (0, 128, 128, 255)
+
+
+def test_constant_arrays_are_refused(tmp_path):
+    for x, level in (
+        (np.full((40, 2, 2), 7.0), 0),
+        (np.zeros((40, 2, 2), np.uint8), 0),
+        (np.full((40, 2, 2), 1.0), 255),
+    ):
+        fails(tmp_path, f"set.npz: every value of all 40 images is {level} of 255, so nothing can be learned", x=x, y=Y)
+
+
+def test_values_that_collapse_are_told(tmp_path):
+    x = np.random.default_rng(0).random((40, 8, 8))
+    for squeezed, scale in ((np.where(x > 0.999, 1e6, x), "0.0.* to 1e\\+06"), (x / 100, "0 to 1")):
+        with pytest.warns(
+            AnalogNASWarning, match=rf"99 % of the values are from .* from {scale}, which leaves [1-4] of"
+        ):
+            data = from_npz(tmp_path, x=squeezed, y=Y)
+        assert "of 256 for them; clip or scale the values" in data.notes[0]
+    sparse = np.where(x > 0.999, x, 0)  # nothing is lost
+    assert not from_npz(tmp_path, x=sparse, y=Y).notes
+
+
+def test_parts_of_unlike_ranges_are_told(tmp_path):
+    with pytest.warns(
+        AnalogNASWarning, match=r"dataset arrays: the images of test span the levels 0 to 15 of 255, those of train"
+    ):
+        from_npz(tmp_path, **in_parts(X, X // 16))
+    with pytest.warns(AnalogNASWarning, match=r"train span the levels 0 to 16 of 255, those of test 0 to 255; look"):
+        from_npz(tmp_path, **in_parts(X.astype(int), X.astype(int) * 16))
+
+
+def test_how_it_was_read_is_told(tmp_path):
+    last = X.transpose(0, 2, 3, 1)
+    reading = from_npz(tmp_path, x=last / 255, y=Y, mean=X[0], x_test=last[:9] / 300, y_test=Y[:9]).reading
+    assert reading.sizes == "all are 5x6, float64 (N, H, W, C)"
+    assert reading.given == {"train": "x", "test": "x_test"}
+    assert reading.passed_over == {"array mean": 1}
+    assert reading.ranges == {"train": (0.0, 1.0), "test": (0.0, pytest.approx(0.85))}
+    assert from_npz(tmp_path, x=X[:, 0], y=Y).reading.sizes == "all are 5x6, uint8 (N, H, W)"
 
 
 def in_parts(train, test):

@@ -1,97 +1,16 @@
-import io
-import struct
-import wave as wave_module
-
 import numpy as np
 import pytest
-from scipy.io import wavfile
 
 from analognas.datasets import audio
-from analognas.datasets.audio import RATE, Features, cut, read_wav, resample
+from analognas.datasets.audio import RATE, Features, cut, resample
 
 
 def tone(hertz, seconds=1.0, rate=RATE, level=0.5):
     return level * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
 
 
-def wav(samples, rate=RATE):
-    file = io.BytesIO()
-    wavfile.write(file, rate, samples)
-    return file.getvalue()
-
-
-def wav_24(samples, rate=RATE):
-    file = io.BytesIO()
-    with wave_module.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(3)
-        out.setframerate(rate)
-        integers = np.round(samples * (2**23 - 1)).astype("<i4")
-        out.writeframes(integers.view(np.uint8).reshape(-1, 4)[:, :3].tobytes())
-    return file.getvalue()
-
-
-EXACT = tone(440)
-
-
-@pytest.mark.parametrize(
-    ("data", "tolerance"),
-    [
-        (wav(np.round(EXACT * 127 + 128).astype(np.uint8)), 0.01),
-        (wav(np.round(EXACT * 32767).astype(np.int16)), 1e-4),
-        (wav_24(EXACT), 1e-6),
-        (wav(np.round(EXACT * (2**31 - 1)).astype(np.int32)), 1e-8),
-        (wav(EXACT.astype(np.float32)), 1e-7),
-        (wav(EXACT), 1e-15),
-    ],
-)
-def test_every_width(data, tolerance):
-    read = read_wav(data)
-    assert read.dtype == np.float64
-    np.testing.assert_allclose(read, EXACT, atol=tolerance)
-
-
-@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000])
-def test_every_rate_sounds_the_same(rate):
-    read = read_wav(wav((tone(1_000, rate=rate) * 32767).astype(np.int16), rate))
-    assert abs(len(read) - RATE) <= 1
-    middle = slice(4_000, 12_000)
-    np.testing.assert_allclose(read[middle], tone(1_000)[middle], atol=0.01)
-
-
 def test_what_is_too_high_for_the_rate_is_filtered_out():
     assert np.abs(resample(tone(12_000, rate=48_000), 48_000)[1_000:-1_000]).max() < 0.01
-
-
-def test_channels_are_averaged():
-    both = np.column_stack([EXACT, -EXACT * 0.5])
-    np.testing.assert_allclose(read_wav(wav(both)), EXACT / 4, atol=1e-12)
-
-
-def test_other_chunks_are_skipped():
-    data = wav(EXACT)
-    extra = b"bext" + struct.pack("<I", 6) + b"author"
-    grown = data[:36] + data[36:] + extra
-    grown = grown[:4] + struct.pack("<I", len(grown) - 8) + grown[8:]
-    np.testing.assert_allclose(read_wav(grown), EXACT)
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "."),
-        (b"no sound at all", "not understood"),
-        (wav(EXACT)[:30], "."),
-        (wav((EXACT * 32767).astype(np.int16))[:-1_000], "Reached EOF prematurely"),
-        (wav(np.empty(0, np.int16)), "no sound"),
-        (wav(np.array([np.nan, 0.0])), "not finite"),
-        (wav(EXACT, 10), "rate is 10"),
-        (wav(EXACT)[:20] + struct.pack("<H", 7) + wav(EXACT)[22:], "Unknown wave file format"),
-    ],
-)
-def test_damaged_or_foreign_files(data, message):
-    with pytest.raises(ValueError, match=message):
-        read_wav(data)
 
 
 def test_short_recordings_get_silence_on_both_sides():

@@ -9,7 +9,7 @@ from PIL import Image
 
 from analognas.datasets import PARTS, describe, image_folder, load
 from analognas.datasets.cifar10 import CLASS_NAMES
-from analognas.errors import DatasetError
+from analognas.errors import AnalogNASWarning, DatasetError
 
 COLOURS = {"blue": (20, 30, 250), "red": (250, 20, 30)}
 
@@ -80,16 +80,176 @@ def test_only_a_train_folder(tmp_path):
     assert sizes(from_folder(tmp_path / "set")) == [12, 4, 4]
 
 
-def test_classes_may_be_called_like_parts(tmp_path):
-    data = from_folder(fill(tmp_path / "set", classes=("test", "train")))
-    assert data.class_names == ("test", "train")
+@pytest.mark.parametrize("classes", [("bicycle", "train"), ("production", "test"), ("test_tube", "train_station")])
+def test_classes_may_be_called_like_parts(tmp_path, classes):
+    assert from_folder(fill(tmp_path / "set", classes=classes)).class_names == classes
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [
+        ("Training", None, "Testing"),
+        ("TRAIN", "VAL", "TEST"),
+        ("training_set", None, "test_set"),
+        ("seg_train/seg_train", None, "seg_test/seg_test"),
+        ("train2017", "val2017", None),
+        ("TrainImages", "dev-images", "TestImages"),
+    ],
+)
+def test_parts_under_other_names(tmp_path, train, validation, test):
+    for name in filter(None, (train, validation, test)):
+        fill(tmp_path / "set" / name)
+    data = from_folder(tmp_path / "set")
+    assert data.class_names == ("blue", "red")
+    given = {"train": train, "validation": validation, "test": test}
+    assert data.reading.given == {part: name for part, name in given.items() if name}
+    assert len(data.train) == (18 if test and not validation else 16 if validation and not test else 20)
+
+
+def test_parts_inside_of_the_classes(tmp_path):
+    for name in ("blue", "red"):
+        fill(tmp_path / "set" / name, classes=("train", "test"))
+    data = from_folder(tmp_path / "set")
+    assert (data.class_names, sizes(data)) == (("blue", "red"), [18, 2, 20])
+    assert all(name.split("/")[1] == "test" for name in data.test.names)
+    fill(tmp_path / "set", classes=("green",))
+    fails(tmp_path / "set", r"blue holds (test|train), .*, .*green does not: give every class the same parts, or")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("train", "test"), "holds test, train, which are parts of the data and no classes: put the images in each"),
+        (("training_set", "test_set"), "holds test_set, training_set, which are parts of the data and no classes"),
+        (("fold1", "fold2", "fold10"), "holds fold1, fold10, fold2, which are numbered pieces of the data"),
+        (("split_1", "split_2"), "numbered pieces of the data and no classes: put the images into a folder per class"),
+        (("train", "val", "extra"), None),  # a class may be called train
+    ],
+)
+def test_parts_are_no_classes(tmp_path, names, message):
+    fill(tmp_path / "set", classes=names)
+    if message is None:
+        assert from_folder(tmp_path / "set").class_names == tuple(sorted(names))
+    else:
+        fails(tmp_path / "set", message)
+
+
+def test_folds_with_class_folders_are_no_classes(tmp_path):
+    for index in range(3):
+        fill(tmp_path / "set" / f"Fold {index}")
+    fails(tmp_path / "set", r"holds Fold 0, Fold 1, Fold 2, which are numbered pieces")
+
+
+def test_which_of_two_levels_are_the_classes_is_asked(tmp_path):
+    for person in ("anna", "bela"):
+        fill(tmp_path / "set" / person, classes=("fist", "palm"))
+    message = (
+        "holds anna, bela, and in each of them stand fist, palm: which of the two are the classes cannot be told; "
+    )
+    fails(tmp_path / "set", message)
+    fill(tmp_path / "other" / "anna", classes=("fist", "palm"))
+    fill(tmp_path / "other" / "bela", classes=("fist", "ok"))
+    assert from_folder(tmp_path / "other").class_names == ("anna", "bela")
+
+
+def test_leftovers_of_systems_are_neither_images_nor_classes(tmp_path):
+    root = fill(tmp_path / "set")
+    expected = describe(from_folder(root))
+    for name in ("@eaDir", "$RECYCLE.BIN", "lost+found", "__MACOSX", ".thumbnails", "#recycle"):
+        fill(root / name, count=1)
+        fill(root / "red" / name, count=1)
+    fill(root / "red" / "thumbs", count=1)
+    fill(root / "red" / "@eaDir" / "000.png", classes=("SYNOPHOTO_THUMB_M",), count=1)
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._000.png"):
+        (root / "red" / name).write_text("no image")
+    data = from_folder(root)
+    assert describe(data) == expected
+    assert data.reading.leftovers["@eaDir"] == 2
+    assert data.reading.leftovers["Thumbs.db"] == data.reading.leftovers["thumbs"] == 1
+    assert data.reading.leftovers["._*"] == 1
+    assert not data.reading.passed_over
+
+
+def test_files_that_are_not_read_are_counted_and_named(tmp_path):
+    root = fill(tmp_path / "set")
+    for index in range(3):
+        (root / "red" / f"{index}.HEIC").write_bytes(b"....ftypheic")
+    (root / "red" / "notes.txt").write_text("no image")
+    (root / "blue" / "without").write_text("who knows")
+    Image.new("RGB", (8, 8)).save(root / "outside.png")
+    with pytest.warns(
+        AnalogNASWarning, match=r"image-folder: 3 \.heic, 1 images outside of class folders, 1 no ending"
+    ):
+        data = from_folder(root)
+    assert data.reading.read == {".png": 20}
+    assert data.reading.passed_over == {".heic": 3, ".txt": 1, "no ending": 1, "images outside of class folders": 1}
+    assert data.notes[0].startswith("3 .heic")
+    (root / "green").mkdir()
+    (root / "green" / "1.heic").write_bytes(b"")
+    fails(root, r"green holds no images that are read, but 1 \.heic; add some or remove it")
+
+
+@pytest.mark.parametrize("extension", ["jfif", "jpe", "jif", "avif", "apng", "dib"])
+def test_other_endings_of_what_can_be_read(tmp_path, extension):
+    root = fill(tmp_path / "set")
+    kind = {"jfif": "JPEG", "jpe": "JPEG", "jif": "JPEG", "apng": "PNG"}.get(extension, extension.upper())
+    Image.new("RGB", (8, 8)).save(root / "red" / f"x.{extension}", kind)
+    assert from_folder(root).reading.read == {".png": 20, f".{extension}": 1}
+
+
+def fill_deep(root, greatest, kind="png", dtype=np.uint16, count=6):
+    for name in ("blue", "red"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            values = np.array([[0, greatest - index], [9, 9]], dtype)
+            Image.fromarray(values).save(root / name / f"{index}.{greatest}.{kind}")
+    return root
+
+
+def test_a_scale_that_collapses(tmp_path):
+    message = "12 images of 16 bits hold no value above 255, .* all of them would be black: save them with 8 bits, or"
+    fails(fill_deep(tmp_path / "black", 255), message)
+    fails(fill_deep(fill(tmp_path / "some", mode="L", size=(2, 2)), 255), message)
+    with pytest.warns(AnalogNASWarning, match=r"values up to 4,095, of which 16 levels of 256 are left; scale them"):
+        assert from_folder(fill_deep(tmp_path / "twelve", 4095)).train.x.max() == 15
+    assert not from_folder(fill_deep(tmp_path / "sixteen", 65535)).notes
+    fails(
+        fill_deep(fill_deep(tmp_path / "mixed", 250, "tiff", np.int32), 9000, "tiff", np.int32),
+        "12 images of 32 bits hold values up to 255, 12 others up to 9,000, so they are not on one scale",
+    )
+    for name in ("blue", "red"):
+        (tmp_path / "flat" / name).mkdir(parents=True)
+        for index in range(5):
+            Image.new("L", (4, 4), 7).save(tmp_path / "flat" / name / f"{index}.png")
+    fails(tmp_path / "flat", "every value of all 10 images is 7 of 255, so nothing can be learned")
+
+
+def test_sizes_before_and_after_are_told(tmp_path):
+    root = fill(tmp_path / "set", size=(12, 6))
+    assert from_folder(root).reading.sizes == "all are 12x6"
+    assert from_folder(root, image_size=4).reading.sizes == "all are 12x6, resized to 4x4, 20 of them squeezed"
+    Image.new("RGB", (50, 50)).save(root / "red" / "odd.png")
+    told = "2 sizes from 12x6 to 50x50, resized to 32x32, 20 of them squeezed"
+    with pytest.warns(AnalogNASWarning, match=f"{told}; dataset.image_size chooses another size"):
+        data = from_folder(root)
+    assert data.reading.sizes == told
+    assert from_folder(root, image_size=16).reading.sizes.startswith("2 sizes from 12x6 to 50x50, resized to 16x16")
+
+
+def test_pictures_that_were_turned_are_told(tmp_path):
+    root = fill(tmp_path / "set")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (8, 8)).save(root / "red" / "x.jpg", exif=exif)
+    assert from_folder(root).notes == ("1 images were turned upright, as their EXIF or XMP data say",)
 
 
 def test_common_size_is_kept_else_32(tmp_path):
     root = fill(tmp_path / "set", size=(12, 6))
     assert from_folder(root).input_shape == (3, 6, 12)
     Image.new("RGB", (5, 5)).save(root / "red" / "odd.png")
-    assert from_folder(root).input_shape == (3, 32, 32)
+    with pytest.warns(AnalogNASWarning, match="2 sizes from 5x5 to 12x6, resized to 32x32"):
+        assert from_folder(root).input_shape == (3, 32, 32)
     assert from_folder(root, image_size=16).input_shape == (3, 16, 16)
 
 
@@ -219,18 +379,16 @@ def test_too_few_images_to_split(tmp_path):
     root = fill(tmp_path / "set", count=4)
     assert sizes(from_folder(root)) == [4, 2, 2]
     (root / "red" / "000.png").unlink()
-    fails(
-        root, "Class 'red' has 3 images to divide, none of which would be in the (validation|test) part: add some, or"
-    )
+    assert sizes(from_folder(root)) == [3, 2, 2]
+    (root / "red" / "001.png").unlink()
+    fails(root, "Class 'red' has 2 images to divide, none of which would be in the train part: add some, or")
 
 
-def test_a_validation_part_without_a_class(tmp_path):
-    for name, count in (("blue", 40), ("green", 40), ("red", 4)):
-        fill(tmp_path / "set" / "train", count=count, classes=(name,))
-    fill(tmp_path / "set" / "test", count=1, classes=("blue", "green", "red"))
-    fails(tmp_path / "set", "Class 'red' has 4 images to divide, none of which would be in the validation part: add")
-    fill(tmp_path / "set" / "val", count=1, classes=("blue", "green", "red"))
-    assert sizes(from_folder(tmp_path / "set")) == [84, 3, 3]
+@pytest.mark.parametrize("count", [6, 7])
+def test_few_images_of_many_classes_are_divided(tmp_path, count):
+    root = fill(tmp_path / "set", count=count, size=(2, 2), classes=tuple("abcdefghij"))
+    data = from_folder(root)
+    assert all(set(data.part(part).y.tolist()) == set(range(10)) for part in PARTS)
 
 
 def test_unreadable_image_is_named(tmp_path):

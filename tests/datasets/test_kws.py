@@ -226,7 +226,7 @@ def test_too_few_recordings_without_speakers(tmp_path):
     for name, count in (("high", 20), ("low", 2)):
         for index in range(count):
             write(tmp_path / name / f"take {index}.wav", 500 + index, 0.1)
-    fails(tmp_path, "Class 'low' has 2 recordings to divide, none of .* in the validation part: add some, or divide")
+    fails(tmp_path, "Class 'low' has 2 recordings to divide, none of .* in the train part: add some, or divide")
 
 
 def test_folders_of_parts_are_taken_as_they_are(tmp_path):
@@ -255,7 +255,7 @@ def test_decoded_once_until_a_file_changes(digits, tmp_path, monkeypatch):
     first = describe(load("kws", path=str(root), progress=lambda *step: steps.append(step)))
     assert steps == [(60, 60, "reading recordings")]
     with monkeypatch.context() as patch:
-        patch.setattr(kws, "read_wav", None)
+        patch.setattr(kws.wav, "read", None)
         assert describe(load("kws", path=str(root))) == first
     write(root / "recordings" / "0_anna_0.wav", 900)
     assert describe(load("kws", path=str(root)))["digest"] != first["digest"]

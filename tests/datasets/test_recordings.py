@@ -5,7 +5,8 @@ import zipfile
 
 import pytest
 
-from analognas.datasets.recordings import Recording, class_names, looks_spoken, open_source, recordings
+from analognas.datasets.recordings import class_names, open_source, recordings
+from analognas.datasets.speakers import Recording
 from analognas.errors import DatasetError
 
 
@@ -32,7 +33,7 @@ def named(source):
 def test_class_folders(tmp_path):
     fill(tmp_path, "no/b.wav", "yes/a.WAV", "yes/deep/c.wav", "yes/notes.txt", ".git/x.wav", "__MACOSX/yes/a.wav")
     assert found(tmp_path) == [
-        Recording("no/b.wav", "no"), Recording("yes/a.WAV", "yes"), Recording("yes/deep/c.wav", "yes"),
+        Recording("no/b.wav", "no"), Recording("yes/a.WAV", "yes"), Recording("yes/deep/c.wav", "yes", inner="deep"),
     ]  # fmt: skip
     assert named(open_source(tmp_path)) == ["no", "yes"]
 
@@ -101,29 +102,6 @@ def test_ambiguous_names_tell_no_speaker(tmp_path, names):
     assert {one.speaker for one in found(tmp_path)} == {None}
 
 
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [
-        (("anna0.wav", "anna1.wav", "bela0.wav", "bela1.wav"), ["anna", "bela"]),
-        (("hello-anna 1.wav", "hello-anna 2.wav", "hello-bela (1).wav", "hello-bela (2).wav"), ["anna", "bela"]),
-        (("anna_hello_1.wav", "anna_hello_2.wav", "bela_hello_1.wav", "bela_hello_2.wav"), ["anna", "bela"]),
-        (("take 1.wav", "take 2.wav"), []),
-        (("1.wav", "2.wav", "2024_1.wav", "2024_2.wav", "2025_1.wav", "2025_2.wav"), []),
-        (("anna0.wav", "bela0.wav", "carl0.wav"), []),  # once each
-        (("anna0.wav", "anna1.wav", "bela0.wav", "bela1.wav", *map("x{}y.wav".format, range(5))), []),  # a minority
-        (("anna_nohash_0.wav", "anna_nohash_1.wav", "bela_nohash_0.wav", "bela_nohash_1.wav"), []),  # told
-    ],
-)
-def test_words_that_recur_may_be_speakers(tmp_path, names, words):
-    fill(tmp_path, *(f"{label}/{name}" for label in ("one", "zero") for name in names))
-    assert looks_spoken(found(tmp_path)) == words
-
-
-def test_words_of_one_class_are_no_speakers(tmp_path):
-    fill(tmp_path, *(f"{label}/{label}{index}.wav" for label in ("one", "two", "zero") for index in range(5)))
-    assert looks_spoken(found(tmp_path)) == []
-
-
 def test_an_empty_class_folder_is_refused(tmp_path):
     message = "Class folder .*maybe.* holds no .wav files; add some or remove it"
     fill(tmp_path / "a" / "set", "no/1.wav", "yes/1.wav", "maybe/1.mp3")
@@ -146,6 +124,57 @@ def test_empty_folders_that_are_no_classes_do_not_matter(tmp_path):
     fill(tmp_path / "c", "recordings/0_anna_1.wav", "recordings/1_anna_1.wav", "utils/1.py")  # as the FSDD comes
     (tmp_path / "c" / "recordings" / "empty").mkdir()
     assert named(open_source(tmp_path / "c")) == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("Training", "Testing"), ("train_audio", "test_audio"), ("training_set/training_set", "test_set/test_set")],
+)
+def test_parts_under_other_names(tmp_path, train, test):
+    fill(tmp_path, *(f"{part}/{label}/1.wav" for part in (train, test) for label in ("no", "yes")))
+    told = {(one.name.split("/")[0], one.label, one.part) for one in found(tmp_path)}
+    names = ((train, "train"), (test, "test"))
+    assert told == {(name.split("/")[0], label, part) for name, part in names for label in ("no", "yes")}
+
+
+def test_parts_inside_of_the_classes(tmp_path):
+    fill(tmp_path, *(f"{label}/{part}/1.wav" for part in ("train", "test") for label in ("no", "yes")))
+    assert {(one.label, one.part) for one in found(tmp_path)} == {
+        ("no", "train"), ("yes", "train"), ("no", "test"), ("yes", "test"),
+    }  # fmt: skip
+    fill(tmp_path, "maybe/1.wav")
+    fails(tmp_path, "maybe/1.wav stands in no part, though other classes have test, train in their folders; move it")
+
+
+def test_names_tell_class_and_speaker_in_folders_of_parts(tmp_path):
+    fill(tmp_path / "a", "train/7_anna_0.wav", "test/7_bela_0.wav")
+    assert found(tmp_path / "a") == [
+        Recording("test/7_bela_0.wav", "7", "bela", "test"), Recording("train/7_anna_0.wav", "7", "anna", "train"),
+    ]  # fmt: skip
+    fill(tmp_path / "b", "train/1.wav", "test/1.wav")
+    fails(tmp_path / "b", "test/1.wav tells no class; test, train are parts, no classes: put recordings into")
+
+
+def test_folds_are_no_classes(tmp_path):
+    fill(tmp_path, "audio/fold1/1-2-3.wav", "audio/fold2/1-2-3.wav", "audio/fold10/1.wav")
+    fails(tmp_path, "holds fold1, fold10, fold2, which are numbered pieces of the data and no classes: put the")
+
+
+def test_what_is_not_read_is_counted_and_named(tmp_path):
+    root = fill(
+        tmp_path / "set", "no/b.wav", "yes/a.wave", "yes/c.FLAC", "yes/d.mp3", "yes/.d.wav", "no/@eaDir/b.wav/x.wav",
+        "LICENSE", "README.md", "yes/Thumbs.db", "$RECYCLE.BIN/x/y.wav",
+    )  # fmt: skip
+    archive = tmp_path / "set.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(root, arcname=".")
+    for source in (open_source(root), open_source(archive)):
+        assert [one.name for one in recordings(source)] == ["no/b.wav", "yes/a.wave"]
+        assert source.passed_over.files == {".flac": 1, ".mp3": 1, "LICENSE": 1, ".md": 1}
+        assert source.passed_over.missed == {".flac": 1, ".mp3": 1}
+        leftovers = {"@eaDir": 1, ".d.wav": 1, "Thumbs.db": 1, "$RECYCLE.BIN": 1}
+        assert source.passed_over.leftovers == leftovers
+    fails(fill(tmp_path / "other", "no/1.flac", "yes/1.flac"), r"holds no .wav files, but 2 \.flac; give the folder")
 
 
 def test_lists_tell_the_part(tmp_path):

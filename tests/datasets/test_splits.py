@@ -51,15 +51,53 @@ def test_what_is_missing_is_cut_off_the_end():
     assert parts["test"] is given["test"]
 
 
-def test_a_class_that_would_be_missing_in_a_part_is_refused():
-    y = labels(40, 40, 4)
+def counts_of(parts, y):
+    return {part: np.bincount(y[index], minlength=y.max() + 1).tolist() for part, index in parts.items()}
+
+
+def test_a_class_with_fewer_images_than_parts_is_refused():
+    y = labels(40, 40, 2)
     order = stratified_order(y, seed=0, purpose="test")
-    message = "Class 'c' has 4 photos to divide, none of which would be in the validation part: add some, or divide all"
+    message = "Class 'c' has 2 photos to divide, none of which would be in the train part: add some, or divide all"
     with pytest.raises(DatasetError, match=message):
-        split_off({"train": order, "test": np.arange(4)}, y, ["a", "b", "c"], "photos")
-    split_off({"train": order}, y, ["a", "b", "c"])
+        split_off({"train": order}, y, ["a", "b", "c"], "photos")
+    assert counts_of(split_off({"train": order, "test": np.arange(4)}, y, ["a", "b", "c"]), y)["validation"][2] == 1
     given = {"train": order, "validation": np.arange(9), "test": np.arange(4)}  # as the user wants it
     assert split_off(given, y, ["a", "b", "c"]) == given
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 6, 7, 8, 9, 11, 13])
+@pytest.mark.parametrize("classes", [2, 3, 10, 37])
+def test_a_stratified_split_is_found_wherever_there_is_one(count, classes):
+    y = labels(*[count] * classes)
+    for seed in range(5):
+        order = stratified_order(y, seed=seed, purpose="test")
+        parts = split_off({"train": order}, y, list(map(str, range(classes))))
+        assert sorted(np.concatenate(list(parts.values()))) == list(range(len(y)))
+        for part in ("validation", "test"):
+            assert min(counts_of(parts, y)[part]) >= max(1, int(0.2 * count) - 1)
+            assert len(parts[part]) == max(classes, round(0.2 * len(y)))
+        position = {index: place for place, index in enumerate(order.tolist())}
+        assert all(np.all(np.diff([position[i] for i in index.tolist()]) > 0) for index in parts.values())
+
+
+def test_small_classes_beside_large_ones_are_in_every_part():
+    y = labels(400, 40, 4)
+    parts = split_off({"train": stratified_order(y, seed=0, purpose="t"), "test": np.arange(9)}, y, list("abc"))
+    assert counts_of({"validation": parts["validation"]}, y)["validation"] == [40, 4, 1]
+    assert len(parts["train"]) == 399
+
+
+def test_speakers_are_drawn_again_where_a_draw_leaves_a_class_out():
+    # two of six speakers alone say the third word
+    y = np.array([0, 1] * 12 + [2, 2, 2, 2])
+    groups = [f"s{index // 4}" for index in range(24)] + ["s0", "s1", "s2", "s0"]
+    for seed in range(20):
+        order = stratified_order(y, seed=seed, purpose="test")
+        parts = split_off_groups({"train": order}, groups, y, list("abc"), seed=seed, purpose="test")
+        assert all(min(counts) for counts in counts_of(parts, y).values())
+        spoken = [{groups[index] for index in parts[part]} for part in parts]
+        assert sum(map(len, spoken)) == len(set.union(*spoken)) == 6
 
 
 def test_a_class_that_one_speaker_has_alone_is_refused():

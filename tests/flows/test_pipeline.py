@@ -1,6 +1,7 @@
 import ast
 import inspect
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from analognas import orchestration, tracking
-from analognas.errors import CorruptFileError, StageError, WorkspaceError
+from analognas.errors import AnalogNASWarning, CorruptFileError, StageError, WorkspaceError
 from analognas.orchestration import Freshness, characterizing, flows, sessions
 from analognas.params import Params, known_keys
 from analognas.setup.template import source
@@ -52,6 +53,7 @@ class Flow:
         self.synced = 0
         self.progress: list[tuple[str, float, float]] = []
         self.fails: dict[str, Exception] = {}
+        self.search_warns = ""
         self.versioning: FakeVersioning | None = None
         monkeypatch.setattr(sessions, "run_stage", self._run_stage)
         monkeypatch.setattr(sessions.Versioning, "find", lambda root: self.versioning)
@@ -61,6 +63,8 @@ class Flow:
 
     def _run_stage(self, name: str, params: Params, paths: Paths, progress: Callable[..., None]) -> dict[str, Any]:
         self.called.append(name)
+        if name == "search" and self.search_warns:
+            warnings.warn(self.search_warns, AnalogNASWarning, stacklevel=1)
         if name in self.fails:
             raise self.fails[name]
         progress(1, 2, "half")
@@ -146,6 +150,30 @@ def test_an_error_of_a_stage_comes_through_and_what_ran_before_it_stays(flow: Fl
     assert flow.called == ["sample", "characterize", "fit"]
     assert flow.synced == 1
     assert task_runs() == {"sample": "Completed", "characterize": "Completed", "fit": "Failed"}
+
+
+def test_a_run_is_called_what_it_is_and_its_log_tells_progress_and_warnings(flow: Flow):
+    import time
+
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    flow.fails["train"] = StageError("no memory.")
+    flow.search_warns = "Parts of the chip are not covered: 5 % of it."
+    with pytest.raises(StageError), pytest.warns(AnalogNASWarning, match="Parts of the chip"):
+        flow.run()
+    with get_client(sync_client=True) as client:
+        latest = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1)[0]
+        assert latest.name.startswith(f"{flow.paths.root.name}: digits, ")
+        assert {"analognas", f"workspace: {flow.paths.root.name}", "data: digits"} <= set(latest.tags)
+        of_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[latest.id]))
+        for _ in range(50):  # its log is sent behind our back
+            lines = [log.message for log in client.read_logs(of_run, limit=200)]
+            if flow.search_warns in lines:
+                break
+            time.sleep(0.2)
+    assert {"sample: half", "search: half", flow.search_warns} <= set(lines)
 
 
 def test_two_runs_of_one_workspace_do_not_mix(flow: Flow, another_run: Callable[..., Any]):

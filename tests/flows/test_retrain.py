@@ -6,6 +6,7 @@ import ast
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from ruamel.yaml import YAML
 from analognas import tracking
 from analognas.errors import InputError, StageError, WorkspaceError
 from analognas.files import file_digest
-from analognas.orchestration import characterizing, flows, retraining, serving
+from analognas.orchestration import characterizing, deployments, flows, retraining, serving
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.retraining import Workbench, assess
@@ -80,17 +81,17 @@ def retrain(retrained: Paths, formula: Any, monkeypatch: pytest.MonkeyPatch, pre
 def test_an_accepted_round_is_the_new_evaluator(retrain: Retrain, formula: Any):
     before = file_digest(retrain.paths.evaluator)
     done = retrain.run(force=True)
-    assert (done["retrained"], done["round"], done["decision"]) == (True, 1, "accepted")
+    assert (done["retrained"], done["decision"]) == (True, "accepted")
     assert file_digest(retrain.paths.evaluator) == done["record"]["challenger"]["digest"] != before
     assert len(formula.asked) == 54  # the round and the sentinel set, once each
-    assert [step for step, text in retrain.progress if text.startswith("round 001")] == ["propose", "decide"]
+    assert [step for step, text in retrain.progress if text.startswith("round 001-")] == ["propose", "decide"]
     (artifact,) = retrain.artifacts
     assert artifact["key"] == "retraining"
-    assert artifact["text"].startswith("# Round 001: accepted")
+    assert artifact["text"].startswith("# Round 001-")
     text = retraining.next_steps(done)
     assert "analognas run" in text
     assert "analognas champion rollback" in text
-    assert "git add dvc.lock data/rounds data/metrics" in text
+    assert "git add params.yaml dvc.lock data" in text
     assert not assess(Workbench(Params.load(retrain.paths.params), retrain.paths)).anything
 
 
@@ -103,7 +104,8 @@ def test_a_killed_retraining_goes_on_where_it_was(retrain: Retrain, formula: Any
         retrain.run(force=True)
     assert [one.decision for one in retrain.rounds] == ["accepted", "pending"]
     assert len(formula.asked) == 20
-    content = (retrain.paths.rounds / "001.json").read_bytes()
+    (waiting,) = retrain.paths.rounds.glob("001-*.json")
+    content = waiting.read_bytes()
     sentinel = (retrain.paths.rounds / "sentinel.json").read_bytes()
 
     InlinePool.dies_after = None
@@ -111,7 +113,7 @@ def test_a_killed_retraining_goes_on_where_it_was(retrain: Retrain, formula: Any
     assert done["decision"] == "rejected"
     assert len(formula.asked) == len(set(formula.asked)) == 28
     assert (retrain.paths.rounds / "sentinel.json").read_bytes() == sentinel
-    after = json.loads((retrain.paths.rounds / "001.json").read_bytes())
+    after = json.loads(waiting.read_bytes())
     assert json.loads(content)["architectures"] == after["architectures"]
     assert file_digest(retrain.paths.evaluator) == before
     assert [len(one.entries) for one in retrain.rounds] == [0, 4]
@@ -120,7 +122,7 @@ def test_a_killed_retraining_goes_on_where_it_was(retrain: Retrain, formula: Any
 def test_two_retrainings_do_not_mix(retrain: Retrain, another_run: Callable[..., Any]):
     with another_run(retrain.paths), pytest.raises(WorkspaceError, match="Another run works in"):
         retrain.run(force=True)
-    assert not (retrain.paths.rounds / "001.json").exists()
+    assert not list(retrain.paths.rounds.glob("001*"))
 
 
 def test_the_flow_can_be_started_by_a_schedule(retrain: Retrain):
@@ -145,14 +147,27 @@ def test_the_tasks_of_the_flow_are_called_in_order():
         assert len(node.body) == 2, name
 
 
-def test_the_deployment_leaves_out_a_run_that_would_overlap():
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig
+def test_a_run_that_is_due_while_another_one_works_is_left_out(retrain: Retrain, another_run: Callable[..., Any]):
+    module = flows.load_flow(retrain.paths.root / "flows" / "retrain.py")
+    with another_run(retrain.paths):
+        state = module.retrain(str(retrain.paths.root), force=True, return_state=True)
+    assert (state.type.value, state.name) == ("COMPLETED", "Skipped")
+    assert state.message.startswith(f"Left out: Another run works in {retrain.paths.root}")
+    assert not (retrain.paths.rounds / "001.json").exists()
 
-    text = (source() / "prefect.yaml").read_text()
-    deployment = next(one for one in YAML(typ="safe").load(text)["deployments"] if one["name"] == "retrain")
-    assert deployment["entrypoint"] == "flows/retrain.py:retrain"
-    limit = ConcurrencyLimitConfig.model_validate(deployment["concurrency_limit"])
-    assert (limit.limit, limit.collision_strategy.value) == (1, "CANCEL_NEW")
+
+def test_no_deployment_leases_a_slot_that_can_be_lost():
+    document = YAML(typ="safe").load((source() / "prefect.yaml").read_text())
+    assert [one["entrypoint"] for one in document["deployments"]] == [
+        "flows/pipeline.py:pipeline", "flows/retrain.py:retrain",
+    ]  # fmt: skip
+    for deployment in document["deployments"]:
+        assert "concurrency_limit" not in deployment
+        assert deployment["name"] == "{{ workspace.name }}"
+    ((step, given),) = document["build"][0].items()
+    module, _, name = step.rpartition(".")
+    assert given == {"id": "workspace"}
+    assert getattr(import_module(module), name) is deployments.identify
 
 
 def test_a_schedule_that_is_none_is_named(retrain: Retrain):

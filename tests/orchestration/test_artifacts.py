@@ -28,7 +28,17 @@ def created(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def result(name: str, accuracy: float | None) -> ResultRow:
     """A row as a characterization gives it."""
     measured = {"acc_digital": 99.0, "acc_1d": accuracy, "acc_1d_std": 1.234, "avm": 0.5}
-    return ResultRow(name, "s", "{}", 7, 1, "ok" if accuracy else "diverged", "", 2, measured if accuracy else {})
+    return ResultRow(
+        name,
+        "s",
+        '{"M": 2, "convblock1": "basic"}',
+        7,
+        1,
+        "ok" if accuracy else "diverged",
+        "",
+        2,
+        measured if accuracy else {},
+    )
 
 
 class Server:
@@ -65,12 +75,12 @@ def test_while_architectures_are_characterized_progress_and_results_are_shown(se
     assert server.of("progress") == [pytest.approx(100 * done / 30) for done in range(2, 31, 2)]
     tables = [json.loads(data) for data in server.of("table")]
     assert [len(table) for table in tables] == [10, 20, 30]
-    assert [row["id"] for row in tables[0]] == ["09", "08", "07", "06", "05", "04", "02", "01", "00", "03"]
+    assert [row["architecture"] for row in tables[0]] == ["09", "08", "07", "06", "05", "04", "02", "01", "00", "03"]
     assert tables[0][0] == {
-        "id": "09", "status": "ok", "params": 7, "tiles": 1, "acc_digital": 99.0, "acc_1d": 59.0, "acc_1d_std": 1.23,
-        "avm": 0.5,
+        "architecture": "09", "status": "ok", "parameters": 7, "tiles": 1, "digital, %": 99.0, "after 1 day, %": 59.0,
+        "± over programmings, points": 1.23, "AVM, points": 0.5, "genes": "M 2, convblock1 basic",
     }  # fmt: skip
-    assert tables[0][-1]["acc_1d"] == ""
+    assert tables[0][-1]["after 1 day, %"] == ""
     assert server.updates[-1][2] == "30 of 30 architectures characterized"
 
 
@@ -133,13 +143,21 @@ def test_a_run_without_plots_shows_none(tmp_path: Any, created: list[Any]):
 
 def test_results_are_a_table_of_plain_values_best_first(tmp_path: Any, created: list[Any]):
     paths = Paths(tmp_path)
-    rows = {"id": ["a", "b", "c"], "status": ["ok", "diverged", "ok"], "params": [1, 2, 3], "tiles": [1, 1, 1]}
+    genes = ["{}", '{"M": 3, "R1": 2}', '{"M": 1}']
+    rows = {
+        "id": ["a", "b", "c"],
+        "genes": genes,
+        "status": ["ok", "diverged", "ok"],
+        "params": [1, 2, 3],
+        "tiles": [1, 1, 1],
+    }
     measured = {name: [80.123, None, 90.0] for name in ("acc_digital", "acc_1d", "acc_1d_std", "avm")}
     write_parquet(paths.surrogate, pd.DataFrame(rows | measured))
     artifacts.results_table(paths)
     table = created[0]
-    assert [row["id"] for row in table] == ["c", "a", "b"]
-    assert [row["acc_1d"] for row in table] == [90.0, 80.12, ""]
+    assert [row["architecture"] for row in table] == ["c", "a", "b"]
+    assert [row["after 1 day, %"] for row in table] == [90.0, 80.12, ""]
+    assert [row["genes"] for row in table] == ["M 1", "", "M 3, R1 2"]
     assert json.loads(json.dumps(table)) == table
 
 
@@ -150,7 +168,7 @@ def test_a_server_that_refuses_an_artifact_is_no_reason_to_fail(tmp_path: Any, m
         raise errors.pop(0)
 
     monkeypatch.setattr("prefect.artifacts.create_table_artifact", refuse)
-    columns = ("id", "status", "params", "tiles", "acc_digital", "acc_1d", "acc_1d_std", "avm")
+    columns = ("id", "status", "params", "tiles", "acc_digital", "acc_1d", "acc_1d_std", "avm", "genes")
     write_parquet(Paths(tmp_path).surrogate, pd.DataFrame({name: [1.0] for name in columns}))
     artifacts.results_table(Paths(tmp_path))
     artifacts.results_table(Paths(tmp_path))
@@ -161,6 +179,18 @@ def test_a_server_that_refuses_an_artifact_is_no_reason_to_fail(tmp_path: Any, m
 def test_the_summary_shows_winner_and_baseline_over_time(finished: Paths, created: list[Any]):
     artifacts.summary(finished)
     text = created[-1]
-    assert text.startswith("```\n")
+    assert "```" not in text
+    assert "| after 1 day, % | " in text
     for words in ("digits", "winner", "plain residual network", "after 1 day", "AVM"):
         assert words in text
+
+
+def test_a_retraining_shows_its_figures_as_a_table_with_units(tmp_path: Any, created: list[Any]):
+    newest = {"architectures": 3, "kendall_tau": None, "coverage": 0.9}
+    summary = {"retrained": False, "figures": {"newest": newest, "age_days": 2.25, "new_rows": 12}}
+    artifacts.retraining(Paths(tmp_path), summary)
+    (text,) = created
+    assert text.startswith("The champion needs no retraining.\n\n| ")
+    for line in ("| age | 2.2 days |", "| of these within its 90 % interval | 90% |", "| not defined |"):
+        assert line in text.replace("Kendall tau of the 1-day accuracy on these | ", "")
+    assert "{" not in text

@@ -42,7 +42,7 @@ def test_a_server_that_is_away_is_named_before_anything_runs(workspace: Paths):
 
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}), pytest.raises(StageError) as caught:
         orchestration.run_pipeline(workspace, Params.load(workspace.params), freshness=Freshness(STALE))
-    assert "The Prefect server at http://127.0.0.1:9/api cannot be reached" in str(caught.value)
+    assert "The Prefect server at http://127.0.0.1:9/api refuses connections" in str(caught.value)
     assert "unset PREFECT_API_URL" in str(caught.value)
 
 

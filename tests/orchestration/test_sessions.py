@@ -15,6 +15,7 @@ from analognas.errors import StageError
 from analognas.evaluators import XGBoostEvaluator
 from analognas.files import file_digest
 from analognas.orchestration import Freshness, sessions
+from analognas.orchestration.deployments import Place
 from analognas.orchestration.sessions import Session, prepared
 from analognas.params import Params
 from analognas.params.file import override
@@ -200,11 +201,13 @@ def _deploy(workspace: Paths, environment: dict[str, str]) -> None:
             [sys.executable, "-m", "prefect", *command], cwd=workspace.root, env=environment, check=False,
             capture_output=True, timeout=120,
         )  # fmt: skip
-    deployments = {one["name"]: one for one in _all(environment["PREFECT_API_URL"], "deployments")}
-    assert set(deployments) == {"pipeline", "retrain"}
-    for name, deployment in deployments.items():
-        assert deployment["entrypoint"] == f"flows/{name}.py:{name}"
+    place = Place.of(workspace)
+    there = [one for one in _all(environment["PREFECT_API_URL"], "deployments") if one["name"] == place.name]
+    entrypoints = sorted(one["entrypoint"] for one in there)
+    assert entrypoints == ["flows/pipeline.py:pipeline", "flows/retrain.py:retrain"]
+    for deployment in there:
+        assert deployment["tags"] == place.tags
+        assert deployment["global_concurrency_limit"] is None
         assert deployment["work_pool_name"] == "analognas"
         assert not deployment["schedules"]
-    assert deployments["retrain"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     assert file_digest(workspace.root / "prefect.yaml") == file_digest(source() / "prefect.yaml")

@@ -55,7 +55,7 @@ def test_counts_may_be_written_short(given, count):
         ("base: {threads: 2}", "base.threads is 2: "),
         ("base: {seed: .nan}", "base.seed is nan: "),
         ("search: 3", "section search: "),
-        ("base: {seed: true}", "base.seed is True: a number is needed, not true or false."),
+        ("base: {seed: true}", "base.seed is true: a number is needed, not true or false."),
         ("characterize: {times: [true, 86400, 2592000]}", "a number is needed, not true or false."),
         ("search: {max_nb_param: 20000}", "search.max_nb_param is 20,000, but the space has no architecture above"),
         ("run: {experiment: 8}", "run.experiment is 8: text is needed, so put it in quotes."),

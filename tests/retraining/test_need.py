@@ -39,6 +39,8 @@ def test_an_accepted_round_is_unfinished_while_the_old_champion_is_there(retrain
     bench = retraining.Workbench(Params.load(retrained.params), retrained)
     entry = Entry(next(iter(bench.by_id.values())).architecture)
     for digest, unfinished in ((file_digest(retrained.evaluator), 1), ("0" * 64, None)):
-        record = {"champion": {"digest": digest}}
+        record = {"champion": {"digest": digest}, "comparison": {}}
         write_round(retrained, Round(1, (entry,), "", "accepted", "retrain", record))
+        assert retraining.assess(bench).unfinished == unfinished
+        write_round(retrained, Round(2, (entry,), "", "rejected", "retrain"))  # a later one changes nothing
         assert retraining.assess(bench).unfinished == unfinished

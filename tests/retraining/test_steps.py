@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analognas import retraining
-from analognas.errors import SpaceError, StageError
+from analognas.errors import OtherEvaluatorError, SpaceError, StageError
 from analognas.files import file_digest
 from analognas.params import Params
 from analognas.params.file import override
@@ -20,7 +20,7 @@ from analognas.stages import characterize as stage
 from analognas.stages import inputs as stage_inputs
 from analognas.stages import run_stage
 from analognas.stages.rounds import Entry, Round, read_rounds, read_sentinel, write_round
-from analognas.workspace import Paths
+from analognas.workspace import Paths, round_name
 
 ASKED = Need(("it was asked for",), {"new_rows": 0, "age_days": 3.5})
 
@@ -103,14 +103,16 @@ def test_a_round_that_waits_is_taken_up_and_not_proposed_anew(retrained: Paths, 
     # Killed between the proposal and its record.
     proposing.propose(params, retrained, 3, purpose="retrain", decision="pending", reason="the champion is old")
     need = retraining.assess(retraining.Workbench(params, retrained))
-    assert (need.pending, need.anything) == (1, True)
+    assert need.anything
+    (waiting,) = retrained.rounds.glob("001-*.json")
+    assert retrained.round_files()[need.pending] == waiting
     monkeypatch.setattr(proposing, "propose", None)
     first = retraining.open_round(retraining.Workbench(params, retrained), need)
-    before = (retrained.rounds / "001.json").read_bytes()
+    before = waiting.read_bytes()
     assert len(first.entries) == 3
     assert first.reason == "the champion is old"
     assert retraining.open_round(retraining.Workbench(params, retrained), need) == first
-    assert (retrained.rounds / "001.json").read_bytes() == before
+    assert waiting.read_bytes() == before
 
 
 def test_a_rejected_round_leaves_the_evaluator_and_its_rows_are_tried_again(retrained: Paths, formula: Any):
@@ -121,14 +123,16 @@ def test_a_rejected_round_leaves_the_evaluator_and_its_rows_are_tried_again(retr
     assert first.decision == "rejected"
     assert "it may be none" in first.reason
     assert file_digest(retrained.evaluator) == before == first.record["champion"]["digest"]
-    assert file_digest(retrained.challenger) == first.record["challenger"]["digest"] != before
+    assert file_digest(retrained.challenger.evaluator) == first.record["challenger"]["digest"] != before
     # Fitting again gives the champion again: nothing of the round is in it.
     run_stage("fit", params, retrained)
     assert file_digest(retrained.evaluator) == before
     assert retraining.assess(retraining.Workbench(params, retrained)).figures["new_rows"] == 0
     formula.asked.clear()
     second = retraining.open_round(retraining.Workbench(params, retrained), ASKED)
-    carried = [entry for entry in second.entries if entry.reason == "carried over from round 001"]
+    carried = [
+        entry for entry in second.entries if entry.reason == f"carried over from round {round_name(first.number)}"
+    ]
     assert {entry.architecture.id for entry in carried} == {entry.architecture.id for entry in first.entries}
     assert len(second.entries) == 8
     formula.all(retrained)
@@ -152,10 +156,17 @@ def test_an_accepted_round_changes_the_evaluator_the_same_way_every_time(
 
     assert retrain(again, formula) == decided
     assert file_digest(again.evaluator) == after
-    for name in ("001.json", "001.md", "sentinel.json"):
+    note = retrained.round(decided.number).with_suffix(".md")
+    for name in (note.with_suffix(".json").name, note.name, "sentinel.json"):
         assert (again.rounds / name).read_bytes() == (retrained.rounds / name).read_bytes()
-    text = (retrained.rounds / "001.md").read_text()
-    for part in ("# Round 001: accepted", "24 sentinel architectures", "12 rows", "42 rows", "| Kendall tau, AVM |"):
+    text = note.read_text()
+    for part in (
+        f"# Round {note.stem}: accepted",
+        "24 sentinel architectures",
+        "12 rows",
+        "42 rows",
+        "| Kendall tau, AVM |",
+    ):
         assert part in text
 
 
@@ -165,12 +176,12 @@ def test_a_run_that_was_killed_after_an_acceptance_is_finished_and_the_round_can
     params = Params.load(retrained.params)
     before = file_digest(retrained.evaluator)
     retraining.draw_sentinel(retraining.Workbench(params, retrained))
-    retraining.open_round(retraining.Workbench(params, retrained), ASKED)
+    first = retraining.open_round(retraining.Workbench(params, retrained), ASKED)
     formula.all(retrained)
-    retraining.challenge(retraining.Workbench(params, retrained), 1)
-    assert retraining.conclude(retraining.Workbench(params, retrained), 1).decision == "accepted"
+    retraining.challenge(retraining.Workbench(params, retrained), first.number)
+    assert retraining.conclude(retraining.Workbench(params, retrained), first.number).decision == "accepted"
     need = retraining.assess(retraining.Workbench(params, retrained))
-    assert (need.unfinished, need.reasons, need.anything) == (1, (), True)
+    assert (need.unfinished, need.reasons, need.anything) == (first.number, (), True)
     for name in ("characterize", "fit"):
         run_stage(name, params, retrained)
     assert not retraining.assess(retraining.Workbench(params, retrained)).anything
@@ -179,25 +190,62 @@ def test_a_run_that_was_killed_after_an_acceptance_is_finished_and_the_round_can
     for name in ("characterize", "fit"):
         run_stage(name, params, retrained)
     assert file_digest(retrained.evaluator) == before
-    assert (retrained.rounds / "001.md").read_text().startswith("# Round 001: rejected\n\nRolled back; before that")
+    name = round_name(first.number)
+    note = (retrained.rounds / f"{name}.md").read_text()
+    assert note.startswith(f"# Round {name}: rejected\n\nRolled back; before that")
     assert not retraining.assess(retraining.Workbench(params, retrained)).anything
     override(retrained.params, ["retrain.round_size=2"])
     second = retraining.open_round(retraining.Workbench(Params.load(retrained.params), retrained), ASKED)
-    assert not {entry.reason for entry in second.entries} & {"carried over from round 001"}
+    assert not {entry.reason for entry in second.entries} & {f"carried over from round {name}"}
 
 
 def test_too_few_sentinel_rows_decide_nothing(retrained: Paths, formula: Any):
+    params = override(retrained.params, ["retrain.round_size=2", "retrain.sentinel_size=5"])
+    retraining.draw_sentinel(retraining.Workbench(params, retrained))
+    opened = retraining.open_round(retraining.Workbench(params, retrained), ASKED)
+    formula.all(retrained)
+    retraining.challenge(retraining.Workbench(params, retrained), opened.number)
+    decided = retraining.conclude(retraining.Workbench(params, retrained), opened.number)
+    assert decided.decision == "rejected"
+    assert "only 5 sentinel architectures were measured" in decided.reason
+
+
+def test_nothing_is_concluded_before_all_of_it_is_measured(retrained: Paths, formula: Any):
     params = override(retrained.params, ["retrain.round_size=2"])
     retraining.draw_sentinel(retraining.Workbench(params, retrained))
-    added = retraining.open_round(retraining.Workbench(params, retrained), ASKED)
-    ids = {entry.architecture.id for entry in added.entries}
-    for job in stage.pending(params, retrained):
-        if job.architecture.id in ids:
-            stage.store(job, formula(job), retrained)
-    retraining.challenge(retraining.Workbench(params, retrained), 1)
-    decided = retraining.conclude(retraining.Workbench(params, retrained), 1)
-    assert decided.decision == "rejected"
-    assert "only 0 sentinel architectures were measured" in decided.reason
+    opened = retraining.open_round(retraining.Workbench(params, retrained), ASKED)
+    with pytest.raises(StageError, match="26 of 38 architectures that the comparison needs are not characterized"):
+        retraining.challenge(retraining.Workbench(params, retrained), opened.number)
+    formula.all(retrained)
+    retraining.challenge(retraining.Workbench(params, retrained), opened.number)
+    # Somebody deletes a result in between.
+    store = ResultStore.of(retrained.root)
+    store.path(stage.jobs(params, retrained)[-1].key).unlink()
+    with pytest.raises(StageError, match="1 of 38 architectures"):
+        retraining.conclude(retraining.Workbench(params, retrained), opened.number)
+    assert rounds(retrained)[-1].decision == "pending"
+
+
+def test_what_is_installed_is_what_was_compared_also_where_architectures_were_trained_twice(
+    retrained: Paths, formula: Any
+):
+    params = override(retrained.params, ["characterize.replicates=4"])
+    formula.all(retrained)
+    for name in ("characterize", "fit"):
+        run_stage(name, params, retrained)
+    decided = retrain(retrained, formula)
+    assert decided.decision == "accepted", decided.reason
+    assert file_digest(retrained.evaluator) == decided.record["challenger"]["digest"]
+    for name in ("metrics/fit.json", "plots/fit.csv"):
+        assert (retrained.data / name).read_bytes() == (retrained.challenger.data / name).read_bytes()
+
+
+def test_another_evaluator_than_the_one_that_was_compared_is_not_written(retrained: Paths, formula: Any):
+    params = Params.load(retrained.params)
+    before = file_digest(retrained.data)
+    with pytest.raises(OtherEvaluatorError, match="and not 0123456789ab, which was compared"):
+        run_stage("fit", params, retrained, expected="0123456789ab" + "0" * 52)
+    assert file_digest(retrained.data) == before
 
 
 def test_a_space_that_is_used_up_is_named(retrained: Paths, monkeypatch: pytest.MonkeyPatch):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from analognas import retraining
@@ -10,6 +12,7 @@ from analognas.params import Params
 from analognas.params.file import override
 from analognas.results import ResultStore
 from analognas.retraining.workbench import Workbench
+from analognas.stages import run_stage
 from analognas.stages.rounds import Entry, Round, write_round
 from analognas.tables import architecture_id
 from analognas.testing import made_up_row
@@ -17,7 +20,7 @@ from analognas.workspace import Paths
 
 
 def test_without_a_champion_the_remedy_is_named(workspace: Paths):
-    with pytest.raises(WorkspaceError, match="run `analognas run`"):
+    with pytest.raises(WorkspaceError, match="`analognas run` makes one"):
         retraining.assess(retraining.Workbench(Params.load(workspace.params), workspace))
 
 
@@ -58,12 +61,23 @@ def test_what_depends_on_rounds_is_read_anew_only_when_it_is_asked_for(retrained
     assert bench.round(1).entries[0].architecture == other
 
 
-def test_rows_of_a_round_are_learned_from_as_if_it_were_accepted(retrained: Paths):
-    bench = Workbench(Params.load(retrained.params), retrained)
-    ids = list(bench.measured["id"])
-    assert set(bench.learnable()["id"]) == set(ids) == bench.learned
-    rejected = bench.by_id[ids[0]].architecture
-    write_round(retrained, Round(1, (Entry(rejected),), "", "rejected", "retrain"))
-    bench.measured.loc[bench.measured["id"] == rejected.id, "decision"] = "rejected"
-    assert set(bench.learnable()["id"]) == set(ids) - {rejected.id}
-    assert set(bench.learnable(1)["id"]) == set(ids)
+def test_the_table_with_a_round_is_the_one_that_is_written_once_it_is_accepted(retrained: Paths, formula: Any):
+    params = Params.load(retrained.params)
+    bench = Workbench(params, retrained)
+    ids = set(bench.measured["id"])
+    assert set(bench.learnable()["id"]) == ids == bench.learned
+    others = [other for other in bench.space.sample(40, seed=9, max_params=5000) if other.id not in ids]
+    # The first was rejected before and is carried over.
+    write_round(retrained, Round(1, (Entry(others[0]), Entry(others[1])), "", "rejected", "retrain"))
+    added = Round(2, (Entry(others[2]), Entry(others[0])), "", "pending", "retrain")
+    write_round(retrained, added)
+    formula.all(retrained)
+    bench.refresh()
+    assert set(bench.learnable()["id"]) == ids
+    table = bench.table_with(2)
+    write_round(retrained, added.decided("accepted", "", {}))
+    run_stage("characterize", params, retrained)
+    pd.testing.assert_frame_equal(table, pd.read_parquet(retrained.surrogate))
+    bench.refresh()
+    assert set(bench.learnable()["id"]) == ids | {others[0].id, others[2].id}
+    bench.complete()

@@ -4,34 +4,20 @@ from analognas.errors import SpaceError
 from analognas.search_spaces import ConfigSpace
 from analognas.search_spaces.family import family
 
-TWO_BLOCKS = {
-    "out_channel0": 8,
-    "kernel_size0": 5,
-    "M": 2,
-    "R1": 2,
-    "B1": 2,
-    "convblock1": "basic",
-    "widenfact1": 1,
-    "R2": 1,
-    "B2": 3,
-    "convblock2": "bottleneck",
-    "widenfact2": 2,
-}
 
-
-def test_count_by_hand():
+def test_count_by_hand(two_blocks):
     stem = 3 * 25 * 8 + 16
     block1 = 2 * 2 * (2 * 9 * 8 * 8 + 2 * 16)
     inner = 4
     branch = 8 * inner + 9 * inner * inner + inner * 16 + 2 * (inner + inner + 16)
     block2 = 3 * branch + 8 * 16 + 2 * 16
     head = 16 * 10 + 10
-    count = family("resnet").count_params(TWO_BLOCKS, (3, 32, 32), 10)
+    count = family("resnet").count_params(two_blocks, (3, 32, 32), 10)
     assert count == stem + block1 + block2 + head
 
 
-def test_paths_by_hand():
-    structure = ConfigSpace("CIFAR-10").architecture(TWO_BLOCKS).structure
+def test_paths_by_hand(two_blocks):
+    structure = ConfigSpace("CIFAR-10").architecture(two_blocks).structure
     assert structure.longest_path == 1 + 2 + 2 + 3 + 1
     assert structure.shortest_path == 1 + 0 + 0 + 1 + 1
     assert structure.skips == 2
@@ -60,9 +46,9 @@ def test_digits_ranges_are_inside_the_published_ones():
             assert set(gene.values) <= set(wide[gene.name].values)
 
 
-def test_the_kinds_of_mutation_share_out_all_genes():
+def test_the_kinds_of_mutation_share_out_all_genes(two_blocks):
     builder = family("resnet")
-    genes = {**TWO_BLOCKS, "something_else": 1}
+    genes = {**two_blocks, "something_else": 1}
     kinds = {kind: set(builder.mutation_genes(kind, genes)) for kind in builder.mutations}
     assert kinds["width"] == {"out_channel0", "widenfact1", "widenfact2", "B1", "B2"}
     assert kinds["depth"] == {"M", "R1", "R2", "convblock1", "convblock2"}
@@ -80,10 +66,10 @@ def test_the_kinds_of_mutation_share_out_all_genes():
         ({"convblock1": "dense"}, "'dense' is no block type"),
     ],
 )
-def test_genes_that_build_no_network(change, message):
+def test_genes_that_build_no_network(change, message, two_blocks):
     for use in (family("resnet").count_params, family("resnet").structure, family("resnet").build):
         with pytest.raises(SpaceError, match=message):
-            use({**TWO_BLOCKS, **change}, (3, 32, 32), 10)
+            use({**two_blocks, **change}, (3, 32, 32), 10)
 
 
 def test_an_unknown_preset():

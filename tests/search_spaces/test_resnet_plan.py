@@ -4,20 +4,6 @@ from analognas.errors import SpaceError
 from analognas.search_spaces.family import family
 from analognas.search_spaces.resnet_plan import BLOCK_TYPES, ConvPlan, _branch_params, branch_plan, plan
 
-TWO_BLOCKS = {
-    "out_channel0": 8,
-    "kernel_size0": 5,
-    "M": 2,
-    "R1": 2,
-    "B1": 2,
-    "convblock1": "basic",
-    "widenfact1": 1,
-    "R2": 1,
-    "B2": 3,
-    "convblock2": "bottleneck",
-    "widenfact2": 2,
-}
-
 
 @pytest.mark.parametrize(
     ("shape", "strides", "sizes"),
@@ -40,13 +26,13 @@ def test_feature_maps_are_halved_down_to_four(shape, strides, sizes):
     assert [(layers[name].out_height, layers[name].out_width) for name in names] == sizes
 
 
-def test_the_stride_of_a_bottleneck_is_at_its_middle():
-    network = plan(TWO_BLOCKS, (3, 32, 32), 10)
+def test_the_stride_of_a_bottleneck_is_at_its_middle(two_blocks):
+    network = plan(two_blocks, (3, 32, 32), 10)
     assert [(c.kernel_size, c.stride) for c in network.main_blocks[1][0].branch] == [(1, 1), (3, 2), (1, 1)]
 
 
-def test_blocks_widen_and_only_what_changes_the_shape_has_a_convolution_for_a_shortcut():
-    network = plan(TWO_BLOCKS, (3, 32, 32), 10)
+def test_blocks_widen_and_only_what_changes_the_shape_has_a_convolution_for_a_shortcut(two_blocks):
+    network = plan(two_blocks, (3, 32, 32), 10)
     assert network.stem == ConvPlan(3, 8, 5, 1)
     (first, second), (third,) = network.main_blocks
     assert (first.branches, third.branches) == (2, 3)
@@ -57,8 +43,8 @@ def test_blocks_widen_and_only_what_changes_the_shape_has_a_convolution_for_a_sh
     assert (network.features, network.classes) == (16, 10)
 
 
-def test_only_the_first_of_a_main_block_has_a_stride():
-    network = plan(TWO_BLOCKS | {"R2": 3}, (3, 32, 32), 10)
+def test_only_the_first_of_a_main_block_has_a_stride(two_blocks):
+    network = plan(two_blocks | {"R2": 3}, (3, 32, 32), 10)
     assert [[one.stride for one in block.branch] for block in network.main_blocks[1]] == [[1, 2, 1], [1] * 3, [1] * 3]
     assert [block.shortcut for block in network.main_blocks[1][1:]] == [None, None]
 
@@ -82,7 +68,7 @@ def test_the_count_of_a_branch_is_that_of_its_convolutions(block_type, channels)
         ({"convblock2": "dense"}, "convblock2 = 'dense' is no block type: use basic or bottleneck"),
     ],
 )
-def test_a_gene_that_builds_nothing_is_named_with_the_remedy(change, message):
-    genes = {name: value for name, value in (TWO_BLOCKS | change).items() if value is not None}
+def test_a_gene_that_builds_nothing_is_named_with_the_remedy(change, message, two_blocks):
+    genes = {name: value for name, value in (two_blocks | change).items() if value is not None}
     with pytest.raises(SpaceError, match=message):
         plan(genes, (3, 32, 32), 10)

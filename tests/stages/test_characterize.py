@@ -13,6 +13,7 @@ import pytest
 
 from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError, StageError
 from analognas.evaluators.registry import load_evaluator
+from analognas.files import write_sealed
 from analognas.hardware.cost import tiles
 from analognas.params import Params
 from analognas.params.file import override
@@ -119,14 +120,14 @@ def test_rounds_add_architectures(finished_copy: Paths):
     known = characterize.jobs(params, finished_copy)
     genes = dict(known[0].architecture.genes) | {"kernel_size0": 8 - known[0].architecture.genes["kernel_size0"]}
     entry = {"round": 1, "decision": "accepted", "reason": "a test", "architectures": [{"genes": genes}]}
-    (finished_copy.rounds / "001.json").write_text(json.dumps(entry))
+    write_sealed(finished_copy.rounds / "001.json", entry)
     added = characterize.jobs(params, finished_copy)
     assert [job.key for job in added[:-1]] == [job.key for job in known]
     assert dict(added[-1].architecture.genes) == genes
 
 
 def test_a_damaged_round_is_named(finished_copy: Paths):
-    (finished_copy.rounds / "001.json").write_text("{}")
+    write_sealed(finished_copy.rounds / "001.json", {})
     with pytest.raises(CorruptFileError, match=r"001\.json is no round"):
         characterize.jobs(Params.load(finished_copy.params), finished_copy)
 
@@ -151,7 +152,7 @@ def test_a_damaged_result_is_named_and_measured_anew(finished_copy: Paths):
 
 def test_other_data_than_recorded_is_refused(finished_copy: Paths):
     recorded = json.loads(finished_copy.dataset.read_text())
-    finished_copy.dataset.write_text(json.dumps(recorded | {"digest": "0" * 64}))
+    write_sealed(finished_copy.dataset, recorded | {"digest": "0" * 64})
     with pytest.raises(MismatchError, match="records digest"):
         run_stage("characterize", Params.load(finished_copy.params), finished_copy)
 

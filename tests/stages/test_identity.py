@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from analognas.errors import MismatchError
+from analognas.files import write_sealed
 from analognas.params import CharacterizeParams, HardwareParams, Params
 from analognas.setup.preparing import prepare
 from analognas.stages import PROTOCOLS, identity
@@ -18,7 +19,7 @@ from analognas.workspace import Paths
 def test_the_id_of_a_dataset_is_its_content_its_split_and_its_augmentation(workspace: Paths, key: str, same: bool):
     before = identity.dataset_id(workspace)
     recorded = json.loads(workspace.dataset.read_text())
-    workspace.dataset.write_text(json.dumps(recorded | {key: "other"}))
+    write_sealed(workspace.dataset, recorded | {key: "other"})
     assert before.startswith("digits-")
     assert (identity.dataset_id(workspace) == before) is same
 
@@ -27,7 +28,7 @@ def test_without_augmentation_ids_and_keys_are_what_they_were_before_there_was_a
     recorded = json.loads(workspace.dataset.read_text())
     assert recorded.pop("augment") == []
     now = identity.dataset_id(workspace)
-    workspace.dataset.write_text(json.dumps(recorded))
+    write_sealed(workspace.dataset, recorded)
     assert identity.dataset_id(workspace) == now
     spec = identity.DatasetSpec((), "d", "s")
     assert spec.identity("validation") == {"digest": "d", "split": "s", "part": "validation"}

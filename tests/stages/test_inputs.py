@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from analognas.errors import CorruptFileError, SpaceError
-from analognas.files import write_parquet
+from analognas.files import write_parquet, write_sealed
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.search_spaces import Architecture
@@ -29,7 +29,7 @@ def write_sample(paths: Paths, architectures: list[Architecture]) -> None:
 def write_best(paths: Paths, architectures: list[Architecture]) -> None:
     paths.search.mkdir()
     best = {"candidates": [one.to_dict() | {"limits": {"status": "held"}} for one in architectures]}
-    (paths.search / "best.json").write_text(json.dumps(best))
+    write_sealed(paths.search / "best.json", best)
 
 
 def test_the_space_is_that_of_the_parameters_for_the_dataset():
@@ -46,7 +46,7 @@ def test_sample_and_rounds_come_in_order_and_without_repetition(workspace: Paths
     write_sample(workspace, [b, a])
     for name, added in {"002": [a, c], "001": [d, b], "draft": [unfinished]}.items():
         content = {"architectures": [{"genes": dict(one.genes)} for one in added]}
-        (workspace.rounds / f"{name}.json").write_text(json.dumps(content))
+        write_sealed(workspace.rounds / f"{name}.json", content)
     assert inputs.architectures(Params.load(workspace.params), workspace) == [b, a, d, c]
 
 
@@ -72,7 +72,10 @@ def test_candidates_keep_their_order_and_have_to_be_in_the_space(workspace: Path
 )  # fmt: skip
 def test_a_round_that_is_none_is_named(workspace: Paths, content: str):
     write_sample(workspace, some(workspace, 1))
-    (workspace.rounds / "007.json").write_text(content)
+    if content.startswith('{"'):
+        write_sealed(workspace.rounds / "007.json", json.loads(content))
+    else:
+        (workspace.rounds / "007.json").write_text(content)
     with pytest.raises(CorruptFileError, match=r"007\.json .*: restore it from git\.$"):
         inputs.architectures(Params.load(workspace.params), workspace)
 
@@ -86,7 +89,10 @@ def test_a_sample_that_is_none_is_named(workspace: Paths, column: str):
 
 @pytest.mark.parametrize("content", ["[]", "3", "{}", '{"name": "digits"}'])
 def test_a_description_of_no_dataset_is_named(workspace: Paths, content: str):
-    workspace.dataset.write_text(content)
+    if content.startswith('{"'):
+        write_sealed(workspace.dataset, json.loads(content))
+    else:
+        workspace.dataset.write_text(content)
     with pytest.raises(CorruptFileError, match=r"dataset\.json is damaged"):
         inputs.space(Params.load(workspace.params), workspace)
 
@@ -115,8 +121,7 @@ def test_a_sample_of_something_else_is_named(workspace: Paths, changed: dict, sa
 @pytest.mark.parametrize("changed", [{"id": "0" * 16}, {"limits": {"status": "splendid"}}, {"limits": 3}])
 def test_a_candidate_of_something_else_is_named(workspace: Paths, changed: dict):
     write_best(workspace, some(workspace, 1))
-    best = json.loads((workspace.search / "best.json").read_text())
-    best["candidates"][0] |= changed
-    (workspace.search / "best.json").write_text(json.dumps(best))
+    best = {"candidates": [some(workspace, 1)[0].to_dict() | {"limits": {"status": "held"}} | changed]}
+    write_sealed(workspace.search / "best.json", best)
     with pytest.raises(CorruptFileError, match=r"best\.json does not fit this workspace"):
         inputs.candidates(Params.load(workspace.params), workspace)

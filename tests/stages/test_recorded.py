@@ -5,6 +5,7 @@ import pytest
 
 from analognas import datasets
 from analognas.errors import CorruptFileError, InputError, MismatchError
+from analognas.files import write_sealed
 from analognas.params import Params
 from analognas.stages import PROTOCOLS
 from analognas.stages.recorded import (
@@ -23,17 +24,22 @@ def change(path: Path, **values: object) -> None:
 
 @pytest.mark.parametrize("package", ["aihwkit", "scikit-learn", "torch", "xgboost"])
 def test_every_version_that_decides_results_is_compared(workspace: Paths, package: str):
-    check_environment(workspace, "fit")
+    check_environment(workspace, "fit", "preset")
     change(workspace.environment, **{package: "0.0.1"})
     with pytest.raises(MismatchError, match=rf"{package} 0\.0\.1, .*doctor --update"):
-        check_environment(workspace, "fit")
+        check_environment(workspace, "fit", "preset")
 
 
 def test_a_stage_is_refused_for_its_own_protocol_only(workspace: Paths):
     change(workspace.environment, protocol=PROTOCOLS | {"fit": 0})
-    check_environment(workspace, "search")
+    check_environment(workspace, "search", "preset")
     with pytest.raises(MismatchError, match="protocol of fit 0"):
-        check_environment(workspace, "fit")
+        check_environment(workspace, "fit", "preset")
+
+
+def test_another_chip_than_the_recorded_one_is_refused(workspace: Paths):
+    with pytest.raises(MismatchError, match=r"records hardware preset, here it is my\.chip-0123: .*doctor --update"):
+        check_environment(workspace, "characterize", "my.chip-0123")
 
 
 @pytest.mark.parametrize("key", ["name", "classes", "digest", "split_digest", "sizes"])
@@ -66,7 +72,7 @@ def test_missing_records_name_the_remedy(workspace: Paths):
     workspace.environment.unlink()
     workspace.dataset.unlink()
     with pytest.raises(CorruptFileError, match=r"environment\.json is missing: .*doctor --update"):
-        check_environment(workspace, "sample")
+        check_environment(workspace, "sample", "preset")
     with pytest.raises(CorruptFileError, match=r"dataset\.json is missing: .*doctor --update"):
         check_dataset(Params(), workspace)
 
@@ -84,6 +90,9 @@ def test_the_path_of_a_dataset_is_relative_to_the_workspace(given, place, monkey
 
 @pytest.mark.parametrize("content", ["[]", "3", '{"protocol": null}', '{"protocol": 3}'])
 def test_a_record_of_another_form_is_no_traceback(workspace: Paths, content: str):
-    workspace.environment.write_text(content)
+    if content.startswith('{"'):
+        write_sealed(workspace.environment, json.loads(content))
+    else:
+        workspace.environment.write_text(content)
     with pytest.raises(InputError, match=r"environment\.json"):
-        check_environment(workspace, "sample")
+        check_environment(workspace, "sample", "preset")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+import re
 from typing import Any
 
 import pandas as pd
@@ -8,10 +8,19 @@ import pytest
 
 from analognas.errors import CorruptFileError
 from analognas.evaluators import XGBoostEvaluator
-from analognas.files import write_parquet
+from analognas.files import write_parquet, write_sealed
 from analognas.params import Params
 from analognas.stages import characterize, inputs, run_stage
-from analognas.stages.rounds import Entry, Round, next_number, read_rounds, read_sentinel, write_round, write_sentinel
+from analognas.stages.rounds import (
+    Entry,
+    Round,
+    next_round,
+    next_sequence,
+    read_rounds,
+    read_sentinel,
+    write_round,
+    write_sentinel,
+)
 from analognas.testing import made_up_row
 from analognas.workspace import Paths
 
@@ -22,15 +31,16 @@ def added(paths: Paths, n: int, **how: Any) -> Round:
     known = {one.id for one in inputs.architectures(params, paths)}
     drawn = [one for one in inputs.space(params, paths).sample(40, seed=9) if one.id not in known]
     entries = tuple(Entry(one, "promise", {"acc_1d": 90.0}) for one in drawn[:n])
-    return Round(next_number(paths), entries, "a test", **how)
+    return next_round(paths, entries, "a test", **how)
 
 
 def test_a_round_comes_back_as_it_was_written(finished_copy: Paths) -> None:
     space = inputs.space(Params.load(finished_copy.params), finished_copy)
     first = added(finished_copy, 2, purpose="search")
     path = write_round(finished_copy, first)
-    assert path.name == "001.json"
-    assert next_number(finished_copy) == 2
+    assert path == finished_copy.round(first.number)
+    assert re.fullmatch(r"001-\d{6}\.json", path.name)
+    assert next_sequence(finished_copy) == 2
     pending = added(finished_copy, 1, decision="pending")
     write_round(finished_copy, pending)
     assert read_rounds(finished_copy, space)[1:] == [first, pending]
@@ -39,8 +49,21 @@ def test_a_round_comes_back_as_it_was_written(finished_copy: Paths) -> None:
     assert (last.decision, last.reason, dict(last.record)) == ("rejected", "no gain", {"gain": -0.1})
 
 
+def test_rounds_of_two_people_have_two_names_and_the_same_round_has_one(finished_copy: Paths) -> None:
+    mine, hers = added(finished_copy, 2), added(finished_copy, 3)
+    assert mine.number != hers.number
+    assert added(finished_copy, 2, decision="pending").number == mine.number
+    assert added(finished_copy, 2, purpose="search").number != mine.number
+    space = inputs.space(Params.load(finished_copy.params), finished_copy)
+    for each in (mine, hers):
+        write_round(finished_copy, each)
+    assert read_rounds(finished_copy, space)[1:] == sorted([mine, hers], key=lambda each: each.number)
+    write_round(finished_copy, third := added(finished_copy, 1))
+    assert read_rounds(finished_copy, space)[-1] == third
+
+
 def test_an_unknown_decision_is_refused(workspace: Paths) -> None:
-    (workspace.rounds / "001.json").write_text(json.dumps({"architectures": [], "decision": "maybe"}))
+    write_sealed(workspace.rounds / "001.json", {"architectures": [], "decision": "maybe"})
     with pytest.raises(CorruptFileError, match=r"001\.json has the decision 'maybe'.*restore it from git"):
         read_rounds(workspace, inputs.space(Params.load(workspace.params), workspace))
 

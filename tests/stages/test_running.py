@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from analognas.errors import MismatchError, ParamsError
-from analognas.files import write_json
+from analognas.files import write_sealed
 from analognas.params import Params
 from analognas.progress import silent
 from analognas.stages import sample
@@ -50,10 +50,10 @@ def test_what_is_no_stage_is_refused_with_those_that_are(workspace: Paths, name:
 
 def test_other_versions_than_the_recorded_ones_are_refused_before_anything_is_done(workspace: Paths, ran: list[Any]):
     recorded = json.loads(workspace.environment.read_text())
-    write_json(workspace.environment, recorded | {"torch": "0.1"})
+    write_sealed(workspace.environment, recorded | {"torch": "0.1"})
     with pytest.raises(MismatchError, match=r"records torch 0\.1"):
         run_stage("sample", Params.load(workspace.params), workspace)
-    write_json(workspace.environment, recorded | {"protocol": recorded["protocol"] | {"sample": 0}})
+    write_sealed(workspace.environment, recorded | {"protocol": recorded["protocol"] | {"sample": 0}})
     with pytest.raises(MismatchError, match="records protocol of sample 0"):
         run_stage("sample", Params.load(workspace.params), workspace)
     assert ran == []

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from analognas.errors import MismatchError, SpaceError
+from analognas.files import write_sealed
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.stages import run_stage
@@ -41,6 +42,6 @@ def test_a_budget_below_the_smallest_network_is_refused(workspace: Paths):
 
 def test_other_versions_than_recorded_are_refused(workspace: Paths):
     recorded = json.loads(workspace.environment.read_text())
-    workspace.environment.write_text(json.dumps(recorded | {"torch": "1.0"}))
+    write_sealed(workspace.environment, recorded | {"torch": "1.0"})
     with pytest.raises(MismatchError, match=r"torch 1\.0.*doctor --update"):
         run_stage("sample", Params.load(workspace.params), workspace)

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from analognas.errors import CorruptFileError, MismatchError, SearchError
+from analognas.files import write_sealed
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.stages import inputs, run_stage
@@ -89,7 +90,10 @@ def test_an_unknown_optimizer_names_the_known_ones(finished_copy: Paths):
 
 @pytest.mark.parametrize("content", ["{", '{"candidates": [{"genes": {"M": 99}}]}', '{"candidates": []}', "{}"])
 def test_a_damaged_result_of_the_search_is_named(finished_copy: Paths, content: str):
-    (finished_copy.search / "best.json").write_text(content)
+    if content.startswith('{"'):
+        write_sealed(finished_copy.search / "best.json", json.loads(content))
+    else:
+        (finished_copy.search / "best.json").write_text(content)
     with pytest.raises(CorruptFileError, match=r"best\.json .*analognas stage search"):
         inputs.candidates(Params.load(finished_copy.params), finished_copy)
 

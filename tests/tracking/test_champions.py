@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analognas.errors import StageError
+from analognas.errors import CorruptFileError, StageError
 from analognas.params import Params
 from analognas.tracking import champions
 from analognas.tracking.registry import Version
@@ -19,7 +19,7 @@ CREATED = datetime(2024, 2, 29, 13, 5, tzinfo=UTC)
 
 
 def version(number: int, *aliases: str, **given: Any) -> Version:
-    figures = {"before": None, "rolled_back": False, "tau": 0.7512, "coverage": 0.9, "sentinel_tau": None}
+    figures = {"previous": None, "rolled_back": False, "tau": 0.7512, "coverage": 0.9, "sentinel_tau": None}
     how = {"created": CREATED, "digest": "d" * 64, **figures, **given}
     return Version(number=number, aliases=aliases, **how)
 
@@ -45,7 +45,16 @@ def test_each_version_is_a_line_with_what_is_known_of_it():
         "version 2   rolled back  2024-02-29 13:05 UTC   "
         "Kendall tau - on the sentinel set, 0.75 out of fold, coverage -   dddddddddddd",
     ]
-    assert "`analognas run` registers the first one" in champions.describe([])
+    assert "the first one that `analognas run` logs becomes the champion" in champions.describe([])
+
+
+def test_a_promotion_is_a_second_line():
+    promoted = version(
+        3, "champion", previous=1, promoted_at="2024-03-01T00:00:00+00:00", promoted_by="anna", why="it ranks better"
+    )
+    assert champions.describe([promoted]).splitlines()[1].strip() == (
+        "promoted 2024-03-01T00:00:00+00:00 by anna in the place of version 1: it ranks better"
+    )
 
 
 def test_the_age_is_that_of_the_champion_in_days(paths: Paths, monkeypatch: pytest.MonkeyPatch):
@@ -89,12 +98,12 @@ def test_whatever_mlflow_raises_is_one_sentence_without_the_password(paths: Path
     with pytest.raises(StageError) as caught, champions.opened_registry(paths, Params()):
         fails()
     assert str(caught.value) == (
-        "MLflow at http://***@127.0.0.1:9 cannot be reached (refused): start it, or unset MLFLOW_TRACKING_URI for the "
-        "database of the workspace."
+        "MLflow at http://***@127.0.0.1:9 refuses connections: start it, or unset MLFLOW_TRACKING_URI for the database "
+        "of the workspace."
     )
 
 
 def test_a_damaged_database_is_told_before_mlflow_opens_it(paths: Paths):
     (paths.root / "mlflow.db").write_bytes(b"no database " * 1000)
-    with pytest.raises(StageError, match=r"it is damaged: move .*mlflow.db away"):
+    with pytest.raises(CorruptFileError, match=r"mlflow.db is damaged: move it away"):
         champions.versions(paths)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from analognas import tracking
 from analognas.errors import CorruptFileError
@@ -40,6 +41,25 @@ def test_runs_are_kept_in_the_workspace_unless_a_server_is_named(paths: Paths, m
     assert connection.tracking_uri(paths) == "http://127.0.0.1:9"
 
 
+@pytest.mark.parametrize("name", ["plain", "with space", "#1", "100%", "%3F", "why?", "a?b=c&uri=true", "50% ?#"])
+def test_the_address_of_a_database_is_read_as_its_file(tmp_path: Path, name: str):
+    root = tmp_path / name
+    root.mkdir()
+    uri = connection.tracking_uri(Paths(root))
+    assert connection.database_path(uri) == root / "mlflow.db"
+    engine = sqlalchemy.create_engine(uri)
+    with engine.connect() as opened:
+        opened.execute(sqlalchemy.text("CREATE TABLE made (x)"))
+    engine.dispose()
+    assert [path.name for path in root.iterdir()] == ["mlflow.db"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_only_sqlite_has_a_file():
+    assert connection.database_path("postgresql://host/mlflow") is None
+    assert connection.database_path("sqlite:///relative.db") == Path("relative.db")
+
+
 def test_an_experiment_has_the_name_of_the_folder_or_its_own(paths: Paths):
     assert connection.experiment_name(paths, PARAMS) == "space"
     assert connection.experiment_name(paths, Params.model_validate({"run": {"experiment": "mine"}})) == "mine"
@@ -50,7 +70,7 @@ def test_a_damaged_database_is_named_and_a_server_is_not_looked_at(paths: Paths)
     uri = connection.tracking_uri(paths)
     assert connection.check_database(uri) is None  # it is not there yet
     database.write_bytes(b"no database " * 1000)
-    with pytest.raises(CorruptFileError, match=f"it is damaged: move {database} away"):
+    with pytest.raises(CorruptFileError, match=f"{database} is damaged: move it away"):
         connection.check_database(uri)
     assert connection.check_database(f"http://127.0.0.1:9/{database}") is None
 

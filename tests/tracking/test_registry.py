@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from analognas.tracking.registry import log_decision
+from analognas.workspace import Paths
 
 CONTENT: dict[str, Any] = {
     "decision": "rejected",
@@ -64,10 +65,10 @@ def test_figures_that_were_cut_off_are_logged_by_the_next_sync() -> None:
         client=client, versions=lambda: [], with_digest=lambda _: None, with_alias=lambda _: None
     )
     with pytest.raises(KeyboardInterrupt):
-        log_decision(registry, "1", 1, CONTENT, [], Path("/nowhere"), newest=True)
+        log_decision(registry, "1", 1, CONTENT, [], Paths(Path("/nowhere")), newest=True)
     assert (len(client.runs), client.metrics) == (1, [])
     for _ in range(2):  # the second time there is nothing to do
-        assert log_decision(registry, "1", 1, CONTENT, [], Path("/nowhere"), newest=True)
+        assert log_decision(registry, "1", 1, CONTENT, [], Paths(Path("/nowhere")), newest=True)
         assert len(client.runs) == 1
         assert {one.key for one in client.metrics} >= {"sentinel.acc_1d.champion", "sentinel.acc_1d.challenger"}
         assert len({one.key for one in client.metrics}) == len(client.metrics)

@@ -8,7 +8,7 @@ import pytest
 from mlflow.entities import Metric
 
 from analognas.errors import CorruptFileError
-from analognas.files import digest, write_json
+from analognas.files import digest, write_sealed
 from analognas.tracking import runs
 from analognas.tracking.runs import Synchroniser
 from analognas.workspace import Paths
@@ -20,19 +20,25 @@ class Client:
     def __init__(self) -> None:
         self.batches: list[dict[str, list[Any]]] = []
         self.tags: dict[str, str] = {}
-        self.status = ""
+        self.datasets: list[Any] = []
+        self.status, self.end = "RUNNING", 0
 
     def log_batch(self, _run: str, **entities: list[Any]) -> None:
         self.batches.append(entities)
 
-    def get_run(self, _run: str) -> Any:
-        return SimpleNamespace(data=SimpleNamespace(tags=self.tags))
+    def get_run(self, run: str) -> Any:
+        start, end = {"run": (1_000, 0), "s": (5_000, 7_500), "c": (90_000, 91_500)}[run]
+        info = SimpleNamespace(status=self.status, start_time=start, end_time=end)
+        return SimpleNamespace(data=SimpleNamespace(tags=self.tags), info=info)
+
+    def log_inputs(self, _run: str, datasets: list[Any]) -> None:
+        self.datasets += datasets
 
     def set_tag(self, _run: str, name: str, value: str) -> None:
         self.tags[name] = value
 
-    def set_terminated(self, _run: str, status: str) -> None:
-        self.status = status
+    def set_terminated(self, _run: str, status: str, end_time: int) -> None:
+        self.status, self.end = status, end_time
 
 
 @pytest.fixture
@@ -105,30 +111,48 @@ def test_what_is_logged_keeps_to_the_limits_of_mlflow(synchroniser: Any):
     assert {len(one.value) for one in synchroniser._client.batches[2]["params"]} == {6000}
 
 
-def test_a_run_has_the_figures_of_all_its_stages_once(synchroniser: Any):
+def test_a_run_has_the_figures_of_all_its_stages_once_and_takes_as_long_as_they_did(synchroniser: Any):
     hashes = {"sample": "1", "characterize": "2"}
     for name, value in (("sample", 3), ("characterize", 4)):
-        write_json(synchroniser._paths.metrics(name), {"rows": value})
-    synchroniser._close("run", hashes)
+        write_sealed(synchroniser._paths.metrics(name), {"rows": value})
     client = synchroniser._client
-    assert [(one.key, one.value) for one in client.batches[0]["metrics"]] == [
+    client.tags |= {"analognas.stage.sample": "s", "analognas.stage.characterize": "c"}
+    synchroniser._close("run", hashes, "http://127.0.0.1:4200/runs/flow-run/7", failed=False)
+    assert [(metric.key, metric.value) for metric in client.batches[0]["metrics"]] == [
         ("sample.rows", 3.0), ("characterize.rows", 4.0),
     ]  # fmt: skip
-    assert client.tags == {"analognas.state": digest(["1", "2"]), "analognas.stages": "sample characterize"}
-    assert client.status == "FAILED"  # stages are missing
-    synchroniser._close("run", hashes)
+    assert client.tags["analognas.state"] == digest(["1", "2"])
+    assert client.tags["analognas.stages"] == "sample characterize"
+    assert client.tags["analognas.prefect"] == "http://127.0.0.1:4200/runs/flow-run/7"
+    assert client.tags["mlflow.source.name"] == "analognas"
+    assert (client.status, client.end) == ("FINISHED", 1_000 + 2_500 + 1_500)
+    synchroniser._close("run", hashes, None, failed=False)
     assert len(client.batches) == 1
 
 
-def test_a_run_of_all_stages_is_finished(synchroniser: Any):
-    synchroniser._close("run", dict.fromkeys(runs.STAGES, "1"))
-    assert synchroniser._client.status == "FINISHED"
+def test_a_run_that_ended_with_an_error_says_so_until_it_is_gone_on_with(synchroniser: Any):
+    client = synchroniser._client
+    synchroniser._close("run", {"sample": "1"}, None, failed=True)
+    assert client.status == "FAILED"
+    synchroniser._close("run", {"sample": "1", "characterize": "2"}, None, failed=False)
+    assert client.status == "FINISHED"
+
+
+def test_the_data_are_named_on_the_run_that_people_open(synchroniser: Any):
+    write_sealed(
+        synchroniser._paths.dataset,
+        {"name": "digits", "digest": "d" * 64, "split_digest": "5" * 64, "sizes": {"train": 8}},
+    )
+    synchroniser._close("run", {"sample": "1"}, None, failed=False)
+    (used,) = synchroniser._client.datasets
+    assert used.dataset.name == "digits"
+    assert used.tags[0].value == "training, validation and test"
 
 
 def test_a_digest_fits_into_mlflow_and_says_which_split_it_was(tmp_path: Path):
     described = {"name": "digits", "digest": "d" * 64, "split_digest": "5" * 64, "sizes": {"train": 800, "test": 400}}
     paths = Paths(tmp_path)
-    write_json(paths.dataset, described)
+    write_sealed(paths.dataset, described)
     found = runs._images(paths)
     assert (found.name, found.digest) == ("digits", "d" * 36)
     assert found.profile == f"test 400, train 800; split {'5' * 64}"

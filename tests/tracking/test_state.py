@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from analognas.errors import CorruptFileError
-from analognas.files import digest, file_digest, read_json, write_json
+from analognas.files import digest, file_digest, read_sealed, write_sealed
 from analognas.params import Params
 from analognas.setup.template import source
 from analognas.stages import STAGES
@@ -38,7 +38,7 @@ def paths(tmp_path: Path) -> Paths:
     found.root.mkdir()
     shutil.copyfile(source() / "dvc.yaml", found.root / "dvc.yaml")
     for name in ("sample", "characterize"):
-        write_json(found.metrics(name), {"rows": 3})
+        write_sealed(found.metrics(name), {"rows": 3})
     found.architectures.write_bytes(b"a")
     found.surrogate.write_bytes(b"b")
     return found
@@ -47,7 +47,7 @@ def paths(tmp_path: Path) -> Paths:
 def decided(paths: Paths, number: int, decision: str, **more: Any) -> dict[str, Any]:
     record = {"comparison": {}, "challenger": {"digest": "0" * 64}}
     content = {"round": number, "purpose": "retrain", "decision": decision, "record": record} | more
-    write_json(paths.rounds / f"{number:03d}.json", content)
+    write_sealed(paths.rounds / f"{number:03d}.json", content)
     return content
 
 
@@ -56,13 +56,13 @@ def log(paths: Paths, **hashes: str) -> None:
     (paths.root / "mlflow.db").unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(paths.root / "mlflow.db")) as database:
         database.execute("create table runs (id)")
-    write_json(state.marker_file(paths), {state.place(paths, PARAMS): hashes})
+    write_sealed(state.marker_file(paths), {state.place(paths, PARAMS): hashes})
 
 
 def test_stages_count_up_to_the_first_without_results(paths: Paths):
     versioning: Any = Recorded(sample="1", characterize="2", fit="3", search="4")
     assert state.stage_hashes(paths, versioning) == {"sample": "1", "characterize": "2"}  # fit has no metrics
-    write_json(paths.metrics("search"), {})
+    write_sealed(paths.metrics("search"), {})
     assert state.stage_hashes(paths, versioning) == {"sample": "1", "characterize": "2"}
     del versioning.hashes["sample"]
     assert state.stage_hashes(paths, versioning) == {}
@@ -111,7 +111,7 @@ def test_decisions_are_those_about_rounds_of_retraining(paths: Paths):
     content = decided(paths, 1, "rejected")
     decided(paths, 2, "accepted", purpose="search")
     decided(paths, 3, "pending", record={})
-    write_json(paths.rounds / "sentinel.json", {"purpose": "retrain"})
+    write_sealed(paths.rounds / "sentinel.json", {"purpose": "retrain"})
     (paths.rounds / "004.json").write_text("{")
     assert state.decisions(paths) == {1: content}
     assert state.unlogged(paths, PARAMS) == {1: digest(content)}
@@ -130,7 +130,7 @@ def test_the_newest_accepted_decision_waits_for_its_evaluator(paths: Paths):
     decided(paths, 2, "accepted", record=brought)
     decided(paths, 3, "rejected")
     assert state.unlogged_decisions(paths, PARAMS) == (1, 3)
-    write_json(paths.evaluator / "schema.json", {})
+    write_sealed(paths.evaluator / "schema.json", {})
     assert state.unlogged_decisions(paths, PARAMS) == (1, 3)  # still the evaluator before
     decided(paths, 2, "accepted", record=brought | {"challenger": {"digest": file_digest(paths.evaluator)}})
     assert state.unlogged_decisions(paths, PARAMS) == (1, 2, 3)
@@ -141,7 +141,7 @@ def test_durations_are_kept_stage_by_stage_with_the_hash_they_belong_to(paths: P
     state.note_duration(paths, "sample", versioning, 12.34)
     state.note_duration(paths, "fit", versioning, 1.0)
     state.note_duration(paths, "sample", versioning, 2.26)
-    assert read_json(state.timings_file(paths), remedy="") == {
+    assert read_sealed(state.timings_file(paths), remedy="") == {
         "sample": {"stage_hash": "1", "seconds": 2.3}, "fit": {"stage_hash": "3", "seconds": 1.0},
     }  # fmt: skip
     state.timings_file(paths).write_text("{")  # damaged: it is as if it were not there

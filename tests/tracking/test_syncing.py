@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -19,8 +20,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from analognas import tracking
-from analognas.errors import CorruptFileError
-from analognas.files import digest, file_digest, write_json, write_parquet
+from analognas.errors import AnalogNASWarning, CorruptFileError
+from analognas.files import digest, file_digest, write_parquet, write_sealed
 from analognas.params import Params
 from analognas.setup import template
 from analognas.stages import STAGES
@@ -53,18 +54,18 @@ class Workspace:
         paths = self.paths
         paths.root.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(template.source() / "dvc.yaml", paths.root / "dvc.yaml")
-        write_json(paths.rounds / "000.json", {"architectures": []})
-        write_json(paths.dataset, {
+        write_sealed(paths.rounds / "000.json", {"architectures": []})
+        write_sealed(paths.dataset, {
             "name": "digits", "digest": "d" * 64, "split_digest": "5" * 64, "sizes": {"train": 800, "test": 400},
         })  # fmt: skip
         write_parquet(paths.architectures, pd.DataFrame({"id": ["a", "b"], "params": [1, 2 + made["sample"]]}))
         write_parquet(paths.surrogate, pd.DataFrame({"id": ["a", "b"], "acc_1d": [90.5, 80.0 + made["characterize"]]}))
-        write_json(paths.evaluator / "schema.json", {"version": made["fit"]})
+        write_sealed(paths.evaluator / "schema.json", {"version": made["fit"]})
         write_parquet(paths.search / "history.parquet", pd.DataFrame({"objective": [1.0, 2.0 + made["search"]]}))
-        write_json(paths.winner / "architecture.json", {"version": made["train"]})
+        write_sealed(paths.winner / "architecture.json", {"version": made["train"]})
         for stage in STAGES:
             summary = {"version": made[stage], "note": "text", "nothing": None, "nested": {"value": 0.5}}
-            write_json(paths.metrics(stage), summary)
+            write_sealed(paths.metrics(stage), summary)
         paths.plot("train.csv").parent.mkdir(exist_ok=True)
         paths.plot("train.csv").write_text(
             "network,seconds,accuracy,std\nwinner,1,95,1\nwinner,86400,93.5,2\nplain net,1,80,1\n"
@@ -93,8 +94,8 @@ class Workspace:
             return {"path": name, "md5": file_digest(path)[:32] + ".dir"}
         return {"path": name, "md5": hashlib.md5(path.read_bytes()).hexdigest()}
 
-    def sync(self) -> tracking.SyncReport:
-        return tracking.sync(self.paths, PARAMS, self.versioning)
+    def sync(self, *, failed: bool = False) -> tracking.SyncReport:
+        return tracking.sync(self.paths, PARAMS, self.versioning, None, failed)
 
     def untracked(self) -> tuple[str, ...]:
         return state.untracked(self.paths, PARAMS, self.versioning)
@@ -125,10 +126,12 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(empty_database: Path, tmp_path: Path) -> Workspace:
-    """A workspace in which nothing is logged, but the database exists (with another experiment in it)."""
+    """A workspace in which nothing is logged, but the database exists (with an experiment of somebody else's in it)."""
     made = Workspace(tmp_path / "space")
     made.write()
     shutil.copyfile(empty_database / "mlflow.db", made.paths.root / "mlflow.db")
+    with contextlib.closing(sqlite3.connect(made.paths.root / "mlflow.db")) as database, database:
+        database.execute("DELETE FROM tags")  # by which our runs are known
     for model in ("analognas-evaluator", "analognas-winner"):
         made.client().delete_registered_model(model)
     return made
@@ -159,7 +162,7 @@ def test_limits_that_do_not_hold_are_seen_on_the_runs_that_people_open(workspace
     figures = {"limit": 5.0, "value": 6.5, "low": 5.5, "high": 7.5, "status": "broken"}
     for stage, status in (("search", "not shown"), ("train", "broken")):
         limits = {"status": status, "T_AVM": figures | {"status": status}}
-        write_json(workspace.paths.metrics(stage), {"limits": limits, "nested": {"value": 0.5}})
+        write_sealed(workspace.paths.metrics(stage), {"limits": limits, "nested": {"value": 0.5}})
     workspace.lock()
     report = workspace.sync()
     runs = workspace.runs()
@@ -234,7 +237,7 @@ def test_another_state_logs_what_is_new_and_links_the_rest(workspace: Workspace)
 
 def test_a_run_that_failed_goes_on_in_the_same_parent(workspace: Workspace):
     workspace.lock(("sample", "characterize"))
-    first = workspace.sync()
+    first = workspace.sync(failed=True)
     assert first.logged == ("sample", "characterize")
     assert workspace.runs()[str(first.run_id)].info.status == "FAILED"
     workspace.lock()
@@ -315,13 +318,13 @@ def test_how_long_a_stage_took_goes_to_mlflow_only_with_its_own_result(workspace
 def test_a_server_that_is_away_is_one_sentence_and_logged_later(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ):  # fmt: skip
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     report = workspace.sync()
     assert report.logged == ()
-    assert "MLflow at http://127.0.0.1:9 could not be reached" in str(report.warning)
-    assert "the next `analognas run` logs them" in str(report.warning)
-    assert "\n" not in str(report.warning)
+    assert report.warning == (
+        "MLflow at http://127.0.0.1:9 refuses connections, so sample, characterize, fit, search and train are not "
+        "logged: the results are kept, and the next `analognas run` logs them."
+    )
     assert workspace.untracked() == STAGES
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert workspace.sync().logged == STAGES
@@ -333,7 +336,7 @@ def test_a_damaged_database_is_told_with_the_remedy(workspace: Workspace, spoil:
     database.write_bytes(spoil(database.read_bytes()))
     report = workspace.sync()
     assert report.logged == ()
-    assert f"could not be reached or written (it is damaged: move {database} away)" in str(report.warning)
+    assert f"MLflow's database {database} is damaged: move it away" in str(report.warning)
     assert workspace.untracked() == STAGES
 
 
@@ -364,6 +367,20 @@ def test_without_dvc_a_result_is_known_by_its_content(workspace: Workspace):
     assert run.inputs.dataset_inputs[0].dataset.digest == file_digest(workspace.paths.architectures)[:36]
     workspace.write(train=1)
     assert state.untracked(workspace.paths, PARAMS, None) == ("train",)
+
+
+def test_a_workspace_that_was_moved_goes_on_with_its_runs_and_writes_into_itself(workspace: Workspace, tmp_path: Path):
+    workspace.sync()
+    old, runs = workspace.paths.root, set(workspace.runs())
+    other = Workspace(old.rename(tmp_path / "other ?"))
+    with pytest.warns(AnalogNASWarning, match="experiment space is called other"):
+        assert other.sync().logged == ()
+    assert set(other.runs()) == runs
+    other.write(train=1)
+    assert other.sync().logged == ("train",)
+    fetched = tracking.download(other.paths, "analognas-winner", "challenger", tmp_path)
+    assert file_digest(fetched) == file_digest(other.paths.winner)
+    assert not old.exists()
 
 
 def test_a_damaged_lock_is_told_and_not_raised(workspace: Workspace):

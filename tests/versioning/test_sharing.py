@@ -26,6 +26,9 @@ from analognas.versioning.dvc_inside import NoRemoteError
 from analognas.versioning.remote import Remote, SharingError
 from analognas.workspace import Paths
 
+# DVC runs as a program, several times in each.
+pytestmark = pytest.mark.timeout(300)
+
 _DVC_YAML = """
 stages:
   sample:
@@ -125,6 +128,13 @@ def test_results_travel_both_ways_and_only_once(team: tuple[Paths, Paths], tmp_p
     before = {path: path.stat().st_mtime_ns for path in remote_files(tmp_path)}
     assert sharing.push(ben).copied == sharing.pull(ben).copied == 0
     assert {path: path.stat().st_mtime_ns for path in remote_files(tmp_path)} == before
+
+
+def test_a_clone_that_pulls_knows_how_to_merge_what_follows(team: tuple[Paths, Paths]):
+    asked = ["git", "config", "--get", "merge.analognas.driver"]
+    assert subprocess.run(asked, cwd=team[1].root, capture_output=True, check=False).stdout == b""
+    sharing.pull(team[1])
+    assert subprocess.run(asked, cwd=team[1].root, capture_output=True, check=True).stdout == b"true\n"
 
 
 def test_of_two_results_of_one_key_the_same_is_used_everywhere_and_none_is_lost(team: tuple[Paths, Paths]):

@@ -23,6 +23,9 @@ from analognas.versioning.remote import Remote
 from analognas.versioning.repository import dvc_environment
 from analognas.workspace import Paths
 
+# DVC runs as a program, several times in each.
+pytestmark = pytest.mark.timeout(300)
+
 
 def point_to(root: Path, url: str) -> None:
     text = f"[core]\n    remote = team\n['remote \"team\"']\n    url = {url}\n"

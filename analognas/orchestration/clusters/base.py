@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from analognas.causes import quoted, reached
 from analognas.errors import StageError
 
 if TYPE_CHECKING:
@@ -62,16 +63,19 @@ def refuse(engine: str, answers: Mapping[str, Any]) -> None:
     """Raise StageError for the first worker that lacks something."""
     for address, answer in sorted(answers.items()):
         if isinstance(answer, BaseException):
-            answer = f"cannot load analognas ({type(answer).__name__}: {answer}): install the same version there"
+            answer = f"cannot load analognas (it says {quoted(answer)}): install the same version there"
         if answer:
             raise StageError(f"{engine} worker {address} {answer}.")
 
 
 def unreachable(run: RunParams, error: BaseException) -> StageError:
     """Return what to raise if the workers of an engine cannot be had."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    away = reached(error)
+    reason = quoted(error) if away is None else f"it {away}"
     if run.address is None:
-        return StageError(f"{run.runner.capitalize()} cannot start workers on this machine ({reason}).")
+        return StageError(
+            f"{run.runner.capitalize()} cannot start workers on this machine ({reason}): set run.runner to processes."
+        )
     return StageError(
         f"No {run.runner.capitalize()} cluster can be reached at run.address {run.address} ({reason}): start it, or "
         "set run.runner to processes."

@@ -5,7 +5,8 @@ read without running anything, once: afterwards a parquet file in the cache fold
 
 What its numbers are (found in the benchmark's script and data): one training and, it seems, one programming per cell;
 ``acc_*`` are means and ``*_std`` standard deviations of 25 reads of that programming, so they do not hold the
-luck of training and programming. Test images are cropped and flipped at random. Its AVM starts at 60 s.
+luck of training and programming. Test images are cropped and flipped at random. Its AVM starts at 60 s. Where an
+accuracy cannot be true (:func:`doubtful`), there is no AVM.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import pandas as pd
 from analognas.errors import AnalogNASWarning, DatasetError, SpaceError
 from analognas.files import cache_folder, told
 from analognas.search_spaces.nasbench201.family import EDGE_GENES, NASBench201Space, cell_of
-from analognas.tables import TEXT, WHOLE, Column, Table
+from analognas.tables import TEXT, TRUTH, WHOLE, Column, Table
 
 if TYPE_CHECKING:
     from analognas.search_spaces.architecture import Architecture
@@ -60,13 +61,18 @@ TABLE = Table(
         *(Column(name, TEXT, pattern="[0-9a-f]{16}") for name in ("id", "function_id")),
         *(Column(gene, WHOLE, least=0, most=4) for gene in EDGE_GENES),
         *(Column(name, least=0.0, most=100.0) for name in COLUMNS),
-        Column("avm", least=-100.0, most=100.0),
+        Column("avm", least=-100.0, most=100.0, missing=True),
+        Column("doubtful", TRUTH),
     ),
     closed=True,
 )
 
 _INPUTS = ((3, 32, 32), 10)
-_VERSION = 1
+#: Of how the table is read: it is part of what decides a looked-up result.
+VERSION = 2
+#: Accuracies of the hardware-aware network on programmed devices.
+_ON_CHIP = ("acc_60s", "acc_1h", "acc_1d", "acc_30d")
+_TEST_IMAGES, _STANDARD_ERRORS = 10_000, 5.0
 _MODULE = "analognasbench.data"
 _INSTALL = "pip install 'analognas[bench]'"
 
@@ -80,6 +86,7 @@ class AnalogNASBench:
     Attributes:
         digest: SHA-256 of the file.
         protocol, dataset, hardware: ids of what was measured; they are no other results' ids.
+        reading: of how the file is read; who keeps results of it keeps this with them.
 
     Raises:
         DatasetError: if the package is not installed, or the file is not the known one.
@@ -88,6 +95,7 @@ class AnalogNASBench:
     protocol = "analognas-bench-0.1.3"
     dataset = "cifar10-analognas-bench"
     hardware = "analognas-bench"
+    reading = VERSION
 
     def __init__(self, path: Path | str | None = None) -> None:
         self.path = _installed() if path is None else Path(path)
@@ -121,8 +129,8 @@ class AnalogNASBench:
         """Return what was measured of these cells, one row each, in order.
 
         Returns:
-            ``id``, ``function_id``, ``acc_1d``, ``acc_1d_std``, ``avm`` (60 s minus 30 days, percentage points), and
-            every other column of the table; percent.
+            ``id``, ``function_id``, ``acc_1d``, ``acc_1d_std``, ``avm`` (60 s minus 30 days, percentage points; NaN if
+            ``doubtful``), and every other column of the table; percent.
 
         Raises:
             SpaceError: if an architecture is no cell, or one of another width, depth, input shape or number of classes
@@ -150,12 +158,29 @@ def loads(data: bytes) -> pd.DataFrame:
     """
     try:
         records = _Unpickler(io.BytesIO(data)).load()
-        rows = [_row(cell, record) for cell, record in records.items()]
+        frame = pd.DataFrame([_row(cell, record) for cell, record in records.items()])
+        frame["doubtful"] = doubtful(frame)
+        frame["avm"] = (frame["acc_60s"] - frame["acc_30d"]).mask(frame["doubtful"])
     except Exception as error:  # a damaged pickle may raise nearly anything
         raise DatasetError(
             f"The table of {PACKAGE} is damaged or holds something else ({error}): install it again, {_INSTALL}."
         ) from None
-    return pd.DataFrame(rows)
+    return frame
+
+
+def doubtful(table: pd.DataFrame) -> pd.Series[bool]:
+    """Return of each row whether it says of programmed devices what cannot be.
+
+    Noise and drift take accuracy away: on devices no network is better than a digital one of its architecture, but for
+    the noise of two evaluations. Each is on 10,000 test images, so the standard error of their difference is the square
+    root of 2 p (1 - p) / 10,000 at digital accuracy p; a row is doubtful if one of its four accuracies stands more than
+    five of these above it (by luck: in one of fifty tables of this size). In the published table that is one cell,
+    26.7 points above; no other accuracy stands more than 0.17 points above, or half a standard error.
+    """
+    digital = table["acc_digital"].clip(0.0, 100.0) / 100
+    noise = 100 * (2 * digital * (1 - digital) / _TEST_IMAGES) ** 0.5
+    highest = table[list(_ON_CHIP)].max(axis=1)
+    return highest > table["acc_digital"] + _STANDARD_ERRORS * noise
 
 
 class _Record:
@@ -179,7 +204,6 @@ def _row(cell: Any, record: Any) -> dict[str, Any]:
             values[name], values[f"{name}_std"] = float(vars(metric)["value"]), float(vars(metric)["uncertainty"])
         else:
             values[name] = float(metric)
-    values["avm"] = values["acc_60s"] - values["acc_30d"]
     return values
 
 
@@ -210,7 +234,7 @@ def _read(path: Path) -> bytes:
 
 
 def _cached(digest: str) -> Path:
-    return cache_folder() / "tables" / f"analognas-bench-{digest[:16]}-{_VERSION}.parquet"
+    return cache_folder() / "tables" / f"analognas-bench-{digest[:16]}-{VERSION}.parquet"
 
 
 def _keep(frame: pd.DataFrame, path: Path) -> None:

@@ -19,12 +19,6 @@ def with_run(**run: Any) -> Params:
     return Params.validated({"run": run})
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for runner in clusters.RUNNERS:
@@ -32,17 +26,17 @@ def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch):
             clusters.check_runner(with_run(runner=runner))
 
 
-def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch: pytest.MonkeyPatch):
+def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, closed_port: int):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
-    address = f"tcp://127.0.0.1:{free_port()}"
+    address = f"tcp://127.0.0.1:{closed_port}"
     start = time.monotonic()
     with pytest.raises(StageError, match=f"No Dask cluster can be reached at run.address {address} "):
         clusters.check_runner(with_run(runner="dask", address=address))
     assert time.monotonic() - start < 2
 
 
-def test_what_needs_no_cluster_is_not_looked_after():
-    nobody = {"runner": "dask", "address": f"127.0.0.1:{free_port()}"}
+def test_what_needs_no_cluster_is_not_looked_after(closed_port: int):
+    nobody = {"runner": "dask", "address": f"127.0.0.1:{closed_port}"}
     clusters.check_runner(with_run(**nobody | {"runner": "processes"}))
     clusters.check_runner(Params.validated({"run": nobody, "characterize": {"source": "analognas-bench"}}))
     with pytest.raises(StageError, match="No Dask cluster can be reached"):

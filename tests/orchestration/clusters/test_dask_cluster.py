@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -32,12 +31,6 @@ from analognas.workspace import Paths
 
 def with_run(**run: Any) -> Params:
     return Params.validated({"run": run})
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def test_dask_is_sent_functions_of_the_package_only():
@@ -148,11 +141,11 @@ def _waits(job: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_run_on_two_workers_of_which_one_is_killed_gives_the_bytes_of_a_serial_one(
-    finished: Paths, workspace: Paths, tmp_path: Path
+    finished: Paths, workspace: Paths, tmp_path: Path, closed_port: int
 ):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    address = f"tcp://127.0.0.1:{free_port()}"
+    address = f"tcp://127.0.0.1:{closed_port}"
     override(workspace.params, ["run.runner=dask", f"run.address={address}"])
     with contextlib.ExitStack() as ending:
         scheduler_options = ("--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard", "--no-show")
