@@ -121,8 +121,7 @@ def test_a_sample_of_something_else_is_named(workspace: Paths, changed: dict, sa
 @pytest.mark.parametrize("changed", [{"id": "0" * 16}, {"limits": {"status": "splendid"}}, {"limits": 3}])
 def test_a_candidate_of_something_else_is_named(workspace: Paths, changed: dict):
     write_best(workspace, some(workspace, 1))
-    best = json.loads((workspace.search / "best.json").read_text())
-    best["candidates"][0] |= changed
-    (workspace.search / "best.json").write_text(json.dumps(best))
+    best = {"candidates": [some(workspace, 1)[0].to_dict() | {"limits": {"status": "held"}} | changed]}
+    write_sealed(workspace.search / "best.json", best)
     with pytest.raises(CorruptFileError, match=r"best\.json does not fit this workspace"):
         inputs.candidates(Params.load(workspace.params), workspace)
