@@ -18,15 +18,26 @@ from analognas.errors import InputError, SearchError
 from analognas.evaluators.base import Evaluator, predicted
 from analognas.evaluators.columns import TARGETS
 from analognas.search_algorithms.base import Evaluated, Optimizer
-from analognas.search_algorithms.constraints import whole
+from analognas.search_algorithms.constraints import Objective, whole
 from analognas.search_algorithms.ea_optimized import EAOptimizer
 from analognas.seeds import derive_seed
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from analognas.search_spaces.architecture import Architecture
 
 #: Spaces of at most so many architectures are looked at whole; larger ones are searched.
 WHOLE = 20_000
+#: Column of what an architecture may be worth: its accuracy and some standard errors on top.
+_PROMISE = "promise"
+
+
+class _Promise(Objective):
+    """The objective of a promise, which may be above 100 %, where no accuracy may be."""
+
+    def __call__(self, values: pd.DataFrame) -> NDArray[np.float64]:
+        return super().__call__(values.assign(acc_1d=values[_PROMISE]))
 
 
 @dataclass(frozen=True)
@@ -214,18 +225,18 @@ class ClosedLoop(Optimizer):
             max_nb_param=self.constraints.max_nb_param,
             T_AVM=self.constraints.T_AVM,
             min_acc_1d=self.constraints.min_acc_1d,
-            objective=self.objective.kind,
-            k=self.objective.k,
         )
+        search.objective = _Promise(self.objective.kind, self.objective.k)
         search.bind(self.space, derive_seed(self.run_seed, "closed_loop", self._rounds))
         # Measured ones are its first parents, by what the evaluator makes of them.
         measured = [record.architecture for record in self.ranked(self.evaluated.values())[: search.population_size]]
-        search.tell(measured, predicted(fitted, measured))
+        known = predicted(fitted, measured)
+        search.tell(measured, known.assign(**{_PROMISE: known["acc_1d"]}))
         for _ in range(search.nb_iter):
             asked = search.ask(search.population_size)
             if not asked:
                 break
             promised = predicted(fitted, asked)
             promise = promised["acc_1d"] + self.explore * promised["acc_1d_uncertainty"]
-            search.tell(asked, promised.assign(acc_1d=promise.clip(upper=100.0)))
+            search.tell(asked, promised.assign(**{_PROMISE: promise, "acc_1d": promise.clip(upper=100.0)}))
         return [record.architecture for record in search.evaluated.values()]

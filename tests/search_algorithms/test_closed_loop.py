@@ -141,3 +141,10 @@ def test_what_promises_more_than_is_possible_is_looked_at_all_the_same() -> None
     asked = found.ask(2)
     found.tell(asked, AnalyticEvaluator(space).predict(asked))
     assert len(found.ask(4)) == 4
+
+
+def test_promises_beyond_what_is_possible_are_still_told_apart() -> None:
+    from analognas.search_algorithms.closed_loop import _Promise
+
+    told = pd.DataFrame({"acc_1d": [100.0, 100.0], "promise": [104.0, 103.0], "acc_1d_std": [0.5, 0.5]})
+    assert _Promise("penalized", 2.0)(told).tolist() == [103.0, 102.0]
