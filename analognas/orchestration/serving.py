@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from analognas.errors import BusyError, InputError, StageError
+from analognas.errors import BusyError, InputError, StageError, WorkspaceError
+from analognas.files import told
 from analognas.orchestration import flows
 from analognas.orchestration.deployments import Place, existing
 from analognas.orchestration.prefect_inside import next_date
@@ -150,12 +151,20 @@ def _schedule(
 
 @contextlib.contextmanager
 def _serving(paths: Paths) -> Iterator[None]:
-    """Be the only runner of a workspace, and tell in a sentence that Prefect's server went away for good."""
+    """Be the only runner of a workspace.
+
+    Raises:
+        InputError: if it has one.
+        WorkspaceError: if it cannot be written.
+    """
+    path = paths.private() / "serve.lock"
     try:
-        lock = FileLock(paths.private() / "serve.lock")
+        lock = FileLock(path)
         lock.acquire(blocking=False)
     except Timeout:
         raise InputError(f"{paths.root} is served already: stop that `analognas serve` first.") from None
+    except OSError as error:
+        raise WorkspaceError(f"Cannot write {path}: {told(error)}; make the folder writable.") from error
     try:
         yield
     finally:
