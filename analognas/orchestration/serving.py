@@ -31,9 +31,9 @@ def serve(paths: Paths, *, cron: str | None = None, interval_hours: float | None
             "A schedule needs a Prefect server that stays: start one with `prefect server start`, then set "
             "PREFECT_API_URL=http://127.0.0.1:4200/api and serve again."
         )
-    reachable(url)
     if cron is not None and not valid_cron(cron):
         raise InputError(f"--cron {cron!r} is no schedule: write five fields, e.g. '0 3 * * 1'.")
+    reachable(url)
     os.chdir(paths.root)  # the entrypoint of a deployment is relative to where it was made
     flow = flows.load_flow(paths.root / "flows" / "retrain.py").retrain
     flow.serve(
