@@ -138,11 +138,11 @@ def load(where: str, said: str, error: type[AnalogNASError]) -> Any:
     Raises:
         error: if that fails in any way, with ``said`` as its subject.
     """
-    if not all(where.partition(":")):
+    if not all(where.partition(":")) or where.startswith("."):
         raise error(f"{said} names no module and what to take of it: write module:name.")
     try:
         return imported(where)
-    except Exception as problem:  # a module of the user's own may fail in any way
+    except (Exception, SystemExit) as problem:  # a module of the user's own may fail in any way
         module, _, attribute = where.partition(":")
         what = own_code(problem, module)
         if isinstance(problem, AttributeError) and module in sys.modules:

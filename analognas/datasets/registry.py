@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from analognas import plugins
+from analognas.causes import own_code
 from analognas.datasets import published
 from analognas.datasets.base import SPLIT_SEED, Dataset, Options, checked_augmentations
 from analognas.datasets.published import Published
 from analognas.datasets.reduction import reduced
-from analognas.errors import DatasetError
+from analognas.errors import AnalogNASError, DatasetError
 from analognas.progress import Progress
 
 Loader = Callable[[Options], Dataset]
@@ -198,7 +199,12 @@ def _imported(target: str) -> Loader:
 
 
 def _call(loader: Loader, options: Options, name: str) -> Dataset:
-    dataset = loader(options)
+    try:
+        dataset = loader(options)
+    except AnalogNASError:
+        raise
+    except Exception as error:  # one of the user's own may fail in any way
+        raise DatasetError(f"The loader of dataset {name!r} fails ({own_code(error)}): mend it.") from error
     if not isinstance(dataset, Dataset):
         raise DatasetError(f"The loader of dataset {name!r} returned {type(dataset).__name__}, not a Dataset.")
     return dataset

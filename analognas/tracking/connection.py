@@ -5,13 +5,15 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
-from analognas.errors import CorruptFileError
+from analognas.errors import CorruptFileError, WorkspaceError
 from analognas.files import is_damaged_database
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is the command's own
     # A server that ends in the middle is noticed in seconds: `sync` asks whether anybody is there before it tries
@@ -86,9 +88,27 @@ def person() -> str:
 
 
 def check_database(uri: str) -> None:
-    """Raise CorruptFileError if a local database is damaged: MLflow would try it for minutes."""
+    """Look at a local database, which MLflow would try for minutes.
+
+    Raises:
+        CorruptFileError: if it is damaged.
+        WorkspaceError: if it cannot be opened.
+    """
     path = database_path(uri)
-    if path is not None and is_damaged_database(path):
+    if path is None:
+        return
+    if path.parent.is_dir():  # otherwise MLflow makes the folder
+        try:
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA user_version")
+        except sqlite3.OperationalError:  # also of one that is locked, which MLflow waits for
+            if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+                raise WorkspaceError(
+                    f"MLflow's database {path} cannot be opened: see to it that it and its folder may be written."
+                ) from None
+        except sqlite3.DatabaseError:
+            pass  # it is damaged
+    if is_damaged_database(path):
         raise CorruptFileError(f"MLflow's database {path} is damaged: move it away, and a new one is made.")
 
 

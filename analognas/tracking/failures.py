@@ -55,7 +55,11 @@ def look(uri: str) -> None:
     Raises:
         AwayError: if nobody answers.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:  # no address: MLflow says so
+        return
     if parts.scheme in ("http", "https"):
         import requests
 
@@ -69,7 +73,7 @@ def look(uri: str) -> None:
     scheme = parts.scheme.partition("+")[0]
     if scheme in _PORTS and parts.hostname:
         try:
-            with socket.create_connection((parts.hostname, parts.port or _PORTS[scheme]), timeout=PATIENCE):
+            with socket.create_connection((parts.hostname, port or _PORTS[scheme]), timeout=PATIENCE):
                 return
         except OSError as error:
             raise AwayError(reached(error) or "cannot be reached") from error
@@ -84,7 +88,7 @@ def explain(error: BaseException, uri: str, place: Place | None = None) -> Failu
         place: what was being written.
     """
     at = f"MLflow at {redact(uri)}"
-    scheme = urlsplit(uri).scheme.partition("+")[0]
+    scheme = uri.partition(":")[0].partition("+")[0] if ":" in uri else ""
     away = str(error) if isinstance(error, AwayError) else reached(error)
     if away is not None:
         return Failure(
@@ -94,6 +98,11 @@ def explain(error: BaseException, uri: str, place: Place | None = None) -> Failu
         return Failure(
             f"MLFLOW_TRACKING_URI is {redact(uri)!r}, which MLflow knows no way to",
             "write http://HOST:PORT, or unset it",
+        )
+    if scheme in ("", "file") or not _is_address(uri):
+        return Failure(
+            f"MLFLOW_TRACKING_URI is {redact(uri)!r}, where MLflow keeps no runs",
+            "write http://HOST:PORT or sqlite:///FILE, or unset it",
         )
     status = _status(error)
     if status == 401:
@@ -111,6 +120,13 @@ def explain(error: BaseException, uri: str, place: Place | None = None) -> Failu
     if scheme in _DATABASES:
         return _of_database(at, error)
     return Failure(f"{at} refuses what it is asked: it says {quoted(error)}", "look into its log")
+
+
+def _is_address(uri: str) -> bool:
+    try:
+        return urlsplit(uri).port != 0
+    except ValueError:
+        return False
 
 
 def _status(error: BaseException) -> int | None:

@@ -95,7 +95,9 @@ def open_remote(root: Path, name: str | None, site: str | None) -> Opened:
             f"The DVC remote needs a package that is not installed: pip install '{package}'."
         ) from None
     except (DvcException, OSError) as error:
-        raise WorkspaceError(f"DVC cannot work in {root}: {reason_of(error)}.") from None
+        raise WorkspaceError(
+            f"DVC cannot work in {root} ({reason_of(error)}): look into .dvc/config, and see `dvc remote list`."
+        ) from None
     fs: Any = remote.fs
     worktree = bool(remote.worktree) or not fs.CAN_TRAVERSE
     return Opened(remote.name, remote.path, fs, worktree, isinstance(fs, ObjectFileSystem), targets, objects)
@@ -128,10 +130,12 @@ def complaint(text: str) -> str:
 
 def reason_of(error: BaseException | str) -> str:
     """Return what an error of a remote's library means, for the middle of a sentence."""
+    away = reached(error) if isinstance(error, BaseException) else None
+    if away is not None:
+        return f"it {away}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    away = reached(error) if isinstance(error, BaseException) else None
-    return f"it {away}" if away is not None else f"its library says {quoted(error)}"
+    return f"its library says {quoted(error)}"
 
 
 def _is_target(stage: Any, root: Path) -> bool:

@@ -11,6 +11,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,9 @@ _SITE_CACHE = ("core", "site_cache_dir")
 _NOT_IN_CACHE = ": not in cache"
 _IGNORED = "/config.local\n/tmp\n/cache\n"
 _CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n"
+
+#: What DVC says of a file that it cannot use.
+_BROKEN = re.compile(r"'(?:\./)?(dvc\.(?:yaml|lock))' (?:is invalid|validation failed)")
 
 
 class Versioning(Lock):
@@ -195,6 +199,10 @@ def _checked(
                 f"DVC failed at `{what}`, because its memo of file hashes is damaged: delete {_memo(folder)}, "
                 "which DVC makes anew, then run again."
             )
+        broken = _BROKEN.search(done.stderr)
+        if broken:
+            other = "delete it and run again" if broken[1] == "dvc.lock" else "take that of a new `analognas init`"
+            raise WorkspaceError(f"{folder / broken[1]} is damaged: restore it from git, or {other}.")
         raise error(f"{program} failed at `{what}`: {complaint(done.stderr or done.stdout)}")
     return done.stdout
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy
 
 from analognas import tracking
-from analognas.errors import CorruptFileError
+from analognas.errors import CorruptFileError, WorkspaceError
 from analognas.params import Params
 from analognas.tracking import connection
 from analognas.workspace import Paths
@@ -73,6 +73,8 @@ def test_a_damaged_database_is_named_and_a_server_is_not_looked_at(paths: Paths)
     with pytest.raises(CorruptFileError, match=f"{database} is damaged: move it away"):
         connection.check_database(uri)
     assert connection.check_database(f"http://127.0.0.1:9/{database}") is None
+    with pytest.raises(WorkspaceError, match=r"database /proc/x.db cannot be opened: see to it"):
+        connection.check_database("sqlite:////proc/x.db")
 
 
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch):

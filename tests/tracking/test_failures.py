@@ -144,6 +144,8 @@ def test_the_call_that_grants_is_one_of_the_version_at_hand():
     ("error", "uri", "what"),
     [
         (ValueError("unsupported URI"), "gopher://x", "MLFLOW_TRACKING_URI is 'gopher://x', which MLflow knows no way"),
+        (ValueError("Invalid IPv6"), "http://[::1", "MLFLOW_TRACKING_URI is 'http://[::1', where MLflow keeps no runs"),
+        (RuntimeError("maintenance mode"), "no address", "MLFLOW_TRACKING_URI is 'no address', where MLflow keeps no"),
         (RuntimeError("(sqlite3.OperationalError) database is locked"), "sqlite:///x", "written by somebody else"),
         (RuntimeError("attempt to write a readonly database"), "sqlite:///x", "cannot be opened or written"),
         (RuntimeError("Detected out-of-date database schema (found version x)"), "sqlite:///x", "another version of"),

@@ -57,11 +57,11 @@ def test_where_dvc_keeps_its_index_may_be_configured(tmp_path: Path, monkeypatch
 
 
 def test_a_complaint_is_what_dvc_names_as_its_error():
-    assert complaint("WARNING: slow\nERROR: the lock is held.\nHaving trouble?\n") == "the lock is held."
-    assert complaint("fatal: not a git repository\n") == "fatal: not a git repository."
-    assert complaint("\n") == "it gave no reason."
+    assert complaint("WARNING: slow\nERROR: the lock is held.\nHaving trouble?\n") == 'it says "the lock is held".'
+    assert complaint("fatal: not a git repository\n") == 'it says "fatal: not a git repository".'
+    assert complaint("\n") == "it gave no reason; call it yourself to see more."
 
 
 def test_a_reason_is_one_line():
     assert reason_of(PermissionError(13, "Permission denied", "/x")) == "permission denied"
-    assert reason_of("it is full\nTraceback") == "it is full"
+    assert reason_of("it is full\nTraceback") == 'its library says "it is full"'

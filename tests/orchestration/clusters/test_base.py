@@ -29,7 +29,7 @@ def test_a_worker_that_could_not_answer_is_to_be_installed():
     with pytest.raises(StageError) as caught:
         base.refuse("Ray", {"of the first task": ModuleNotFoundError("No module named 'analognas'")})
     assert str(caught.value) == (
-        "Ray worker of the first task cannot load analognas (ModuleNotFoundError: No module named 'analognas'): "
+        "Ray worker of the first task cannot load analognas (it says \"No module named 'analognas'\"): "
         "install the same version there."
     )
 
@@ -38,11 +38,13 @@ def test_workers_that_cannot_be_had_are_one_sentence_with_the_address():
     error = OSError("timed out\nafter 5 s")
     told = base.unreachable(run(runner="dask", address="tcp://host:8786"), error)
     assert str(told) == (
-        "No Dask cluster can be reached at run.address tcp://host:8786 (timed out): start it, or set run.runner to "
+        'No Dask cluster can be reached at run.address tcp://host:8786 ("timed out"): start it, or set run.runner to '
         "processes."
     )
-    assert str(base.unreachable(run(runner="ray"), error)) == "Ray cannot start workers on this machine (timed out)."
-    assert "(TimeoutError)" in str(base.unreachable(run(runner="ray"), TimeoutError()))
+    assert str(base.unreachable(run(runner="ray"), error)) == (
+        'Ray cannot start workers on this machine ("timed out"): set run.runner to processes.'
+    )
+    assert "(it does not answer)" in str(base.unreachable(run(runner="ray"), TimeoutError()))
 
 
 def test_how_often_workers_were_ended_is_told_with_the_first_time():
