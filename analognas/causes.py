@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from analognas.errors import AnalogNASError
 from analognas.redaction import redact
 
 _LONGEST = 120
@@ -40,6 +41,19 @@ def quoted(error: BaseException | str, longest: int = _LONGEST) -> str:
     if not line:
         return "no reason was given"
     return f'"{line[: longest - 3].rstrip()}..."' if len(line) > longest else f'"{line}"'
+
+
+def wrong(error: BaseException) -> str:
+    """Return why something that was read is not what it should be, to follow "because" or in brackets."""
+    if isinstance(error, AnalogNASError):
+        return str(error).rstrip(".")
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
+    if isinstance(error, TypeError | AttributeError | IndexError):
+        return "a value is of another kind"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return quoted(error)
 
 
 def reached(error: BaseException) -> str | None:

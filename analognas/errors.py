@@ -58,6 +58,10 @@ class NotFittedError(InputError):
     """An evaluator is asked before it was fitted."""
 
 
+class ContentError(AnalogNASError, ValueError):
+    """What a file holds is not what it should be; who reads the file says which one it is."""
+
+
 class WorkspaceError(InputError):
     """The folder is not a workspace, or cannot be written or read."""
 

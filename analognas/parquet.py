@@ -85,8 +85,8 @@ def decode(content: bytes) -> pd.DataFrame:
         raise ValueError("its digest does not fit")
     try:
         frame: pd.DataFrame = pq.ParquetFile(pa.BufferReader(content)).read().to_pandas()
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(str(error)) from None
+    except (pa.ArrowException, OSError):
+        raise ValueError("it is no table that can be read") from None
     return frame
 
 

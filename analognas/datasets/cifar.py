@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from analognas.causes import wrong
 from analognas.datasets import cache, restricted_pickle
 from analognas.datasets.base import Bytes, Dataset, Integers, Options, assemble
 from analognas.datasets.download import fetch
 from analognas.datasets.published import Published
 from analognas.datasets.splits import stratified_order
-from analognas.errors import DatasetError
+from analognas.errors import ContentError, DatasetError
 
 LICENCE = "none stated"
 VALIDATION_SHARE = 0.1
@@ -121,8 +122,7 @@ def _from_archive(form: Format, archive: Path) -> tuple[Bytes, Integers, int]:
             while tar.fileobj and tar.fileobj.read(1 << 20):  # gzip's checksum stands at the very end
                 pass
     except (OSError, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
-        reason = str(error).partition(":")[0]  # the rest is what each kind of compression says
-        raise DatasetError(f"{archive} is not a whole tar archive ({reason}); remove it and get it again.") from error
+        raise DatasetError(f"{archive} is not a whole tar archive; remove it and get it again.") from error
     x, y, tests = _decode(form, files, archive)
     cache.write(key, {"x": x, "y": y, "tests": np.asarray(tests)})
     return x, y, tests
@@ -150,7 +150,9 @@ def _decode(form: Format, files: dict[str, bytes], where: Path) -> tuple[Bytes, 
         try:  # popped: not to hold everything twice
             x, y = _binary(form, files.pop(name)) if suffix else _python(form, files.pop(name))
         except ValueError as error:
-            raise DatasetError(f"{name} in {where} is not a {form.title} file: {error}; get it again.") from error
+            raise DatasetError(
+                f"{name} in {where} is not a {form.title} file: {wrong(error)}; get it again."
+            ) from error
         images.append(x)
         labels.append(y)
     return np.concatenate(images).reshape(-1, *_SHAPE), np.concatenate(labels), len(labels[-1])
@@ -164,7 +166,9 @@ def _check_classes(form: Format, files: dict[str, bytes], where: Path) -> None:
         try:
             class_names = _class_names(form, files[name], pickled=name == form.metas[1])
         except ValueError as error:
-            raise DatasetError(f"{name} in {where} is not a {form.title} file: {error}; get it again.") from error
+            raise DatasetError(
+                f"{name} in {where} is not a {form.title} file: {wrong(error)}; get it again."
+            ) from error
         if class_names != form.class_names:
             raise DatasetError(
                 f"{name} in {where} does not name {form.title}'s classes; turn these images into a folder tree "
@@ -177,7 +181,7 @@ def _class_names(form: Format, meta: bytes, *, pickled: bool) -> tuple[str, ...]
         return tuple(meta.decode("latin1").split())
     names = restricted_pickle.loads(meta).get(form.names)
     if not isinstance(names, list):
-        raise ValueError(f"it holds no list under {form.names!r}")
+        raise ContentError(f"it holds no list under {form.names!r}")
     return tuple(name.decode("latin1") if isinstance(name, bytes) else str(name) for name in names)
 
 
@@ -185,7 +189,7 @@ def _binary(form: Format, data: bytes) -> tuple[Bytes, Integers]:
     """Decode records of label bytes and 3,072 pixel bytes: channel by channel, row by row."""
     record = form.label_bytes + _PIXELS
     if not data or len(data) % record:
-        raise ValueError(f"its size, {len(data)} bytes, is not a multiple of {record}")
+        raise ContentError(f"its size, {len(data)} bytes, is not a multiple of {record}")
     records = np.frombuffer(data, dtype=np.uint8).reshape(-1, record)
     return records[:, form.label_bytes :], _labels(form, records[:, form.label_bytes - 1])
 
@@ -195,17 +199,17 @@ def _python(form: Format, data: bytes) -> tuple[Bytes, Integers]:
     batch = restricted_pickle.loads(data)
     x, labels = batch.get("data"), batch.get(form.labels)
     if not isinstance(x, np.ndarray) or x.ndim != 2 or x.shape[1] != _PIXELS or not len(x):
-        raise ValueError(f"it holds no images of {_PIXELS} bytes each under 'data'")
+        raise ContentError(f"it holds no images of {_PIXELS} bytes each under 'data'")
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-        raise ValueError(f"it holds no list of integers under {form.labels!r}")
+        raise ContentError(f"it holds no list of integers under {form.labels!r}")
     if len(labels) != len(x):
-        raise ValueError(f"it holds {len(x)} images but {len(labels)} labels")
+        raise ContentError(f"it holds {len(x)} images but {len(labels)} labels")
     return x, _labels(form, np.asarray(labels, dtype=object))
 
 
 def _labels(form: Format, labels: np.ndarray[Any, Any]) -> Integers:
     if labels.min() < 0 or labels.max() >= len(form.class_names):
-        raise ValueError(
+        raise ContentError(
             f"it has labels from {labels.min()} to {labels.max()}; there are 0 to {len(form.class_names) - 1}"
         )
     return labels.astype(np.int64)

@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from analognas.causes import quoted
 from analognas.datasets.published import Published
 from analognas.errors import DatasetError
 from analognas.files import cache_folder, workspace_root
@@ -53,7 +54,7 @@ def fetch(file: Published, *, what: str, progress: Progress | None = None) -> Pa
     except (requests.RequestException, OSError, ValueError) as error:  # ValueError: wrong checksum
         # What requests says of a missing network is half a screen of other libraries' words.
         offline = isinstance(error, requests.ConnectionError)
-        reason = "the server cannot be reached" if offline else " ".join(str(error).split())
+        reason = "the server cannot be reached" if offline else quoted(error)
         raise DatasetError(
             f"{what} could not be downloaded from {file.url} ({reason}); get {file.name} some other way and name the "
             "folder it is in: `analognas datasets fetch NAME --from DIR`, or --path with the archive or its folder."

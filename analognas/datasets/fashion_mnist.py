@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analognas.causes import wrong
 from analognas.datasets.base import Bytes, Dataset, Integers, Options, assemble
 from analognas.datasets.download import fetch
 from analognas.datasets.published import FASHION_MNIST as FILES
@@ -84,7 +85,7 @@ def _read(path: Path, dimensions: int) -> Bytes:
         if path.suffix == ".gz":
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{path} cannot be read ({error}); get it again.") from error
+        raise DatasetError(f"{path} cannot be read ({wrong(error)}); get it again.") from error
     header = 4 + 4 * dimensions
     if len(data) < header or data[:4] != bytes([0, 0, _UNSIGNED_BYTE, dimensions]):
         raise DatasetError(f"{path} is not an IDX file of unsigned bytes in {dimensions} dimensions; get it again.")

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
 from analognas.datasets.base import Bytes
-from analognas.errors import DatasetError
+from analognas.errors import ContentError, DatasetError
 
 _AVIF = bool(features.check("avif"))
 """Pillow may be built without it; files that it cannot read are passed over, counted and named."""
@@ -60,10 +60,6 @@ class Picture(NamedTuple):
     as_bytes: bool = False
 
 
-class _UnfitError(ValueError):
-    """An image that can be read but not used; its text is for the user."""
-
-
 def inspect(path: Path) -> tuple[tuple[int, int], bool]:
     """Return (width, height) as displayed and whether the image is grey, from the header of the file."""
     with _opened(path) as image:
@@ -90,7 +86,7 @@ def decode(path: Path, channels: int, height: int, width: int) -> Picture:
             as_bytes = image.mode == "I" and opened.format == "TIFF" and peak <= _BYTE  # PGM: 16 bits
             image = Image.fromarray((values if as_bytes else values >> 8).astype(np.uint8))
         elif image.mode == "F":
-            raise _UnfitError("its pixels are floating-point numbers")
+            raise ContentError("its pixels are floating-point numbers")
         elif deep:
             peak = int(np.asarray(image).max()) << 8 | _BYTE
         if image.has_transparency_data:
@@ -126,7 +122,7 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
 
 def _reason(error: Exception) -> str:
     """Return what is wrong with an image in plain words."""
-    if isinstance(error, _UnfitError):
+    if isinstance(error, ContentError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
         return "it is of no format that is read here, or damaged"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analognas.causes import wrong
 from analognas.datasets import cache, wav
 from analognas.datasets.audio import KINDS, MAX_IMAGE_SIZE, RATE, Features, resample
 from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, Reading, assemble, refuse_constant
@@ -286,5 +287,5 @@ def _sound(source: Source, name: str, data: bytes) -> wav.Sound:
         return wav.read(data)
     except ValueError as error:
         raise DatasetError(
-            f"{source.place(name)} cannot be read as a WAV file ({error}); remove or replace it."
+            f"{source.place(name)} cannot be read as a WAV file ({wrong(error)}); remove or replace it."
         ) from error

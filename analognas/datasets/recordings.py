@@ -329,5 +329,4 @@ def _archive(path: Path) -> Iterator[tarfile.TarFile]:
             raise DatasetError(
                 f"{path} is a zip archive, which is not read; unpack it and give the folder with --path DIR."
             ) from error
-        reason = str(error).partition(":")[0]  # the rest is what each kind of compression says
-        raise DatasetError(f"{path} is not a whole tar archive ({reason}); remove it and get it again.") from error
+        raise DatasetError(f"{path} is not a whole tar archive; remove it and get it again.") from error

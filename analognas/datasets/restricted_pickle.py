@@ -15,13 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from analognas.causes import wrong
+from analognas.errors import ContentError
+
 
 class _ByteType:
     """Stands for ``numpy.dtype``: only unsigned bytes are allowed, so its further state says nothing."""
 
     def __init__(self, code: object, *_: object) -> None:
         if code not in ("u1", b"u1"):
-            raise pickle.UnpicklingError(f"an array of type {code!r}")
+            raise ContentError(f"an array of type {code!r}")
 
     def __setstate__(self, state: object) -> None:
         pass
@@ -43,9 +46,9 @@ def _reconstruct(cls: object, *_: object) -> _ByteArray:
 
 def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> _ByteArray:
     if not isinstance(dtype, _ByteType) or not isinstance(data, bytes | bytearray):
-        raise pickle.UnpicklingError("an array that does not hold bytes")
+        raise ContentError("an array that does not hold bytes")
     if not all(isinstance(side, int) and side >= 0 for side in shape) or math.prod(shape) != len(data):
-        raise pickle.UnpicklingError("an array whose size does not fit its shape")
+        raise ContentError("an array whose size does not fit its shape")
     array = _ByteArray()
     array.value = np.frombuffer(data, dtype=np.uint8).reshape(shape, order=order)
     return array
@@ -54,7 +57,7 @@ def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> _ByteArray:
 def _encode(text: Any, encoding: Any) -> bytes:
     """Stand for ``_codecs.encode``, by which protocol 2 writes bytes."""
     if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError(f"an encoding by {encoding!r}")
+        raise ContentError(f"an encoding by {encoding!r}")
     return text.encode("latin1")
 
 
@@ -73,7 +76,7 @@ class _Unpickler(pickle.Unpickler):
         try:
             return _ALLOWED[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"the name {module}.{name}, which no CIFAR file has") from None
+            raise ContentError(f"the name {module}.{name}, which no CIFAR file has") from None
 
 
 def loads(data: bytes) -> dict[str, Any]:
@@ -84,9 +87,9 @@ def loads(data: bytes) -> dict[str, Any]:
     try:
         loaded = _Unpickler(io.BytesIO(data), encoding="bytes").load()
     except Exception as error:  # a damaged pickle may raise nearly anything
-        raise ValueError(f"it is damaged or holds something else: {error}") from error
+        raise ContentError(f"it is damaged or holds something else: {wrong(error)}") from error
     if not isinstance(loaded, dict):
-        raise ValueError("it holds no dictionary")
+        raise ContentError("it holds no dictionary")
     return {
         key.decode("latin1") if isinstance(key, bytes) else str(key): value.value
         if isinstance(value, _ByteArray) and hasattr(value, "value")

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from analognas.causes import wrong
 from analognas.datasets import cache
 from analognas.datasets.base import Bytes, Dataset, Integers, Options, assemble
 from analognas.datasets.images import decode
 from analognas.datasets.splits import split_off, stratified_order
-from analognas.errors import DatasetError
+from analognas.errors import ContentError, DatasetError
 
 LICENCE = "annotations CC BY 4.0; photographs by the terms of Flickr"
 CLASS_NAMES = ("no person", "person")
@@ -143,7 +144,7 @@ def _labelled(one: _Set) -> list[tuple[str, int]]:
             content = json.load(file, object_hook=_without_outlines)
         people = {category["id"] for category in content["categories"] if category["name"] == _CATEGORY}
         if not people:
-            raise ValueError(f"it has no category {_CATEGORY!r}")
+            raise ContentError(f"it has no category {_CATEGORY!r}")
         areas = {image["id"]: float(image["width"]) * float(image["height"]) for image in content["images"]}
         seen = {
             box["image_id"]
@@ -152,10 +153,11 @@ def _labelled(one: _Set) -> list[tuple[str, int]]:
         }
         labelled = sorted((str(image["file_name"]), int(image["id"] in seen)) for image in content["images"])
         if not labelled:
-            raise ValueError("it names no photographs")
+            raise ContentError("it names no photographs")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise DatasetError(f"{one.annotations} is not a file of COCO's annotations: {reason}; get it again.") from error
+        raise DatasetError(
+            f"{one.annotations} is not a file of COCO's annotations: {wrong(error)}; get it again."
+        ) from error
     for name, _ in labelled:
         if Path(name).name != name:
             raise DatasetError(f"{one.annotations} names a photograph {name!r} outside {one.folder}; get it again.")

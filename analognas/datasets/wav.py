@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from analognas.errors import ContentError
+
 MIN_RATE, MAX_RATE = 1_000, 400_000
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
@@ -59,11 +61,11 @@ def read(data: bytes) -> Sound:
     form, sound = _parts(data, order)
     whole = len(sound) - len(sound) % form.frame
     if not whole:
-        raise ValueError("it holds no sound")
+        raise ContentError("it holds no sound")
     samples = _samples(form, sound[:whole], order)
     wave = _to_unit(samples)
     if not np.isfinite(wave).all():
-        raise ValueError("it holds samples that are not finite")
+        raise ContentError("it holds samples that are not finite")
     if wave.ndim == 2:
         wave = wave.mean(axis=1)
     return Sound(wave, form.rate, form.channels)
@@ -75,11 +77,11 @@ def _order(data: bytes) -> str:
     if other is None and data[4:8] == b"ftyp":
         other = "MPEG-4"
     if other is not None:
-        raise ValueError(f"it is a file of {other}, whatever its name says; convert it to WAV")
+        raise ContentError(f"it is a file of {other}, whatever its name says; convert it to WAV")
     if not data:
-        raise ValueError("it is empty")
+        raise ContentError("it is empty")
     if data[:4] not in (b"RIFF", b"RIFX", b"RF64", b"BW64") or data[8:12] != b"WAVE":
-        raise ValueError("it is no WAV file")
+        raise ContentError("it is no WAV file")
     return ">" if data[:4] == b"RIFX" else "<"
 
 
@@ -97,12 +99,12 @@ def _parts(data: bytes, order: str) -> tuple[_Format, bytes]:
         elif name == b"data":
             size = long if size == _LONG and long is not None else size
             if size > len(data) - start and not (size >= _OPEN and long is None):
-                raise ValueError(f"it is cut short: {len(data) - start:,} of {size:,} bytes of sound are there")
+                raise ContentError(f"it is cut short: {len(data) - start:,} of {size:,} bytes of sound are there")
             sound = data[start : start + size]
     if form is None:
-        raise ValueError("it is cut short: its header does not say how the sound is coded")
+        raise ContentError("it is cut short: its header does not say how the sound is coded")
     if sound is None:
-        raise ValueError("it is cut short: there is no sound behind its header")
+        raise ContentError("it is cut short: there is no sound behind its header")
     return form, sound
 
 
@@ -127,15 +129,15 @@ def _is_name(four: bytes) -> bool:
 
 def _format(content: bytes, order: str) -> _Format:
     if len(content) < 16:
-        raise ValueError("its header is damaged")
+        raise ContentError("its header is damaged")
     tag, channels, rate, _, frame, bits = struct.unpack(f"{order}HHIIHH", content[:16])
     if tag == _EXTENSIBLE and len(content) >= 26:
         tag = struct.unpack(f"{order}H", content[24:26])[0]  # the first bytes of the coding's GUID
     if tag not in (_PCM, _FLOAT):
         coding = _CODINGS.get(tag, f"format {tag:#06x}")
-        raise ValueError(f"its sound is coded as {coding}; convert it to PCM")
+        raise ContentError(f"its sound is coded as {coding}; convert it to PCM")
     if not MIN_RATE <= rate <= MAX_RATE:
-        raise ValueError(f"its rate is {rate} samples per second; {MIN_RATE:,} to {MAX_RATE:,} are read")
+        raise ContentError(f"its rate is {rate} samples per second; {MIN_RATE:,} to {MAX_RATE:,} are read")
     frame = frame or channels * ((bits + 7) // 8)
     width = frame // channels if channels else 0
     if tag == _FLOAT:
@@ -143,7 +145,7 @@ def _format(content: bytes, order: str) -> _Format:
     else:
         fits = width == (bits + 7) // 8 == 1 or 8 < bits <= width * 8 <= 64
     if not fits or frame % channels:
-        raise ValueError(f"its header is damaged: {channels} channels of {bits} bits in {frame} bytes")
+        raise ContentError(f"its header is damaged: {channels} channels of {bits} bits in {frame} bytes")
     return _Format(tag, channels, rate, frame, bits)
 
 
@@ -158,7 +160,7 @@ def _samples(form: _Format, sound: bytes, order: str) -> np.ndarray[Any, Any]:
     try:
         _, samples = wavfile.read(io.BytesIO(file + header + sound))
     except Exception as error:  # whatever it does not like is no plain WAV file
-        raise ValueError("its header does not fit its sound") from error
+        raise ContentError("its header does not fit its sound") from error
     return samples  # type: ignore[no-any-return]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analognas.causes import wrong
 from analognas.errors import CorruptFileError
 from analognas.evaluators.calibration import Scale
 from analognas.evaluators.columns import LIMITS, TARGETS
@@ -144,7 +145,7 @@ class Evidence:
             scales = {target: Scale(target, *_array(data["scales"][target]).tolist()) for target in TARGETS}
             trainings = _array(data["trainings"])
         except (KeyError, TypeError, ValueError) as error:
-            raise CorruptFileError(f"The evidence of an evaluator is damaged ({error!r}): fit it again.") from None
+            raise CorruptFileError(f"The evidence of an evaluator is damaged ({wrong(error)}): fit it again.") from None
         if any(
             len(values) != len(architectures) for by_target in arrays for values in (*by_target.values(), trainings)
         ):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
+from analognas.causes import wrong
 from analognas.errors import CorruptFileError
 from analognas.evaluators.base import Context
 from analognas.evaluators.boosting import Ensemble, Member, Trend
@@ -144,7 +145,7 @@ def described(path: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, xgb.core.XGBoostError) as error:
         file = path / SCHEMA
-        raise CorruptFileError(f"{file} does not describe an evaluator ({error!r}): {_REMEDY}.") from error
+        raise CorruptFileError(f"{file} does not describe an evaluator ({wrong(error)}): {_REMEDY}.") from error
 
 
 def plain(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from analognas.causes import wrong
 from analognas.errors import CorruptFileError, SpaceError
 from analognas.files import read_parquet, read_sealed
 from analognas.search_algorithms.constraints import Constraints
@@ -82,9 +83,8 @@ def listed(params: Params, paths: Paths, *, accepting: int | None = None) -> lis
     try:
         sample = [config_space.architecture(json.loads(text)) for text in frame["genes"]]
     except (KeyError, TypeError, ValueError, AttributeError, SpaceError) as error:
-        what = f"{type(error).__name__}: {error}" if not isinstance(error, SpaceError) else str(error).rstrip(".")
         raise CorruptFileError(
-            f"{paths.architectures} holds no architectures of this space ({what}): {sampled}."
+            f"{paths.architectures} holds no architectures of this space ({wrong(error)}): {sampled}."
         ) from None
     for row, (architecture, counted) in enumerate(zip(sample, frame["params"], strict=True)):
         if architecture.params != counted:
@@ -140,7 +140,7 @@ def candidates(params: Params, paths: Paths) -> list[Candidate]:
         return proposed
     except (KeyError, TypeError, AttributeError, SpaceError) as error:
         raise CorruptFileError(
-            f"{paths.search / 'best.json'} does not fit this workspace ({error}): {remedy}."
+            f"{paths.search / 'best.json'} does not fit this workspace ({wrong(error)}): {remedy}."
         ) from None
 
 

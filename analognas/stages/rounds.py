@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from analognas.causes import wrong
 from analognas.errors import CorruptFileError, SpaceError
 from analognas.files import read_sealed, write_sealed
 from analognas.tables import DECISIONS as DECISIONS
@@ -146,8 +147,7 @@ def _entries(path: Path, content: Mapping[str, Any], space: ConfigSpace) -> Iter
             raise SpaceError("an architecture is there twice")
         return entries
     except (KeyError, TypeError, ValueError, AttributeError, SpaceError) as error:
-        what = f"{type(error).__name__}: {error}" if not isinstance(error, SpaceError) else str(error).rstrip(".")
-        raise CorruptFileError(f"{path} holds no architectures of this space ({what}): {_REMEDY}.") from None
+        raise CorruptFileError(f"{path} holds no architectures of this space ({wrong(error)}): {_REMEDY}.") from None
 
 
 def _entry(listed: Any, space: ConfigSpace) -> Entry:

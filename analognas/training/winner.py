@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from analognas.causes import wrong
 from analognas.errors import CorruptFileError, HardwareError, MismatchError, TrustError
 from analognas.files import json_bytes
 from analognas.folders import read_folder, write_folder
@@ -199,7 +200,7 @@ def _load_weights(model: nn.Module, path: Path, content: bytes) -> None:
     try:
         load_clean_state(model, load(content))
     except (SafetensorError, HardwareError) as error:
-        raise CorruptFileError(f"{path} does not fit its architecture ({error}): {_REMEDY}.") from error
+        raise CorruptFileError(f"{path} does not fit its architecture ({wrong(error)}): {_REMEDY}.") from error
 
 
 def _identity(dataset: Dataset) -> dict[str, str]:

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analognas.errors import AnalogNASWarning, CorruptFileError, DatasetError, SpaceError, WorkspaceError
+from analognas.causes import wrong
+from analognas.errors import AnalogNASWarning, ContentError, CorruptFileError, DatasetError, SpaceError, WorkspaceError
 from analognas.files import cache_folder, read_parquet, told, write_parquet
 from analognas.search_spaces.nasbench201.family import EDGE_GENES, NASBench201Space, cell_of
 from analognas.tables import TEXT, TRUTH, WHOLE, Column, Table
@@ -162,7 +163,7 @@ def loads(data: bytes) -> pd.DataFrame:
         frame["avm"] = (frame["acc_60s"] - frame["acc_30d"]).mask(frame["doubtful"])
     except Exception as error:  # a damaged pickle may raise nearly anything
         raise DatasetError(
-            f"The table of {PACKAGE} is damaged or holds something else ({error}): install it again, {_INSTALL}."
+            f"The table of {PACKAGE} is damaged or holds something else ({wrong(error)}): install it again, {_INSTALL}."
         ) from None
     return frame
 
@@ -190,7 +191,7 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == _MODULE and name in ("Architecture", "DriftMeasurement"):
             return _Record
-        raise pickle.UnpicklingError(f"the name {module}.{name}, which the table does not have")
+        raise ContentError(f"the name {module}.{name}, which the table does not have")
 
 
 def _row(cell: Any, record: Any) -> dict[str, Any]:
