@@ -113,7 +113,7 @@ def is_refused(call: Callable[..., tuple[int, str]], file: str, command: tuple[s
     assert code == 2, (code, said[:500])
     assert len(lines) == 1, said[:500]
     assert len(lines[0]) < 600
-    assert lines[0].endswith(".")
+    assert lines[0].endswith((".", "?"))
     assert "Error" not in lines[0]
     assert "Traceback" not in said
 

@@ -171,7 +171,7 @@ def test_a_chip_brings_its_tiles_and_may_be_varied_like_others(site: Path) -> No
 def test_a_chip_that_is_none_is_refused(site: Path) -> None:
     entry = "[analognas.chips]\nloud = tiny_things:quiet\n"
     distribution(site, "loud-things", entry)
-    with pytest.raises(HardwareError, match=r"'loud' is a function: let its entry point name a .*Preset"):
+    with pytest.raises(HardwareError, match=r"'loud' is a function: let its entry point name an .*Preset"):
         HardwareParams(rpu_config="loud")
     with pytest.raises(HardwareError, match=r"'tiny_things:QUIET' is no callable but a Preset: name the function"):
         rpu_config(HardwareParams(rpu_config="tiny_things:QUIET"))

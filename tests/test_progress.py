@@ -16,7 +16,7 @@ def test_silence_says_nothing(capfd: pytest.CaptureFixture[str]):
     "path",
     [
         *(f"stages.{stage}:run" for stage in STAGES), "versioning.sharing:push", "versioning.sharing:pull",
-        "orchestration.rollback:roll_back", "retraining.proposing:run_closed_loop",
+        "orchestration.promotion:roll_back", "retraining.proposing:run_closed_loop",
     ],
 )  # fmt: skip
 def test_who_does_not_ask_is_told_nothing(path: str):

@@ -288,8 +288,13 @@ def test_candidates_rounds_and_results_are_genes_and_nothing_else(finished_copy:
         one["space"]["family"] = planted
     write_sealed(file, best)
     assert inputs.candidates(params, finished_copy)[0].architecture.space.family == "resnet"
-    entry = {"genes": best["candidates"][0]["genes"], "space": {"family": planted}, "id": "../../evil"}
-    write_sealed(finished_copy.rounds / "001.json", {"round": "../../evil", "architectures": [entry]})
+    entry = {"genes": best["candidates"][0]["genes"], "space": {"family": planted}}
+    file = finished_copy.rounds / "001.json"
+    for evil in ({"round": "../../evil"}, {"architectures": [entry | {"id": "../../evil"}]}):
+        write_sealed(file, {"architectures": [entry]} | evil)
+        with pytest.raises(CorruptFileError, match=r"\.\./\.\./evil"):
+            read_rounds(finished_copy, inputs.space(params, finished_copy))
+    write_sealed(file, {"architectures": [entry]})
     found = read_rounds(finished_copy, inputs.space(params, finished_copy))[-1]
     assert (found.number, found.entries[0].architecture.space.family) == (1, "resnet")
     assert len(found.entries[0].architecture.id) == 16

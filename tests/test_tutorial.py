@@ -45,8 +45,8 @@ def test_the_tutorial(evaluator: XGBoostEvaluator, capsys: pytest.CaptureFixture
 
     protocol = TrainParams(epochs=1, hwa_epochs=1, repeats=2)
     final = worker.train(protocol=protocol)
-    assert final.row["id"] == worker.best_arch.id
-    assert final.row["repeats"] == 2
+    assert final.row.id == worker.best_arch.id
+    assert final.row.repeats == 2
 
 
 def test_hyperparameters_have_unique_names():

@@ -44,7 +44,7 @@ class Record:
 
 def read_record(path: Path) -> Record | None:
     """Return what the last fit of a params file recorded, None if it was never fitted or the record was removed."""
-    header = _HEADER.match(path.read_text())
+    header = _HEADER.match(path.read_bytes().decode(errors="replace"))  # damaged: whoever reads the rest says so
     _, marker, lines = (header[0] if header else "").partition(_RECORD)
     text = "\n".join(line[4:] for line in lines.splitlines() if line.startswith("#   "))
     recorded: Any = scalar(text) if marker else None

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from analognas.cli import main
 from analognas.orchestration import flows
 from analognas.tracking import champions
+from analognas.tracking.registry import Version
 from analognas.workspace import Paths
 
 
@@ -26,7 +27,7 @@ def test_the_command_line_says_that_nothing_is_to_be_done(retrained: Paths, monk
     result = CliRunner().invoke(main, ["retrain", "--json"])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["retrained"] is False
-    assert "No evaluator is registered yet" in CliRunner().invoke(main, ["champion"]).stdout
+    assert "No evaluator is registered: the first one" in CliRunner().invoke(main, ["champion"]).stdout
     assert CliRunner().invoke(main, ["champion", "rollback"]).exit_code == 2
 
 
@@ -34,9 +35,15 @@ def test_the_champions_are_told_newest_first_and_as_json(tmp_path: Path, monkeyp
     for name in ("params.yaml", "dvc.yaml"):
         (tmp_path / name).write_text("")
     monkeypatch.chdir(tmp_path)
-    found = [SimpleNamespace(to_dict=lambda: {"version": 2}), SimpleNamespace(to_dict=lambda: {"version": 1})]
-    monkeypatch.setattr(champions, "versions", lambda paths: found)
-    assert json.loads(CliRunner().invoke(main, ["champion", "--json"]).stdout) == [{"version": 2}, {"version": 1}]
+    registered = [
+        Version(number, aliases, datetime(2026, 1, number, tzinfo=UTC), "", None, False, None, None, None)
+        for number, aliases in ((2, ("champion",)), (1, ()))
+    ]
+    monkeypatch.setattr(champions, "versions", lambda paths: registered)
+    told = json.loads(CliRunner().invoke(main, ["champion", "--json"]).stdout)
+    assert [(version["version"], version["aliases"], version["here"]) for version in told] == [
+        (2, ["champion"], False), (1, [], False),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("hours", ["0", "-1", "often"])

@@ -10,6 +10,7 @@ from analognas.errors import CorruptFileError, InputError, NotFittedError
 from analognas.evaluators import XGBoostEvaluator
 from analognas.evaluators import xgboost as module
 from analognas.evaluators.storage import SCHEMA
+from analognas.files import write_sealed
 from analognas.search_spaces import ConfigSpace
 from analognas.testing import EvaluatorConformance, synthetic_results
 
@@ -203,14 +204,13 @@ def test_an_unfitted_one_uses_the_packaged_surrogate_of_the_space(small, space, 
 def test_another_format_is_refused_with_the_remedy(small, tmp_path):
     small.save(tmp_path)
     schema = json.loads((tmp_path / SCHEMA).read_text())
-    for change, named in (
-        ({"format": 99}, "format 99"),
-        ({"kind": "other"}, "not the schema"),
-        ({"params": {}}, "digest"),
-    ):
-        (tmp_path / SCHEMA).write_text(json.dumps(schema | change))
+    for change, named in (({"format": 99}, "format 99"), ({"kind": "other"}, "not the schema")):
+        write_sealed(tmp_path / SCHEMA, schema | change, "digest")
         with pytest.raises(CorruptFileError, match=named):
             XGBoostEvaluator.load(tmp_path)
+    (tmp_path / SCHEMA).write_text(json.dumps(schema | {"params": {}}))
+    with pytest.raises(CorruptFileError, match="digest"):
+        XGBoostEvaluator.load(tmp_path)
 
 
 def test_numpy_numbers_are_settings_too(small, tmp_path):

@@ -32,7 +32,7 @@ def test_a_cut_off_result_is_measured_anew_and_no_other(faults: Any, part: float
     paths = faults.before("fit", tmp_path / "workspace")
     store = ResultStore.of(paths.root)
     key = sorted(store.keys())[3]
-    name = store.get(key)["id"]
+    name = store.get(key).id
     cut(store.path(key), part)
     trainings = tmp_path / "trainings"
     done = faults.attempt(paths, "stage", "characterize", environment={"FAULTS_TRAININGS": str(trainings)})

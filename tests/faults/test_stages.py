@@ -101,5 +101,5 @@ def results(paths: Paths) -> dict[tuple[str, str], tuple[int, int]]:
     found = {}
     for key in store.keys():  # noqa: SIM118
         there = store.path(key).stat()
-        found[store.get(key)["id"], key] = (there.st_ino, there.st_mtime_ns)
+        found[store.get(key).id, key] = (there.st_ino, there.st_mtime_ns)
     return found

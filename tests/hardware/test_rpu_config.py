@@ -148,7 +148,7 @@ def test_a_size_that_is_no_whole_number_is_refused(own_chip: Path) -> None:
         ("analognas-bank", ["unknown hardware.rpu_config", "did you mean 'analognas-bench'", "module:function"]),
         ("my_chip:", ["names no module", "module:name"]),
         ("my_chop:chip", ["my_chop", "cannot be imported"]),
-        ("my_chip:chop", ["cannot be imported", "has no attribute 'chop'"]),
+        ("my_chip:chop", ["my_chip has no chop"]),
         ("my_chip:NOT_CALLABLE", ["is no callable but a"]),
         ("my_chip:number", ["returned int", "TorchInferenceRPUConfig"]),
         ("my_chip:fails", ["RuntimeError", "no chip today"]),

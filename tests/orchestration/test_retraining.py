@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -12,12 +11,12 @@ import pytest
 from analognas import tracking
 from analognas.errors import StageError
 from analognas.evaluators import XGBoostEvaluator
-from analognas.files import file_digest
+from analognas.files import file_digest, read_sealed
 from analognas.orchestration import Freshness, characterizing, flows, retraining, sessions, stage
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.retraining import Need, Workbench
-from analognas.stages import STAGES, run_stage
+from analognas.stages import STAGES, rows, run_stage
 from analognas.stages import fit as fit_stage
 from analognas.stages.rounds import Round
 from analognas.workspace import Paths
@@ -104,7 +103,7 @@ def installed_as_compared(paths: Paths, decided: Round) -> None:
     assert decided.decision == "accepted", decided.reason
     assert file_digest(paths.evaluator) == decided.record["challenger"]["digest"]
     assert decided.record["challenger"]["rows"] == decided.record["champion"]["rows"] + len(decided.entries)
-    assert json.loads(paths.metrics("fit").read_text())["rows"] == decided.record["challenger"]["rows"]
+    assert read_sealed(paths.metrics("fit"), remedy="")["rows"] == decided.record["challenger"]["rows"]
 
 
 @pytest.mark.slow
@@ -130,7 +129,7 @@ def test_what_was_compared_is_installed_wherever_it_is_ended_and_in_another_clon
             assert file_digest(retrained.evaluator) == before
         if step in ("measure", "decide"):  # a clone has nothing of what git does not see
             shutil.rmtree(retrained.root / ".analognas")
-    decided = Workbench(Params.load(retrained.params), retrained).round(1)
+    decided = Workbench(Params.load(retrained.params), retrained).round(expected.number)
     installed_as_compared(retrained, decided)
     assert decided == expected
     assert file_digest(retrained.evaluator) == file_digest(undisturbed.evaluator)
@@ -186,7 +185,8 @@ def test_a_retraining_on_the_table_is_decided_by_all_of_it(
     decided = walk(paths, measure)
     assert decided is not None
     assert decided.record["comparison"]["architectures"] == 20
-    assert decided.record["challenger"]["rows"] == 52
+    learnable = rows.usable(Workbench(Params.load(paths.params), paths).table_with(decided.number))
+    assert decided.record["challenger"]["rows"] == len(rows.learnable(learnable))
     kept = "challenger" if decided.decision == "accepted" else "champion"
     assert file_digest(paths.evaluator) == decided.record[kept]["digest"]
 

@@ -84,7 +84,7 @@ def test_a_task_outside_of_a_run_is_refused():
 
 
 def test_the_run_time_of_a_stage_is_kept_apart_from_its_results(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sessions, "run_stage", lambda *_: {})
+    monkeypatch.setattr(sessions, "run_stage", lambda *_, **__: {})
     session = Session(workspace, Params.load(workspace.params), Freshness.of(workspace), lambda *_: None)
     with session.timed("sample"):
         pass
@@ -104,7 +104,7 @@ def test_a_stage_is_not_recorded_with_parameters_that_it_did_not_have(
     session = Session(workspace, params, Freshness.of(workspace), lambda *_: None)
     session.versioning = Versioning(workspace.root)
     said = ["run.workers=7", "search.k=0.125"]  # the first decides nothing
-    monkeypatch.setattr(sessions, "run_stage", lambda *_: override(workspace.params, [said.pop(0)]))
+    monkeypatch.setattr(sessions, "run_stage", lambda *_, **__: override(workspace.params, [said.pop(0)]))
     session.run("sample")
     assert committed == ["record", "sample"]
     with pytest.raises(StageError, match=r"params\.yaml was changed while search ran.*run again"):

@@ -14,7 +14,7 @@ from analognas.files import file_digest
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.results import ResultStore
-from analognas.retraining import Need, proposing, steps
+from analognas.retraining import Need, comparing, proposing, steps
 from analognas.retraining.workbench import Workbench
 from analognas.stages import characterize as stage
 from analognas.stages import inputs as stage_inputs
@@ -199,15 +199,16 @@ def test_a_run_that_was_killed_after_an_acceptance_is_finished_and_the_round_can
     assert not {entry.reason for entry in second.entries} & {f"carried over from round {name}"}
 
 
-def test_too_few_sentinel_rows_decide_nothing(retrained: Paths, formula: Any):
-    params = override(retrained.params, ["retrain.round_size=2", "retrain.sentinel_size=5"])
+def test_too_few_sentinel_rows_decide_nothing(retrained: Paths, formula: Any, monkeypatch: pytest.MonkeyPatch):
+    params = override(retrained.params, ["retrain.round_size=2", "retrain.sentinel_size=10"])
+    monkeypatch.setattr(comparing, "LEAST", 11)  # as if one of eleven had diverged
     retraining.draw_sentinel(retraining.Workbench(params, retrained))
     opened = retraining.open_round(retraining.Workbench(params, retrained), ASKED)
     formula.all(retrained)
     retraining.challenge(retraining.Workbench(params, retrained), opened.number)
     decided = retraining.conclude(retraining.Workbench(params, retrained), opened.number)
     assert decided.decision == "rejected"
-    assert "only 5 sentinel architectures were measured" in decided.reason
+    assert "only 10 sentinel architectures were measured" in decided.reason
 
 
 def test_nothing_is_concluded_before_all_of_it_is_measured(retrained: Paths, formula: Any):

@@ -107,7 +107,7 @@ def test_a_space_of_a_family_from_elsewhere(module):
         ("analognas.errors:SpaceError", "is no Family: derive it"),
         ("MODULE:not_a_class", "is no Family: derive it"),
         ("MODULE:Nameless", "no name"),
-        ("MODULE:Unfinished", "cannot be made (it raises TypeError"),
+        ("MODULE:Unfinished", "cannot be made .it raises TypeError"),
         (":", "names no module"),
     ],
 )

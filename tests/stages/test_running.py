@@ -70,7 +70,7 @@ def test_the_number_of_threads_is_that_of_the_parameters_unless_somebody_has_set
 
 
 def test_what_killed_writers_left_is_removed_first(workspace: Paths, ran: list[Any]):
-    left = workspace.data / f".tmp-{os.getpid()}-x"
+    left = workspace.data / ".tmp-x.json-a1b2c3d4"
     left.write_text("half of it")
     run_stage("sample", Params.load(workspace.params), workspace)
     assert not left.exists()

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import json
 from typing import get_type_hints
 
 import pytest
 
+from analognas.files import read_sealed
 from analognas.stages import summaries
 from analognas.workspace import Paths
 
@@ -19,5 +19,5 @@ TYPES = {
 
 @pytest.mark.parametrize("stage", TYPES)
 def test_what_a_stage_writes_has_the_keys_of_its_type(finished: Paths, stage: str):
-    written = json.loads(finished.metrics(stage).read_text())
+    written = read_sealed(finished.metrics(stage), remedy="")
     assert set(get_type_hints(TYPES[stage])) == set(written)

@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +6,7 @@ import pytest
 
 from analognas.datasets import load
 from analognas.errors import StageError
-from analognas.files import file_digest, read_sealed
+from analognas.files import file_digest, read_sealed, write_sealed
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.search_algorithms import Constraints
@@ -37,10 +36,10 @@ def known(params: Params, paths: Paths) -> list:
 
 def set_statuses(paths: Paths, statuses: list[str]) -> None:
     file = paths.search / "best.json"
-    best = json.loads(file.read_text())
+    best = read_sealed(file, remedy="")
     for candidate, status in zip(best["candidates"], statuses, strict=False):
         candidate["limits"]["status"] = status
-    file.write_text(json.dumps(best))
+    write_sealed(file, best)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from analognas.datasets import Dataset
-from analognas.errors import CorruptFileError, MismatchError
+from analognas.errors import CorruptFileError, MismatchError, WorkspaceError
 from analognas.files import digest, file_digest, write_json
 from analognas.hardware.analog import clean_state, tiles
 from analognas.params import HardwareParams, TrainingParams
@@ -116,12 +116,16 @@ def test_other_data_needs_to_be_given_as_such(folder: Path, dataset: Dataset) ->
     assert winner.drift_curve(dataset.tensors("validation"), repeats=1).shape == (1, 4)
 
 
-def test_saving_is_byte_identical_and_replaces_the_folder(
+def test_saving_is_byte_identical_and_replaces_a_winner_alone(
     folder: Path, measured: Characterization, dataset: Dataset, tmp_path: Path
 ) -> None:
     before = file_digest(folder)
-    (folder / "stray.txt").write_text("old")
     save_winner(folder, measured, dataset)
+    assert file_digest(folder) == before
+    (folder / "stray.txt").write_text("mine")
+    with pytest.raises(WorkspaceError, match=r"holds stray\.txt"):
+        save_winner(folder, measured, dataset)
+    (folder / "stray.txt").unlink()
     assert file_digest(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["winner"]
     assert all(path.stat().st_mode & 0o777 == 0o644 for path in folder.iterdir())

@@ -147,7 +147,7 @@ def test_of_two_results_of_one_key_the_same_is_used_everywhere_and_none_is_lost(
         sharing.pull(paths)
     for paths in (anna, ben):
         store = ResultStore.of(paths.root)
-        assert store.get(key) == first["result"]
+        assert store.record(key)["result"] == first["result"]
         assert list(store.replicates()) == [(key, other["digest"])]
         assert store.replicate(key, other["digest"]) == other
         assert list(store.keys()) == [key]
@@ -320,7 +320,7 @@ def test_what_failed_on_the_way_is_told_and_copied_the_next_time(
         context.setattr(Remote, "write", flaky)
         done = sharing.push(anna)
     assert done.copied == 10
-    assert done.problems == ["30 results could not be copied (Connection lost): push again."]
+    assert done.problems == ["30 results could not be copied (it ends connections without an answer): push again."]
     assert sharing.push(anna).copied == 30
     assert sharing.pull(ben).copied == 40
 
