@@ -44,14 +44,14 @@ def test_every_set_names_a_flag_of_processors_or_needs_none():
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not matrix._has("avx2"), reason="another kind of processor")
-def test_seeds_end_with_a_winner_on_two_instruction_sets(tmp_path: Path):
+def test_seeds_end_with_a_winner_with_the_instructions_of_another_processor(tmp_path: Path):
     command = [
         sys.executable, "-m", "benchmarks.matrix", "--json", "--folder", str(tmp_path), "--seeds", "2", "--whole", "1",
-        "--sets", "native", "avx2", "--set", *quick("sample.size=14", "search.T_AVM=0.1"),
+        "--sets", "avx2", "--set", *quick("sample.size=14", "search.T_AVM=0.1"),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     found = json.loads(done.stdout)
-    assert found["all"]["winners"] == found["all"]["seeds"] == 4
+    assert found["all"]["winners"] == found["all"]["seeds"] == 2
     assert found["sets"]["avx2"]["capability"] == "AVX2"
     assert {row["winner"] for row in found["sets"]["avx2"]["rows"]} != {None}
     for one in found["sets"].values():
