@@ -121,8 +121,14 @@ def write_sealed(path: Path, data: Mapping[str, Any], key: str = _CHECKSUM) -> N
     write_bytes(path, sealed_bytes(data, key))
 
 
-def read_sealed(path: Path, *, remedy: str, key: str = _CHECKSUM) -> dict[str, Any]:
+def read_sealed(path: Path, *, remedy: str, key: str = _CHECKSUM, bare: bool = False) -> dict[str, Any]:
     """Return the object that ``write_sealed`` wrote, without its digest.
+
+    Args:
+        path: the file.
+        remedy: what the message ends in if it is not whole.
+        key: that the digest stands under.
+        bare: whether an object without a digest is taken: what a person may have written, or a version without digests.
 
     Raises:
         CorruptFileError: if it is missing, another one now, or something else; the message ends in ``remedy``.
@@ -131,6 +137,8 @@ def read_sealed(path: Path, *, remedy: str, key: str = _CHECKSUM) -> dict[str, A
     content = read_json(path, remedy=remedy)
     if not isinstance(content, dict):
         raise CorruptFileError(f"{path} is damaged (no JSON object): {remedy}.")
+    if key not in content and bare:
+        return content
     if key not in content:
         raise CorruptFileError(f"{path} is damaged, or was not written by analognas (it has no {key}): {remedy}.")
     expected = content.pop(key)

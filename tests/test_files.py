@@ -265,3 +265,13 @@ def test_a_table_of_another_program_or_in_a_folder_is_one_sentence(tmp_path: Pat
     (tmp_path / "y.parquet").mkdir()
     with pytest.raises(WorkspaceError, match="is a directory"):
         files.read_parquet(tmp_path / "y.parquet", remedy="do this")
+
+
+def test_an_object_without_a_digest_is_taken_where_it_may_be_a_persons(tmp_path: Path):
+    (tmp_path / "round.json").write_text('{"architectures": []}')
+    assert files.read_sealed(tmp_path / "round.json", remedy="", bare=True) == {"architectures": []}
+    with pytest.raises(CorruptFileError, match="it has no checksum"):
+        files.read_sealed(tmp_path / "round.json", remedy="")
+    (tmp_path / "round.json").write_text('{"architectures": [], "checksum": ["0"]}')
+    with pytest.raises(CorruptFileError, match="its checksum does not fit"):
+        files.read_sealed(tmp_path / "round.json", remedy="", bare=True)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from analognas import tracking
-from analognas.errors import OtherEvaluatorError, StageError
+from analognas.errors import CorruptFileError, OtherEvaluatorError, StageError
+from analognas.files import read_sealed
 from analognas.orchestration import flow_run
 from analognas.orchestration.prefect_inside import outlive_the_runner
 from analognas.params import Params
@@ -66,6 +67,9 @@ class Freshness:
         git.refuse_ignored(paths.root)
         versioning = Versioning(paths.root)
         stale = versioning.status(STAGES)
+        for stage in STAGES:  # DVC holds files against its record alone, whatever version wrote both
+            if not stale[stage] and not _readable(paths.metrics(stage)):
+                stale[stage] = [f"{paths.metrics(stage)} is of another version"]
         params = params or Params.load(paths.params)
         untracked = state.untracked(paths, params, versioning)
         decisions = state.unlogged_decisions(paths, params)
@@ -75,6 +79,14 @@ class Freshness:
     def done(self) -> bool:
         """Whether there is nothing to run and nothing to log."""
         return not self.untracked and not self.decisions and not any(self.stale.values())
+
+
+def _readable(file: Path) -> bool:
+    try:
+        read_sealed(file, remedy="")
+    except CorruptFileError:
+        return not file.exists()
+    return True
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def read_sentinel(paths: Paths, space: ConfigSpace) -> list[Architecture]:
     path = _sentinel(paths)
     if not path.exists():
         return []
-    return [entry.architecture for entry in _entries(path, read_sealed(path, remedy=_REMEDY), space)]
+    return [entry.architecture for entry in _entries(path, read_sealed(path, remedy=_REMEDY, bare=True), space)]
 
 
 def write_sentinel(paths: Paths, architectures: Sequence[Architecture]) -> None:
@@ -117,7 +117,7 @@ def _sentinel(paths: Paths) -> Path:
 
 
 def _read(number: int, path: Path, space: ConfigSpace) -> Round:
-    content = read_sealed(path, remedy=_REMEDY)
+    content = read_sealed(path, remedy=_REMEDY, bare=True)
     entries = tuple(_entries(path, content, space))
     decision = content.get("decision", "accepted")
     if decision not in DECISIONS:

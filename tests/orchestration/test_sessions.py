@@ -13,7 +13,7 @@ import pytest
 from analognas import orchestration, tracking
 from analognas.errors import StageError
 from analognas.evaluators import XGBoostEvaluator
-from analognas.files import file_digest
+from analognas.files import file_digest, write_sealed
 from analognas.orchestration import Freshness, sessions
 from analognas.orchestration.deployments import Place
 from analognas.orchestration.sessions import Session, prepared
@@ -63,6 +63,17 @@ def test_freshness_is_one_question_to_dvc(workspace: Paths, monkeypatch: pytest.
     assert asked == [STAGES]
     assert freshness.untracked == ("fit",)  # train is going to run anyway
     assert freshness.unversioned is None
+
+
+def test_what_another_version_wrote_is_written_anew(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Versioning, "problem", lambda root: None)
+    monkeypatch.setattr(Versioning, "status", lambda *_: {stage: [] for stage in STAGES})
+    monkeypatch.setattr(state, "untracked", lambda *_: ())
+    write_sealed(workspace.metrics("sample"), {"architectures": 3})
+    workspace.metrics("fit").write_text('{"architectures": 3}')  # without a checksum, as before there were any
+    freshness = Freshness.of(workspace)
+    assert [stage for stage in STAGES if freshness.stale[stage]] == ["fit"]
+    assert "is of another version" in freshness.stale["fit"][0]
 
 
 def test_without_dvc_everything_runs_and_the_run_says_so(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
