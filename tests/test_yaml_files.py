@@ -29,3 +29,10 @@ def test_a_file_that_is_missing_or_a_folder_is_named(tmp_path: Path):
         read_text(tmp_path / "x.yaml", remedy="do this")
     with pytest.raises(WorkspaceError, match="is a directory"):
         read_text(tmp_path, remedy="do this")
+
+
+def test_a_file_that_is_too_long_is_not_parsed(tmp_path: Path):
+    (tmp_path / "x.yaml").write_text("a: " + "x" * 1000)
+    assert len(read_text(tmp_path / "x.yaml", remedy="do this", longest=2000)) == 1003
+    with pytest.raises(CorruptFileError, match=r"1,003 bytes, at most 1,000 are read\): do this\."):
+        read_text(tmp_path / "x.yaml", remedy="do this", longest=1000)
