@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from analognas.errors import AnalogNASWarning
 from analognas.orchestration.artifacts import if_it_can_be_shown
+from analognas.progress import RunProgress
 from analognas.tracking.connection import person
 from analognas.tracking.labels import title
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 #: A line of progress within a stage is logged that often, in seconds: each is a call of Prefect's server.
 _LOG_SECONDS = 10.0
-
-Progress = Callable[[str, float, float, str], None]
 
 
 def labels(paths: Paths, params: Params, commit: str | None) -> tuple[str, list[str]]:
@@ -74,7 +73,7 @@ class Logged:
         progress: whom to pass it on to.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: RunProgress) -> None:
         self._progress = progress
         self._next: dict[str, float] = {}
         self._said: dict[str, str] = {}

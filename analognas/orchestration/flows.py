@@ -15,8 +15,9 @@ from analognas.causes import own_code, reached
 from analognas.errors import AnalogNASError, StageError, WorkspaceError
 from analognas.orchestration import clusters
 from analognas.orchestration.server import configure_prefect, server
-from analognas.orchestration.sessions import Freshness, RunProgress, RunReport, Session, prepared
+from analognas.orchestration.sessions import Freshness, RunReport, Session, prepared
 from analognas.params import Params
+from analognas.progress import RunProgress
 from analognas.stages import STAGES
 from analognas.stages.running import limit_threads
 from analognas.workspace import Paths, alone

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from analognas import retraining
 from analognas.errors import BusyError, OtherEvaluatorError, StageError
 from analognas.orchestration import flows, sessions
-from analognas.orchestration.sessions import Freshness, RunProgress, Session
+from analognas.orchestration.sessions import Freshness, Session
 from analognas.params import Params
+from analognas.progress import RunProgress
 from analognas.retraining import Need, Workbench
 from analognas.stages import rows
 from analognas.stages.rounds import Round

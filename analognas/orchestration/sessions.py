@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from analognas.files import read_sealed
 from analognas.orchestration import flow_run
 from analognas.orchestration.prefect_inside import outlive_the_runner
 from analognas.params import Params
+from analognas.progress import RunProgress
 from analognas.stages import STAGES, run_stage
 from analognas.stages.protocols import RECORD
 from analognas.stages.recorded import one_look
@@ -32,9 +33,6 @@ from analognas.workspace import Paths, alone, round_name
 if TYPE_CHECKING:
     from analognas.stages.rounds import Round
     from analognas.stages.summaries import Summary
-
-#: Called with the stage, what was done, what there is to do, and one line about it.
-RunProgress = Callable[[str, float, float, str], None]
 
 
 @dataclass(frozen=True)

@@ -73,21 +73,23 @@ class Synchroniser:
         Returns:
             The id of the parent run, and the stages that were logged now.
         """
-        parent = self._parent(hashes)
-        logged = []
+        parent, told = self._parent(hashes), tags(self._paths, page)
+        logged, stages = [], []
         for name, value in hashes.items():
             same = f"tags.`{STAGE}` = '{name}' and tags.`{STAGE_HASH}` = '{value}'"
             run = self._first(f"{same} and attributes.status = 'FINISHED'")
             if run is None:
                 for cut_off in self._client.search_runs([self._experiment], same):
                     self._client.set_terminated(cut_off.info.run_id, "KILLED")
-                run = self._log_stage(name, value, parent, page)
+                run = self._log_stage(name, value, parent, told)
                 logged.append(name)
+            stages.append(run.info)
             self._client.set_tag(parent, f"{STAGE}.{name}", run.info.run_id)
             if name in MODELS:
                 self._register(name, value, run)
                 self.place = self._experiment_place
-        self._close(parent, hashes, page, failed=failed)
+        took = sum(stage.end_time - stage.start_time for stage in stages if stage.end_time)
+        self._close(parent, hashes, told, took, failed=failed)
         return parent, tuple(logged)
 
     def decide(self, numbers: Sequence[int]) -> list[int]:
@@ -131,11 +133,11 @@ class Synchroniser:
             run = self._first(f"tags.`{STATE}` = '{_state(hashes, names[:length])}'")
             if run is not None:
                 return str(run.info.run_id)
-        tags = {STATE: _state(hashes, names)}
+        state = {STATE: _state(hashes, names)}
         start = _now() - round(1000 * sum(self._seconds(name, value) or 0.0 for name, value in hashes.items()))
         return str(
             self._client.create_run(
-                self._experiment, run_name=title(self._paths, self._params), tags=tags, start_time=start
+                self._experiment, run_name=title(self._paths, self._params), tags=state, start_time=start
             ).info.run_id
         )
 
@@ -144,11 +146,20 @@ class Synchroniser:
         timing = read_or_empty(timings_file(self._paths)).get(stage, {})
         return float(timing["seconds"]) if timing.get("stage_hash") == value else None
 
-    def _close(self, parent: str, hashes: Mapping[str, str], page: str | None, *, failed: bool) -> None:
+    def _close(
+        self, parent: str, hashes: Mapping[str, str], told: Mapping[str, str], took: int, *, failed: bool
+    ) -> None:  # fmt: skip
         """Let the run of the whole pipeline tell what its stages did; one that tells it already is not touched."""
         span, run = " ".join(hashes), self._client.get_run(parent)
-        if run.data.tags.get(SPAN) == span and run.info.status == "FINISHED":
+        if run.data.tags.get(SPAN) != span:
+            self._tell_of_all(parent, hashes, told)
+            self._client.set_tag(parent, SPAN, span)
+        elif run.info.status == "FINISHED":
             return
+        # The time that its stages took, also where one of them was run days after another.
+        self._client.set_terminated(parent, "FAILED" if failed else "FINISHED", run.info.start_time + took)
+
+    def _tell_of_all(self, parent: str, hashes: Mapping[str, str], told: Mapping[str, str]) -> None:
         files = {name: read_or_empty(self._paths.metrics(name)) for name in hashes}
         self._log(parent, [metric for name in hashes for metric in flat_metrics(files[name], f"{name}.")], {})
         if self._paths.dataset.is_file():
@@ -157,24 +168,15 @@ class Synchroniser:
         plot = self._paths.plot("train.png")
         if "train" in hashes and plot.is_file():
             self._client.log_artifact(parent, str(plot), "plots")
-        told = tags(self._paths, page) | {STATE: _state(hashes, list(hashes))}
+        known = {**told, STATE: _state(hashes, list(hashes))}
         for figures in files.values():
-            told |= _limits(figures)
-        for key, text in told.items():
+            known |= _limits(figures)
+        for key, text in known.items():
             self._client.set_tag(parent, key, text)
-        self._client.set_tag(parent, SPAN, span)
-        stages = [self._client.get_run(run_id).info for run_id in self._stages_of(parent, hashes)]
-        took = sum(stage.end_time - stage.start_time for stage in stages if stage.end_time)
-        # The time that its stages took, also where one of them was run days after another.
-        self._client.set_terminated(parent, "FAILED" if failed else "FINISHED", run.info.start_time + took)
 
-    def _stages_of(self, parent: str, hashes: Mapping[str, str]) -> list[str]:
-        tagged = self._client.get_run(parent).data.tags
-        return [tagged[f"{STAGE}.{name}"] for name in hashes if f"{STAGE}.{name}" in tagged]
-
-    def _log_stage(self, name: str, value: str, parent: str, page: str | None) -> Run:
+    def _log_stage(self, name: str, value: str, parent: str, told: Mapping[str, str]) -> Run:
         figures = read_or_empty(self._paths.metrics(name))
-        known = tags(self._paths, page) | {_PARENT: parent, STAGE: name, STAGE_HASH: value, **_limits(figures)}
+        known = {**told, _PARENT: parent, STAGE: name, STAGE_HASH: value, **_limits(figures)}
         metrics = flat_metrics(figures) + curves(self._paths, name)
         seconds, end = self._seconds(name, value), _now()
         if seconds is not None:

@@ -26,9 +26,8 @@ class Client:
     def log_batch(self, _run: str, **entities: list[Any]) -> None:
         self.batches.append(entities)
 
-    def get_run(self, run: str) -> Any:
-        start, end = {"run": (1_000, 0), "s": (5_000, 7_500), "c": (90_000, 91_500)}[run]
-        info = SimpleNamespace(status=self.status, start_time=start, end_time=end)
+    def get_run(self, _run: str) -> Any:
+        info = SimpleNamespace(status=self.status, start_time=1_000)
         return SimpleNamespace(data=SimpleNamespace(tags=self.tags), info=info)
 
     def log_inputs(self, _run: str, datasets: list[Any]) -> None:
@@ -116,25 +115,26 @@ def test_a_run_has_the_figures_of_all_its_stages_once_and_takes_as_long_as_they_
     for name, value in (("sample", 3), ("characterize", 4)):
         write_sealed(synchroniser._paths.metrics(name), {"rows": value})
     client = synchroniser._client
-    client.tags |= {"analognas.stage.sample": "s", "analognas.stage.characterize": "c"}
-    synchroniser._close("run", hashes, "http://127.0.0.1:4200/runs/flow-run/7", failed=False)
+    told = {"analognas.prefect": "http://127.0.0.1:4200/runs/flow-run/7"}
+    synchroniser._close("run", hashes, told, 4_000, failed=False)
     assert [(metric.key, metric.value) for metric in client.batches[0]["metrics"]] == [
         ("sample.rows", 3.0), ("characterize.rows", 4.0),
     ]  # fmt: skip
     assert client.tags["analognas.state"] == digest(["1", "2"])
     assert client.tags["analognas.stages"] == "sample characterize"
     assert client.tags["analognas.prefect"] == "http://127.0.0.1:4200/runs/flow-run/7"
-    assert client.tags["mlflow.source.name"] == "analognas"
-    assert (client.status, client.end) == ("FINISHED", 1_000 + 2_500 + 1_500)
-    synchroniser._close("run", hashes, None, failed=False)
-    assert len(client.batches) == 1
+    assert (client.status, client.end) == ("FINISHED", 1_000 + 4_000)
+    synchroniser._close("run", hashes, told, 9_000, failed=True)  # a colleague's, later
+    assert (len(client.batches), client.status, client.end) == (1, "FINISHED", 5_000)
 
 
 def test_a_run_that_ended_with_an_error_says_so_until_it_is_gone_on_with(synchroniser: Any):
     client = synchroniser._client
-    synchroniser._close("run", {"sample": "1"}, None, failed=True)
+    synchroniser._close("run", {"sample": "1"}, {}, 0, failed=True)
     assert client.status == "FAILED"
-    synchroniser._close("run", {"sample": "1", "characterize": "2"}, None, failed=False)
+    synchroniser._close("run", {"sample": "1"}, {}, 0, failed=False)
+    assert (client.status, len(client.batches)) == ("FINISHED", 0)
+    synchroniser._close("run", {"sample": "1", "characterize": "2"}, {}, 0, failed=False)
     assert client.status == "FINISHED"
 
 
@@ -143,7 +143,7 @@ def test_the_data_are_named_on_the_run_that_people_open(synchroniser: Any):
         synchroniser._paths.dataset,
         {"name": "digits", "digest": "d" * 64, "split_digest": "5" * 64, "sizes": {"train": 8}},
     )
-    synchroniser._close("run", {"sample": "1"}, None, failed=False)
+    synchroniser._close("run", {"sample": "1"}, {}, 0, failed=False)
     (used,) = synchroniser._client.datasets
     assert used.dataset.name == "digits"
     assert used.tags[0].value == "training, validation and test"
