@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError
@@ -190,9 +191,7 @@ def _sentences(figures: dict[str, Any]) -> Iterator[str]:
     for key, name in (("acc_1d", "accuracy after 1 day"), ("avm", "AVM")):
         if key in figures["difference"]:
             yield f"Winner minus plain network, {name}: {_interval(figures['difference'][key])}"
-    yield from _compared(figures)
-    yield from _limits(figures)
-    yield from _ranking(figures)
+    yield from _helped(chain(_compared(figures), _limits(figures), _ranking(figures)))
     tau = figures["evaluator"]["targets"]["acc_1d"]["kendall_tau"]
     if tau["value"] is not None:
         interval = f"95 % interval {tau['low']:.2f} to {tau['high']:.2f}"
@@ -213,6 +212,14 @@ def _sentences(figures: dict[str, Any]) -> Iterator[str]:
     if figures["changed"]:
         verb = "has" if len(figures["changed"]) == 1 else "have"
         yield f"These figures are older: {', '.join(figures['changed'])} {verb} changed since; `analognas run`."
+
+
+def _helped(sentences: Iterable[str]) -> Iterator[str]:
+    """Yield sentences; what helps against several of them is said with the first."""
+    said = False
+    for sentence in sentences:
+        yield sentence.removesuffix(f" {_FURTHER}") if said else sentence
+        said = said or sentence.endswith(_FURTHER)
 
 
 def _compared(figures: dict[str, Any]) -> Iterator[str]:
@@ -264,13 +271,25 @@ def _interval(difference: dict[str, float]) -> str:
     return text + (", inconclusive" if difference["low"] <= 0 <= difference["high"] else "")
 
 
-def where_to_look(paths: Paths, page: str | None = None) -> list[str]:
-    """Return three lines: plots, MLflow, Prefect; there, the page of the run that has ended, if there is one."""
+def where_to_look(paths: Paths, page: str | None = None, tracked: str | None = None) -> list[str]:
+    """Return three lines: plots, MLflow, Prefect.
+
+    Args:
+        paths: the workspace.
+        page: address of the page in Prefect of the run that has ended.
+        tracked: where MLflow's pages show that run, below their address.
+    """
     import os
 
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     interface = os.environ.get("PREFECT_API_URL")
-    mlflow = redact(tracking or "") or "mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000"
+    served = redact(tracking or "").rstrip("/")
+    shown = f"/#/{tracked}" if tracked else ""
+    if served.startswith("http"):
+        mlflow = served + shown
+    else:
+        command = f"mlflow ui --backend-store-uri {served or 'sqlite:///mlflow.db'}"
+        mlflow = f"{command}   then http://127.0.0.1:5000{shown}"
     # The interface is where the API is, one level up.
     prefect = (
         redact(page or (interface or "").rstrip("/").removesuffix("/api"))

@@ -52,8 +52,8 @@ MAY: dict[str, set[str]] = {
     "params": {"ground", "hardware.params", "training.params", "training.columns"},
     "stages": _STAGES,
     "versioning": {"ground"},
-    # The sentences about the limits that MLflow shows are those of the report.
-    "tracking": {"ground", "params", "versioning", "stages.protocols", "search_algorithms.verdicts"},
+    # What MLflow shows as the description of a run is the report.
+    "tracking": {"ground", "params", "versioning", "stages.protocols", "search_algorithms.verdicts", "report"},
     "retraining": _STAGES,
     "setup": _VERSIONED,
     "report": _VERSIONED,

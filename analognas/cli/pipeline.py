@@ -36,7 +36,7 @@ def run(
     from analognas.versioning import git
 
     given = section_values(assignments, dataset, path, max_params)
-    page = None
+    page = tracked = None
     with ExitStack() as stack:
         paths = find_or_make(dataset, path, given, hours, as_json, stack)
         with StageProgress("dataset", visible=not as_json) as reading:
@@ -50,8 +50,8 @@ def run(
             with PipelineProgress(params, visible=not as_json) as progress:
                 done = run_pipeline(paths, params, freshness=freshness, progress=progress.update, verbose=verbose)
             tell(done.notes)
-            page = done.page
-    _report(paths, as_json, page)
+            page, tracked = done.page, done.tracked
+    _report(paths, as_json, page, tracked)
 
 
 @click.command()
@@ -105,7 +105,7 @@ def search(
         click.echo(json.dumps(best.to_dict(), sort_keys=True))
         return
     if not no_run:
-        _report(paths, as_json, done.page)
+        _report(paths, as_json, done.page, done.tracked)
     click.echo(str(best))
 
 
@@ -152,7 +152,7 @@ def report(as_json: bool) -> None:
     _report(Paths.find(), as_json)
 
 
-def _report(paths: Paths, as_json: bool, page: str | None = None) -> None:
+def _report(paths: Paths, as_json: bool, page: str | None = None, tracked: str | None = None) -> None:
     from analognas.report import collect, render, where_to_look
 
     collected = collect(paths)
@@ -163,5 +163,5 @@ def _report(paths: Paths, as_json: bool, page: str | None = None) -> None:
 
     console = Console()
     console.print(render(collected))
-    for line in where_to_look(paths, page):
+    for line in where_to_look(paths, page, tracked):
         console.print(line, soft_wrap=True, highlight=False, markup=False)  # paths may hold brackets

@@ -91,7 +91,8 @@ def _readable(file: Path) -> bool:
 class RunReport:
     """What a run did: stages that ran, were up to date, were logged to MLflow; notes for the user, a sentence each.
 
-    ``page`` is the address of its page on a Prefect server that stays, None without one.
+    ``page`` is the address of its page on a Prefect server that stays, None without one; ``tracked`` is that of its run
+    below the address of MLflow's pages, None if nothing was logged.
     """
 
     ran: tuple[str, ...]
@@ -99,6 +100,7 @@ class RunReport:
     logged: tuple[str, ...]
     notes: tuple[str, ...]
     page: str | None = None
+    tracked: str | None = None
 
 
 class Chunks(Protocol):
@@ -126,6 +128,7 @@ class Session:
     skipped: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     logged: tuple[str, ...] = ()
+    tracked: str | None = None
     notes: list[str] = field(default_factory=list)
     going_on: bool = False
     page: str | None = None
@@ -217,7 +220,7 @@ class Session:
     def sync(self, *, failed: bool = False) -> None:
         """Log to MLflow what is not logged yet, and whether the run ended with an error."""
         report = tracking.sync(self.paths, self.params, self.versioning, self.page, failed)
-        self.logged = report.logged
+        self.logged, self.tracked = report.logged, report.page
         # Where MLflow cannot be written it is not asked.
         note = report.warning or tracking.standing.sentence(self.paths)
         if note:
@@ -226,7 +229,7 @@ class Session:
     @property
     def report(self) -> RunReport:
         """What has been done so far."""
-        return RunReport(tuple(self.ran), tuple(self.skipped), self.logged, tuple(self.notes), self.page)
+        return RunReport(tuple(self.ran), tuple(self.skipped), self.logged, tuple(self.notes), self.page, self.tracked)
 
 
 def record(paths: Paths, params: Params, versioning: Versioning, stage: str, *, first: bool = True) -> None:
