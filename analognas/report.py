@@ -272,7 +272,7 @@ def _interval(difference: dict[str, float]) -> str:
 
 
 def where_to_look(paths: Paths, page: str | None = None, tracked: str | None = None) -> list[str]:
-    """Return three lines: plots, MLflow, Prefect.
+    """Return lines: the report as a page if it is there, plots, MLflow, Prefect.
 
     Args:
         paths: the workspace.
@@ -296,6 +296,7 @@ def where_to_look(paths: Paths, page: str | None = None, tracked: str | None = N
         or "prefect server start   then http://127.0.0.1:4200"
     )
     return [
+        *([f"Report    {paths.page}"] if paths.page.is_file() else []),
         f"Plots     {paths.plot('train.png').parent}",
         f"MLflow    {mlflow}",
         f"Prefect   {prefect}",

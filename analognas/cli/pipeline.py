@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -144,12 +145,37 @@ def stage(name: str, as_json: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--html",
+    "page",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Write it as a page that opens without network, to data/report.html if no file is named.",
+)
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write the figures of that page as PNG and SVG into a new folder.",
+)
 @json_option
-def report(as_json: bool) -> None:
+def report(page: str | None, figures: Path | None, as_json: bool) -> None:
     """Show what the last run found."""
     from analognas.workspace import Paths
 
-    _report(Paths.find(), as_json)
+    paths = Paths.find()
+    if page is None and figures is None:
+        _report(paths, as_json)
+        return
+    from analognas import pages
+
+    written = [] if page is None else [pages.write_page(paths, Path(page) if page else None)]
+    written += [] if figures is None else pages.write_figures(paths, figures)
+    if as_json:
+        click.echo(json.dumps({"written": [str(file) for file in written]}))
+    else:
+        click.echo("\n".join(map(str, written)))
 
 
 def _report(paths: Paths, as_json: bool, page: str | None = None, tracked: str | None = None) -> None:

@@ -16,6 +16,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
+from analognas import pages
 from analognas.errors import CorruptFileError
 from analognas.files import digest, file_digest, read_parquet
 from analognas.tracking import cards, registry
@@ -182,7 +183,9 @@ class Synchroniser:
                 # Among the charts as well: those of MLflow have neither logarithmic time nor two curves in one.
                 with Image.open(plot) as picture:
                     self._client.log_image(parent, picture.convert("RGB"), key=_PICTURE, step=0)
-            known |= {_NOTE: said} if (said := cards.of_run(self._paths)) else {}
+            if said := cards.of_run(self._paths):
+                known[_NOTE] = said
+                self._client.log_text(parent, pages.html(pages.read(self._paths)), "report.html")
         for key, text in known.items():
             self._client.set_tag(parent, key, text)
 
