@@ -96,6 +96,7 @@ def loop(params: Params, paths: Paths) -> ClosedLoop:
         T_AVM=search.T_AVM,
         min_acc_1d=search.min_acc_1d,
         avm_bound=search.avm_bound,
+        cost=inputs.cost(params),
         strict=search.strict,
         objective=search.objective,
         k=search.k,
@@ -179,7 +180,7 @@ def run_closed_loop(params: Params, paths: Paths, evaluations: int, batch: int, 
     made = loop(params, paths)
     best = made.recommend()
     progress(evaluations, evaluations, f"{best.best.id} is the best of those measured")
-    limits = tuple(verdicts(made.limits, with_interval(best.measured)))
+    limits = tuple(verdicts(made.limits, with_interval(best.measured), best.best))
     return Found(best.best, best.measured, best.prediction, done, _history(made), limits)
 
 
