@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from analognas.errors import CorruptFileError
+from analognas.errors import CorruptFileError, InputError
 from analognas.files import read_sealed
 from analognas.folders import read_folder
 from analognas.hardware.tile_shape import TileShape
@@ -24,6 +24,12 @@ _REMEDY = "`analognas run` writes it"
 #: Relative difference in parameters up to which two networks are of one size.
 _SAME_SIZE = 0.1
 _FURTHER = "What helps: `analognas search --true-evaluations 16`, or a larger sample.size and `analognas run`."
+#: Costs that are told, what they are called, and how.
+_COSTS = (
+    ("utilisation", "of them in use", "{:.1%}"),
+    ("latency_us", "latency, us", "{:,.4g}"),
+    ("energy_uj", "energy, uJ", "{:,.4g}"),
+)
 _TIMES = (("1s", "1 s"), ("1h", "1 h"), ("1d", "1 day"), ("30d", "1 month"))
 
 
@@ -34,6 +40,8 @@ def collect(paths: Paths) -> dict[str, Any]:
         ``winner`` and ``baseline`` (test accuracies in percent, tiles, parameters), ``difference`` of the two,
         ``limits`` (``held``, ``not shown`` or ``broken``, with the figures), ``evaluator`` (out-of-fold metrics),
         ``dataset``, ``data`` (what ``datasets check`` says of it, ``None`` before it was recorded), ``hardware``,
+        ``cost`` (of an inference of each network on the chip of ``cost``, see ``hardware.cost``; with ``chip``, or
+        ``problem`` if there is no such chip),
         ``notes`` (what a reader must know), ``changed`` (parameters that have other values now than the figures were
         made with).
 
@@ -45,7 +53,9 @@ def collect(paths: Paths) -> dict[str, Any]:
     _, files = read_folder(paths.winner, "winner.json", remedy=_REMEDY)
     dataset = read_sealed(paths.dataset, remedy=_REMEDY)
     try:
-        return _collected(json.loads(files["architecture.json"]), dataset, train, fit) | {"changed": _changed(paths)}
+        architecture = json.loads(files["architecture.json"])
+        figures = _collected(architecture, dataset, train, fit)
+        return figures | {"cost": _costs(architecture, figures, paths), "changed": _changed(paths)}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise CorruptFileError(f"{paths.data} holds files of something else than a run: {_REMEDY}.") from None
 
@@ -64,6 +74,28 @@ def _collected(
         "data": dataset.get("looked"),
         "hardware": train.get("hardware"),
     }
+
+
+def _costs(described: dict[str, Any], figures: dict[str, Any], paths: Paths) -> dict[str, Any] | None:
+    """Return what an inference costs on the chip that the parameters name now: it follows from the architecture."""
+    from analognas.hardware.cost import cost
+    from analognas.params import HardwareParams, Params
+    from analognas.search_spaces import Architecture
+    from analognas.search_spaces.baseline import plain_network
+
+    if not figures["hardware"]:  # of an earlier version, which did not say on which tiles
+        return None
+    try:
+        hardware = HardwareParams.model_validate(figures["hardware"])
+        chip = Params.load(paths.params).cost.of(hardware)
+        winner = Architecture.from_dict(described)
+        told: dict[str, Any] = {"chip": chip.to_dict(), "winner": cost(winner, chip)}
+    except InputError as error:  # parameters that were changed since, or a space that is not installed here
+        return {"problem": str(error)}
+    plain = plain_network(winner.space, winner.params)
+    if figures["baseline"] and plain is not None and plain.id == figures["baseline"].get("id"):
+        told["baseline"] = cost(plain, chip)
+    return told
 
 
 def _changed(paths: Paths) -> list[str]:
@@ -158,6 +190,11 @@ def _told(figures: dict[str, Any]) -> Told:
 
     row("parameters", lambda network: f"{network['params']:,}")
     row("tiles", lambda network: f"{network['tiles']}")
+    costs = figures.get("cost") or {}
+    if "winner" in costs:
+        known = [costs[name] for name in ("winner", "baseline")[: len(networks)] if name in costs]
+        for key, name, form in _COSTS:
+            rows.append((name, *(form.format(network[key]) for network in known), *[""] * (len(networks) - len(known))))
     row("digital, %", lambda network: f"{network['acc_digital']:.2f}")
     for label, name in _TIMES:
         if f"acc_{label}" not in winner:  # looked up: the table has no such time
@@ -186,6 +223,7 @@ def _sentences(figures: dict[str, Any]) -> Iterator[str]:
     winner = figures["winner"]
     if figures["hardware"]:  # figures of an earlier version lack it
         yield f"Chip {_chip(figures['hardware'])}"
+    yield from _of_cost(figures.get("cost") or {})
     genes = ", ".join(f"{name} {value}" for name, value in winner["genes"].items())
     yield f"Winner {winner['id']}: {genes}"
     for key, name in (("acc_1d", "accuracy after 1 day"), ("avm", "AVM")):
@@ -220,6 +258,20 @@ def _helped(sentences: Iterable[str]) -> Iterator[str]:
     for sentence in sentences:
         yield sentence.removesuffix(f" {_FURTHER}") if said else sentence
         said = said or sentence.endswith(_FURTHER)
+
+
+def _of_cost(costs: dict[str, Any]) -> Iterator[str]:
+    """Yield whose latency and energy are told, and what must be known of them."""
+    if "problem" in costs:
+        yield f"Latency and energy cannot be told: {costs['problem']}"
+    if "chip" in costs:
+        chip, winner = costs["chip"], costs["winner"]
+        yield (
+            f"Latency and energy of an inference are those of the tiles of {chip['name']} "
+            f"({chip['note'] or chip['source']}); pipelined, there is an answer every {winner['interval_us']:,.4g} us"
+        )
+        if chip["tiles"] and winner["tiles"] > chip["tiles"]:
+            yield f"{chip['name']} has {chip['tiles']} tiles: the winner needs more than one such chip."
 
 
 def _compared(figures: dict[str, Any]) -> Iterator[str]:

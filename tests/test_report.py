@@ -1,4 +1,5 @@
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -6,7 +7,10 @@ import pytest
 from rich.console import Console
 
 from analognas import report
+from analognas.hardware.cost import cost
+from analognas.params import Params
 from analognas.params.file import override
+from analognas.search_spaces import Architecture
 from analognas.versioning import Versioning
 from analognas.workspace import Paths
 
@@ -121,6 +125,38 @@ def test_limits_are_said_with_their_figures_and_what_helps():
     shown = text(found(0.1, 1) | {"limits": {"status": "broken", "T_AVM": held | {"limit": 0.5, "status": "broken"}}})
     assert "is broken" in shown
     assert "A limit that is not held asks for more than was found. What helps" in shown
+
+
+def test_what_an_inference_costs_is_told_with_the_chip_it_is_of():
+    costs = {"tiles": 70, "utilisation": 0.25, "latency_us": 12.345, "interval_us": 3.0, "energy_uj": 1234.5}
+    chip = {"name": "some-chip", "note": "measured", "source": "a paper", "tiles": 64}
+    content = found(0.1, 1) | {"cost": {"chip": chip, "winner": costs, "baseline": costs | {"energy_uj": 7.0}}}
+    rows = {row[0]: row[1:] for row in report.told(content).rows}
+    assert rows["of them in use"] == ("25.0%", "25.0%")
+    assert rows["latency, us"] == ("12.35", "12.35")
+    assert rows["energy, uJ"] == ("1,234", "7")
+    shown = text(content)
+    assert "those of the tiles of some-chip (measured); pipelined, there is an answer every 3 us" in shown
+    assert "some-chip has 64 tiles: the winner needs more than one such chip." in shown
+    alone = report.told(found(0.1, 1) | {"cost": {"chip": chip | {"tiles": None}, "winner": costs}})
+    assert ("energy, uJ", "1,234", "") in alone.rows
+    assert "needs more than one" not in "".join(alone.lines)
+    assert "energy, uJ" not in text(found(0.1, 1))
+
+
+def test_the_costs_of_a_finished_run_follow_from_its_architecture(finished_copy: Paths):
+    told = report.collect(finished_copy)
+    params = Params.load(finished_copy.params)
+    chip = params.cost.of(params.hardware)
+    winner = Architecture.from_dict(json.loads((finished_copy.winner / "architecture.json").read_text()))
+    assert told["cost"]["winner"] == cost(winner, chip)
+    assert told["cost"]["winner"]["tiles"] == told["winner"]["tiles"]
+    assert told["cost"]["baseline"]["tiles"] == told["baseline"]["tiles"]
+    override(finished_copy.params, ["cost.constants.vector_ns=7"])
+    assert report.collect(finished_copy)["cost"]["chip"]["name"].endswith("with vector_ns 7")
+    override(finished_copy.params, ["cost.chip=nowhere:chip"])
+    problem = text(report.collect(finished_copy))
+    assert "Latency and energy cannot be told: chip 'nowhere:chip' cannot be imported" in problem
 
 
 def test_everything_a_reader_needs_is_there():
