@@ -38,7 +38,7 @@ _LEARNED = _DATA | {"training", "evaluators"}
 _SEARCHED = _LEARNED | {"search_algorithms"}
 _STAGES = _SEARCHED | {"testing", "params", "stages"}
 _VERSIONED = _STAGES | {"versioning"}
-_DRIVEN = _VERSIONED | {"tracking", "retraining", "setup", "report", "orchestration"}
+_DRIVEN = _VERSIONED | {"notices", "tracking", "retraining", "setup", "report", "orchestration"}
 
 #: What each room may import besides itself: rooms, and single modules of others.
 MAY: dict[str, set[str]] = {
@@ -52,6 +52,7 @@ MAY: dict[str, set[str]] = {
     "params": {"ground", "hardware.params", "training.params", "training.columns"},
     "stages": _STAGES,
     "versioning": {"ground"},
+    "notices": {"ground", "params"},
     # The sentences about the limits that MLflow shows are those of the report.
     "tracking": {"ground", "params", "versioning", "stages.protocols", "search_algorithms.verdicts"},
     "retraining": _STAGES,
