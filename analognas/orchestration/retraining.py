@@ -78,7 +78,8 @@ class Retraining(Session):
     def _unrecorded(self) -> Round | None:
         """Return the accepted round whose evaluator is here, if DVC was not told: a run was killed between the two."""
         stale = self.freshness.stale["fit"]
-        if self.versioning is None or not stale or any(reason.startswith("parameter ") for reason in stale):
+        # If only inputs are others, everything was recorded: colleagues' rounds came in since.
+        if self.versioning is None or not certainly_stale(stale) or any(why.startswith("parameter ") for why in stale):
             return None
         last = retraining.newest_accepted(self.paths, self.bench.space)
         return last if last is not None and last.record["challenger"]["digest"] == self.bench.champion_digest else None
