@@ -16,6 +16,7 @@ from analognas.hardware.tile_shape import TileShape
 from analognas.report import Told, collect, told
 from analognas.search_spaces.architecture import Architecture
 from analognas.stages.protocols import STAGES
+from analognas.tables import TEXT, WHOLE, Column, Table
 from analognas.versioning import git
 
 if TYPE_CHECKING:
@@ -25,6 +26,30 @@ if TYPE_CHECKING:
 
 _REMEDY = "`analognas run` writes it"
 _SHOWN_DIGITS = 12
+#: The tables behind the plots of stages, as DVC draws them: text that anybody may edit. Accuracies in percent.
+_PLOTTED = {
+    "train": Table(
+        "table of the drift",
+        (
+            Column("network", TEXT),
+            Column("seconds", least=0.0),
+            Column("accuracy", least=0.0, most=100.0),
+            Column("std", least=0.0),
+        ),
+    ),
+    "fit": Table(
+        "table of predictions",
+        (
+            Column("id", TEXT),
+            Column("acc_1d_measured", least=0.0, most=100.0),
+            *(Column(name) for name in ("acc_1d", "acc_1d_low", "acc_1d_high")),
+        ),
+    ),
+    "search": Table(
+        "table of a search",
+        (Column("search", TEXT), Column("evaluation", WHOLE, least=1), Column("best", missing=True)),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -119,9 +144,11 @@ def _plotted(paths: Paths, stage: str) -> pd.DataFrame:
 
     path = paths.plot(f"{stage}.csv")
     try:
-        return pd.read_csv(BytesIO(read_bytes(path, remedy=_REMEDY)))
+        table = pd.read_csv(BytesIO(read_bytes(path, remedy=_REMEDY)))
     except ValueError:
         raise CorruptFileError(f"{path} is damaged, or was not written by analognas: {_REMEDY}.") from None
+    _PLOTTED[stage].check(table, str(path), remedy=_REMEDY, error=CorruptFileError)
+    return table
 
 
 def _layers(paths: Paths, figures: Mapping[str, Any]) -> Iterator[DrawnLayer]:

@@ -1,6 +1,9 @@
 import json
+import re
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from analognas.errors import CorruptFileError
@@ -53,6 +56,23 @@ def test_a_damaged_table_is_one_sentence(finished_copy: Paths, name: str):
     finished_copy.plot(name).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CorruptFileError, match=rf"{name} is damaged.*`analognas run` writes it"):
         content.read(finished_copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("train.csv", lambda table: table.drop(columns="std"), "no column 'std'"),
+        ("train.csv", lambda table: table.assign(accuracy=1000.0), "accuracy = 1000"),
+        ("fit.csv", lambda table: table.assign(acc_1d="much"), "acc_1d = 'much'"),
+        ("search.csv", lambda table: table.assign(evaluation=0.5), "evaluation = 0.5"),
+    ],
+)
+def test_a_table_that_somebody_edited_is_one_sentence(finished_copy: Paths, name: str, change: Any, told: str):
+    file = finished_copy.plot(name)
+    change(pd.read_csv(file)).to_csv(file, index=False)
+    with pytest.raises(CorruptFileError, match=re.escape(name)) as caught:
+        content.read(finished_copy)
+    assert told in str(caught.value)
 
 
 def test_before_a_run_there_is_no_page(tmp_path: Path):
