@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,8 +33,8 @@ def collect(paths: Paths) -> dict[str, Any]:
         ``winner`` and ``baseline`` (test accuracies in percent, tiles, parameters), ``difference`` of the two,
         ``limits`` (``held``, ``not shown`` or ``broken``, with the figures), ``evaluator`` (out-of-fold metrics),
         ``dataset``, ``data`` (what ``datasets check`` says of it, ``None`` before it was recorded), ``hardware``,
-        ``notes`` (what a reader must know), ``changed`` (parameters that have other values now than the figures were
-        made with).
+        ``notes`` (what a reader must know), ``use`` (how to use the winner, ``None`` if it was looked up and has no
+        weights), ``changed`` (parameters that have other values now than the figures were made with).
 
     Raises:
         CorruptFileError: if a stage has not run yet.
@@ -44,7 +44,8 @@ def collect(paths: Paths) -> dict[str, Any]:
     _, files = read_folder(paths.winner, "winner.json", remedy=_REMEDY)
     dataset = read_sealed(paths.dataset, remedy=_REMEDY)
     try:
-        return _collected(json.loads(files["architecture.json"]), dataset, train, fit) | {"changed": _changed(paths)}
+        collected = _collected(json.loads(files["architecture.json"]), dataset, train, fit)
+        return collected | {"use": _use(files), "changed": _changed(paths)}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise CorruptFileError(f"{paths.data} holds files of something else than a run: {_REMEDY}.") from None
 
@@ -63,6 +64,15 @@ def _collected(
         "data": dataset.get("looked"),
         "hardware": train.get("hardware"),
     }
+
+
+def _use(files: Mapping[str, bytes]) -> str | None:
+    """Return how a winner with these files is used, None if it has no weights."""
+    if "preprocessing.json" not in files:
+        return None
+    if json.loads(files["preprocessing.json"])["files"] is None:
+        return 'load_winner("data/winner").predict(ARRAY) in Python'
+    return "analognas predict FILE... --after 30d"
 
 
 def _changed(paths: Paths) -> list[str]:
@@ -127,7 +137,8 @@ def markdown(figures: dict[str, Any]) -> str:
     """Return the figures as Markdown: a table, and a list of what must be known of it."""
     report = told(figures)
     lines = [f"## {report.title}", "", _row(report.columns), _row(["---", *["---:"] * (len(report.columns) - 1)])]
-    return "\n".join([*lines, *map(_row, report.rows), "", *(f"- {line}" for line in report.lines), ""])
+    use = [f"The winner is in `data/winner` (`card.md` there): `{figures['use']}`"] if figures.get("use") else []
+    return "\n".join([*lines, *map(_row, report.rows), "", *(f"- {line}" for line in (*report.lines, *use)), ""])
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -264,8 +275,14 @@ def _interval(difference: dict[str, float]) -> str:
     return text + (", inconclusive" if difference["low"] <= 0 <= difference["high"] else "")
 
 
-def where_to_look(paths: Paths, page: str | None = None) -> list[str]:
-    """Return three lines: plots, MLflow, Prefect; there, the page of the run that has ended, if there is one."""
+def where_to_look(paths: Paths, use: str | None = None, page: str | None = None) -> list[str]:
+    """Return three lines: plots, MLflow, Prefect, and a last one: where the winner is, and how to use it.
+
+    Args:
+        paths: of the workspace.
+        use: what ``collect`` says of that; None: there is nothing to use.
+        page: that of the run that has ended, in Prefect.
+    """
     import os
 
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
@@ -280,4 +297,5 @@ def where_to_look(paths: Paths, page: str | None = None) -> list[str]:
         f"Plots     {paths.plot('train.png').parent}",
         f"MLflow    {mlflow}",
         f"Prefect   {prefect}",
+        *([f"Winner    {paths.winner}   (card.md tells what it is)   {use}"] if use else []),
     ]

@@ -163,5 +163,5 @@ def _report(paths: Paths, as_json: bool, page: str | None = None) -> None:
 
     console = Console()
     console.print(render(collected))
-    for line in where_to_look(paths, page):
+    for line in where_to_look(paths, collected["use"], page):
         console.print(line, soft_wrap=True, highlight=False, markup=False)  # paths may hold brackets
