@@ -129,6 +129,7 @@ def _hears_ctrl_c() -> None:
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what a developer has set on her machine out of the tests."""
     personal = [name for name in os.environ if name.startswith("ANALOGNAS_RUN_")]
+    personal += ["ANALOGNAS_NOTIFY", "ANALOGNAS_HAND_OVER"]
     for name in ("ANALOGNAS_RESULTS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", *personal):
         monkeypatch.delenv(name, raising=False)
 

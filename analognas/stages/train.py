@@ -115,7 +115,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
     assert winner.packed is not None
     assert winner.images is not None
 
-    judged = verdicts(limits, _with_interval(winner))
+    judged = verdicts(limits, _with_interval(winner), task.architecture)
     with writing_directory(paths.winner) as folder:
         winner.packed.write(folder, Known(list(map(str, judged)), _evaluator(paths), notes))
     summary: TrainSummary = {
@@ -143,7 +143,7 @@ def _from_table(
     measured = [place for place, row in enumerate(rows) if row.ok]
     if not measured:
         raise StageError(f"The table has no value for any of {len(candidates)} candidates: search again.")
-    place = min(measured, key=lambda index: (limits.violation(candidates[index].params, rows[index].measured), index))
+    place = min(measured, key=lambda index: (limits.violation(candidates[index], rows[index].measured), index))
     _refuse_if_strict(limits, [(candidates[index], rows[index]) for index in measured], params)
     notes = ["Looked up in AnalogNAS-Bench: nothing was trained, AVM starts at 60 s, and there are no weights."]
     notes += [_why_not(candidates[before], rows[before], limits) for before in range(place)]
@@ -160,7 +160,7 @@ def _from_table(
     plain = plain_network(architecture.space, architecture.params)
     summary: TrainSummary = {
         "winner": _figures(row),
-        "limits": described(verdicts(limits, {**row.measured, **bounds})),
+        "limits": described(verdicts(limits, {**row.measured, **bounds}, architecture)),
         "notes": notes,
     }
     curves = [_looked_up("winner", row)]
@@ -221,7 +221,7 @@ def train(task: Training) -> Outcome:
     trained = on_validation.trained
     if trained is None:
         return Outcome(on_validation.row)
-    if task.limits is not None and task.limits.violation(task.architecture.params, on_validation.row.measured) > 0:
+    if task.limits is not None and task.limits.violation(task.architecture, on_validation.row.measured) > 0:
         return Outcome(on_validation.row)
     on_test = trained.measure(dataset, "test")
     packed = pack(on_test, dataset)
@@ -257,16 +257,16 @@ def _closest(
 
     def order(pair: tuple[Training, Outcome]) -> tuple[float, float, str]:
         architecture, row = pair[0].architecture, pair[1].validation
-        return limits.violation(architecture.params, row.measured), -row["acc_1d"], architecture.id
+        return limits.violation(architecture, row.measured), -row["acc_1d"], architecture.id
 
     task = replace(min(trained, key=order)[0], limits=None)
     return task, *_train(task, params, progress)
 
 
 def _refuse_if_strict(limits: Constraints, measured: list[tuple[Architecture, ResultRow]], params: Params) -> None:
-    excess = [limits.violation(architecture.params, row.measured) for architecture, row in measured]
+    excess = [limits.violation(architecture, row.measured) for architecture, row in measured]
     if params.search.strict and all(value > 0 for value in excess):
-        broken = "; ".join(f"{architecture.id}: {_broken(limits, row)}" for architecture, row in measured)
+        broken = "; ".join(f"{architecture.id}: {_broken(limits, architecture, row)}" for architecture, row in measured)
         raise StageError(
             f"None of {len(measured)} candidates holds the limits when it is measured ({broken}). Characterize more "
             "architectures (`analognas search --true-evaluations 16`), keep more of them (search.candidates), or leave "
@@ -277,17 +277,24 @@ def _refuse_if_strict(limits: Constraints, measured: list[tuple[Architecture, Re
 def _why_not(architecture: Architecture, row: ResultRow, limits: Constraints) -> str:
     if not row.ok:
         return f"Candidate {architecture.id} could not be trained ({row.reason}); the next one is taken."
-    why = _broken(limits, row)
+    why = _broken(limits, architecture, row)
     return f"Candidate {architecture.id} breaks a limit when it is measured ({why}); the next one is taken."
 
 
-def _broken(limits: Constraints, row: ResultRow) -> str:
-    """Return which limits a measured row breaks."""
+def _broken(limits: Constraints, architecture: Architecture, row: ResultRow) -> str:
+    """Return which limits an architecture breaks that was measured."""
     parts = []
     if limits.T_AVM is not None and row["avm"] > limits.T_AVM:
         parts.append(f"it varies by {row['avm']:.2f} points in a month, T_AVM is {limits.T_AVM:g}")
     if limits.min_acc_1d is not None and row["acc_1d"] < limits.min_acc_1d:
         parts.append(f"{row['acc_1d']:.2f} % after a day, min_acc_1d is {limits.min_acc_1d:g}")
+    if limits.cost is not None:
+        known = limits.cost.costs([architecture]).iloc[0]
+        parts += [
+            f"{name} {value:.4g}, the limit is {limits.cost.limits[str(name)]:g}"
+            for name, value in known.items()
+            if value > limits.cost.limits[str(name)]
+        ]
     return ", ".join(parts)
 
 

@@ -194,7 +194,7 @@ def _flow_runs(url: str) -> list[tuple[str, str]]:
 def _shown(url: str) -> None:
     """See that the interface has what there is to show: the newest of each artifact."""
     shown = {one["key"]: one for one in _all(url, "artifacts/latest")}
-    assert set(shown) == {"characterize-progress", "characterized", "drift", "drift-plot", "pipeline-summary"}
+    assert set(shown) == {"characterize-progress", "characterized", "drift", "drift-plot", "pipeline-summary", "report"}
     assert shown["characterize-progress"]["data"] == 100.0
     assert shown["characterize-progress"]["description"] == "10 of 10 architectures characterized"
     tables = [one for one in _all(url, "artifacts") if one["key"] == "characterized"]  # while it ran, and after it

@@ -8,6 +8,7 @@ import pytest
 from analognas.datasets import load
 from analognas.errors import StageError
 from analognas.files import file_digest, read_sealed, write_sealed
+from analognas.hardware.cost import cost
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.search_algorithms import Constraints
@@ -33,7 +34,7 @@ def outcome(task: train.Training, avm: float, status: str = "ok") -> train.Outco
     """Return what a worker would, without training: 60 % after a day, and this variation on validation."""
     figures = {} if status != "ok" else {"avm": avm, "acc_1d": 60.0}
     row = made_up_row(task.architecture, status=status, reason="made up", **figures)
-    if not row.ok or (task.limits is not None and task.limits.violation(task.architecture.params, row.measured) > 0):
+    if not row.ok or (task.limits is not None and task.limits.violation(task.architecture, row.measured) > 0):
         return train.Outcome(row)
     names = [f"acc_{label}" for label in ("1s", "1h", "1d", "30d")]
     measured = {f"{name}{end}": 60.0 for name in (*names, "avm") for end in ("", "_std", "_sem")}
@@ -196,6 +197,20 @@ def test_the_limits_are_judged_on_test_images(finished_copy: Paths):
     assert limits["T_AVM"]["value"] == winner["avm"]
     assert limits["min_acc_1d"]["value"] == winner["acc_1d"]
     assert limits["T_AVM"]["high"] - limits["T_AVM"]["value"] > 1.645 * winner["avm_sem"]
+
+
+def test_a_candidate_that_costs_too_much_is_passed_over_and_the_summary_says_what_holds(finished_copy: Paths, pretend):
+    params = Params.load(finished_copy.params)
+    chip = params.cost.of(params.hardware)
+    energies = [cost(one, chip)["energy_uj"] for one in known(params, finished_copy)]
+    params = override(finished_copy.params, [f"search.constraints.energy_uj={min(energies)}"])
+    cheapest = energies.index(min(energies))
+    pretend()
+    summary = run_stage("train", params, finished_copy)
+    assert (finished_copy.winner / "architecture.json").read_text() == known(params, finished_copy)[cheapest].id
+    assert len(summary["notes"]) == cheapest
+    assert all("energy_uj" in note and f"the limit is {min(energies):g}" in note for note in summary["notes"])
+    assert summary["limits"]["energy_uj"]["status"] == "held"
 
 
 def test_if_all_break_it_the_closest_is_taken_and_the_run_says_so(finished_copy: Paths, pretend):
