@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -42,8 +42,8 @@ def collect(paths: Paths) -> dict[str, Any]:
         ``dataset``, ``data`` (what ``datasets check`` says of it, ``None`` before it was recorded), ``hardware``,
         ``cost`` (of an inference of each network on the chip of ``cost``, see ``hardware.cost``; with ``chip``, or
         ``problem`` if there is no such chip),
-        ``notes`` (what a reader must know), ``changed`` (parameters that have other values now than the figures were
-        made with).
+        ``notes`` (what a reader must know), ``use`` (how to use the winner, ``None`` if it was looked up and has no
+        weights), ``changed`` (parameters that have other values now than the figures were made with).
 
     Raises:
         CorruptFileError: if a stage has not run yet.
@@ -55,7 +55,8 @@ def collect(paths: Paths) -> dict[str, Any]:
     try:
         architecture = json.loads(files["architecture.json"])
         figures = _collected(architecture, dataset, train, fit)
-        return figures | {"cost": _costs(architecture, figures, paths), "changed": _changed(paths)}
+        figures |= {"cost": _costs(architecture, figures, paths), "use": _use(files)}
+        return figures | {"changed": _changed(paths)}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise CorruptFileError(f"{paths.data} holds files of something else than a run: {_REMEDY}.") from None
 
@@ -74,6 +75,15 @@ def _collected(
         "data": dataset.get("looked"),
         "hardware": train.get("hardware"),
     }
+
+
+def _use(files: Mapping[str, bytes]) -> str | None:
+    """Return how a winner with these files is used, None if it has no weights."""
+    if "preprocessing.json" not in files:
+        return None
+    if json.loads(files["preprocessing.json"])["files"] is None:
+        return 'load_winner("data/winner").predict(ARRAY) in Python'
+    return "analognas predict FILE... --after 30d"
 
 
 def _costs(described: dict[str, Any], figures: dict[str, Any], paths: Paths) -> dict[str, Any] | None:
@@ -160,7 +170,8 @@ def markdown(figures: dict[str, Any]) -> str:
     """Return the figures as Markdown: a table, and a list of what must be known of it."""
     report = told(figures)
     lines = [f"## {report.title}", "", _row(report.columns), _row(["---", *["---:"] * (len(report.columns) - 1)])]
-    return "\n".join([*lines, *map(_row, report.rows), "", *(f"- {line}" for line in report.lines), ""])
+    use = [f"The winner is in `data/winner` (`card.md` there): `{figures['use']}`"] if figures.get("use") else []
+    return "\n".join([*lines, *map(_row, report.rows), "", *(f"- {line}" for line in (*report.lines, *use)), ""])
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -323,13 +334,16 @@ def _interval(difference: dict[str, float]) -> str:
     return text + (", inconclusive" if difference["low"] <= 0 <= difference["high"] else "")
 
 
-def where_to_look(paths: Paths, page: str | None = None, tracked: str | None = None) -> list[str]:
-    """Return lines: the report as a page if it is there, plots, MLflow, Prefect.
+def where_to_look(
+    paths: Paths, page: str | None = None, tracked: str | None = None, use: str | None = None
+) -> list[str]:
+    """Return lines: the report as a page if it is there, plots, MLflow, Prefect, and the winner if there is one.
 
     Args:
         paths: the workspace.
         page: address of the page in Prefect of the run that has ended.
         tracked: where MLflow's pages show that run, below their address.
+        use: what ``collect`` says of how the winner is used; None: there is nothing to use.
     """
     import os
 
@@ -352,4 +366,5 @@ def where_to_look(paths: Paths, page: str | None = None, tracked: str | None = N
         f"Plots     {paths.plot('train.png').parent}",
         f"MLflow    {mlflow}",
         f"Prefect   {prefect}",
+        *([f"Winner    {paths.winner}   (card.md tells what it is)   {use}"] if use else []),
     ]

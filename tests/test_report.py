@@ -55,6 +55,8 @@ def test_as_markdown_it_says_the_same():
     said = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     assert said == list(report.told(found(0.1, 2)).lines)
     assert "Winner abc: M 2" in said
+    last = report.markdown(found(0.1, 2) | {"use": "analognas predict FILE..."}).splitlines()[-1]
+    assert last == "- The winner is in `data/winner` (`card.md` there): `analognas predict FILE...`"
 
 
 @pytest.mark.parametrize(("low", "high", "word"), [(-1, 2, True), (0.1, 2, False), (-3, -1, False)])

@@ -189,5 +189,5 @@ def _report(paths: Paths, as_json: bool, page: str | None = None, tracked: str |
 
     console = Console()
     console.print(render(collected))
-    for line in where_to_look(paths, page, tracked):
+    for line in where_to_look(paths, page, tracked, collected["use"]):
         console.print(line, soft_wrap=True, highlight=False, markup=False)  # paths may hold brackets
