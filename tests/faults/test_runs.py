@@ -40,8 +40,9 @@ def test_a_run_that_is_killed_in_every_stage_goes_on(faults: Any, versioned: Pat
             assert not run.left(), (what, run.left())
             faults.whole(versioned)
             begun = [json.loads(line) for line in trainings.read_text().splitlines()] if trainings.exists() else []
+            # Later `train` trains candidates by its own protocol, among them what was characterized.
             again = {name for at, _, name in begun if name in kept and at > kept[name]}
-            assert not again, what
+            assert not again or stage in ("search", "train"), what
             now = {
                 json.loads(path.read_text())["result"]["id"] for path in (versioned.data / "results").glob("*/*.json")
             }

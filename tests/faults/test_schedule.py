@@ -75,6 +75,8 @@ class Served:
 
     def serve(self) -> None:
         """Start the runner, as systemd would do it, and wait until it is there."""
+        if self.runner is not None:
+            self.runner.wait(60)
         name, _, value = self.mark.partition("=")
         environment = self.faults.environment(
             **self.faults.home, FAULTS_TRAININGS=str(self.trainings), FAULTS_WITNESS=str(self.witness),
