@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import SearchError
+from analognas.search_algorithms.records import rows_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -185,7 +186,7 @@ class Constraints:
                 "check the evaluator, or the values that were told."
             )
         sizes = np.array([record.architecture.params for record in alive], dtype=np.float64)
-        known = pd.DataFrame([record.row for record in alive])
+        known = rows_table([record.row for record in alive])
         parts: list[str] = []
         kept: list[str] = []
         for name, gap in self._gaps(sizes, known if len(known.columns) else None).items():
