@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from analognas.errors import CorruptFileError
+from analognas.errors import CorruptFileError, InputError
 from analognas.files import read_sealed
 from analognas.folders import read_folder
 from analognas.hardware.tile_shape import TileShape
@@ -23,6 +24,12 @@ _REMEDY = "`analognas run` writes it"
 #: Relative difference in parameters up to which two networks are of one size.
 _SAME_SIZE = 0.1
 _FURTHER = "What helps: `analognas search --true-evaluations 16`, or a larger sample.size and `analognas run`."
+#: Costs that are told, what they are called, and how.
+_COSTS = (
+    ("utilisation", "of them in use", "{:.1%}"),
+    ("latency_us", "latency, us", "{:,.4g}"),
+    ("energy_uj", "energy, uJ", "{:,.4g}"),
+)
 _TIMES = (("1s", "1 s"), ("1h", "1 h"), ("1d", "1 day"), ("30d", "1 month"))
 
 
@@ -33,8 +40,10 @@ def collect(paths: Paths) -> dict[str, Any]:
         ``winner`` and ``baseline`` (test accuracies in percent, tiles, parameters), ``difference`` of the two,
         ``limits`` (``held``, ``not shown`` or ``broken``, with the figures), ``evaluator`` (out-of-fold metrics),
         ``dataset``, ``data`` (what ``datasets check`` says of it, ``None`` before it was recorded), ``hardware``,
-        ``notes`` (what a reader must know), ``changed`` (parameters that have other values now than the figures were
-        made with).
+        ``cost`` (of an inference of each network on the chip of ``cost``, see ``hardware.cost``; with ``chip``, or
+        ``problem`` if there is no such chip),
+        ``notes`` (what a reader must know), ``use`` (how to use the winner, ``None`` if it was looked up and has no
+        weights), ``changed`` (parameters that have other values now than the figures were made with).
 
     Raises:
         CorruptFileError: if a stage has not run yet.
@@ -44,7 +53,10 @@ def collect(paths: Paths) -> dict[str, Any]:
     _, files = read_folder(paths.winner, "winner.json", remedy=_REMEDY)
     dataset = read_sealed(paths.dataset, remedy=_REMEDY)
     try:
-        return _collected(json.loads(files["architecture.json"]), dataset, train, fit) | {"changed": _changed(paths)}
+        architecture = json.loads(files["architecture.json"])
+        figures = _collected(architecture, dataset, train, fit)
+        figures |= {"cost": _costs(architecture, figures, paths), "use": _use(files)}
+        return figures | {"changed": _changed(paths)}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise CorruptFileError(f"{paths.data} holds files of something else than a run: {_REMEDY}.") from None
 
@@ -63,6 +75,37 @@ def _collected(
         "data": dataset.get("looked"),
         "hardware": train.get("hardware"),
     }
+
+
+def _use(files: Mapping[str, bytes]) -> str | None:
+    """Return how a winner with these files is used, None if it has no weights."""
+    if "preprocessing.json" not in files:
+        return None
+    if json.loads(files["preprocessing.json"])["files"] is None:
+        return 'load_winner("data/winner").predict(ARRAY) in Python'
+    return "analognas predict FILE... --after 30d"
+
+
+def _costs(described: dict[str, Any], figures: dict[str, Any], paths: Paths) -> dict[str, Any] | None:
+    """Return what an inference costs on the chip that the parameters name now: it follows from the architecture."""
+    from analognas.hardware.cost import cost
+    from analognas.params import HardwareParams, Params
+    from analognas.search_spaces import Architecture
+    from analognas.search_spaces.baseline import plain_network
+
+    if not figures["hardware"]:  # of an earlier version, which did not say on which tiles
+        return None
+    try:
+        hardware = HardwareParams.model_validate(figures["hardware"])
+        chip = Params.load(paths.params).cost.of(hardware)
+        winner = Architecture.from_dict(described)
+        told: dict[str, Any] = {"chip": chip.to_dict(), "winner": cost(winner, chip)}
+    except InputError as error:  # parameters that were changed since, or a space that is not installed here
+        return {"problem": str(error)}
+    plain = plain_network(winner.space, winner.params)
+    if figures["baseline"] and plain is not None and plain.id == figures["baseline"].get("id"):
+        told["baseline"] = cost(plain, chip)
+    return told
 
 
 def _changed(paths: Paths) -> list[str]:
@@ -127,7 +170,8 @@ def markdown(figures: dict[str, Any]) -> str:
     """Return the figures as Markdown: a table, and a list of what must be known of it."""
     report = told(figures)
     lines = [f"## {report.title}", "", _row(report.columns), _row(["---", *["---:"] * (len(report.columns) - 1)])]
-    return "\n".join([*lines, *map(_row, report.rows), "", *(f"- {line}" for line in report.lines), ""])
+    use = [f"The winner is in `data/winner` (`card.md` there): `{figures['use']}`"] if figures.get("use") else []
+    return "\n".join([*lines, *map(_row, report.rows), "", *(f"- {line}" for line in (*report.lines, *use)), ""])
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -157,6 +201,11 @@ def _told(figures: dict[str, Any]) -> Told:
 
     row("parameters", lambda network: f"{network['params']:,}")
     row("tiles", lambda network: f"{network['tiles']}")
+    costs = figures.get("cost") or {}
+    if "winner" in costs:
+        known = [costs[name] for name in ("winner", "baseline")[: len(networks)] if name in costs]
+        for key, name, form in _COSTS:
+            rows.append((name, *(form.format(network[key]) for network in known), *[""] * (len(networks) - len(known))))
     row("digital, %", lambda network: f"{network['acc_digital']:.2f}")
     for label, name in _TIMES:
         if f"acc_{label}" not in winner:  # looked up: the table has no such time
@@ -185,14 +234,13 @@ def _sentences(figures: dict[str, Any]) -> Iterator[str]:
     winner = figures["winner"]
     if figures["hardware"]:  # figures of an earlier version lack it
         yield f"Chip {_chip(figures['hardware'])}"
+    yield from _of_cost(figures.get("cost") or {})
     genes = ", ".join(f"{name} {value}" for name, value in winner["genes"].items())
     yield f"Winner {winner['id']}: {genes}"
     for key, name in (("acc_1d", "accuracy after 1 day"), ("avm", "AVM")):
         if key in figures["difference"]:
             yield f"Winner minus plain network, {name}: {_interval(figures['difference'][key])}"
-    yield from _compared(figures)
-    yield from _limits(figures)
-    yield from _ranking(figures)
+    yield from _helped(chain(_compared(figures), _limits(figures), _ranking(figures)))
     tau = figures["evaluator"]["targets"]["acc_1d"]["kendall_tau"]
     if tau["value"] is not None:
         interval = f"95 % interval {tau['low']:.2f} to {tau['high']:.2f}"
@@ -213,6 +261,28 @@ def _sentences(figures: dict[str, Any]) -> Iterator[str]:
     if figures["changed"]:
         verb = "has" if len(figures["changed"]) == 1 else "have"
         yield f"These figures are older: {', '.join(figures['changed'])} {verb} changed since; `analognas run`."
+
+
+def _helped(sentences: Iterable[str]) -> Iterator[str]:
+    """Yield sentences; what helps against several of them is said with the first."""
+    said = False
+    for sentence in sentences:
+        yield sentence.removesuffix(f" {_FURTHER}") if said else sentence
+        said = said or sentence.endswith(_FURTHER)
+
+
+def _of_cost(costs: dict[str, Any]) -> Iterator[str]:
+    """Yield whose latency and energy are told, and what must be known of them."""
+    if "problem" in costs:
+        yield f"Latency and energy cannot be told: {costs['problem']}"
+    if "chip" in costs:
+        chip, winner = costs["chip"], costs["winner"]
+        yield (
+            f"Latency and energy of an inference are those of the tiles of {chip['name']} "
+            f"({chip['note'] or chip['source']}); pipelined, there is an answer every {winner['interval_us']:,.4g} us"
+        )
+        if chip["tiles"] and winner["tiles"] > chip["tiles"]:
+            yield f"{chip['name']} has {chip['tiles']} tiles: the winner needs more than one such chip."
 
 
 def _compared(figures: dict[str, Any]) -> Iterator[str]:
@@ -264,20 +334,37 @@ def _interval(difference: dict[str, float]) -> str:
     return text + (", inconclusive" if difference["low"] <= 0 <= difference["high"] else "")
 
 
-def where_to_look(paths: Paths, page: str | None = None) -> list[str]:
-    """Return three lines: plots, MLflow, Prefect; there, the page of the run that has ended, if there is one."""
+def where_to_look(
+    paths: Paths, page: str | None = None, tracked: str | None = None, use: str | None = None
+) -> list[str]:
+    """Return lines: the report as a page if it is there, plots, MLflow, Prefect, and the winner if there is one.
+
+    Args:
+        paths: the workspace.
+        page: address of the page in Prefect of the run that has ended.
+        tracked: where MLflow's pages show that run, below their address.
+        use: what ``collect`` says of how the winner is used; None: there is nothing to use.
+    """
     import os
 
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     interface = os.environ.get("PREFECT_API_URL")
-    mlflow = redact(tracking or "") or "mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000"
+    served = redact(tracking or "").rstrip("/")
+    shown = f"/#/{tracked}" if tracked else ""
+    if served.startswith("http"):
+        mlflow = served + shown
+    else:
+        command = f"mlflow ui --backend-store-uri {served or 'sqlite:///mlflow.db'}"
+        mlflow = f"{command}   then http://127.0.0.1:5000{shown}"
     # The interface is where the API is, one level up.
     prefect = (
         redact(page or (interface or "").rstrip("/").removesuffix("/api"))
         or "prefect server start   then http://127.0.0.1:4200"
     )
     return [
+        *([f"Report    {paths.page}"] if paths.page.is_file() else []),
         f"Plots     {paths.plot('train.png').parent}",
         f"MLflow    {mlflow}",
         f"Prefect   {prefect}",
+        *([f"Winner    {paths.winner}   (card.md tells what it is)   {use}"] if use else []),
     ]

@@ -1,11 +1,16 @@
 import io
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from analognas import report
+from analognas.hardware.cost import cost
+from analognas.params import Params
 from analognas.params.file import override
+from analognas.search_spaces import Architecture
 from analognas.versioning import Versioning
 from analognas.workspace import Paths
 
@@ -50,6 +55,8 @@ def test_as_markdown_it_says_the_same():
     said = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     assert said == list(report.told(found(0.1, 2)).lines)
     assert "Winner abc: M 2" in said
+    last = report.markdown(found(0.1, 2) | {"use": "analognas predict FILE..."}).splitlines()[-1]
+    assert last == "- The winner is in `data/winner` (`card.md` there): `analognas predict FILE...`"
 
 
 @pytest.mark.parametrize(("low", "high", "word"), [(-1, 2, True), (0.1, 2, False), (-3, -1, False)])
@@ -65,6 +72,14 @@ def test_a_winner_that_is_not_better_is_not_sold_as_one(low, high, said):
     shown = text(found(low, high))
     assert said in shown
     assert ("analognas search --true-evaluations" in shown) is bool(said)
+
+
+def test_what_helps_is_said_once():
+    tau = {"value": 0.3, "low": -0.1, "high": 0.6}
+    doubtful = found(-1, 2) | {"evaluator": {"architectures": 28, "targets": {"acc_1d": {"kendall_tau": tau}}}}
+    lines = report.told(doubtful).lines
+    assert sum("not shown to" in line for line in lines) == 2
+    assert sum("What helps:" in line for line in lines) == 1
 
 
 @pytest.mark.parametrize(("params", "said"), [(1300, False), (1111, False), (1400, True), (1100, True)])
@@ -114,6 +129,38 @@ def test_limits_are_said_with_their_figures_and_what_helps():
     assert "A limit that is not held asks for more than was found. What helps" in shown
 
 
+def test_what_an_inference_costs_is_told_with_the_chip_it_is_of():
+    costs = {"tiles": 70, "utilisation": 0.25, "latency_us": 12.345, "interval_us": 3.0, "energy_uj": 1234.5}
+    chip = {"name": "some-chip", "note": "measured", "source": "a paper", "tiles": 64}
+    content = found(0.1, 1) | {"cost": {"chip": chip, "winner": costs, "baseline": costs | {"energy_uj": 7.0}}}
+    rows = {row[0]: row[1:] for row in report.told(content).rows}
+    assert rows["of them in use"] == ("25.0%", "25.0%")
+    assert rows["latency, us"] == ("12.35", "12.35")
+    assert rows["energy, uJ"] == ("1,234", "7")
+    shown = text(content)
+    assert "those of the tiles of some-chip (measured); pipelined, there is an answer every 3 us" in shown
+    assert "some-chip has 64 tiles: the winner needs more than one such chip." in shown
+    alone = report.told(found(0.1, 1) | {"cost": {"chip": chip | {"tiles": None}, "winner": costs}})
+    assert ("energy, uJ", "1,234", "") in alone.rows
+    assert "needs more than one" not in "".join(alone.lines)
+    assert "energy, uJ" not in text(found(0.1, 1))
+
+
+def test_the_costs_of_a_finished_run_follow_from_its_architecture(finished_copy: Paths):
+    told = report.collect(finished_copy)
+    params = Params.load(finished_copy.params)
+    chip = params.cost.of(params.hardware)
+    winner = Architecture.from_dict(json.loads((finished_copy.winner / "architecture.json").read_text()))
+    assert told["cost"]["winner"] == cost(winner, chip)
+    assert told["cost"]["winner"]["tiles"] == told["winner"]["tiles"]
+    assert told["cost"]["baseline"]["tiles"] == told["baseline"]["tiles"]
+    override(finished_copy.params, ["cost.constants.vector_ns=7"])
+    assert report.collect(finished_copy)["cost"]["chip"]["name"].endswith("with vector_ns 7")
+    override(finished_copy.params, ["cost.chip=nowhere:chip"])
+    problem = text(report.collect(finished_copy))
+    assert "Latency and energy cannot be told: chip 'nowhere:chip' cannot be imported" in problem
+
+
 def test_everything_a_reader_needs_is_there():
     shown = text(found(0, 1))
     for part in (
@@ -154,3 +201,22 @@ def test_figures_of_other_parameters_are_called_so(workspace: Paths, monkeypatch
 
 def test_a_tau_that_cannot_be_told_is_left_out():
     assert "Kendall" not in text(found(0, 1, tau=None))
+
+
+@pytest.mark.parametrize(
+    ("uri", "line"),
+    [
+        (None, "mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000/#/experiments/1"),
+        (
+            "sqlite:////a/b.db",
+            "mlflow ui --backend-store-uri sqlite:////a/b.db   then http://127.0.0.1:5000/#/experiments/1",
+        ),
+        ("http://host:5000/", "http://host:5000/#/experiments/1"),
+    ],
+)
+def test_the_page_of_the_run_in_mlflow_is_named(monkeypatch, uri: str | None, line: str):
+    if uri is not None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    shown = report.where_to_look(Paths(Path("w")), tracked="experiments/1")
+    assert shown[1] == f"MLflow    {line}"
+    assert report.where_to_look(Paths(Path("w")))[1] == shown[1].removesuffix("/#/experiments/1")

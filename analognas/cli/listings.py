@@ -15,6 +15,7 @@ from analognas.causes import own_code
 from analognas.cli.options import json_option
 
 if TYPE_CHECKING:
+    from analognas.hardware.chips import Chip as CostChip
     from analognas.hardware.presets import Preset
     from analognas.hardware.tile_shape import TileShape
     from analognas.plugins import Plugin
@@ -58,14 +59,15 @@ def spaces(as_json: bool) -> None:
 @click.command()
 @json_option
 def hardware(as_json: bool) -> None:
-    """List the chips that can be named in params.yaml: where they come from, and who computes their layers."""
+    """List the chips that can be named in params.yaml: those that are simulated, then those whose costs are known."""
+    from analognas.hardware.chips import CHIPS, chip
     from analognas.hardware.presets import PRESETS, preset
     from analognas.params import HardwareParams
     from analognas.plugins import plugins
 
     def row(name: str, chip: Preset, package: str = "") -> Row:
         tiles = chip.tiles or HardwareParams(rpu_config=name).tile_shape  # the latter makes the configuration
-        described = {"name": name, **chip.to_dict(), "tile_size": tiles.plain()} | (
+        described = {"name": name, "kind": "simulated", **chip.to_dict(), "tile_size": tiles.plain()} | (
             {"package": package} if package else {}
         )
         return described, _chip(f"{name} ({package})" if package else name, chip, tiles)
@@ -76,16 +78,31 @@ def hardware(as_json: bool) -> None:
         return row(plugin.name, preset(plugin.name), plugin.package)
 
     rows += _added(plugins("chip"), show)
+    costing = [chip(name) for name in CHIPS if name != "own"]  # which has no constants before they are given
     if as_json:
-        click.echo(json.dumps([row for row, _ in rows]))
+        known = [{"kind": "cost", **each.to_dict()} for each in costing]
+        click.echo(json.dumps([row for row, _ in rows] + known))
         return
+    click.echo("What is simulated (hardware.rpu_config):\n")
     click.echo("\n\n".join(text for _, text in rows))
     click.echo("\nhardware.rpu_config may also be module:function of your own; see docs/hardware.md.")
+    click.echo("\n\nWhat an inference costs (cost.chip):\n")
+    click.echo("\n\n".join(map(_costing, costing)))
+    click.echo(
+        "\nEach constant may be replaced (cost.constants). cost.chip may also be own, with constants of yours alone, "
+        "or module:name; see docs/cost.md."
+    )
 
 
 def _chip(name: str, chip: Preset, tiles: TileShape) -> str:
     layers = f"aihwkit's layers, about ten times as slow ({chip.slow})" if chip.slow else "fast layers"
     return f"{name}: tiles of {tiles}, {layers}\n    {chip.note}\n    source: {chip.source}"
+
+
+def _costing(chip: CostChip) -> str:
+    many = f", {chip.tiles} of them" if chip.tiles else ""
+    lines = [f"{chip.name}: tiles of {chip.shape}{many}", f"    {chip.note}", f"    source: {chip.source}"]
+    return "\n".join([*lines, *(f"    {constant}" for constant in chip.constants)])
 
 
 def _added(plugins: Iterable[Plugin], show: Callable[[Plugin], Row]) -> Iterator[Row]:

@@ -110,7 +110,7 @@ class Trend:
 
     def predict(self, features: Features) -> Array:
         """Return the trend (t,) at ``features`` (t, f)."""
-        return trends_at([self], features)[0]
+        return np.asarray(trends_at([self], features)[0])
 
 
 def trends_at(trends: Sequence[Trend], features: Features) -> Array:

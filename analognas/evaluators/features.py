@@ -103,7 +103,10 @@ def structural_features_of(layers: LayerArrays, tile_size: TileSize) -> NDArray[
     shape = TileShape.of(tile_size)
     counts, there = layers.counts, layers.counts > 0
     weights = layers.rows * layers.columns
-    down, across = shape.parts(layers.rows, layers.columns)
+    down = -(-layers.rows // shape.rows) if shape.rows else np.ones_like(layers.rows)
+    across = -(-layers.columns // shape.columns) if shape.columns else np.ones_like(layers.columns)
+    tiles = counts * down * across
+    area = tiles * (shape.rows or layers.rows) * (shape.columns or layers.columns)
     number = counts.sum(axis=0)
     fan_in = np.log(layers.rows)
     # Of each level: its depths, the columns of all layers side by side, the fewest rows of one.
@@ -113,27 +116,26 @@ def structural_features_of(layers: LayerArrays, tile_size: TileSize) -> NDArray[
     widths, blocks = layers.widths, (layers.widths > 0).sum(axis=0)
     last = widths[blocks - 1, np.arange(len(number))]
     narrowest = np.where(there & layers.convolution[:, None], layers.columns, np.iinfo(np.int64).max).min(axis=0)
-    return np.column_stack(
-        [
-            np.log(layers.params),
-            np.log((counts * weights * layers.pixels).sum(axis=0)),
-            layers.longest_path,
-            layers.shortest_path,
-            layers.skips,
-            number,
-            np.log(widths[0]),
-            np.log(last),
-            np.log(narrowest),
-            np.log(widths.max(axis=0)),
-            np.log(widths.sum(axis=0) / blocks),
-            np.where(there, fan_in, np.inf).min(axis=0),
-            (counts * fan_in).sum(axis=0) / number,
-            np.log((depths / np.maximum(columns, 1)).sum(axis=0)),
-            np.log((depths / rows).sum(axis=0)),
-            np.log((counts * down * across).sum(axis=0)),
-            (counts * weights).sum(axis=0) / (counts * shape.area(layers.rows, layers.columns)).sum(axis=0),
-        ]
-    )
+    features: list[NDArray[Any]] = [
+        np.log(layers.params),
+        np.log((counts * weights * layers.pixels).sum(axis=0)),
+        layers.longest_path,
+        layers.shortest_path,
+        layers.skips,
+        number,
+        np.log(widths[0]),
+        np.log(last),
+        np.log(narrowest),
+        np.log(widths.max(axis=0)),
+        np.log(widths.sum(axis=0) / blocks),
+        np.where(there, fan_in, np.inf).min(axis=0),
+        (counts * fan_in).sum(axis=0) / number,
+        np.log((depths / np.maximum(columns, 1)).sum(axis=0)),
+        np.log((depths / rows).sum(axis=0)),
+        np.log(tiles.sum(axis=0)),
+        (counts * weights).sum(axis=0) / area.sum(axis=0),
+    ]
+    return np.array(features, dtype=np.float64).T
 
 
 @dataclass(frozen=True)

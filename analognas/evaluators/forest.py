@@ -77,6 +77,8 @@ class Forest:
 
     def margins(self, features: Floats) -> NDArray[np.float64]:
         """Return the sums of the trees of each booster, (boosters, t), for ``features`` (t, f)."""
+        if len(features) == 1:  # NumPy sums what lies in one line pair by pair
+            return self.margins(np.repeat(features, 2, axis=0))[:, :1]
         columns = np.ascontiguousarray(features.T, dtype=np.float32)
         right = columns[self.features] >= self.thresholds[:, None]
         each = len(self.leaves) // self.boosters
@@ -108,7 +110,7 @@ def _reached(right: NDArray[np.bool_], comparisons: NDArray[np.int64], leaves: F
         turns.append(at)
         place += place
         place += at[:, 0]
-    return leaves.ravel().take(place + leaves.shape[1] * np.arange(len(leaves))[:, None])
+    return np.asarray(leaves.ravel().take(place + leaves.shape[1] * np.arange(len(leaves))[:, None]))
 
 
 def _depth(tree: dict[str, Any], node: int = 0) -> int:

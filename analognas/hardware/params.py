@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from analognas.hardware.chips import COST_LIMITS as COST_LIMITS
 from analognas.section import Section
 
 if TYPE_CHECKING:
+    from analognas.hardware.chips import Chip
     from analognas.hardware.tile_shape import TileShape
 
 #: Fewest and most rows or columns that ``tile_size`` may ask for; a configuration of the user's own may have others.
@@ -98,6 +100,27 @@ class HardwareParams(Section):
         return {"rpu_config": self.rpu_config, "tile_size": self.tile_shape.plain()} | {
             name: value for name, value in given.items() if name != "tile_size"
         }
+
+
+class CostParams(Section):
+    """The chip whose tiles, time and energy are told of a network: nothing that is measured hangs on it."""
+
+    chip: str | None = None
+    """``analognas-projected``, ``hermes-1-phase``, ``hermes-4-phase``, ``zigzag-28nm``, ``own`` (constants of yours
+    alone), ``module:name`` of a ``hardware.chips.Chip``; null: the usual one for the tiles of the simulated chip."""
+    constants: dict[str, float] = Field(default_factory=dict)
+    """Others than the chip's, e.g. ``vector_ns: 40``; see ``analognas hardware``."""
+
+    def of(self, hardware: HardwareParams) -> Chip:
+        """Return the chip, with the tiles of the simulated one.
+
+        Raises:
+            HardwareError: if there is no such chip or constant, or its tiles are others.
+        """
+        from analognas.hardware.chips import chip
+
+        bits = {name: getattr(hardware, name) for name in ("dac_bits", "adc_bits") if getattr(hardware, name)}
+        return chip(self.chip, hardware.tile_shape, constants=self.constants, **bits)
 
 
 def _side(given: Any) -> int | None:

@@ -16,11 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analognas.errors import AnalogNASError
 from analognas.orchestration.prefect_inside import update_artifact
 from analognas.training.columns import time_label
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    import pandas as pd
 
     from analognas.rows import ResultRow
     from analognas.workspace import Paths
@@ -32,6 +35,8 @@ _COLUMNS = {
     "id": "architecture", "status": "status", "params": "parameters", "tiles": "tiles", "acc_digital": "digital, %",
     "acc_1d": "after 1 day, %", "acc_1d_std": "± over programmings, points", "avm": "AVM, points", "genes": "genes",
 }  # fmt: skip
+#: What an inference costs, beside them in the whole table.
+_COSTS = {"latency_us": "latency, us", "energy_uj": "energy, uJ"}
 _RESULTS = "characterized"
 # Every update is an event that Prefect's server keeps for a week.
 _PROGRESS_SECONDS, _TABLE_SECONDS, _SECONDS_AFTER_FAILURE = 2.0, 10.0, 60.0
@@ -107,21 +112,39 @@ def results_table(paths: Paths) -> None:
     from analognas.files import read_parquet
 
     frame = read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")
+    with contextlib.suppress(AnalogNASError):  # the table is shown without what cannot be told
+        frame = frame.assign(**_costs(frame, paths))
     rows = _cells({str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records"))
     with if_it_can_be_shown():
         create_table_artifact(rows, key=_RESULTS, description=f"{len(frame)} characterized architectures")
 
 
-def summary(paths: Paths) -> None:
-    """Show what the pipeline found: the same as ``analognas report``, and the drift."""
-    from prefect.artifacts import create_markdown_artifact
+def _costs(frame: pd.DataFrame, paths: Paths) -> dict[str, list[float]]:
+    """Return what an inference costs of each architecture, on the chip of the parameters."""
+    from analognas.hardware.cost import costs
+    from analognas.params import Params
+    from analognas.stages import inputs
 
+    params = Params.load(paths.params)
+    space = inputs.space(params, paths)
+    known = costs([space.architecture(json.loads(genes)) for genes in frame["genes"]], params.cost.of(params.hardware))
+    return {name: known[name].tolist() for name in _COSTS}
+
+
+def summary(paths: Paths) -> None:
+    """Show the drift and what the pipeline found, as ``analognas report`` does; write that as a page, and link it."""
+    from prefect.artifacts import create_link_artifact, create_markdown_artifact
+
+    from analognas.pages import write_page
     from analognas.report import collect, markdown
 
     drift(paths)
     text = markdown(collect(paths))
+    address = write_page(paths).as_uri()
     with if_it_can_be_shown():
         create_markdown_artifact(text, key="pipeline-summary", description="What the pipeline found")
+    with if_it_can_be_shown():
+        create_link_artifact(address, "the report as a page, where it ran", key="report", description="The report")
 
 
 def drift(paths: Paths) -> None:
@@ -153,7 +176,8 @@ def _cells(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         return "" if missing else round(value, 2) if isinstance(value, float) else value
 
     day, identity = _COLUMNS["acc_1d"], _COLUMNS["id"]
-    cells = [{title: cell(row[name]) for name, title in _COLUMNS.items()} for row in rows]
+    titles = _COLUMNS | _COSTS
+    cells = [{title: cell(row[name]) for name, title in titles.items() if name in row} for row in rows]
     cells.sort(key=lambda row: (row[day] == "", -(row[day] or 0.0), row[identity]))
     return cells[:_MOST_ROWS]
 

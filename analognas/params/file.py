@@ -42,7 +42,12 @@ class Draft:
                 if self.document.get(section) is not None:
                     raise ParamsError(f"{self.path.name}: section {section} must hold keys and values.")
                 self.document[section] = {}
-            self.document[section][name] = value
+            owner, (*inner, last) = self.document[section], name.split(".")
+            for part in inner:  # a key within a value, e.g. search.constraints.tiles
+                if not isinstance(owner.get(part), Mapping):
+                    owner[part] = {}
+                owner = owner[part]
+            owner[last] = value
             self._changed = True
 
     def params(self) -> Params:

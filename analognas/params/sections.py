@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from analognas.errors import ParamsError
+from analognas.hardware.params import COST_LIMITS, CostParams
 from analognas.hardware.params import HardwareParams as HardwareParams
 from analognas.params import personal
 from analognas.params.text import load_document, plain
@@ -64,6 +65,32 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) != len(names):
         raise ValueError("must name each augmentation once")
     return names
+
+
+#: What a search of several objectives may look at (``search_algorithms.nsga2.OBJECTIVES``).
+_OBJECTIVES = ("acc_1d", "avm", "acc_1d_std", "params", *COST_LIMITS)
+
+
+def _limits(given: dict[str, float]) -> dict[str, float]:
+    for name, limit in given.items():
+        if name not in COST_LIMITS:
+            raise ValueError(f"there is no limit on {name}; did you mean {_near(name, COST_LIMITS)}?")
+        if limit <= 0:
+            raise ValueError(f"the limit on {name} is {limit:g}, and must be above 0")
+    return given
+
+
+def _objectives(given: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    for name in given or ():
+        if name not in _OBJECTIVES:
+            raise ValueError(f"there is no objective {name}; did you mean {_near(name, _OBJECTIVES)}?")
+    if given is not None and not 2 <= len(set(given)) == len(given):
+        raise ValueError(f"give two or more of {', '.join(_OBJECTIVES)}, each once")
+    return given
+
+
+def _near(name: str, known: tuple[str, ...]) -> str:
+    return difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
 
 
 Augmentation = Literal["crop", "flip", "cutout", "shift", "noise"]
@@ -175,6 +202,12 @@ class SearchParams(_Section):
     """Least accuracy after one day, percent; null: halfway between chance and 100 %."""
     avm_bound: Literal["mean", "upper"] = "mean"
     """What of a predicted AVM the limit is asked of: its mean, or the upper end of its 90 % interval."""
+    constraints: Annotated[dict[str, float], AfterValidator(_limits)] = Field(default_factory=dict)
+    """What an inference may cost on the chip of ``cost``, at most: ``tiles``, ``latency_us``, ``interval_us``,
+    ``energy_uj``."""
+    objectives: Annotated[tuple[str, ...] | None, AfterValidator(_objectives)] = None
+    """Of ``nsga2``: two or more of ``acc_1d``, ``avm``, ``acc_1d_std``, ``params`` and those costs; null: the first,
+    the second and the fourth."""
     strict: bool = False
     """Whether to refuse where nothing holds the limits; false: the run goes on with what comes closest, and says so."""
     candidates: Annotated[int, Field(ge=1)] = 5
@@ -218,6 +251,11 @@ class RunParams(_Section):
     two read it."""
     experiment: str | None = None
     """MLflow experiment; null: the name of the workspace's folder."""
+    share: Literal["scheduled", "always", "never"] = "scheduled"
+    """Which retrainings take in git and results before they begin, and push what they made: those by a schedule, all,
+    or none."""
+    branch: str | None = None
+    """Branch of its own in git, on which such a retraining commits and which it pushes; null: git is left to you."""
 
 
 class Params(_Section):
@@ -227,6 +265,7 @@ class Params(_Section):
     dataset: DatasetParams = DatasetParams()
     space: SpaceParams = SpaceParams()
     hardware: HardwareParams = HardwareParams()
+    cost: CostParams = CostParams()
     sample: SampleParams = SampleParams()
     characterize: CharacterizeParams = CharacterizeParams()
     fit: FitParams = FitParams()
@@ -319,6 +358,10 @@ def _sentence(error: ValidationError, data: Mapping[str, Any]) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
+        name = key.removeprefix("run.")
+        if name != key and name in personal.OWN:
+            variable = personal.OWN[name]
+            return f"{key} is nobody's but yours: write it into {personal.FILE}, which git ignores, or set {variable}."
         return f"unknown key {key}{nearest(key)}"
     message = _wanted(first)
     if not first["loc"]:

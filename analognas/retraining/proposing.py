@@ -13,6 +13,7 @@ import pandas as pd
 
 from analognas.errors import StageError
 from analognas.evaluators.base import predicted
+from analognas.hardware.cost import cost
 from analognas.progress import Progress, silent
 from analognas.search_algorithms.closed_loop import ClosedLoop
 from analognas.search_algorithms.verdicts import Verdict, described, verdicts, with_interval
@@ -22,6 +23,7 @@ from analognas.stages.rounds import Entry, Round, next_round, next_sequence, rea
 
 if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
+    from analognas.hardware.chips import Chip
     from analognas.params import Params
     from analognas.search_spaces import Architecture
     from analognas.workspace import Paths
@@ -45,6 +47,7 @@ class Found:
         history: best measured objective after each architecture that holds the limits, those of the sample first
             (percent).
         limits: whether it holds the limits, as measured.
+        chip: the chip of ``cost``.
     """
 
     architecture: Architecture
@@ -52,18 +55,25 @@ class Found:
     predicted: dict[str, Any]
     evaluations: int
     history: tuple[float, ...]
-    limits: tuple[Verdict, ...] = ()
+    limits: tuple[Verdict, ...]
+    chip: Chip
 
     def __str__(self) -> str:
-        measured, predicted = self.measured, self.predicted
+        measured, predicted, costs = self.measured, self.predicted, self.cost
         text = (
             f"Closed loop: {self.evaluations} architectures characterized beyond the sample. The best of all measured "
-            f"is {self.architecture.id} with {self.architecture.params:,} parameters: {measured['acc_1d']:.2f} % after "
-            f"a day as measured on validation"
+            f"is {self.architecture.id} with {self.architecture.params:,} parameters, {costs['tiles']} tiles, "
+            f"{costs['latency_us']:.4g} us and {costs['energy_uj']:.4g} uJ for an inference on {self.chip.name}: "
+            f"{measured['acc_1d']:.2f} % after a day as measured on validation"
         )
         if "acc_1d" in predicted:
             text += f", {predicted['acc_1d']:.2f} +- {predicted['acc_1d_uncertainty']:.2f} % by the evaluator"
         return " ".join([f"{text}.", *(f"{str(verdict)[:1].upper()}{str(verdict)[1:]}." for verdict in self.limits)])
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """What an inference of it costs on the chip, see ``hardware.cost.costs``."""
+        return cost(self.architecture, self.chip)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable description."""
@@ -72,6 +82,7 @@ class Found:
             "architecture": self.architecture.to_dict(),
             "measured": measured,
             "predicted": {name: value for name, value in self.predicted.items() if name != "id"},
+            "cost": {"chip": self.chip.name, **self.cost},
             "evaluations": self.evaluations,
             "best_measured": list(self.history),
             "limits": described(list(self.limits)),
@@ -96,6 +107,7 @@ def loop(params: Params, paths: Paths) -> ClosedLoop:
         T_AVM=search.T_AVM,
         min_acc_1d=search.min_acc_1d,
         avm_bound=search.avm_bound,
+        cost=inputs.cost(params),
         strict=search.strict,
         objective=search.objective,
         k=search.k,
@@ -179,8 +191,10 @@ def run_closed_loop(params: Params, paths: Paths, evaluations: int, batch: int, 
     made = loop(params, paths)
     best = made.recommend()
     progress(evaluations, evaluations, f"{best.best.id} is the best of those measured")
-    limits = tuple(verdicts(made.limits, with_interval(best.measured)))
-    return Found(best.best, best.measured, best.prediction, done, _history(made), limits)
+    limits = tuple(verdicts(made.limits, with_interval(best.measured), best.best))
+    return Found(
+        best.best, best.measured, best.prediction, done, _history(made), limits, params.cost.of(params.hardware)
+    )
 
 
 def _history(made: ClosedLoop) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 from analognas.search_algorithms.base import Optimizer, SearchResult
-from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective
+from analognas.search_algorithms.constraints import Constraints, CostLimits, InfeasibleError, Objective
 from analognas.search_algorithms.registry import OPTIMIZERS, optimizer_class
 from analognas.search_algorithms.worker import SearchSummary, Worker
 
@@ -31,6 +31,7 @@ __all__ = [
     "TPE",
     "BayesianOptimization",
     "Constraints",
+    "CostLimits",
     "EAOptimizer",
     "EvolutionaryAlgorithm",
     "InfeasibleError",

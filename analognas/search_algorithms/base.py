@@ -15,8 +15,11 @@ import pandas as pd
 
 from analognas.errors import SearchError, SpaceError
 from analognas.evaluators.base import assessed
+from analognas.hardware.chips import COST_LIMITS
+from analognas.hardware.chips import chip as usual_chip
+from analognas.hardware.cost import costs
 from analognas.progress import Progress
-from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective, whole
+from analognas.search_algorithms.constraints import Constraints, CostLimits, InfeasibleError, Objective, whole
 from analognas.search_algorithms.pareto import TRADE_OFF
 from analognas.search_algorithms.records import Evaluated, SearchResult, TableRow, history_table
 from analognas.search_spaces.coding import CodedGenes
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analognas.evaluators.base import Evaluator
+    from analognas.hardware.chips import Chip
     from analognas.search_spaces.architecture import Architecture
     from analognas.search_spaces.config_space import ConfigSpace
 
@@ -57,6 +61,7 @@ class Optimizer(ABC):
         T_AVM: largest accuracy variation of one month, see ``Constraints``.
         min_acc_1d: least accuracy after one day, see ``Constraints``.
         avm_bound: what of a predicted AVM ``T_AVM`` is asked of, see ``Constraints``.
+        cost: what an inference may cost on a chip, see ``Constraints``.
         strict: whether to refuse where nothing holds the limits, instead of returning what comes closest.
         objective: ``"penalized"`` or ``"ratio"``, see ``Objective``.
         k: weight of the standard deviation in the penalized objective.
@@ -79,6 +84,7 @@ class Optimizer(ABC):
         T_AVM: float | None = None,  # noqa: N803 - the published name of the threshold
         min_acc_1d: float | None = None,
         avm_bound: str = "mean",
+        cost: CostLimits | None = None,
         strict: bool = False,
         objective: str = "penalized",
         k: float = 1.0,
@@ -87,7 +93,7 @@ class Optimizer(ABC):
         self.evaluator = evaluator
         self.population_size = whole("population_size", population_size, 2)
         self.nb_iter = whole("nb_iter", nb_iter, 1)
-        self.constraints = Constraints(max_nb_param, T_AVM, min_acc_1d, avm_bound)
+        self.constraints = Constraints(max_nb_param, T_AVM, min_acc_1d, avm_bound, cost)
         self.strict = strict
         self.objective = Objective(objective, k)
         self.seed = seed
@@ -265,8 +271,28 @@ class Optimizer(ABC):
 
     @property
     def history(self) -> pd.DataFrame:
-        """Return one row for every architecture told since ``bind``; columns as in ``SearchResult``."""
-        return history_table(self.evaluated.values())
+        """Return one row for every architecture told since ``bind``; columns as in ``SearchResult``.
+
+        Costs that are limited, or an objective, have a column each (``shown_costs``).
+        """
+        table = history_table(self.evaluated.values())
+        if self.shown_costs and len(table):
+            known = costs([record.architecture for record in self.evaluated.values()], self.chip)
+            table[list(self.shown_costs)] = known[list(self.shown_costs)]
+        return table
+
+    @property
+    def chip(self) -> Chip:
+        """The chip whose costs are looked at: that of the limits, otherwise the usual one for the evaluator's tiles."""
+        if self.constraints.cost is not None:
+            return self.constraints.cost.of_chip
+        return usual_chip(tile=getattr(getattr(self.evaluator, "schema_", None), "tile_size", None))
+
+    @property
+    def shown_costs(self) -> tuple[str, ...]:
+        """The costs that the history has columns of: those that are limited or an objective."""
+        limited = self.constraints.cost.limits if self.constraints.cost is not None else {}
+        return tuple(name for name in COST_LIMITS if name in limited or name in self.trade_off)
 
     @staticmethod
     def ranked(records: Iterable[Evaluated]) -> list[Evaluated]:
@@ -354,7 +380,6 @@ class Optimizer(ABC):
         self, architectures: Sequence[Architecture], values: Values, looked_at: bool
     ) -> tuple[list[float], list[float], Sequence[Mapping[str, Any]]]:
         """Return objective, summed violation (infinite: failed) and values of every architecture."""
-        sizes = np.array([architecture.params for architecture in architectures], dtype=np.float64)
         ids = [architecture.id for architecture in architectures]
         if len(set(ids)) < len(ids):
             twice = next(name for row, name in enumerate(ids) if name in ids[:row])
@@ -367,7 +392,7 @@ class Optimizer(ABC):
                 TOLD.check(values, "what was told", remedy=_REMEDY, error=SearchError, ids=ids)
             table = values.reset_index(drop=True)
             objective = self.objective(table)
-            violation = self.limits.violations(sizes, table).sum(axis=1)
+            violation = self.limits.violations(architectures, table).sum(axis=1)
             rows: Sequence[Mapping[str, Any]] = [TableRow(table, number) for number in range(len(table))]
         else:
             for name in ("T_AVM", "min_acc_1d"):
@@ -376,7 +401,7 @@ class Optimizer(ABC):
                         f"{name} cannot be held with objective values alone: tell a frame with acc_1d, acc_1d_std, avm."
                     )
             objective = _objectives(values, ids)
-            violation = self.limits.violations(sizes, None).sum(axis=1)
+            violation = self.limits.violations(architectures, None).sum(axis=1)
             rows = [{} for _ in architectures]
         violation = np.where(np.isfinite(objective) & np.isfinite(violation), violation, np.inf)
         return objective.tolist(), violation.tolist(), rows

@@ -187,9 +187,8 @@ class ClosedLoop(Optimizer):
         predictions = predicted(fitted, pool)
         value = self.objective(predictions)
         uncertainty = predictions["acc_1d_uncertainty"].to_numpy()
-        sizes = np.array([architecture.params for architecture in pool], dtype=np.float64)
         # A limit is held by what is expected: what may break it by its uncertainty is worth a measurement.
-        excess = replace(self.limits, avm_bound="mean").violations(sizes, predictions).sum(axis=1)
+        excess = replace(self.limits, avm_bound="mean").violations(pool, predictions).sum(axis=1)
         known = {record.architecture.function_id for record in self.evaluated.values()}
         functions = [architecture.function_id for architecture in pool]
         free = np.array([function not in known for function in functions])
@@ -226,6 +225,7 @@ class ClosedLoop(Optimizer):
             max_nb_param=self.constraints.max_nb_param,
             T_AVM=self.constraints.T_AVM,
             min_acc_1d=self.constraints.min_acc_1d,
+            cost=self.constraints.cost,
         )
         search.objective = _Promise(self.objective.kind, self.objective.k)
         search.bind(self.space, derive_seed(self.run_seed, "closed_loop", self._rounds))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,17 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import SearchError
+from analognas.hardware.chips import COST_LIMITS, Chip
+from analognas.hardware.chips import chip as chip_named
+from analognas.hardware.cost import costs
+from analognas.plugins import nearest
 from analognas.search_algorithms.records import rows_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analognas.search_algorithms.records import Evaluated
+    from analognas.search_spaces.architecture import Architecture
     from analognas.search_spaces.config_space import ConfigSpace
 
 OBJECTIVES = ("penalized", "ratio")
@@ -26,7 +31,7 @@ OBJECTIVES = ("penalized", "ratio")
 AVM_BOUNDS = ("mean", "upper")
 
 #: The limits, in the order in which they are reported.
-NAMES = ("max_nb_param", "T_AVM", "min_acc_1d")
+NAMES = ("max_nb_param", "T_AVM", "min_acc_1d", *COST_LIMITS)
 
 #: Percentage points below which the published ratio does not reward a smaller standard deviation.
 STD_FLOOR = 0.1
@@ -81,6 +86,40 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class CostLimits:
+    """What an inference may cost on a chip, at most.
+
+    Args:
+        limits: by name, each above 0: ``tiles``, ``latency_us``, ``interval_us`` (microseconds), ``energy_uj``
+            (microjoules), see ``analognas.hardware.cost.costs``.
+        chip: whose costs they are, or its name.
+
+    Raises:
+        SearchError: if there is no limit of a name, or one is not above 0.
+        HardwareError: if there is no chip of the name.
+    """
+
+    limits: Mapping[str, float]
+    chip: Chip | str = field(default_factory=chip_named)
+
+    def __post_init__(self) -> None:
+        for name, limit in self.limits.items():
+            if name not in COST_LIMITS:
+                raise SearchError(f"there is no limit on {name!r}: {nearest(name, COST_LIMITS)}")
+            if isinstance(limit, bool) or not (_finite(limit) and limit > 0):
+                raise SearchError(f"the limit on {name} is {limit!r}: it must be above 0.")
+
+    @property
+    def of_chip(self) -> Chip:
+        """The chip itself."""
+        return self.chip if isinstance(self.chip, Chip) else chip_named(self.chip)
+
+    def costs(self, architectures: Sequence[Architecture]) -> pd.DataFrame:
+        """Return what is limited of each architecture: one row each, a column for each limit, in their usual order."""
+        return costs(architectures, self.of_chip)[[name for name in COST_LIMITS if name in self.limits]]
+
+
+@dataclass(frozen=True)
 class Constraints:
     """The limits of a search. Parameters are always held; the others are preferred, and refused only if asked to be.
 
@@ -92,6 +131,8 @@ class Constraints:
         avm_bound: ``"mean"``: a prediction holds ``T_AVM`` if its ``avm`` does; what is chosen is measured before it
             is taken. ``"upper"``: if ``avm_high`` does, the upper end of the 90 % interval of a new measurement; after
             a few dozen characterizations that excludes most of what would hold. Measured values have no such end.
+        cost: what an inference may cost on a chip; None: anything. Costs follow from the architecture, so that what is
+            known of these limits is exact.
 
     Raises:
         SearchError: if a limit is out of range.
@@ -101,6 +142,7 @@ class Constraints:
     T_AVM: float | None = None
     min_acc_1d: float | None = None
     avm_bound: str = "mean"
+    cost: CostLimits | None = None
 
     def __post_init__(self) -> None:
         if self.max_nb_param is not None:
@@ -134,38 +176,51 @@ class Constraints:
     @property
     def active(self) -> tuple[str, ...]:
         """Return the names of the constraints that are set."""
-        return tuple(name for name in NAMES if getattr(self, name) is not None)
+        return tuple(name for name in NAMES if self.limit(name) is not None)
 
-    def violations(self, params: NDArray[np.float64], values: pd.DataFrame | None) -> NDArray[np.float64]:
+    def limit(self, name: str) -> float | None:
+        """Return a limit by its name (``NAMES``), None if it is not set."""
+        if name in COST_LIMITS:
+            return None if self.cost is None else self.cost.limits.get(name)
+        limit: float | None = getattr(self, name)
+        return limit
+
+    def violations(self, architectures: Sequence[Architecture], values: pd.DataFrame | None) -> NDArray[np.float64]:
         """Return by how much each architecture breaks each active constraint.
 
         Args:
-            params: parameters of the architectures, shape (n,).
+            architectures: n of them.
             values: ``acc_1d`` and ``avm`` (or ``avm_high``, see ``avm_bound``) of each, n rows; None if only the
                 objective is known, then the constraints on them are taken as met.
 
         Returns:
             Shape (n, constraints) in the order of ``active``; 0 where met, NaN where the value is missing.
-            Units are percentage points, and percent of the limit for parameters, so that they can be added.
+            Units are percentage points, and percent of the limit for parameters and costs, so that they can be added.
         """
-        columns = [np.maximum(gap, 0) for gap in self._gaps(params, values).values()]
-        return np.stack(columns, axis=1) if columns else np.zeros((len(params), 0))
+        columns = [np.maximum(gap, 0) for gap in self._gaps(architectures, values).values()]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(architectures), 0))
 
-    def violation(self, params: int, row: Mapping[str, Any]) -> float:
+    def violation(self, architecture: Architecture, row: Mapping[str, Any]) -> float:
         """Return by how much one architecture breaks the limits, see ``violations``; NaN if a value is missing."""
-        return float(self.violations(np.array([float(params)]), pd.DataFrame([dict(row)])).sum())
+        return float(self.violations([architecture], pd.DataFrame([dict(row)])).sum())
 
-    def _gaps(self, params: NDArray[np.float64], values: pd.DataFrame | None) -> dict[str, NDArray[np.float64]]:
+    def _gaps(
+        self, architectures: Sequence[Architecture], values: pd.DataFrame | None
+    ) -> dict[str, NDArray[np.float64]]:
         """Return value beyond the limit (positive: violated) by the name of the constraint."""
         gaps: dict[str, NDArray[np.float64]] = {}
-        met = np.zeros(len(params))
+        met = np.zeros(len(architectures))
         if self.max_nb_param is not None:
+            params = np.array([architecture.params for architecture in architectures], dtype=np.float64)
             gaps["max_nb_param"] = 100 * (params / self.max_nb_param - 1)
         if self.T_AVM is not None:
             gaps["T_AVM"] = met if values is None else self._variation(values) - self.T_AVM
         if self.min_acc_1d is not None:
             accuracy = None if values is None else values["acc_1d"].to_numpy(dtype=np.float64)
             gaps["min_acc_1d"] = met if accuracy is None else self.min_acc_1d - accuracy
+        if self.cost is not None:
+            for name, value in self.cost.costs(architectures).items():
+                gaps[str(name)] = 100 * (value.to_numpy(dtype=np.float64) / self.cost.limits[str(name)] - 1)
         return gaps
 
     def _variation(self, values: pd.DataFrame) -> NDArray[np.float64]:
@@ -185,20 +240,22 @@ class Constraints:
                 f"none of the {len(records)} architectures could be evaluated, every value is missing: "
                 "check the evaluator, or the values that were told."
             )
-        sizes = np.array([record.architecture.params for record in alive], dtype=np.float64)
         known = rows_table([record.row for record in alive])
         parts: list[str] = []
         kept: list[str] = []
-        for name, gap in self._gaps(sizes, known if len(known.columns) else None).items():
+        gaps = self._gaps([record.architecture for record in alive], known if len(known.columns) else None)
+        for name, gap in gaps.items():
             broken = int((gap > 0).sum())
-            if broken:
-                limit, nearest = getattr(self, name), float(np.nanmin(gap))
-                parts.append(f"{name} = {limit} excludes {broken} ({self._closest(name, limit, nearest)})")
-                if name == "max_nb_param" and nearest > 0:
+            limit = self.limit(name)
+            if broken and limit is not None:
+                least = float(np.nanmin(gap))
+                said = f"{limit:g}" if name in COST_LIMITS else str(limit)
+                parts.append(f"{name} = {said} excludes {broken} ({self._closest(name, limit, least)})")
+                if name == "max_nb_param" and least > 0:
                     return f"none of the {len(records)} architectures evaluated is small enough: {parts[-1]}. Raise it."
                 # A limit that some architecture meets is not to blame where another one is met by none.
-                if nearest > 0:
-                    kept.append(_kept(name, limit, nearest))
+                if least > 0:
+                    kept.append(_kept(name, limit, least))
         lost = f"; {len(records) - len(alive)} failed" if len(alive) < len(records) else ""
         best = f" set {' and '.join(kept)}, which the closest one keeps," if kept else ""
         return (
@@ -212,6 +269,9 @@ class Constraints:
         side = f"{gap:.2f} points off" if gap > 0 else "which meets it, but not together with the others"
         if name == "max_nb_param":
             return f"the smallest has {limit * (1 + gap / 100):.0f} parameters"
+        if name in COST_LIMITS:
+            met = f", {side}" if gap <= 0 else ""
+            return f"the lowest {name} is {limit * (1 + gap / 100):.4g}{met}"
         if name == "T_AVM":
             what = "upper bound of the AVM" if self.avm_bound == "upper" else "AVM"
             return f"the lowest {what} is {limit + gap:.2f}, {side}"
@@ -219,6 +279,12 @@ class Constraints:
 
 
 def _kept(name: str, limit: float, gap: float) -> str:
-    """Return the limit, to a tenth of a point, that the closest one holds."""
+    """Return the limit, to a tenth of a point or to three digits, that the closest one holds."""
+    if name in COST_LIMITS:
+        value = limit * (1 + gap / 100)
+        unit = 10.0 ** (math.floor(math.log10(value)) - 2)
+        # Whole tiles are told as they are; the rounding of the percentage is not to make one more of them.
+        held = round(value) if name == "tiles" else math.ceil(value / unit - 1e-9) * unit
+        return f"search.constraints.{name}={held:.12g}"
     value = math.ceil(10 * (limit + gap)) / 10 if name == "T_AVM" else math.floor(10 * (limit - gap)) / 10
     return f"search.{name}={value:g}"

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analognas.errors import SearchError
-from analognas.hardware.cost import tiles
+from analognas.hardware.chips import COST_LIMITS, Chip
+from analognas.hardware.chips import chip as chip_named
+from analognas.hardware.cost import cost
 from analognas.search_algorithms._optuna import SampledByOptuna
-from analognas.search_algorithms.constraints import whole
 from analognas.search_algorithms.pareto import pareto_front
 from analognas.search_algorithms.records import Evaluated
 
@@ -19,11 +20,9 @@ if TYPE_CHECKING:
     import optuna
 
     from analognas.evaluators.base import Evaluator
-    from analognas.hardware.tile_shape import TileSize
-    from analognas.search_spaces.architecture import Architecture
 
 #: What can be an objective; True: more is better.
-OBJECTIVES = {"acc_1d": True, "avm": False, "acc_1d_std": False, "params": False, "tiles": False}
+OBJECTIVES = {"acc_1d": True, **dict.fromkeys(("avm", "acc_1d_std", "params", *COST_LIMITS), False)}
 
 
 class NSGA2(SampledByOptuna):
@@ -38,9 +37,10 @@ class NSGA2(SampledByOptuna):
         evaluator: as in ``Optimizer``.
         population_size: architectures of one iteration, which is a generation.
         nb_iter: iterations.
-        objectives: at least two of ``acc_1d`` (maximised), ``avm``, ``acc_1d_std``, ``params``, and ``tiles``
-            (all minimised); ``tiles`` is how many the network occupies on the hardware.
-        tile_size: rows and columns of a tile, one number or both; None: those that the evaluator knows, or 256.
+        objectives: at least two of ``acc_1d`` (maximised), ``avm``, ``acc_1d_std``, ``params``, ``tiles``,
+            ``latency_us``, ``interval_us`` and ``energy_uj`` (all minimised); the last four are costs on ``chip``.
+        chip: whose costs are objectives, or its name; None: that of the limits, or the usual one for the tiles that the
+            evaluator knows.
         further: as in ``Optimizer``.
 
     Raises:
@@ -54,7 +54,7 @@ class NSGA2(SampledByOptuna):
         nb_iter: int = 10,
         *,
         objectives: Sequence[str] = ("acc_1d", "avm", "params"),
-        tile_size: TileSize | None = None,
+        chip: Chip | str | None = None,
         **further: Any,
     ) -> None:
         super().__init__(evaluator, population_size, nb_iter, **further)
@@ -63,7 +63,7 @@ class NSGA2(SampledByOptuna):
             raise SearchError(f"objectives is {objectives!r}: give two or more of {', '.join(OBJECTIVES)}, each once.")
         self.trade_off = {name: OBJECTIVES[name] for name in objectives}
         self.n_costs = len(objectives)
-        self.tile_size = whole("tile_size", tile_size, 1) if isinstance(tile_size, int) else tile_size
+        self._chip = chip_named(chip) if isinstance(chip, str) else chip
 
     def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
         """Return the sampler, with Deb's feasibility rule."""
@@ -74,19 +74,13 @@ class NSGA2(SampledByOptuna):
     def costs(self, record: Evaluated) -> list[float]:
         """Return the objectives, those that are maximised with their sign changed."""
         costs: list[float] = []
+        known = {**record.row, "params": record.architecture.params}
+        if self.shown_costs:
+            known |= cost(record.architecture, self.chip)
         for name, more in self.trade_off.items():
-            exact = self._exact(name, record.architecture)
-            value = float(record.row.get(name, math.nan)) if exact is None else exact
+            value = float(known.get(name, math.nan))
             costs.append(-record.objective if math.isnan(value) else -value if more else value)
         return costs
-
-    @property
-    def history(self) -> pd.DataFrame:
-        """Return one row for every architecture told since ``bind``; with ``tiles`` if that is an objective."""
-        table = super().history
-        if "tiles" in self.trade_off:
-            table["tiles"] = [self._tiles(record.architecture) for record in self.evaluated.values()]
-        return table
 
     @property
     def pareto(self) -> pd.DataFrame:
@@ -106,15 +100,7 @@ class NSGA2(SampledByOptuna):
             holds = table["objective"].notna() & (table["params"] <= (self.limits.max_nb_param or math.inf))
         return pareto_front(table[holds], self.trade_off)
 
-    def _exact(self, name: str, architecture: Architecture) -> float | None:
-        """Return what follows from the architecture alone, None if the objective is predicted."""
-        if name == "params":
-            return float(architecture.params)
-        if name == "tiles":
-            return float(self._tiles(architecture))
-        return None
-
-    def _tiles(self, architecture: Architecture) -> int:
-        known = getattr(self.evaluator, "schema_", None)
-        given = self.tile_size if self.tile_size is not None else getattr(known, "tile_size", 256)
-        return tiles(architecture.structure, given)
+    @property
+    def chip(self) -> Chip:
+        """The chip whose costs are objectives."""
+        return super().chip if self._chip is None else self._chip

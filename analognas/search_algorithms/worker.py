@@ -14,6 +14,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 
 from analognas.errors import SearchError
+from analognas.hardware.cost import cost
 from analognas.progress import Progress
 from analognas.search_algorithms.constraints import Constraints, InfeasibleError, Objective, whole
 from analognas.search_algorithms.pareto import TRADE_OFF, non_dominated, pareto_front
@@ -22,6 +23,7 @@ from analognas.seeds import derive_seed
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
+    from analognas.hardware.chips import Chip
     from analognas.hardware.params import HardwareParams
     from analognas.search_algorithms.base import Optimizer
     from analognas.search_algorithms.records import Evaluated, SearchResult
@@ -38,6 +40,7 @@ _LABELS = (
     ("acc_1d_std", "1-day std", "points"),
     ("avm", "AVM (1 month)", "points"),
 )
+_COSTS = (("tiles", "tiles", ""), ("latency_us", "latency", "us"), ("energy_uj", "energy", "uJ"))
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class SearchSummary:
         prediction: its predicted values.
         objective: what was maximised.
         limits: the limits that it was to hold.
+        chip: whose costs are told.
         runs: best objective of each run by its number, NaN where nothing holds them.
         evaluated: distinct architectures evaluated over all runs.
         feasible: how many of them hold the limits.
@@ -60,6 +64,7 @@ class SearchSummary:
     prediction: dict[str, Any]
     objective: Objective
     limits: Constraints
+    chip: Chip
     runs: dict[int, float] = field(default_factory=dict)
     evaluated: int = 0
     feasible: int = 0
@@ -95,16 +100,21 @@ class SearchSummary:
             )
         budget = "" if self.limits.max_nb_param is None else f"<= {self.limits.max_nb_param:,}"
         table.add_row("parameters", f"{self.architecture.params:,}", "", "exact", "", budget)
+        costs = cost(self.architecture, self.chip)
+        for name, label, unit in _COSTS:
+            limit = self.limits.limit(name)
+            table.add_row(label, f"{costs[name]:.4g}", unit, "exact", "", "" if limit is None else f"<= {limit:g}")
         ratio = self.objective.kind == "ratio"
         formula = "acc / std" if ratio else f"acc - {self.objective.k:g} std"
         table.add_row(formula, _number(self.value), "" if ratio else "%")
         runs = ", ".join("nothing feasible" if math.isnan(value) else _number(value) for value in self.runs.values())
         table.caption = (
             f"{self.evaluated:,} architectures evaluated in {len(self.runs)} runs, {self.feasible:,} within all limits "
-            f"(that of the AVM is asked of {_BOUNDS[self.limits.avm_bound]}). Best objective by run: {runs}."
+            f"(that of the AVM is asked of {_BOUNDS[self.limits.avm_bound]}). Best objective by run: {runs}. "
+            f"Latency and energy are those of an inference on {self.chip.name}."
         )
         if not self.feasible:
-            closest = "; ".join(map(str, verdicts(self.limits, self.prediction)))
+            closest = "; ".join(map(str, verdicts(self.limits, self.prediction, self.architecture)))
             table.caption += f" Nothing holds all limits, this comes closest: {closest}."
         return table
 
@@ -239,6 +249,7 @@ class Worker:
             prediction=best.prediction,
             objective=self.optimizer.objective,
             limits=self.optimizer.constraints.resolve(self.space),
+            chip=self.optimizer.chip,
             runs={run: self._value(run) for run in self._histories},
             evaluated=int(history["id"].nunique()),
             feasible=int(self._ranking["feasible"].sum()),

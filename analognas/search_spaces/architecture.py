@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from analognas.search_spaces.family import Family
-    from analognas.search_spaces.structure import Structure
+    from analognas.search_spaces.structure import Run, Structure
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,17 @@ class Architecture:
             SpaceError: if the family's builder does not read one of the genes.
         """
         return _structure(self.space, self.genes)
+
+    @property
+    def runs(self) -> Sequence[Run]:
+        """Return the layers of the network counted by shape, without its structure: about a hundred times as fast.
+
+        Raises:
+            SpaceError: if a gene is missing or builds no network.
+        """
+        from analognas.search_spaces.family import family
+
+        return family(self.space.family).runs(self.genes, self.space.input_shape, self.space.classes)
 
     @property
     def descriptors(self) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -12,6 +12,7 @@ from analognas.errors import SpaceError
 from analognas.plugins import resolve
 from analognas.search_spaces.genes import Gene
 from analognas.search_spaces.hyperparameter import Hyperparameter
+from analognas.search_spaces.structure import Run, Structure, runs_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from analognas.search_spaces.coding import Columns
-    from analognas.search_spaces.structure import LayerArrays, Structure
+    from analognas.search_spaces.structure import LayerArrays
 
 # The families that ship with the library. Others come with installed packages or are named "module:Class".
 KNOWN = {
@@ -94,6 +95,13 @@ class Family(ABC):
     @abstractmethod
     def structure(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> Structure:
         """Return the layers and paths of the network."""
+
+    def runs(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> Sequence[Run]:
+        """Return the layers counted by shape, see ``Run``; genes it does not read are ignored.
+
+        The default makes them of the structure; a family whose networks are searched by their cost counts them.
+        """
+        return runs_of(self.structure(genes, input_shape, classes))
 
     @abstractmethod
     def build(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> nn.Module:

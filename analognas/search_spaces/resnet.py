@@ -42,7 +42,8 @@ from analognas.search_spaces.resnet_plan import (
     _stem_stride,
     plan,
 )
-from analognas.search_spaces.structure import AnalogLayer, Structure
+from analognas.search_spaces.resnet_runs import resnet_runs
+from analognas.search_spaces.structure import AnalogLayer, Run, Structure
 
 if TYPE_CHECKING:
     from torch import nn
@@ -176,6 +177,10 @@ class ResNet(Family):
         from analognas.search_spaces.resnet_arrays import ResNetArrays
 
         return ResNetArrays() if type(self) is ResNet else None
+
+    def runs(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> list[Run]:
+        """Return the layers counted by shape, in closed form."""
+        return resnet_runs(genes, input_shape, classes)
 
     def build(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> nn.Module:
         """Return the network, initialised from torch's global generator."""

@@ -36,7 +36,7 @@ class ResNetArrays:
             params = block.branches * np.where(block.basic, basic, bottleneck) + block.shortcut * out * (before + 2)
             total = total + block.there * params
             width = np.where(block.there, out, width)
-        return total + classes * (width + 1)
+        return np.asarray(total + classes * (width + 1))
 
     def layers(self, columns: Columns, input_shape: Shape, classes: int) -> LayerArrays:
         """Return layers and paths of the networks."""

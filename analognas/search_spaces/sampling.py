@@ -142,7 +142,7 @@ def _draw(space: Schema, n: int, method: str, rng: np.random.Generator) -> Codes
     else:
         cube = rng.random((n, len(coding.names)))
     # As Hyperparameter.at does, for all draws at once.
-    codes = np.minimum((cube * coding.lengths).astype(np.int32), coding.lengths - 1).astype(np.int32)
+    codes: Codes = np.minimum((cube * coding.lengths).astype(np.int32), coding.lengths - 1).astype(np.int32)
     coding.resolve(codes, codes)
     return codes
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,3 +140,31 @@ class LayerArrays:
     def counts(self) -> Numbers:
         """Return how many layers of each kind there are, (l, n)."""
         return self.parallel * self.repeats
+
+
+class Run(NamedTuple):
+    """Analog layers of one shape: what a network costs follows from these, so that no layer has to be made for it.
+
+    ``rows`` and ``columns`` are those of the layer's matrix, ``vectors`` how many inputs go through it for one picture
+    (the pixels of its output), ``copies`` how many such layers there are. Layers of the same depth work side by side;
+    ``levels`` counts the depths at which this one is that of the most vectors, whom the others wait for.
+    """
+
+    rows: int
+    columns: int
+    vectors: int
+    copies: int
+    levels: int
+
+
+def runs_of(structure: Structure) -> tuple[Run, ...]:
+    """Return a run for each layer of a structure."""
+    slowest: dict[int, int] = {}  # by depth, the place of the layer with the most vectors
+    vectors = [layer.out_height * layer.out_width for layer in structure.layers]
+    for place, layer in enumerate(structure.layers):
+        if layer.depth not in slowest or vectors[place] > vectors[slowest[layer.depth]]:
+            slowest[layer.depth] = place
+    return tuple(
+        Run(layer.rows, layer.columns, vectors[place], 1, int(slowest[layer.depth] == place))
+        for place, layer in enumerate(structure.layers)
+    )

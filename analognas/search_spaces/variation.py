@@ -89,11 +89,12 @@ def mutants(
 def _eligible(space: Schema, codes: Codes, kinds: Sequence[str]) -> NDArray[np.bool_]:
     """Return which genes a mutation of the kind may change: active ones with another value; the shape of ``codes``."""
     coding = space.coding
-    others = (codes != ABSENT) & (coding.lengths > 1)
+    others: NDArray[np.bool_] = (codes != ABSENT) & (coding.lengths > 1)
     if coding.arrays is not None:  # see ``Family.arrays``
         own = {kind: set(space.builder.mutation_genes(kind, dict.fromkeys(coding.names, 0))) for kind in set(kinds)}
         of_kind = {kind: [name in names for name in coding.names] for kind, names in own.items()}
-        return others & np.array([of_kind[kind] for kind in kinds], dtype=bool).reshape(codes.shape)
+        others &= np.array([of_kind[kind] for kind in kinds], dtype=bool).reshape(codes.shape)
+        return others
     for row, kind, genes in zip(others, kinds, coding.genes(codes), strict=True):
         names = space.builder.mutation_genes(kind, genes)
         row &= [name in names for name in coding.names]
@@ -106,7 +107,7 @@ def _changed(space: Schema, codes: Codes, eligible: NDArray[np.bool_], rng: np.r
     count = eligible.sum(axis=1)
     change = rng.random(codes.shape) * count[:, None] < 1
     chosen = (rng.random(len(codes)) * count).astype(np.int64)
-    change |= eligible.cumsum(axis=1) == chosen[:, None] + 1
+    change |= eligible.cumsum(axis=1, dtype=np.int32) == chosen[:, None] + 1
     # Any other value, all alike: one to all but one steps on, around the end.
     steps = 1 + (rng.random(codes.shape) * (lengths - 1)).astype(np.int32)
     changed = np.where(change & eligible, (codes + steps) % lengths, codes).astype(np.int32)

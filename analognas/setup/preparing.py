@@ -100,7 +100,7 @@ def check_size(params: Params, paths: Paths, space: ConfigSpace) -> None:
 
 
 def check_parts(params: Params) -> None:
-    """Refuse optimizers, evaluators, chips and devices that are not there.
+    """Refuse optimizers, evaluators, chips and devices that are not there, and objectives that nobody looks at.
 
     Raises:
         InputError: with the remedy.
@@ -109,15 +109,22 @@ def check_parts(params: Params) -> None:
     from analognas.hardware import coverage
     from analognas.hardware.presets import PRESETS
     from analognas.hardware.rpu_config import overrides, rpu_config
+    from analognas.search_algorithms import NSGA2
     from analognas.search_algorithms.registry import optimizer_class
 
-    optimizer_class(params.search.optimizer)
+    optimizer = optimizer_class(params.search.optimizer)
+    if params.search.objectives and not issubclass(optimizer, NSGA2):
+        raise ParamsError(
+            f"search.objectives are those of nsga2, and search.optimizer is {params.search.optimizer}: "
+            "set it to nsga2, or search.objectives to null."
+        )
     if params.fit.evaluator not in EVALUATORS:  # those that ship need no look, and take long to load
         evaluator_class(params.fit.evaluator)
     if params.hardware.rpu_config not in PRESETS:
         coverage.check(params.hardware)
     elif overrides(params.hardware):
         rpu_config(params.hardware)
+    params.cost.of(params.hardware)
     if params.base.device != "cpu" and params.run.runner in ("processes", "serial"):  # workers elsewhere may have one
         import torch
 

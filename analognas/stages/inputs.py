@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from analognas.causes import wrong
 from analognas.errors import CorruptFileError, SpaceError
 from analognas.files import read_parquet, read_sealed
-from analognas.search_algorithms.constraints import Constraints
+from analognas.search_algorithms.constraints import Constraints, CostLimits
 from analognas.search_algorithms.verdicts import STATUSES
 from analognas.search_spaces import ConfigSpace
 from analognas.stages.recorded import recorded_dataset
@@ -112,8 +112,20 @@ def architectures(params: Params, paths: Paths) -> list[Architecture]:
 def constraints(params: Params, paths: Paths) -> Constraints:
     """Return the limits of the search, with the defaults that follow from the space."""
     given = params.search
-    limits = Constraints(given.max_nb_param or params.space.max_params, given.T_AVM, given.min_acc_1d, given.avm_bound)
+    limits = Constraints(
+        given.max_nb_param or params.space.max_params, given.T_AVM, given.min_acc_1d, given.avm_bound, cost(params)
+    )
     return limits.resolve(space(params, paths))
+
+
+def cost(params: Params) -> CostLimits | None:
+    """Return what an inference may cost, None if it may cost anything.
+
+    Raises:
+        HardwareError: if the chip of ``cost`` is not there, or has other tiles than the simulated one.
+    """
+    limits = params.search.constraints
+    return CostLimits(limits, params.cost.of(params.hardware)) if limits else None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ the limits),
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from analognas.evaluators.base import assessed
 from analognas.evaluators.registry import load_evaluator
 from analognas.files import write_parquet, write_sealed, writing_directory
 from analognas.progress import Progress, silent
-from analognas.search_algorithms import Worker
+from analognas.search_algorithms import NSGA2, Worker
 from analognas.search_algorithms.registry import optimizer_class
 from analognas.search_algorithms.verdicts import described, verdicts
 from analognas.seeds import derive_seed
@@ -52,7 +52,10 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
     # Those that hold the limits as far as it is known, then what comes closest: each is measured before it is taken.
     candidates = worker.closest(params.search.candidates)
     known = assessed(evaluator, candidates).to_dict(orient="records")
-    limits = [described(verdicts(worker.optimizer.limits, row)) for row in known]
+    limits = [
+        described(verdicts(worker.optimizer.limits, row, candidate))
+        for candidate, row in zip(candidates, known, strict=True)
+    ]
     history = pd.concat([table.assign(search=name) for name, table in histories.items()], ignore_index=True)
     with writing_directory(paths.search) as folder:
         write_sealed(
@@ -88,7 +91,15 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
 
 def _optimizer(name: str, evaluator: Evaluator, params: Params) -> Optimizer:
     given = params.search
-    made = optimizer_class(name)(
+    found = optimizer_class(name)
+    further: dict[str, Any] = {}
+    if limits := inputs.cost(params):  # only then: an optimizer of the user's own may know nothing of costs
+        further["cost"] = limits
+    if issubclass(found, NSGA2):
+        further["chip"] = params.cost.of(params.hardware)
+        if given.objectives:
+            further["objectives"] = given.objectives
+    return found(
         evaluator,
         population_size=given.population_size,
         nb_iter=given.nb_iter,
@@ -100,7 +111,5 @@ def _optimizer(name: str, evaluator: Evaluator, params: Params) -> Optimizer:
         objective=given.objective,
         k=given.k,
         seed=derive_seed(params.base.seed, "search", name),
+        **further,
     )
-    if getattr(made, "tile_size", ()) is None:  # it counts tiles, and nobody has said whose
-        made.tile_size = params.hardware.tile_shape  # type: ignore[attr-defined]
-    return made

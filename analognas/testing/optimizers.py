@@ -21,7 +21,9 @@ import pandas as pd
 import pytest
 
 from analognas.errors import SearchError
-from analognas.search_algorithms.constraints import InfeasibleError
+from analognas.hardware.chips import HERMES_1_PHASE
+from analognas.hardware.cost import costs
+from analognas.search_algorithms.constraints import CostLimits, InfeasibleError
 from analognas.search_spaces.config_space import ConfigSpace
 from analognas.testing.analytic import AnalyticEvaluator, enumerate_space
 
@@ -296,6 +298,21 @@ class OptimizerConformance(ABC):
         assert predicted[column].max() <= 5.0
         assert predicted["acc_1d"].min() >= 55.0
         assert 0 < len(result.candidates) < len(result.history)
+
+    def test_limits_on_costs_hold_for_everything_returned_where_something_holds_them(self) -> None:
+        """Tiles and energy on a chip, which follow from the architecture; without one that holds them, the closest."""
+        space = small_space()
+        known = costs(list(enumerate_space(space)), HERMES_1_PHASE)
+        most = {"energy_uj": float(known["energy_uj"].quantile(0.6)), "tiles": float(known["tiles"].median())}
+        asked = {"population_size": 20, "nb_iter": 3, "min_acc_1d": 0.0}
+        result = self.make(AnalyticEvaluator(space), cost=CostLimits(most, HERMES_1_PHASE), **asked).run(space)
+        returned = costs(result.candidates, HERMES_1_PHASE)
+        assert all((returned[name] <= limit).all() for name, limit in most.items())
+        assert 0 < len(result.candidates) < len(result.history)
+        cheapest = CostLimits({"energy_uj": float(known["energy_uj"].min()) / 2}, HERMES_1_PHASE)
+        result = self.make(AnalyticEvaluator(space), cost=cheapest, **asked).run(space)
+        assert result.history["energy_uj"].min() == costs([result.best], HERMES_1_PHASE)["energy_uj"].iloc[0]
+        assert not result.history["feasible"].any()
 
     def test_the_space_s_own_budget_holds(self) -> None:
         """Also where ``max_nb_param`` is larger."""

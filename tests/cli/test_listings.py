@@ -30,6 +30,17 @@ def test_chips_are_listed_with_their_source_and_who_computes_them():
     assert "reram-cmo" in call("hardware").output
 
 
+def test_chips_whose_costs_are_known_are_listed_with_every_constant_and_its_source():
+    rows = {row["name"]: row for row in json.loads(call("hardware", "--json").stdout) if row["kind"] == "cost"}
+    assert set(rows) == {"analognas-projected", "hermes-1-phase", "hermes-4-phase", "zigzag-28nm"}
+    for row in rows.values():
+        assert row["constants"]
+        assert all(constant["source"] and constant["unit"] for constant in row["constants"])
+    text = call("hardware").output
+    assert "vector_ns = 30 ns: AnalogNAS" in text
+    assert "vdd = 0.9 V" in text
+
+
 def test_the_space_of_a_workspace_is_shown_with_its_ranges(inside: Paths):
     assert call("stage", "sample", "--json").exit_code == 0
     (space,) = json.loads(call("spaces", "--json").stdout)

@@ -17,7 +17,7 @@ def boosters(depth, rounds=20, count=3, rows=60):
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, DEEPEST])
-@pytest.mark.parametrize("rows", [1, 7, 3000])
+@pytest.mark.parametrize("rows", [1, 2, 7, 3000])
 def test_sums_are_those_of_the_boosters_bit_by_bit(depth, rows):
     made = boosters(depth)
     # Values between and exactly on the thresholds.

@@ -66,6 +66,14 @@ def test_counts_may_be_written_short(given, count):
         ("characterize: {times: [1, 2]}", "needs 86400, 2592000 (seconds)"),
         ("characterize: {times: [1, 86400, 2592000, 60]}", "must be in increasing order"),
         ("space: {max_params: lots}", "space.max_params is 'lots': "),
+        (
+            "search: {constraints: {latency: 3}}",
+            "search.constraints is {'latency': 3}: there is no limit on latency; did you",
+        ),
+        ("search: {constraints: {tiles: 0}}", "the limit on tiles is 0, and must be above 0"),
+        ("search: {constraints: 3}", "search.constraints is 3: keys with values are needed"),
+        ("search: {objectives: [acc_1d, energy]}", "there is no objective energy; did you mean energy_uj?"),
+        ("search: {objectives: [acc_1d]}", "give two or more of acc_1d, avm, acc_1d_std, params, tiles"),
         ("run: {runner: threads}", "run.runner is 'threads': aihwkit draws from one generator of the process"),
         ("run: {address: somewhere}", "run.address is 'somewhere': must name host and port"),
         ("run: {address: 'tcp://host:none'}", "run.address is 'tcp://host:none': must name host and port"),
@@ -136,6 +144,14 @@ def test_overrides_are_written_and_comments_kept(params_file: Path):
     changed = [line for line in params_file.read_text().splitlines() if line not in before]
     assert len(changed) == 3
     assert "# most trainable parameters" in "\n".join(changed)
+
+
+def test_a_key_within_a_value_is_written_beside_the_others(params_file: Path):
+    override(params_file, ["search.constraints.tiles=12"])
+    params = override(params_file, ["search.constraints.energy_uj=5.5", "space.ranges.M=[1, 2]"])
+    assert params.search.constraints == {"tiles": 12, "energy_uj": 5.5}
+    assert params.space.ranges == {"M": [1, 2]}
+    assert Params.load(params_file) == params
 
 
 def test_no_override_leaves_the_bytes(params_file: Path):

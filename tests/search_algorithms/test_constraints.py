@@ -4,12 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analognas.errors import SearchError
-from analognas.search_algorithms.constraints import Constraints, Objective
+from analognas.errors import HardwareError, SearchError
+from analognas.hardware.chips import HERMES_1_PHASE, Chip
+from analognas.hardware.cost import cost
+from analognas.search_algorithms.constraints import Constraints, CostLimits, Objective
 from analognas.search_algorithms.records import Evaluated
 from analognas.search_spaces import ConfigSpace
 
 VALUES = pd.DataFrame({"acc_1d": [90.0, 80.0], "acc_1d_std": [2.0, 0.05], "avm": [1.0, 3.0], "avm_high": [2.0, 4.0]})
+
+
+def sized(*params):
+    """Return architectures that say to have so many parameters."""
+    drawn = ConfigSpace("digits").sample(len(params), seed=0)
+    return [type(one)(one.space, one.genes, size) for one, size in zip(drawn, params, strict=True)]
 
 
 def test_penalized_objective():
@@ -45,31 +53,28 @@ def test_a_limit_below_the_smallest_network():
 
 def test_violations_are_added_in_points():
     limits = Constraints(max_nb_param=1_000, T_AVM=3.0, min_acc_1d=85.0)
-    violations = limits.violations(np.array([1_100.0, 900.0]), VALUES)
+    violations = limits.violations(sized(1_100, 900), VALUES)
     np.testing.assert_allclose(violations, [[10, 0, 0], [0, 0, 5]])
-    upper = replace(limits, avm_bound="upper").violations(np.array([1_100.0, 900.0]), VALUES)
+    upper = replace(limits, avm_bound="upper").violations(sized(1_100, 900), VALUES)
     np.testing.assert_allclose(upper, [[10, 0, 0], [0, 1, 5]])
     assert limits.active == ("max_nb_param", "T_AVM", "min_acc_1d")
 
 
 def test_without_an_interval_the_measured_variation_counts():
     limits = Constraints(T_AVM=3.0, avm_bound="upper")
-    violations = limits.violations(np.array([1.0, 1.0]), VALUES.drop(columns="avm_high"))
+    violations = limits.violations(sized(1, 1), VALUES.drop(columns="avm_high"))
     np.testing.assert_allclose(violations, [[0], [0]])
 
 
 def test_nothing_set_nothing_violated():
-    assert Constraints().violations(np.array([1.0, 2.0]), VALUES).shape == (2, 0)
+    assert Constraints().violations(sized(1, 2), VALUES).shape == (2, 0)
 
 
 def explained(limits, rows, params=(100, 200)):
-    space = ConfigSpace("digits")
-    base = space.sample(len(rows))
     records = []
-    for architecture, row, size in zip(base, rows, params, strict=True):
-        sized = type(architecture)(architecture.space, architecture.genes, size)
+    for architecture, row in zip(sized(*params), rows, strict=True):
         violation = np.inf if row.get("acc_1d") is None else 1.0
-        records.append(Evaluated(sized, 0, "start", 1.0, violation, row))
+        records.append(Evaluated(architecture, 0, "start", 1.0, violation, row))
     return limits.explain(records)
 
 
@@ -107,5 +112,44 @@ def test_too_large_ones_that_were_told_are_named():
 
 def test_one_row_s_violation_is_the_sum():
     limits = Constraints(max_nb_param=1_000, T_AVM=3.0, min_acc_1d=85.0)
-    assert limits.violation(1_100, {"acc_1d": 80.0, "avm": 4.5}) == pytest.approx(10 + 1.5 + 5)
-    assert limits.violation(900, {"acc_1d": 90.0, "avm": 2.0, "avm_high": 9.0}) == 0
+    large, small = sized(1_100, 900)
+    assert limits.violation(large, {"acc_1d": 80.0, "avm": 4.5}) == pytest.approx(10 + 1.5 + 5)
+    assert limits.violation(small, {"acc_1d": 90.0, "avm": 2.0, "avm_high": 9.0}) == 0
+
+
+def test_costs_are_limited_in_percent_of_the_limit():
+    first, second = sized(100, 200)
+    known = [cost(one, HERMES_1_PHASE) for one in (first, second)]
+    limits = Constraints(cost=CostLimits({"energy_uj": known[0]["energy_uj"], "tiles": known[0]["tiles"] / 2}))
+    assert limits.active == ("tiles", "energy_uj")
+    violations = limits.violations([first, second], None)
+    assert violations[0].tolist() == pytest.approx([100, 0])
+    assert violations[1, 1] == pytest.approx(max(0, 100 * (known[1]["energy_uj"] / known[0]["energy_uj"] - 1)))
+    assert limits.violation(first, {}) == pytest.approx(100)
+    # On another chip it is another cost.
+    other = Chip("mine", 8, vector_ns=1, tile_pj=1)
+    assert cost(first, other)["tiles"] > known[0]["tiles"]
+    assert CostLimits({"tiles": 3}, other).costs([first])["tiles"].tolist() == [cost(first, other)["tiles"]]
+    assert CostLimits({"tiles": 3}, "hermes-4-phase").of_chip.name == "hermes-4-phase"
+
+
+def test_a_cost_that_nothing_holds_is_named_with_what_the_closest_one_takes():
+    least = min(cost(one, HERMES_1_PHASE)["tiles"] for one in sized(100, 200))
+    text = explained(Constraints(cost=CostLimits({"tiles": 1, "energy_uj": 1e6})), [{"acc_1d": 60.0}] * 2)
+    assert f"tiles = 1 excludes 2 (the lowest tiles is {least})" in text
+    assert f"set search.constraints.tiles={least}, which the closest one keeps" in text
+    assert "energy_uj" not in text
+    energies = [cost(one, HERMES_1_PHASE)["energy_uj"] for one in sized(100, 200)]
+    text = explained(Constraints(cost=CostLimits({"energy_uj": 0.001})), [{"acc_1d": 60.0}] * 2)
+    kept = float(text.partition("search.constraints.energy_uj=")[2].partition(",")[0])
+    assert min(energies) <= kept <= 1.01 * min(energies)
+
+
+def test_bad_limits_on_costs():
+    with pytest.raises(SearchError, match=r"no limit on 'latency': did you mean 'latency_us'\?"):
+        CostLimits({"latency": 3})
+    for limit in (0, -1.0, float("nan"), True, "few"):
+        with pytest.raises(SearchError, match=r"the limit on tiles is .*: it must be above 0"):
+            CostLimits({"tiles": limit})
+    with pytest.raises(HardwareError, match="unknown chip 'hermes-2-phase'"):
+        _ = CostLimits({"tiles": 3}, "hermes-2-phase").of_chip

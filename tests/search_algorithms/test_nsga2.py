@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analognas.errors import SearchError
-from analognas.hardware.cost import tiles
+from analognas.errors import ParamsError, SearchError
+from analognas.hardware.chips import HERMES_4_PHASE, zigzag_28nm
+from analognas.hardware.cost import cost, costs, tiles
 from analognas.hardware.tile_shape import TileShape
+from analognas.params import Params
 from analognas.search_algorithms import NSGA2, RandomSearch, Worker
+from analognas.search_algorithms.nsga2 import OBJECTIVES
 from analognas.search_algorithms.pareto import non_dominated
 from analognas.search_spaces import ConfigSpace
 from analognas.testing.analytic import AnalyticEvaluator
@@ -36,7 +39,7 @@ def test_the_front_is_what_nothing_beats():
 
 
 def test_tiles_are_an_objective():
-    optimizer = NSGA2(EVALUATOR, 10, 3, objectives=("acc_1d", "tiles"), tile_size=32, min_acc_1d=0.0)
+    optimizer = NSGA2(EVALUATOR, 10, 3, objectives=("acc_1d", "tiles"), chip=zigzag_28nm(32), min_acc_1d=0.0)
     candidates = {one.id: one for one in optimizer.run(SPACE).candidates}
     front = optimizer.pareto
     assert [tiles(candidates[id_].structure, 32) for id_ in front["id"]] == front["tiles"].tolist()
@@ -50,7 +53,7 @@ def test_tiles_are_those_of_the_evaluator_s_chip_unless_others_are_given():
     class Knowing(AnalyticEvaluator):
         schema_ = SimpleNamespace(tile_size=TileShape(40, 6))
 
-    for given, expected in (({}, TileShape(40, 6)), ({"tile_size": (9, 5)}, (9, 5))):
+    for given, expected in (({}, TileShape(40, 6)), ({"chip": zigzag_28nm((9, 5))}, (9, 5))):
         optimizer = NSGA2(Knowing(SPACE, seed=1), 10, 1, objectives=("acc_1d", "tiles"), min_acc_1d=0.0, **given)
         optimizer.run(SPACE)
         counted = [tiles(one.architecture.structure, expected) for one in optimizer.evaluated.values()]
@@ -94,6 +97,28 @@ def test_bad_objectives(objectives):
         NSGA2(objectives=objectives)
 
 
-def test_bad_tile_size():
-    with pytest.raises(SearchError, match="tile_size is 0"):
-        NSGA2(tile_size=0)
+def test_costs_are_objectives():
+    objectives = ("acc_1d", "energy_uj", "latency_us", "tiles")
+    optimizer = NSGA2(EVALUATOR, 10, 3, objectives=objectives, chip="hermes-4-phase", min_acc_1d=0.0)
+    optimizer.run(SPACE)
+    history = optimizer.history
+    known = costs([one.architecture for one in optimizer.evaluated.values()], HERMES_4_PHASE)
+    for name in objectives[1:]:
+        assert history[name].tolist() == known[name].tolist()
+    record = next(iter(optimizer.evaluated.values()))
+    expected = [-record.row["acc_1d"], *(cost(record.architecture, HERMES_4_PHASE)[name] for name in objectives[1:])]
+    assert optimizer.costs(record) == expected
+    assert set(optimizer.pareto["id"]) <= set(history["id"])
+
+
+def test_without_costs_there_are_no_columns_of_them():
+    optimizer = NSGA2(EVALUATOR, 10, 1)
+    optimizer.run(SPACE)
+    assert not {"tiles", "energy_uj"} & set(optimizer.history.columns)
+
+
+def test_the_objectives_are_those_that_params_yaml_allows():
+    for name in OBJECTIVES:
+        assert Params.validated({"search": {"objectives": ["acc_1d" if name != "acc_1d" else "avm", name]}})
+    with pytest.raises(ParamsError, match="there is no objective speed"):
+        Params.validated({"search": {"objectives": ["acc_1d", "speed"]}})

@@ -62,7 +62,17 @@ def test_what_is_recorded_already_is_not_written_again(workspace: Paths):
 
 @pytest.mark.parametrize(
     "assignment",
-    ["search.populaton_size=3", "dataset.name=digitz", "space.max_params=10", "search.optimizer=ea_optimised"],
+    [
+        "search.populaton_size=3",
+        "dataset.name=digitz",
+        "space.max_params=10",
+        "search.optimizer=ea_optimised",
+        "cost.chip=hermes-2-phase",
+        "cost.chip=analognas-projected",
+        "cost.constants={vector_s: 3}",
+        "search.objectives=[acc_1d, tiles]",
+        "search.constraints.latency=3",
+    ],
 )
 def test_nothing_is_written_if_anything_is_wrong(workspace: Paths, assignment: str):
     workspace.environment.unlink()

@@ -5,6 +5,7 @@ import pytest
 
 from analognas.errors import CorruptFileError, MismatchError, SearchError
 from analognas.files import read_sealed, write_sealed
+from analognas.hardware.cost import costs
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.stages import inputs, run_stage
@@ -81,6 +82,38 @@ def test_a_strict_limit_that_nothing_holds_says_which_one_and_what_helps(finishe
     with pytest.raises(SearchError, match=r"min_acc_1d = 100.* Characterize more architectures .*search.strict false"):
         run_stage("search", params, finished_copy)
     assert (finished_copy.search / "best.json").read_bytes() == before
+
+
+def test_limits_on_costs_decide_who_is_a_candidate_and_are_told(finished_copy: Paths):
+    params = Params.load(finished_copy.params)
+    history = pd.read_parquet(finished_copy.search / "history.parquet")
+    assert not {"tiles", "energy_uj"} & set(history.columns)
+    chip, space = params.cost.of(params.hardware), inputs.space(params, finished_copy)
+    seen = [space.architecture(json.loads(genes)) for genes in history["genes"].drop_duplicates()]
+    least = costs(seen, chip)[["tiles", "energy_uj"]].quantile(0.3)
+    limits = [f"search.constraints={{tiles: {least['tiles']:.0f}, energy_uj: {least['energy_uj']}}}"]
+    params = override(finished_copy.params, [*limits, "search.min_acc_1d=0", "search.T_AVM=null"])
+    summary = run_stage("search", params, finished_copy)
+    assert summary["limits"]["tiles"]["status"] == summary["limits"]["energy_uj"]["status"] == "held"
+    history = pd.read_parquet(finished_copy.search / "history.parquet")
+    known = costs([space.architecture(json.loads(genes)) for genes in history["genes"]], chip)
+    assert history["energy_uj"].tolist() == known["energy_uj"].tolist()
+    holds = (known["tiles"] <= round(least["tiles"])) & (known["energy_uj"] <= least["energy_uj"])
+    assert history["feasible"].tolist() == holds.tolist()
+    assert 0 < holds.sum() < len(holds)
+    best = read_sealed(finished_copy.search / "best.json", remedy="")
+    assert best["candidates"][0]["id"] in set(history["id"][holds])
+
+
+def test_the_objectives_of_nsga2_are_those_of_the_parameters(finished_copy: Paths):
+    objectives = ["search.optimizer=nsga2", "search.objectives=[acc_1d, energy_uj, tiles]", "search.min_acc_1d=0"]
+    params = override(finished_copy.params, objectives)
+    run_stage("search", params, finished_copy)
+    pareto = pd.read_parquet(finished_copy.search / "pareto.parquet")
+    assert {"acc_1d", "energy_uj", "tiles"} < set(pareto.columns)
+    values = pareto[["acc_1d", "energy_uj", "tiles"]].mul([1, -1, -1])
+    for _, one in values.iterrows():
+        assert not (values.ge(one).all(axis=1) & values.gt(one).any(axis=1)).any()
 
 
 def test_an_unknown_optimizer_names_the_known_ones(finished_copy: Paths):

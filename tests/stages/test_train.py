@@ -1,4 +1,5 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,27 +8,38 @@ import pytest
 from analognas.datasets import load
 from analognas.errors import StageError
 from analognas.files import file_digest, read_sealed, write_sealed
+from analognas.hardware.cost import cost
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.search_algorithms import Constraints
 from analognas.stages import identity, inputs, run_stage, train
 from analognas.testing import made_up_result, made_up_row
 from analognas.training import load_winner
+from analognas.training.card import Known
 from analognas.workspace import Paths
+
+
+@dataclass(frozen=True)
+class PretendedWinner:
+    """A winner of which nothing but its id is written, and what its card would say."""
+
+    id: str
+
+    def write(self, folder: Path, known: Known) -> None:
+        (folder / "architecture.json").write_text(self.id)
+        (folder / "card.md").write_text("\n".join([*known.limits, str(known.evaluator), *known.notes]))
 
 
 def outcome(task: train.Training, avm: float, status: str = "ok") -> train.Outcome:
     """Return what a worker would, without training: 60 % after a day, and this variation on validation."""
     figures = {} if status != "ok" else {"avm": avm, "acc_1d": 60.0}
     row = made_up_row(task.architecture, status=status, reason="made up", **figures)
-    if not row.ok or (task.limits is not None and task.limits.violation(task.architecture.params, row.measured) > 0):
+    if not row.ok or (task.limits is not None and task.limits.violation(task.architecture, row.measured) > 0):
         return train.Outcome(row)
     names = [f"acc_{label}" for label in ("1s", "1h", "1d", "30d")]
     measured = {f"{name}{end}": 60.0 for name in (*names, "avm") for end in ("", "_std", "_sem")}
     images = dict.fromkeys(("acc_1d", "acc_30d", "avm"), np.full(5, 60.0))
-    return train.Outcome(
-        row, replace(row, measured=measured), {"architecture.json": task.architecture.id.encode()}, images
-    )
+    return train.Outcome(row, replace(row, measured=measured), PretendedWinner(task.architecture.id), images)
 
 
 def known(params: Params, paths: Paths) -> list:
@@ -92,7 +104,7 @@ def _outcome(right: np.ndarray) -> train.Outcome:
     sem = accuracy.std(ddof=1) / len(accuracy) ** 0.5
     row = replace(made_up_result(0, accuracy.mean())[1], repeats=len(accuracy))
     row = replace(row, measured={**row.measured, "acc_1d_sem": sem})
-    return train.Outcome(row, row, {}, {"acc_1d": 100 * right.mean(axis=0)})
+    return train.Outcome(row, row, PretendedWinner("x"), {"acc_1d": 100 * right.mean(axis=0)})
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():
@@ -137,6 +149,10 @@ def test_a_candidate_that_breaks_the_limit_is_passed_over_and_the_run_says_so(fi
     (note,) = summary["notes"]
     assert candidates[0].id in note
     assert "9.00 points" in note
+    card = (finished_copy.winner / "card.md").read_text()
+    assert note in card
+    assert "search.T_AVM (at most 2 points lost in a month) is not shown to hold: 60.00 points" in card
+    assert "Kendall tau of 1-day accuracy, out of fold: " in card
     assert summary["limits"]["T_AVM"]["value"] == 60.0  # of the made-up test figures
     assert summary["limits"]["status"] != "held"
 
@@ -181,6 +197,20 @@ def test_the_limits_are_judged_on_test_images(finished_copy: Paths):
     assert limits["T_AVM"]["value"] == winner["avm"]
     assert limits["min_acc_1d"]["value"] == winner["acc_1d"]
     assert limits["T_AVM"]["high"] - limits["T_AVM"]["value"] > 1.645 * winner["avm_sem"]
+
+
+def test_a_candidate_that_costs_too_much_is_passed_over_and_the_summary_says_what_holds(finished_copy: Paths, pretend):
+    params = Params.load(finished_copy.params)
+    chip = params.cost.of(params.hardware)
+    energies = [cost(one, chip)["energy_uj"] for one in known(params, finished_copy)]
+    params = override(finished_copy.params, [f"search.constraints.energy_uj={min(energies)}"])
+    cheapest = energies.index(min(energies))
+    pretend()
+    summary = run_stage("train", params, finished_copy)
+    assert (finished_copy.winner / "architecture.json").read_text() == known(params, finished_copy)[cheapest].id
+    assert len(summary["notes"]) == cheapest
+    assert all("energy_uj" in note and f"the limit is {min(energies):g}" in note for note in summary["notes"])
+    assert summary["limits"]["energy_uj"]["status"] == "held"
 
 
 def test_if_all_break_it_the_closest_is_taken_and_the_run_says_so(finished_copy: Paths, pretend):

@@ -34,7 +34,7 @@ from analognas.search_spaces.nasbench201.cell import (
     live,
     paths,
 )
-from analognas.search_spaces.structure import AnalogLayer, Structure
+from analognas.search_spaces.structure import AnalogLayer, Run, Structure
 
 if TYPE_CHECKING:
     from torch import nn
@@ -127,6 +127,30 @@ class NASBench201(Family):
         """Return the layers and paths of the network."""
         channels, cells = _size_of(genes)
         return _structure(live(cell_of(genes)), channels, cells, input_shape, classes)
+
+    def runs(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> list[Run]:
+        """Return the layers counted by shape, in closed form."""
+        channels, cells = _size_of(genes)
+        cell = live(cell_of(genes))
+        longest = max((sum(operation in _KERNEL for operation in path) for path in paths(cell)), default=0)
+        height, width = input_shape[1:]
+        runs = [Run(9 * input_shape[0], channels, height * width, 1, 1)]
+        for stage in range(STAGES):
+            after = channels << stage
+            if stage:
+                height, width = (height + 1) // 2, (width + 1) // 2
+                pixels = height * width
+                runs += [Run(9 * after // 2, after, pixels, 1, 1), Run(9 * after, after, pixels, 1, 1)]
+                runs.append(Run(after // 2, after, pixels, 1, 0))  # beside the first of the two
+            levels = (
+                cells * longest
+            )  # all convolutions of a stage have as many vectors, so any of them stands for these
+            for operation, kernel in _KERNEL.items():
+                if number := cell.count(operation):
+                    runs.append(Run(kernel**2 * after, after, height * width, cells * number, levels))
+                    levels = 0
+        runs.append(Run(channels << (STAGES - 1), classes, 1, 1, 1))
+        return runs
 
     def build(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> nn.Module:
         """Return the network, initialised from torch's global generator."""
