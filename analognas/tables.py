@@ -11,7 +11,7 @@ import functools
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -87,7 +87,7 @@ class Column:
             if good.all():
                 return None
             rows = np.flatnonzero(~good & ~(np.isnan(fast) & self.missing))[:1]
-        values = list(cells)
+        values = cells.tolist()
         if self.kind == TEXT and not self.among and not self.pattern and all(type(value) is str for value in values):
             return None
         for row in rows:
@@ -165,12 +165,15 @@ class Table:
         if ids is not None and (problem := _misplaced(frame, ids)):
             return problem
         known = {column.name: column for column in self.columns}
-        for name in frame.columns:
-            column = known.get(name) or (measured(name) if isinstance(name, str) else None)
+        described = {
+            name: known.get(name) or (measured(name) if isinstance(name, str) else None) for name in frame.columns
+        }
+        good = _good_numbers(frame, described)
+        for name, column in described.items():
             if column is None:
                 if self.closed:
                     return f"it has a column {_shown(name)}, which it cannot have"
-            elif problem := column.first_wrong(frame[name]):
+            elif name not in good and (problem := column.first_wrong(frame[name])):
                 return problem
         return next((problem for rule in self.rules if (problem := rule(frame))), None)
 
@@ -261,10 +264,24 @@ def shuffled(index: pd.Index[Any], ids: Sequence[str]) -> str | None:
     return f"its rows have no id, and the index of row {row} says that they were sorted ({labels[row]})"
 
 
+def _good_numbers(frame: pd.DataFrame, described: Mapping[Any, Column | None]) -> Collection[Any]:
+    """Return the columns of floats if nothing is wrong with any of them: looking at all at once is much faster."""
+    import numpy as np
+
+    floats = {
+        name: column
+        for (name, column), dtype in zip(described.items(), frame.dtypes, strict=True)
+        if column is not None and column.kind == NUMBER and isinstance(dtype, np.dtype) and dtype.kind == "f"
+    }
+    values = np.array([frame[name].to_numpy() for name in floats])
+    least, most = (np.array([[getattr(column, end)] for column in floats.values()]) for end in ("least", "most"))
+    return floats if (np.isfinite(values) & (values >= least) & (values <= most)).all() else ()
+
+
 def _misplaced(frame: pd.DataFrame, ids: Sequence[str]) -> str | None:
     if len(frame) != len(ids):
         return f"there are {len(ids)} architectures and {len(frame)} rows"
-    return _other_row(list(frame["id"]), ids) if "id" in frame else shuffled(frame.index, ids)
+    return _other_row(frame["id"].tolist(), ids) if "id" in frame else shuffled(frame.index, ids)
 
 
 def _other_row(own: Sequence[object], expected: Sequence[str]) -> str | None:
@@ -316,7 +333,7 @@ def _of_rounds(frame: pd.DataFrame) -> str | None:
 
 def _intervals(frame: pd.DataFrame) -> str | None:
     for target in TARGETS:
-        wrong = (frame[f"{target}_low"] > frame[f"{target}_high"]).to_numpy()
+        wrong = frame[f"{target}_low"].to_numpy() > frame[f"{target}_high"].to_numpy()
         if wrong.any():
             return f"row {int(wrong.argmax())} has {target}_low above {target}_high"
     return None

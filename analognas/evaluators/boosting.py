@@ -8,13 +8,15 @@ jackknife, what the ensemble does not know. A bootstrap would leave 37 % of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xgboost as xgb
 from sklearn.linear_model import RidgeCV
 
+from analognas.evaluators.forest import Forest
 from analognas.seeds import derive_seed, numpy_generator
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ _MEMBERS = 10
 
 # Rows up to which XGBoost's exact split search is the faster one.
 _EXACT = 500
+
+# Questions up to which an ensemble leaves them to XGBoost.
+_FEW = 2000
 
 # Candidates for the strength of the trend's ridge penalty, features being standardised.
 _PENALTIES = np.logspace(-1, 3, 13)
@@ -105,11 +110,19 @@ class Trend:
 
     def predict(self, features: Features) -> Array:
         """Return the trend (t,) at ``features`` (t, f)."""
-        total = np.full(len(features), self.intercept)
-        # Not `@`: the order of BLAS's sums depends on its threads and on the number of rows.
-        for column, low, high, slope in zip(self.columns, self.low, self.high, self.slopes, strict=True):
-            total += slope * np.clip(features[:, column].astype(np.float64), low, high)
-        return total
+        return np.asarray(trends_at([self], features)[0])
+
+
+def trends_at(trends: Sequence[Trend], features: Features) -> Array:
+    """Return trends on the same columns, (trends, t), at ``features`` (t, f)."""
+    low, high, slopes = (np.array([getattr(own, name) for own in trends]) for name in ("low", "high", "slopes"))
+    total = np.repeat([[own.intercept] for own in trends], len(features), axis=1)
+    # Not `@`: the order of BLAS's sums depends on its threads and on the number of rows.
+    for number, column in enumerate(trends[0].columns):
+        values = features[:, column].astype(np.float64)
+        part = [ends[:, number, None] for ends in (low, high)]
+        total += slopes[:, number, None] * np.minimum(np.maximum(values, part[0]), part[1])
+    return total
 
 
 @dataclass(frozen=True)
@@ -129,19 +142,33 @@ class Ensemble:
 
     members: tuple[Member, ...]
     folds: int
+    _asked: list[int] = field(default_factory=list, repr=False, compare=False)
 
     def predict(self, features: Features) -> Array:
         """Return the predictions of all members, shape (members, t), for ``features`` (t, f)."""
+        predictions = self._margins(features)
+        trends = [(row, member.trend) for row, member in enumerate(self.members) if member.trend is not None]
+        if trends:
+            # The margin is the trees' sum for both objectives; the trend is added in double precision.
+            predictions[[row for row, _ in trends]] += trends_at([trend for _, trend in trends], features)
+        return predictions
+
+    def _margins(self, features: Features) -> Array:
         predictions = np.empty((len(self.members), len(features)))
         if not len(features):  # XGBoost warns of empty data
             return predictions
+        self._asked.append(len(features))
+        # The trees of a whole ensemble are read in a tenth of a second: a few questions are XGBoost's.
+        if sum(self._asked) > _FEW and self._forest is not None:
+            return self._forest.margins(features)
         data = xgb.DMatrix(features, nthread=1)
         for row, member in zip(predictions, self.members, strict=True):
-            # The margin is the trees' sum for both objectives; the trend is added in double precision.
             row[:] = member.booster.predict(data, output_margin=True)
-            if member.trend is not None:
-                row += member.trend.predict(features)
         return predictions
+
+    @cached_property
+    def _forest(self) -> Forest | None:
+        return Forest.of([member.booster for member in self.members])
 
     def summarize(self, predictions: Array) -> tuple[Array, Array]:
         """Return the mean of ``predictions`` (members, t) and its standard deviation by the jackknife, (t,) each.

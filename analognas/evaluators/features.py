@@ -15,13 +15,14 @@ import numpy as np
 
 from analognas.errors import MismatchError, SpaceError
 from analognas.hardware.tile_shape import TileShape, TileSize
+from analognas.search_spaces.coding import coding_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analognas.search_spaces.architecture import Architecture, SpaceId
     from analognas.search_spaces.genes import Gene
-    from analognas.search_spaces.structure import Structure
+    from analognas.search_spaces.structure import LayerArrays, Structure
 
 #: How the names of descriptors begin that only trees look at, and of those that count paths by kind.
 RARE, PROFILE = "sequence_", "profile_"
@@ -97,6 +98,46 @@ def structural_features(structure: Structure, tile_size: TileSize) -> tuple[floa
     )
 
 
+def structural_features_of(layers: LayerArrays, tile_size: TileSize) -> NDArray[np.float64]:
+    """Return what ``structural_features`` does of n networks, shape (n, len(STRUCTURAL))."""
+    shape = TileShape.of(tile_size)
+    counts, there = layers.counts, layers.counts > 0
+    weights = layers.rows * layers.columns
+    down = -(-layers.rows // shape.rows) if shape.rows else np.ones_like(layers.rows)
+    across = -(-layers.columns // shape.columns) if shape.columns else np.ones_like(layers.columns)
+    tiles = counts * down * across
+    area = tiles * (shape.rows or layers.rows) * (shape.columns or layers.columns)
+    number = counts.sum(axis=0)
+    fan_in = np.log(layers.rows)
+    # Of each level: its depths, the columns of all layers side by side, the fewest rows of one.
+    depths = layers.repeats[list(layers.levels)]
+    columns = np.add.reduceat(layers.parallel * layers.columns, layers.levels, axis=0)
+    rows = np.minimum.reduceat(np.where(there, layers.rows, np.iinfo(np.int64).max), layers.levels, axis=0)
+    widths, blocks = layers.widths, (layers.widths > 0).sum(axis=0)
+    last = widths[blocks - 1, np.arange(len(number))]
+    narrowest = np.where(there & layers.convolution[:, None], layers.columns, np.iinfo(np.int64).max).min(axis=0)
+    features: list[NDArray[Any]] = [
+        np.log(layers.params),
+        np.log((counts * weights * layers.pixels).sum(axis=0)),
+        layers.longest_path,
+        layers.shortest_path,
+        layers.skips,
+        number,
+        np.log(widths[0]),
+        np.log(last),
+        np.log(narrowest),
+        np.log(widths.max(axis=0)),
+        np.log(widths.sum(axis=0) / blocks),
+        np.where(there, fan_in, np.inf).min(axis=0),
+        (counts * fan_in).sum(axis=0) / number,
+        np.log((depths / np.maximum(columns, 1)).sum(axis=0)),
+        np.log((depths / rows).sum(axis=0)),
+        np.log(tiles.sum(axis=0)),
+        (counts * weights).sum(axis=0) / area.sum(axis=0),
+    ]
+    return np.array(features, dtype=np.float64).T
+
+
 @dataclass(frozen=True)
 class GeneColumns:
     """The columns of one gene: one if ``choices`` is None (an integer), otherwise one per choice."""
@@ -116,6 +157,10 @@ class GeneColumns:
         if self.choices is None:
             return (0.0 if gene is None else float(gene),)
         return tuple(float(gene == choice) for choice in self.choices)
+
+    def values_of(self, genes: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return what ``values`` does of genes (n,), see ``Coding.columns``; (n,) each."""
+        return [genes] if self.choices is None else [genes == choice for choice in self.choices]
 
 
 @dataclass(frozen=True)
@@ -184,9 +229,18 @@ class FeatureSchema:
         """
         if not architectures:
             return np.zeros((0, len(self.names)), dtype=np.float32)
+        for architecture in {architecture.space: architecture for architecture in architectures}.values():
+            self._check(architecture)
+        coding = coding_of(architectures)
+        if coding is not None and coding.arrays is not None and not self.descriptors:
+            space = architectures[0].space
+            columns = coding.columns(coding.encode(architecture.genes for architecture in architectures))
+            layers = coding.arrays.layers(columns, space.input_shape, space.classes)
+            none = np.zeros(len(architectures))
+            genes = [part for own in self.genes for part in own.values_of(columns.get(own.name, none))]
+            return np.column_stack([*genes, structural_features_of(layers, self.tile_size)]).astype(np.float32)
         rows = []
         for architecture in architectures:
-            self._check(architecture)
             row = self._cache.get(architecture.id)
             if row is None:
                 row = self._features(architecture)

@@ -128,10 +128,10 @@ def metrics_report(
 
 def frame(ids: Sequence[str], predictions: Mapping[str, Prediction]) -> pd.DataFrame:
     """Return predictions as a frame with the columns ``COLUMNS``."""
-    columns: dict[str, Any] = {"id": np.array(ids, dtype=object)}
+    columns: dict[str, Any] = {"id": pd.array(list(ids), dtype="str")}
     for target, prediction in predictions.items():
         columns[target] = prediction.value
         for name in ("uncertainty", "low", "high"):
             columns[f"{target}_{name}"] = getattr(prediction, name)
     columns["acc_1d_score"] = predictions["acc_1d"].score
-    return pd.DataFrame({name: columns[name] for name in COLUMNS}).astype({"id": "str"})
+    return pd.DataFrame({name: columns[name] for name in COLUMNS})

@@ -21,7 +21,8 @@ from analognas.hardware.cost import costs
 from analognas.progress import Progress
 from analognas.search_algorithms.constraints import Constraints, CostLimits, InfeasibleError, Objective, whole
 from analognas.search_algorithms.pareto import TRADE_OFF
-from analognas.search_algorithms.records import Evaluated, SearchResult, history_table
+from analognas.search_algorithms.records import Evaluated, SearchResult, TableRow, history_table
+from analognas.search_spaces.coding import CodedGenes
 from analognas.seeds import derive_seed, numpy_generator
 from analognas.tables import TOLD, Column, shuffled
 
@@ -40,6 +41,8 @@ Values: TypeAlias = "Sequence[float | None] | NDArray[np.float64] | pd.Series[fl
 
 # Draws at least after a first round that gave too few new architectures; doubled every round.
 _RARE = 32
+# Uniform draws at once at least: what is left is for the next time.
+_AHEAD = 500
 _OBJECTIVE = Column("objective", missing=True)
 _REMEDY = "give one row for each architecture, in their order, in percent and percentage points, NaN for a failed one"
 
@@ -136,6 +139,8 @@ class Optimizer(ABC):
         self._iteration = 0
         self._used = 0
         self._draws = 0
+        self._spare: list[Architecture] = []
+        self._codes: set[bytes] = set()
         self.reset()
         return self
 
@@ -176,7 +181,11 @@ class Optimizer(ABC):
         for architecture in architectures:
             if architecture.id not in self._origins and architecture not in space:
                 raise SearchError(f"architecture {architecture.id} is not a member of {space.name}: tell others.")
-        objective, violation, rows = self._judge(architectures, values)
+        self._note(architectures, values, looked_at=False)
+
+    def _note(self, architectures: Sequence[Architecture], values: Values, *, looked_at: bool = True) -> None:
+        """Take what was told; ``looked_at``: it is a table of predictions that was found right."""
+        objective, violation, rows = self._judge(architectures, values, looked_at)
         told = [
             Evaluated(
                 architecture=architecture,
@@ -218,7 +227,7 @@ class Optimizer(ABC):
             architectures = self.ask(self.population_size)
             if not architectures:
                 break
-            self.tell(architectures, assessed(self.evaluator, architectures))
+            self._note(architectures, assessed(self.evaluator, architectures))
             if progress is not None:
                 progress(iteration + 1, self.nb_iter, f"iteration {iteration + 1}")
         return self.result()
@@ -231,7 +240,7 @@ class Optimizer(ABC):
         if known:
             for architecture in known:
                 self._register(architecture, "measured")
-            self.tell(known, assessed(evaluator, known))
+            self._note(known, assessed(evaluator, known))
 
     def result(self) -> SearchResult:
         """Return what was found so far.
@@ -254,7 +263,7 @@ class Optimizer(ABC):
             best=best.architecture,
             value=best.objective,
             violation=best.violation,
-            prediction=best.row,
+            prediction=dict(best.row),
             history=self.history,
             candidates=[record.architecture for record in chosen],
             seed=self.run_seed,
@@ -292,7 +301,16 @@ class Optimizer(ABC):
 
     def is_new(self, architecture: Architecture) -> bool:
         """Return whether it was neither asked nor told and has at most ``max_nb_param`` parameters."""
-        return architecture.id not in self._origins and self._fits(architecture)
+        return (
+            self._code(architecture) not in self._codes
+            and architecture.id not in self._origins
+            and self._fits(architecture)
+        )
+
+    def _code(self, architecture: Architecture) -> bytes:
+        """Return its genes as this space codes them, which is faster to tell apart than an id; empty if it has not."""
+        genes = architecture.genes
+        return genes.code if isinstance(genes, CodedGenes) and genes.coding is self.space.coding else b""
 
     def draw(self, n: int, method: str, taken: Collection[str] = ()) -> list[Architecture]:
         """Return ``n`` distinct new architectures drawn from the space, fewer if it has no more.
@@ -303,14 +321,18 @@ class Optimizer(ABC):
             taken: ids of new architectures that are not to be drawn.
         """
         drawn: dict[str, Architecture] = {}
+        if method == "uniform":  # of an earlier draw
+            self._spare = self._take(drawn, self._spare, n, taken)
         # So many distinct ones that all known ones could be among them: the rest is new for certain.
         certain = self._used + len(taken) + n
-        size = n
+        size = max(n, _AHEAD) if method == "uniform" else n
         while len(drawn) < n:
             sample = self._sample(min(size, certain), method)
             if not sample:
                 break
-            self._take(drawn, sample, n, taken)
+            spare = self._take(drawn, sample, n, taken)
+            if method == "uniform":
+                self._spare = spare
             if size >= certain:
                 break
             size = max(2 * size, _RARE)
@@ -331,17 +353,15 @@ class Optimizer(ABC):
             return []
 
     def _take(
-        self, drawn: dict[str, Architecture], sample: Iterable[Architecture], n: int, taken: Collection[str]
-    ) -> None:
-        """Add the new ones of a sample to ``drawn`` until it holds ``n``."""
-        for architecture in sample:
-            if (
-                len(drawn) < n
-                and architecture.id not in drawn
-                and architecture.id not in taken
-                and self.is_new(architecture)
-            ):
+        self, drawn: dict[str, Architecture], sample: list[Architecture], n: int, taken: Collection[str]
+    ) -> list[Architecture]:
+        """Add the new ones of a sample to ``drawn`` until it holds ``n``, and return what is left of the sample."""
+        for place, architecture in enumerate(sample):
+            if len(drawn) >= n:
+                return sample[place:]
+            if self.is_new(architecture) and architecture.id not in drawn and architecture.id not in taken:
                 drawn[architecture.id] = architecture
+        return []
 
     def _fits(self, architecture: Architecture) -> bool:
         limit = self.limits.max_nb_param
@@ -351,12 +371,14 @@ class Optimizer(ABC):
         """Remember where an architecture came from first, and return that."""
         if architecture.id not in self._origins:
             self._origins[architecture.id] = origin
+            if code := self._code(architecture):
+                self._codes.add(code)
             self._used += self._fits(architecture)
         return self._origins[architecture.id]
 
     def _judge(
-        self, architectures: Sequence[Architecture], values: Values
-    ) -> tuple[list[float], list[float], list[dict[str, Any]]]:
+        self, architectures: Sequence[Architecture], values: Values, looked_at: bool
+    ) -> tuple[list[float], list[float], Sequence[Mapping[str, Any]]]:
         """Return objective, summed violation (infinite: failed) and values of every architecture."""
         ids = [architecture.id for architecture in architectures]
         if len(set(ids)) < len(ids):
@@ -366,13 +388,12 @@ class Optimizer(ABC):
             needed = ["acc_1d", "acc_1d_std"] + (["avm"] if self.limits.T_AVM is not None else [])
             if missing := [name for name in needed if name not in values]:
                 raise SearchError(f"the values have no column {missing[0]}: a search needs {', '.join(needed)}.")
-            TOLD.check(values, "what was told", remedy=_REMEDY, error=SearchError, ids=ids)
-            table = values.reset_index(drop=True).drop(columns="id", errors="ignore")
+            if not looked_at:
+                TOLD.check(values, "what was told", remedy=_REMEDY, error=SearchError, ids=ids)
+            table = values.reset_index(drop=True)
             objective = self.objective(table)
             violation = self.limits.violations(architectures, table).sum(axis=1)
-            rows: list[dict[str, Any]] = [
-                {str(name): value for name, value in row.items()} for row in table.to_dict("records")
-            ]
+            rows: Sequence[Mapping[str, Any]] = [TableRow(table, number) for number in range(len(table))]
         else:
             for name in ("T_AVM", "min_acc_1d"):
                 if getattr(self.constraints, name) is not None:

@@ -20,6 +20,7 @@ from analognas.evaluators.columns import TARGETS
 from analognas.search_algorithms.base import Evaluated, Optimizer
 from analognas.search_algorithms.constraints import Objective, whole
 from analognas.search_algorithms.ea_optimized import EAOptimizer
+from analognas.search_algorithms.records import rows_table
 from analognas.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class ClosedLoop(Optimizer):
             known = [record for record in self.evaluated.values() if set(TARGETS) <= set(record.row)]
             try:
                 self._fitted = self.surrogate(derive_seed(self.run_seed, "closed_loop")).fit(
-                    [record.architecture for record in known], pd.DataFrame([record.row for record in known])
+                    [record.architecture for record in known], rows_table([record.row for record in known])
                 )
             except InputError:  # fewer than it can learn from
                 return None
@@ -162,7 +163,7 @@ class ClosedLoop(Optimizer):
         return Recommendation(
             best=candidates[first],
             prediction=prediction,
-            measured=self.evaluated[candidates[first].id].row,
+            measured=dict(self.evaluated[candidates[first].id].row),
             candidates=[candidates[int(index)] for index in order],
         )
 

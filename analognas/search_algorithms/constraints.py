@@ -16,6 +16,7 @@ from analognas.hardware.chips import COST_LIMITS, Chip
 from analognas.hardware.chips import chip as chip_named
 from analognas.hardware.cost import costs
 from analognas.plugins import nearest
+from analognas.search_algorithms.records import rows_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -239,7 +240,7 @@ class Constraints:
                 f"none of the {len(records)} architectures could be evaluated, every value is missing: "
                 "check the evaluator, or the values that were told."
             )
-        known = pd.DataFrame([record.row for record in alive])
+        known = rows_table([record.row for record in alive])
         parts: list[str] = []
         kept: list[str] = []
         gaps = self._gaps([record.architecture for record in alive], known if len(known.columns) else None)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analognas.errors import SpaceError
 from analognas.search_algorithms.base import Evaluated, Optimizer
 
 if TYPE_CHECKING:
@@ -54,29 +53,38 @@ class EAOptimizer(Optimizer):
     def _mutants(self, n: int, taken: set[str]) -> list[tuple[Architecture, str]]:
         parents = self.ranked(self._population.values())[: self.population_size // 2]
         self._population = {record.architecture.id: record for record in parents}
-        mutants: list[tuple[Architecture, str]] = []
+        mutants: dict[int, tuple[Architecture, str]] = {}
         if parents:
-            kinds = [self.space.mutations[slot % len(self.space.mutations)] for slot in range(n)]
-            shares = [self.rng.permutation(len(parents)) for _ in range(-(-n // len(parents)))]
+            own = self.space.mutations
+            slots = self.rng.permutation([slot % len(own) for slot in range(n)])
             # Every parent has the same share of mutants, and no parent is tied to a kind.
-            for kind, index in zip(self.rng.permutation(kinds), np.concatenate(shares), strict=False):
-                mutant = self._mutant(parents[index].architecture, str(kind), taken)
-                if mutant is not None:
-                    mutants.append(mutant)
-                    taken.add(mutant[0].id)
+            shares = np.concatenate([self.rng.permutation(len(parents)) for _ in range(-(-n // len(parents)))])
+            chosen = [parents[index].architecture for index in shares[:n]]
+            for slot, mutant, kind in self._walks(chosen, [own[slot] for slot in slots], taken):
+                mutants[slot] = mutant, kind
         fill = self.draw(n - len(mutants), "uniform", taken) if len(mutants) < n else []
-        return mutants + [(architecture, "sample") for architecture in fill]
+        return [mutants[slot] for slot in sorted(mutants)] + [(architecture, "sample") for architecture in fill]
 
-    def _mutant(self, parent: Architecture, kind: str, taken: set[str]) -> tuple[Architecture, str] | None:
-        """Return a new mutant and the kind of its last mutation, or None if none was found."""
-        current, step = parent, kind
+    def _walks(
+        self, parents: list[Architecture], kinds: list[str], taken: set[str]
+    ) -> Iterator[tuple[int, Architecture, str]]:
+        """Yield the number of a parent, a new mutant of it, and the kind of its last mutation; ``taken`` grows."""
+        space, own = self.space, self.space.mutations
+        codes = space.coding.encode(parent.genes for parent in parents)
+        waiting = np.arange(len(parents))
         for _ in range(_STEPS):
-            try:
-                mutant = self.space.mutate(current, self.rng, step, max_params=self.limits.max_nb_param)
-            except SpaceError:  # no gene of this kind has another value within the limit
-                mutant = current
-            if self.is_new(mutant) and mutant.id not in taken:
-                return mutant, step
+            codes, params = space.mutants(codes, kinds, self.rng, max_params=self.limits.max_nb_param)
+            keys = space.coding.keys(codes)
+            # For most that are known no architecture is made, whose name is a hash.
+            unseen = [row for row, key in enumerate(keys) if key not in self._codes and params[row]]
+            done = np.zeros(len(codes), dtype=bool)
+            for row, mutant in zip(unseen, space.coded(codes[unseen], params[unseen]), strict=True):
+                if mutant.id not in taken and self.is_new(mutant):
+                    done[row] = True
+                    taken.add(mutant.id)
+                    yield int(waiting[row]), mutant, kinds[row]
+            waiting, codes = waiting[~done], codes[~done]
+            if not len(waiting):
+                return
             # Known already: walk on from there, by any kind, as one kind alone is soon used up.
-            current, step = mutant, self.space.mutations[self.rng.integers(len(self.space.mutations))]
-        return None
+            kinds = [own[number] for number in self.rng.integers(len(own), size=len(waiting))]

@@ -3,16 +3,56 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
     from analognas.search_spaces.architecture import Architecture
 
 _COLUMNS = ("iteration", "origin", "id", "genes", "params", "objective", "feasible", "violation")
+
+
+class TableRow(Mapping[str, Any]):
+    """A row of a table as a mapping from names, but for ``id``, to values.
+
+    A search keeps tens of thousands of them, most of which nobody reads.
+
+    Args:
+        table: with the index 0, 1, ...
+        number: of the row.
+    """
+
+    __slots__ = ("number", "table")
+
+    def __init__(self, table: pd.DataFrame, number: int) -> None:
+        self.table = table
+        self.number = number
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.table[name].iloc[self.number]
+        return value.item() if isinstance(value, np.generic) else value
+
+    def __iter__(self) -> Iterator[str]:
+        return (str(name) for name in self.table.columns if name != "id")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows as one table again, with the index 0, 1, ..."""
+    tables = {id(row.table): row.table for row in rows if isinstance(row, TableRow)}
+    if not tables or not all(isinstance(row, TableRow) for row in rows):
+        return pd.DataFrame([dict(row) for row in rows])
+    lengths = [len(table) for table in tables.values()]
+    starts = dict(zip(tables, np.cumsum([0, *lengths[:-1]]), strict=True))
+    places = [starts[id(row.table)] + row.number for row in rows if isinstance(row, TableRow)]
+    together = pd.concat(tables.values(), ignore_index=True).drop(columns="id", errors="ignore")
+    return together.iloc[places].reset_index(drop=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +68,7 @@ class Evaluated:
     origin: str
     objective: float
     violation: float
-    row: dict[str, Any]
+    row: Mapping[str, Any]
 
     @property
     def feasible(self) -> bool:
@@ -90,5 +130,5 @@ def history_table(evaluated: Iterable[Evaluated]) -> pd.DataFrame:
         )
         for record in records
     ]
-    told = pd.DataFrame([record.row for record in records])
+    told = rows_table([record.row for record in records])
     return pd.concat([pd.DataFrame(rows, columns=list(_COLUMNS)), told], axis=1)

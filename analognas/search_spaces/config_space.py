@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import SpaceError
@@ -15,6 +15,9 @@ from analognas.search_spaces.schema import Schema
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
+
+    from analognas.search_spaces.coding import Codes
 
 __all__ = ["DATASETS", "ConfigSpace", "Hyperparameter", "canonical_dataset"]
 
@@ -86,6 +89,22 @@ class ConfigSpace(Schema):
         result keeps the budget (as in ``sample``). Raises SpaceError where there is no alternative.
         """
         return variation.mutate(self, architecture, rng, kind=kind, max_params=self.budget(max_params))
+
+    def mutants(
+        self, codes: Codes, kinds: Sequence[str], rng: np.random.Generator, max_params: int | None = None
+    ) -> tuple[Codes, NDArray[np.int64]]:
+        """Return what ``mutate`` does of many at once, each by its kind: codes and numbers of parameters.
+
+        Where there is no alternative, the number of parameters is 0 and the codes are the given ones. Where the family
+        counts many networks at once (``Family.arrays``), a mutant takes a few microseconds.
+
+        Args:
+            codes: genes of n architectures of the space as ``coding.encode`` returns them.
+            kinds: of the mutations, n.
+            rng: a generator.
+            max_params: as in ``mutate``.
+        """
+        return variation.mutants(self, codes, kinds, rng, max_params=self.budget(max_params))
 
     def crossover(
         self,

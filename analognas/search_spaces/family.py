@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from analognas.causes import own_code
 from analognas.errors import SpaceError
@@ -15,7 +15,12 @@ from analognas.search_spaces.hyperparameter import Hyperparameter
 from analognas.search_spaces.structure import Run, Structure, runs_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
+
+    from analognas.search_spaces.coding import Columns
+    from analognas.search_spaces.structure import LayerArrays
 
 # The families that ship with the library. Others come with installed packages or are named "module:Class".
 KNOWN = {
@@ -24,6 +29,16 @@ KNOWN = {
 }
 
 Shape = tuple[int, int, int]
+
+
+class FamilyArrays(Protocol):
+    """A family's numbers of n networks at once; ``columns`` are those of ``Coding.columns``, (n,) each."""
+
+    def count_params(self, columns: Columns, input_shape: Shape, classes: int) -> NDArray[np.int64]:
+        """Return what ``Family.count_params`` does, (n,)."""
+
+    def layers(self, columns: Columns, input_shape: Shape, classes: int) -> LayerArrays:
+        """Return what ``Family.structure`` does, as arrays."""
 
 
 class Family(ABC):
@@ -91,6 +106,13 @@ class Family(ABC):
     @abstractmethod
     def build(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> nn.Module:
         """Return the network, input (N, *input_shape), output (N, classes), no forward pass needed."""
+
+    def arrays(self) -> FamilyArrays | None:
+        """Return what counts and describes many networks at once; None (the default): they are taken one by one.
+
+        A family that returns something promises as well that ``mutation_genes`` looks at the names of the genes alone.
+        """
+        return None
 
     def check_genes(self, genes: Mapping[str, Gene]) -> None:
         """Raise SpaceError if a gene would be ignored by ``build``."""

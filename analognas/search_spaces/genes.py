@@ -26,7 +26,7 @@ class Genes(Mapping[str, Gene]):
         return len(self._items)
 
     def __hash__(self) -> int:
-        return hash(tuple(self._items.items()))
+        return hash(self.to_json())
 
     def __repr__(self) -> str:
         return repr(self._items)

@@ -48,6 +48,8 @@ from analognas.search_spaces.structure import AnalogLayer, Run, Structure
 if TYPE_CHECKING:
     from torch import nn
 
+    from analognas.search_spaces.family import FamilyArrays
+
 
 # (minimum, maximum) or choices by preset. "published": arXiv 2305.10459. "digits": 8x8 images and networks of
 # 10^3 to 10^5 parameters, which train in seconds; already there one-day accuracy spans 39 to 98 %.
@@ -169,6 +171,12 @@ class ResNet(Family):
     def structure(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> Structure:
         """Return the layers and paths of the network."""
         return _structure(plan(genes, input_shape, classes), input_shape)
+
+    def arrays(self) -> FamilyArrays | None:
+        """Return what counts and describes many networks at once; not what a derived family changes."""
+        from analognas.search_spaces.resnet_arrays import ResNetArrays
+
+        return ResNetArrays() if type(self) is ResNet else None
 
     def runs(self, genes: Mapping[str, Gene], input_shape: Shape, classes: int) -> list[Run]:
         """Return the layers counted by shape, in closed form."""

@@ -21,10 +21,12 @@ import numpy as np
 
 from analognas.errors import SpaceError
 from analognas.search_spaces.architecture import Architecture
+from analognas.search_spaces.coding import CodedGenes
 from analognas.search_spaces.genes import Gene
 from analognas.seeds import numpy_generator
 
 if TYPE_CHECKING:
+    from analognas.search_spaces.coding import Codes
     from analognas.search_spaces.hyperparameter import Hyperparameter
     from analognas.search_spaces.schema import Schema
 
@@ -62,40 +64,50 @@ def sample(
     rng = numpy_generator(seed, "sample", method)
     acceptance = 1.0 if max_params is None else _acceptance(space, max_params, seed)
     repair = acceptance < MIN_ACCEPTANCE
-    chosen: dict[Architecture, None] = {}  # an ordered set
+    chosen: dict[bytes, Architecture] = {}  # by their codes: no name is made of what is not taken in the end
     for round_number in range(ROUNDS):
         missing, before, drawn = n - len(chosen), len(chosen), 0
         # the first round is exactly n points, which is what makes the sample a Latin hypercube
         spread = 1.0 if repair or round_number == 0 else acceptance
-        for genes in _draw(space, math.ceil(missing / spread), method, rng):
+        codes = _draw(space, math.ceil(missing / spread), method, rng)
+        sizes = space.count_all(codes)
+        fits = np.ones(len(codes), dtype=bool) if max_params is None else sizes <= max_params
+        fitting = iter(space.coded(codes[fits], sizes[fits]))
+        for fit, key in zip(fits.tolist(), space.coding.keys(codes), strict=True):
             drawn += 1
-            params = space.count_params(genes)
-            if max_params is None or params <= max_params:
-                chosen[space.trusted(genes, params)] = None
-            elif repair:
-                chosen[_repair(space, genes, max_params, rng)] = None
+            if fit:
+                chosen.setdefault(key, next(fitting))
+            elif repair and max_params is not None:
+                _add(chosen, _repair(space, space.coding.decode(key), max_params, rng))
             if len(chosen) == n:
-                return list(chosen)
+                return list(chosen.values())
         if drawn >= FEW and len(chosen) - before < 0.1 * drawn:
             break  # most that are drawn are there already
     _walk(space, chosen, n, max_params, rng)
     if len(chosen) == n:
-        return list(chosen)
-    others = [a for a in _grow(space, max_params, at_least=max(4 * n, 2000)) if a not in chosen]
+        return list(chosen.values())
+    there = set(chosen.values())
+    others = [a for a in _grow(space, max_params, at_least=max(4 * n, 2000)) if a not in there]
     if len(chosen) + len(others) < n:
         raise _too_few(space, n, len(chosen) + len(others), max_params)
     picked = rng.permutation(len(others))[: n - len(chosen)]
-    return [*chosen, *(others[int(i)] for i in picked)]
+    return [*chosen.values(), *(others[int(i)] for i in picked)]
+
+
+def _add(chosen: dict[bytes, Architecture], architecture: Architecture) -> bool:
+    """Add a coded architecture if it is not there yet, and say whether it was not."""
+    assert isinstance(architecture.genes, CodedGenes)
+    return chosen.setdefault(architecture.genes.code, architecture) is architecture
 
 
 def _walk(
-    space: Schema, chosen: dict[Architecture, None], n: int, max_params: int | None, rng: np.random.Generator
+    space: Schema, chosen: dict[bytes, Architecture], n: int, max_params: int | None, rng: np.random.Generator
 ) -> None:
     """Add networks within the budget that are one random gene away from one there is, until there are ``n``.
 
     Genes that a step makes active are drawn. It ends before ``n`` where next to nothing new is found any more.
     """
-    pool = [dict(architecture.genes) for architecture in chosen]
+    pool = [dict(architecture.genes) for architecture in chosen.values()]
     others = {gene.name: {v: [w for w in gene.values if w != v] for v in gene.values} for gene in space.hyperparameters}
     deciding = {gene.active_if[0] for gene in space.hyperparameters if gene.active_if}
     misses = 0
@@ -113,40 +125,32 @@ def _walk(
             params = space.count_params(active)
             if max_params is not None and params > max_params:
                 continue
-            architecture = space.trusted(active, params)
-            if architecture not in chosen:
-                chosen[architecture] = None
+            if _add(chosen, space.trusted(active, params)):
                 pool.append(active)
                 misses = 0
                 if len(pool) == n:
                     return
 
 
-def _draw(space: Schema, n: int, method: str, rng: np.random.Generator) -> Iterator[ActiveGenes]:
-    """Yield the active genes of ``n`` draws."""
-    genes = space.hyperparameters
+def _draw(space: Schema, n: int, method: str, rng: np.random.Generator) -> Codes:
+    """Return the codes of ``n`` draws."""
+    coding = space.coding
     if method == "latin_hypercube":
         from scipy.stats import qmc  # slow to import
 
-        cube = qmc.LatinHypercube(d=len(genes), seed=rng).random(n)
+        cube = qmc.LatinHypercube(d=len(coding.names), seed=rng).random(n)
     else:
-        cube = rng.random((n, len(genes)))
-    choices = [tuple(gene.values) for gene in genes]
-    lengths = np.array([len(values) for values in choices])
+        cube = rng.random((n, len(coding.names)))
     # As Hyperparameter.at does, for all draws at once.
-    places = np.minimum((cube * lengths).astype(np.int64), lengths - 1).tolist()
-    for row in places:
-        active: ActiveGenes = {}
-        for gene, values, place in zip(genes, choices, row, strict=True):
-            if gene.active(active):
-                active[gene.name] = values[place]
-        yield active
+    codes: Codes = np.minimum((cube * coding.lengths).astype(np.int32), coding.lengths - 1).astype(np.int32)
+    coding.resolve(codes, codes)
+    return codes
 
 
 def _acceptance(space: Schema, max_params: int, seed: int) -> float:
     """Return the share of uniform draws that keep the budget."""
     draws = _draw(space, PROBE, "uniform", numpy_generator(seed, "sample", "probe"))
-    return sum(space.count_params(genes) <= max_params for genes in draws) / PROBE
+    return float((space.count_all(draws) <= max_params).mean())
 
 
 def _repair(space: Schema, genes: ActiveGenes, max_params: int, rng: np.random.Generator) -> Architecture:
@@ -221,7 +225,9 @@ def smallest(space: Schema, fixed: Mapping[str, Gene] | None = None) -> Architec
 
 def refuse_impossible_budget(space: Schema, max_params: int) -> None:
     """Raise SpaceError if even the smallest network has more than ``max_params`` parameters."""
-    least = smallest(space).params
+    if space.least is None:
+        space.least = smallest(space).params
+    least = space.least
     if least > max_params:
         raise SpaceError(
             f"The smallest network of space {space.name!r} has {least:,} parameters, more than max_params = "

@@ -7,14 +7,23 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from analognas.errors import SpaceError
 from analognas.search_spaces.architecture import Architecture, SpaceId
+from analognas.search_spaces.coding import Coding
 from analognas.search_spaces.family import Shape, family
-from analognas.search_spaces.genes import Gene, Genes
+from analognas.search_spaces.genes import Gene
 from analognas.search_spaces.hyperparameter import Hyperparameter
 from analognas.search_spaces.inputs import nearest, positive, resolve
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from analognas.search_spaces.coding import Codes
 
 
 class Schema:
@@ -43,6 +52,7 @@ class Schema:
         preset = "digits" if self.dataset == "digits" else "published"
         self._hyperparameters: dict[str, Hyperparameter] = {}
         self._members: set[str] = set()  # ids of architectures that were found to be within the ranges
+        self.least: int | None = None  # parameters of the smallest network, once somebody has asked
         for gene in self.builder.hyperparameters(preset):
             self._add(gene)
         if not isinstance(ranges, Mapping | None):
@@ -106,7 +116,7 @@ class Schema:
                     "hyperparameter of the space: add that one first."
                 )
         self._hyperparameters[gene.name] = gene
-        self._members.clear()
+        self._changed()
 
     def set_hyperparameter(
         self,
@@ -134,7 +144,13 @@ class Schema:
                 within = tuple(choice for choice in gene.choices if choice in changed.values)
                 changed = replace(gene, choices=within)
         self._hyperparameters[name] = changed
+        self._changed()
+
+    def _changed(self) -> None:
+        """Forget what followed from the ranges."""
         self._members.clear()
+        self.least = None
+        self.__dict__.pop("coding", None)
 
     def _set_range(self, name: str, limits: Any) -> None:
         """Apply one entry of ``ranges``: [min, max], {min_value, max_value}, choices, or one value."""
@@ -193,11 +209,34 @@ class Schema:
 
         ``params`` is the number of its parameters, if that is known.
         """
-        return Architecture(self.id, Genes(genes), self.count_params(genes) if params is None else params)
+        (coded,) = self.coding.genes(self.coding.encode([genes]))
+        return Architecture(self.id, coded, self.count_params(genes) if params is None else params)
 
     def count_params(self, genes: Mapping[str, Gene]) -> int:
         """Return the number of trainable parameters of the network with these active genes."""
         return self.builder.count_params(genes, self.input_shape, self.classes)
+
+    @cached_property
+    def coding(self) -> Coding:
+        """Return how genes are written as integers, until a range changes."""
+        try:
+            self.builder.check_space(self._hyperparameters)
+        except SpaceError:  # not all that the ranges hold can be built: each network says what is wrong with it
+            return Coding(self.hyperparameters)
+        return Coding(self.hyperparameters, self.builder.arrays())
+
+    def coded(self, codes: Codes, params: NDArray[np.int64] | None = None) -> list[Architecture]:
+        """Return the architectures of coded genes (n, genes), which are valid; ``params`` if they are known."""
+        sizes = (self.count_all(codes) if params is None else params).tolist()
+        space = self.id
+        return [Architecture(space, genes, size) for genes, size in zip(self.coding.genes(codes), sizes, strict=True)]
+
+    def count_all(self, codes: Codes) -> NDArray[np.int64]:
+        """Return the numbers of trainable parameters of coded genes (n, genes), (n,)."""
+        arrays = self.coding.arrays
+        if arrays is not None:
+            return arrays.count_params(self.coding.columns(codes), self.input_shape, self.classes)
+        return np.array([self.count_params(genes) for genes in self.coding.genes(codes)], dtype=np.int64)
 
     def budget(self, max_params: int | None = None) -> int | None:
         """Return the smaller one of ``max_params`` and the space's own budget, None if there is neither."""

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,43 @@ class Structure:
     def outputs(self) -> int:
         """Return the number of values that all analog layers give for one input."""
         return sum(layer.outputs for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class LayerArrays:
+    """What n networks consist of: what ``Structure`` says of one, with equal layers counted instead of listed.
+
+    There are l kinds of layers, such as the second convolution of the third block's further residual blocks, and each
+    network may have it or not. Kinds whose layers are at the same depths form a level; they stand next to each other.
+
+    Args:
+        rows, columns: of the matrix on the tiles, (l, n); anything of at least 1 where a network has no such layer.
+        pixels: of the output, (l, n).
+        parallel: layers side by side at one depth, (l, n); 0 where a network has none.
+        repeats: depths at which they are, (l, n); 0 where a network has none; the same within a level, but for the 0.
+        convolution: whether it is a convolution, (l,).
+        levels: the first kind of each level, ascending; a network that has its level has this kind.
+        params, longest_path, shortest_path, skips: as in ``Structure``, (n,).
+        widths: as in ``Structure``, (blocks, n); 0 where a network has no such block.
+    """
+
+    rows: Numbers
+    columns: Numbers
+    pixels: Numbers
+    parallel: Numbers
+    repeats: Numbers
+    convolution: NDArray[np.bool_]
+    levels: tuple[int, ...]
+    params: Numbers
+    longest_path: Numbers
+    shortest_path: Numbers
+    skips: Numbers
+    widths: Numbers
+
+    @cached_property
+    def counts(self) -> Numbers:
+        """Return how many layers of each kind there are, (l, n)."""
+        return self.parallel * self.repeats
 
 
 class Run(NamedTuple):

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analognas.errors import SpaceError
 from analognas.search_spaces.architecture import Architecture
+from analognas.search_spaces.coding import ABSENT
 from analognas.search_spaces.genes import Gene
 from analognas.search_spaces.sampling import complete, keep_active, smallest
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from analognas.search_spaces.coding import Codes
     from analognas.search_spaces.hyperparameter import Hyperparameter
     from analognas.search_spaces.schema import Schema
 
 TRIES = 20
-"""Random attempts before a mutation tries every value of every gene in turn."""
+"""Random attempts before a mutation tries every value of every gene in turn, and before a child is given up."""
+
+_AT_ONCE = (1, 4, TRIES - 5)
+"""How many of these attempts are made at once, one lot after the other: the first mostly keeps the budget."""
 
 
 def mutate(
@@ -28,58 +36,97 @@ def mutate(
     max_params: int | None = None,
 ) -> Architecture:
     """Return another architecture; see ``ConfigSpace.mutate``."""
-    _refuse_stranger(space, architecture)
+    kinds = [kind] if kind is not None else [space.mutations[int(i)] for i in rng.permutation(len(space.mutations))]
+    if getattr(architecture.genes, "coding", None) is not space.coding:
+        _refuse_stranger(space, architecture)
+    codes = space.coding.encode([architecture.genes])
+    for chosen in kinds:
+        made, params = mutants(space, codes, [chosen], rng, max_params=max_params)
+        if params[0]:
+            return space.coded(made, params)[0]
     if kind is not None:
-        mutant = _mutate(space, architecture, rng, kind, max_params)
-        if mutant is None:
-            raise SpaceError(
-                f"Architecture {architecture.id} has no alternative by a mutation of the kind {kind!r} in "
-                f"space {space.name!r}{_within(max_params)}: widen a range, or leave the kind open."
-            )
-        return mutant
-    for i in rng.permutation(len(space.mutations)):
-        mutant = _mutate(space, architecture, rng, space.mutations[int(i)], max_params)
-        if mutant is not None:
-            return mutant
+        raise SpaceError(
+            f"Architecture {architecture.id} has no alternative by a mutation of the kind {kind!r} in "
+            f"space {space.name!r}{_within(max_params)}: widen a range, or leave the kind open."
+        )
     raise SpaceError(
         f"Architecture {architecture.id} has no alternative in space {space.name!r}{_within(max_params)}: "
         "widen a range."
     )
 
 
-def _mutate(
-    space: Schema,
-    architecture: Architecture,
-    rng: np.random.Generator,
-    kind: str,
-    max_params: int | None,
-) -> Architecture | None:
-    """Return a mutant of this kind, None if there is none.
+def mutants(
+    space: Schema, codes: Codes, kinds: Sequence[str], rng: np.random.Generator, *, max_params: int | None = None
+) -> tuple[Codes, NDArray[np.int64]]:
+    """Return mutants of coded genes and their parameters; see ``ConfigSpace.mutants``.
 
     Each gene of the kind changes with a probability of one over their number, at least one does, to any
     other of its values.
     """
-    names = set(space.builder.mutation_genes(kind, architecture.genes))
-    schema = [gene for gene in space.hyperparameters if gene.name in names and len(gene.values) > 1]
-    if not schema:
-        return None
-    for _ in range(TRIES):
-        changes = rng.random(len(schema)) < 1 / len(schema)
-        changes[rng.integers(len(schema))] = True
-        genes = {**architecture.genes}
-        for gene, change in zip(schema, changes, strict=True):
-            if change:
-                others = _others(gene, genes[gene.name])
-                genes[gene.name] = others[int(rng.integers(len(others)))]
-        mutant = space.trusted(complete(space, genes, rng))
-        if max_params is None or mutant.params <= max_params:
-            return mutant
-    # The budget is tight: take the first single change that keeps it, in random order. Genes that appear
-    # then take what is smallest.
-    single = [(gene.name, value) for gene in schema for value in _others(gene, architecture.genes[gene.name])]
+    eligible = _eligible(space, codes, kinds)
+    made, params = codes.copy(), np.zeros(len(codes), dtype=np.int64)
+    waiting = np.flatnonzero(eligible.any(axis=1))
+    for tries in _AT_ONCE:
+        if not len(waiting):
+            break
+        rows = np.repeat(waiting, tries)
+        changed = _changed(space, codes[rows], eligible[rows], rng)
+        sizes = space.count_all(changed)
+        fits = np.ones(len(rows), dtype=bool) if max_params is None else sizes <= max_params
+        lots = fits.reshape(len(waiting), tries)
+        places = np.arange(len(waiting)) * tries + lots.argmax(axis=1)
+        done = fits[places]
+        made[waiting[done]], params[waiting[done]] = changed[places[done]], sizes[places[done]]
+        waiting = waiting[~done]
+    for row in waiting:
+        names = [name for name, use in zip(space.coding.names, eligible[row], strict=True) if use]
+        mutant = _smallest_change(space, space.coding.decode(codes[row].tobytes()), names, rng, max_params)
+        if mutant is not None:
+            made[row], params[row] = space.coding.encode([mutant.genes])[0], mutant.params
+    return made, params
+
+
+def _eligible(space: Schema, codes: Codes, kinds: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which genes a mutation of the kind may change: active ones with another value; the shape of ``codes``."""
+    coding = space.coding
+    others: NDArray[np.bool_] = (codes != ABSENT) & (coding.lengths > 1)
+    if coding.arrays is not None:  # see ``Family.arrays``
+        own = {kind: set(space.builder.mutation_genes(kind, dict.fromkeys(coding.names, 0))) for kind in set(kinds)}
+        of_kind = {kind: [name in names for name in coding.names] for kind, names in own.items()}
+        others &= np.array([of_kind[kind] for kind in kinds], dtype=bool).reshape(codes.shape)
+        return others
+    for row, kind, genes in zip(others, kinds, coding.genes(codes), strict=True):
+        names = space.builder.mutation_genes(kind, genes)
+        row &= [name in names for name in coding.names]
+    return others
+
+
+def _changed(space: Schema, codes: Codes, eligible: NDArray[np.bool_], rng: np.random.Generator) -> Codes:
+    """Return mutants of coded genes, none of which is as it was; every row has an eligible gene."""
+    lengths = space.coding.lengths
+    count = eligible.sum(axis=1)
+    change = rng.random(codes.shape) * count[:, None] < 1
+    chosen = (rng.random(len(codes)) * count).astype(np.int64)
+    change |= eligible.cumsum(axis=1, dtype=np.int32) == chosen[:, None] + 1
+    # Any other value, all alike: one to all but one steps on, around the end.
+    steps = 1 + (rng.random(codes.shape) * (lengths - 1)).astype(np.int32)
+    changed = np.where(change & eligible, (codes + steps) % lengths, codes).astype(np.int32)
+    space.coding.resolve(changed, (rng.random(codes.shape) * lengths).astype(np.int32))
+    return changed
+
+
+def _smallest_change(
+    space: Schema, genes: dict[str, Gene], names: Sequence[str], rng: np.random.Generator, max_params: int | None
+) -> Architecture | None:
+    """Return the first single change that keeps a tight budget, in random order; None if none does.
+
+    Genes that appear take what is smallest.
+    """
+    schema = [gene for gene in space.hyperparameters if gene.name in names]
+    single = [(gene.name, value) for gene in schema for value in _others(gene, genes[gene.name])]
     for i in rng.permutation(len(single)):
         name, value = single[int(i)]
-        mutant = smallest(space, keep_active(space.hyperparameters, {**architecture.genes, name: value}))
+        mutant = smallest(space, keep_active(space.hyperparameters, {**genes, name: value}))
         if max_params is None or mutant.params <= max_params:
             return mutant
     return None

@@ -162,3 +162,13 @@ def test_a_space_of_the_same_name_and_another_input_shape_is_another_space():
     stored = FeatureSchema.from_dict(schema.to_dict(), ours[0].space)
     with pytest.raises(MismatchError, match="3 x 12 x 12"):
         stored.transform(theirs)
+
+
+@pytest.mark.parametrize("tile_size", [256, (64, 0), [17, 33]])
+@pytest.mark.parametrize("dataset", ["digits", "CIFAR-10", "kws"])
+def test_features_of_many_at_once_are_those_of_each(dataset, tile_size):
+    space = ConfigSpace(dataset)
+    coded = space.sample(200, seed=4)
+    plain = [Architecture(one.space, Genes(dict(one.genes)), one.params) for one in coded]
+    schema = FeatureSchema.learn(plain[:50], tile_size)
+    assert (schema.transform(coded) == schema.transform(plain)).all()

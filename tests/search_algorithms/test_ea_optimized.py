@@ -21,14 +21,14 @@ def changed(a, b):
 
 def record_mutations(space, monkeypatch):
     calls = []
-    mutate = space.mutate
+    mutants = space.mutants
 
-    def recorded(parent, rng, kind, **kwargs):
-        mutant = mutate(parent, rng, kind, **kwargs)
-        calls.append((parent, kind, mutant))
-        return mutant
+    def recorded(codes, kinds, rng, **kwargs):
+        made, params = mutants(codes, kinds, rng, **kwargs)
+        calls.extend(zip(space.coded(codes), kinds, space.coded(made), strict=True))
+        return made, params
 
-    monkeypatch.setattr(space, "mutate", recorded)
+    monkeypatch.setattr(space, "mutants", recorded)
     return calls
 
 

@@ -1,6 +1,9 @@
 from math import inf, nan
 
-from analognas.search_algorithms.records import Evaluated, history_table
+import numpy as np
+import pandas as pd
+
+from analognas.search_algorithms.records import Evaluated, TableRow, history_table, rows_table
 from analognas.search_spaces import ConfigSpace
 
 
@@ -40,3 +43,22 @@ def test_history_keeps_genes_as_text_and_values_by_name():
 
 def test_an_empty_history_has_its_columns():
     assert list(history_table([]).columns)[:3] == ["iteration", "origin", "id"]
+
+
+def test_a_row_of_a_table_is_a_mapping_of_plain_values_without_its_id():
+    table = pd.DataFrame({"id": ["a", "b"], "acc_1d": [1.5, np.nan], "measured": [True, False]})
+    row = TableRow(table, 0)
+    assert dict(row) == {"acc_1d": 1.5, "measured": True}
+    assert [type(value) for value in row.values()] == [float, bool]
+    assert len(row) == 2
+    assert row.get("avm") is None
+
+
+def test_rows_are_put_together_in_their_order():
+    first = pd.DataFrame({"id": ["a", "b"], "acc_1d": [1.0, 2.0]})
+    second = pd.DataFrame({"id": ["c"], "acc_1d": [3.0], "avm": [0.5]})
+    rows = [TableRow(second, 0), TableRow(first, 1), TableRow(first, 0)]
+    expected = pd.DataFrame({"acc_1d": [3.0, 2.0, 1.0], "avm": [0.5, nan, nan]})
+    pd.testing.assert_frame_equal(rows_table(rows), expected, check_like=True)
+    mixed = rows_table([*rows, {"acc_1d": 4.0}])
+    assert mixed["acc_1d"].tolist() == [3.0, 2.0, 1.0, 4.0]

@@ -61,6 +61,46 @@ def test_a_mutation_changes_its_own_genes_and_nothing_else(space, kind):
     assert expected <= changed_ever
 
 
+@pytest.mark.parametrize("space", SPACES, ids=["free", "tight", "digits"])
+def test_many_mutants_change_each_by_its_kind(space):
+    parents = space.sample(60, seed=3)
+    kinds = [KINDS[number % 3] for number in range(60)]
+    codes = space.coding.encode(parent.genes for parent in parents)
+    made, params = space.mutants(codes, kinds, rng())
+    assert (codes == space.coding.encode(parent.genes for parent in parents)).all()
+    for parent, kind, mutant, size in zip(parents, kinds, space.coded(made), params, strict=True):
+        if not size:  # no alternative
+            assert mutant == parent
+            continue
+        assert mutant in space
+        assert mutant.params == size
+        changed = {name for name in {*parent.genes} & {*mutant.genes} if parent.genes[name] != mutant.genes[name]}
+        assert changed
+        assert changed <= set(space.builder.mutation_genes(kind, parent.genes))
+    assert (params > 0).mean() > 0.9
+
+
+def test_every_other_value_of_a_gene_is_as_likely():
+    space = ConfigSpace("digits", ranges={"M": 1, "R": 1, "B": 1, "convblock": "basic", "widenfact": 1})
+    parent = space.architecture({**space.smallest().genes, "out_channel0": 7})
+    codes = space.coding.encode([parent.genes] * 6000)
+    made, _ = space.mutants(codes, ["width"] * 6000, rng())
+    values, counts = np.unique(space.coding.columns(made)["out_channel0"], return_counts=True)
+    assert values.tolist() == [value for value in range(4, 17) if value != 7]
+    assert counts.min() > 400  # of 500 each
+
+
+def test_a_family_without_arrays_has_the_same_mutations():
+    whole = ConfigSpace("digits", max_params=5_000)
+    single = ConfigSpace("digits", max_params=5_000)
+    single.coding.arrays = None
+    codes = whole.coding.encode(parent.genes for parent in whole.sample(30))
+    kinds = [KINDS[number % 3] for number in range(30)]
+    (made, params), (also, sizes) = (space.mutants(codes, kinds, rng(5)) for space in (whole, single))
+    assert (made == also).all()
+    assert (params == sizes).all()
+
+
 def test_kinds_are_drawn_when_none_is_given():
     space = SPACES[0]
     parent = space.sample(1, seed=0)[0]
