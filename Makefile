@@ -11,7 +11,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick test-faults test-matrix test-pythons check format lock lowest bench-env wheel clean
+.PHONY: help run test test-quick test-faults test-matrix test-pythons check docs format lock lowest bench-env wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -43,10 +43,14 @@ test-matrix: $(STAMP)  ## the default run for 20 seeds on five instruction sets:
 test-pythons:  ## hardware tests and a short pipeline on every other supported Python that is installed
 	@sh .ci/pythons
 
-check: $(STAMP)  ## lint, formatting, types
+check: $(STAMP)  ## lint, formatting, types, and the site without a warning
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(MAKE) --no-print-directory docs
+
+docs: $(STAMP)  ## the pages of docs/ and a reference as a site: docs/_build/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff check --fix .

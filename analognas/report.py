@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError, InputError
@@ -41,8 +42,8 @@ def collect(paths: Paths) -> dict[str, Any]:
         ``dataset``, ``data`` (what ``datasets check`` says of it, ``None`` before it was recorded), ``hardware``,
         ``cost`` (of an inference of each network on the chip of ``cost``, see ``hardware.cost``; with ``chip``, or
         ``problem`` if there is no such chip),
-        ``notes`` (what a reader must know), ``changed`` (parameters that have other values now than the figures were
-        made with).
+        ``notes`` (what a reader must know), ``use`` (how to use the winner, ``None`` if it was looked up and has no
+        weights), ``changed`` (parameters that have other values now than the figures were made with).
 
     Raises:
         CorruptFileError: if a stage has not run yet.
@@ -54,7 +55,8 @@ def collect(paths: Paths) -> dict[str, Any]:
     try:
         architecture = json.loads(files["architecture.json"])
         figures = _collected(architecture, dataset, train, fit)
-        return figures | {"cost": _costs(architecture, figures, paths), "changed": _changed(paths)}
+        figures |= {"cost": _costs(architecture, figures, paths), "use": _use(files)}
+        return figures | {"changed": _changed(paths)}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise CorruptFileError(f"{paths.data} holds files of something else than a run: {_REMEDY}.") from None
 
@@ -75,6 +77,15 @@ def _collected(
     }
 
 
+def _use(files: Mapping[str, bytes]) -> str | None:
+    """Return how a winner with these files is used, None if it has no weights."""
+    if "preprocessing.json" not in files:
+        return None
+    if json.loads(files["preprocessing.json"])["files"] is None:
+        return 'load_winner("data/winner").predict(ARRAY) in Python'
+    return "analognas predict FILE... --after 30d"
+
+
 def _costs(described: dict[str, Any], figures: dict[str, Any], paths: Paths) -> dict[str, Any] | None:
     """Return what an inference costs on the chip that the parameters name now: it follows from the architecture."""
     from analognas.hardware.cost import cost
@@ -87,10 +98,10 @@ def _costs(described: dict[str, Any], figures: dict[str, Any], paths: Paths) -> 
     try:
         hardware = HardwareParams.model_validate(figures["hardware"])
         chip = Params.load(paths.params).cost.of(hardware)
-    except InputError as error:  # parameters that were changed since
+        winner = Architecture.from_dict(described)
+        told: dict[str, Any] = {"chip": chip.to_dict(), "winner": cost(winner, chip)}
+    except InputError as error:  # parameters that were changed since, or a space that is not installed here
         return {"problem": str(error)}
-    winner = Architecture.from_dict(described)
-    told: dict[str, Any] = {"chip": chip.to_dict(), "winner": cost(winner, chip)}
     plain = plain_network(winner.space, winner.params)
     if figures["baseline"] and plain is not None and plain.id == figures["baseline"].get("id"):
         told["baseline"] = cost(plain, chip)
@@ -159,7 +170,8 @@ def markdown(figures: dict[str, Any]) -> str:
     """Return the figures as Markdown: a table, and a list of what must be known of it."""
     report = told(figures)
     lines = [f"## {report.title}", "", _row(report.columns), _row(["---", *["---:"] * (len(report.columns) - 1)])]
-    return "\n".join([*lines, *map(_row, report.rows), "", *(f"- {line}" for line in report.lines), ""])
+    use = [f"The winner is in `data/winner` (`card.md` there): `{figures['use']}`"] if figures.get("use") else []
+    return "\n".join([*lines, *map(_row, report.rows), "", *(f"- {line}" for line in (*report.lines, *use)), ""])
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -229,9 +241,7 @@ def _sentences(figures: dict[str, Any]) -> Iterator[str]:
     for key, name in (("acc_1d", "accuracy after 1 day"), ("avm", "AVM")):
         if key in figures["difference"]:
             yield f"Winner minus plain network, {name}: {_interval(figures['difference'][key])}"
-    yield from _compared(figures)
-    yield from _limits(figures)
-    yield from _ranking(figures)
+    yield from _helped(chain(_compared(figures), _limits(figures), _ranking(figures)))
     tau = figures["evaluator"]["targets"]["acc_1d"]["kendall_tau"]
     if tau["value"] is not None:
         interval = f"95 % interval {tau['low']:.2f} to {tau['high']:.2f}"
@@ -252,6 +262,14 @@ def _sentences(figures: dict[str, Any]) -> Iterator[str]:
     if figures["changed"]:
         verb = "has" if len(figures["changed"]) == 1 else "have"
         yield f"These figures are older: {', '.join(figures['changed'])} {verb} changed since; `analognas run`."
+
+
+def _helped(sentences: Iterable[str]) -> Iterator[str]:
+    """Yield sentences; what helps against several of them is said with the first."""
+    said = False
+    for sentence in sentences:
+        yield sentence.removesuffix(f" {_FURTHER}") if said else sentence
+        said = said or sentence.endswith(_FURTHER)
 
 
 def _of_cost(costs: dict[str, Any]) -> Iterator[str]:
@@ -317,20 +335,37 @@ def _interval(difference: dict[str, float]) -> str:
     return text + (", inconclusive" if difference["low"] <= 0 <= difference["high"] else "")
 
 
-def where_to_look(paths: Paths, page: str | None = None) -> list[str]:
-    """Return three lines: plots, MLflow, Prefect; there, the page of the run that has ended, if there is one."""
+def where_to_look(
+    paths: Paths, page: str | None = None, tracked: str | None = None, use: str | None = None
+) -> list[str]:
+    """Return lines: the report as a page if it is there, plots, MLflow, Prefect, and the winner if there is one.
+
+    Args:
+        paths: the workspace.
+        page: address of the page in Prefect of the run that has ended.
+        tracked: where MLflow's pages show that run, below their address.
+        use: what ``collect`` says of how the winner is used; None: there is nothing to use.
+    """
     import os
 
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     interface = os.environ.get("PREFECT_API_URL")
-    mlflow = redact(tracking or "") or "mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000"
+    served = redact(tracking or "").rstrip("/")
+    shown = f"/#/{tracked}" if tracked else ""
+    if served.startswith("http"):
+        mlflow = served + shown
+    else:
+        command = f"mlflow ui --backend-store-uri {served or 'sqlite:///mlflow.db'}"
+        mlflow = f"{command}   then http://127.0.0.1:5000{shown}"
     # The interface is where the API is, one level up.
     prefect = (
         redact(page or (interface or "").rstrip("/").removesuffix("/api"))
         or "prefect server start   then http://127.0.0.1:4200"
     )
     return [
+        *([f"Report    {paths.page}"] if paths.page.is_file() else []),
         f"Plots     {paths.plot('train.png').parent}",
         f"MLflow    {mlflow}",
         f"Prefect   {prefect}",
+        *([f"Winner    {paths.winner}   (card.md tells what it is)   {use}"] if use else []),
     ]

@@ -124,6 +124,11 @@ class Paths:
                 return folder.parents[2] / self.root.relative_to(versioned)
         return self.root
 
+    @property
+    def page(self) -> Path:
+        """The report as a page; no stage's output, git ignores it."""
+        return self.data / "report.html"
+
     def round(self, number: int) -> Path:
         """Return the file of a round; its note has the same name and ends in ``.md``."""
         return self.rounds / f"{round_name(number)}.json"

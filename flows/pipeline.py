@@ -15,7 +15,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from analognas.orchestration import artifacts, characterizing, session, stage
+from analognas.orchestration import artifacts, characterizing, ended, session, stage
 
 
 @task(cache_policy=NO_CACHE)
@@ -61,14 +61,14 @@ def train() -> Any:
 
 
 @flow
-def pipeline(workspace: str = ".") -> dict[str, list[str]]:
+def pipeline(workspace: str = ".") -> Any:
     """Sample, characterize, fit, search and train; what is up to date is skipped.
 
     Args:
         workspace: the folder with ``params.yaml`` and ``dvc.yaml``.
 
     Returns:
-        The stages that ran and those that were up to date.
+        The stages that ran and those that were up to date; its state says what you should know.
     """
     with session(workspace) as here:
         sample()
@@ -79,7 +79,7 @@ def pipeline(workspace: str = ".") -> dict[str, list[str]]:
         search()
         train()
         artifacts.summary(here.paths)
-    return {"ran": here.ran, "up_to_date": here.skipped}
+    return ended(here, {"ran": here.ran, "up_to_date": here.skipped})
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def retrain(workspace: str = ".", force: bool = False) -> Any:
                 characterize()
                 fit()
             artifacts.retraining(going.paths, going.summary())
-        return going.summary()
+        return retraining.ended(going)
     except retraining.BusyError as busy:
         return retraining.left_out(busy)
 

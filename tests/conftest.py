@@ -129,6 +129,7 @@ def _hears_ctrl_c() -> None:
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what a developer has set on her machine out of the tests."""
     personal = [name for name in os.environ if name.startswith("ANALOGNAS_RUN_")]
+    personal += ["ANALOGNAS_NOTIFY", "ANALOGNAS_HAND_OVER"]
     for name in ("ANALOGNAS_RESULTS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", *personal):
         monkeypatch.delenv(name, raising=False)
 
@@ -204,12 +205,32 @@ def workspace(tmp_path: Path, make_workspace: Callable[..., Paths]) -> Paths:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, make_workspace: Callable[..., Paths]) -> Paths:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return a function that lets a folder be made once for all processes that tests run in, and returns it."""
+    base = tmp_path_factory.getbasetemp()
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = common / name / "workspace", common / name / "done"
+        with FileLock(common / f"{name}.lock"):
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished(once: Callable[..., Path], make_workspace: Callable[..., Paths]) -> Paths:
     """Return a tiny workspace in which every stage has run; for reading only, copy it to change it."""
-    paths = make_workspace(tmp_path_factory.mktemp("finished") / "workspace", *TINY)
-    for stage in STAGES:
-        run_stage(stage, Params.load(paths.params), paths)
-    return paths
+
+    def make(folder: Path) -> None:
+        paths = make_workspace(folder, *TINY)
+        for stage in STAGES:
+            run_stage(stage, Params.load(paths.params), paths)
+
+    return Paths(once("finished", make))
 
 
 @pytest.fixture
@@ -219,19 +240,22 @@ def finished_copy(finished: Paths, tmp_path: Path) -> Paths:
 
 
 @pytest.fixture(scope="session")
-def champion(tmp_path_factory: pytest.TempPathFactory, make_workspace: Callable[..., Paths]) -> Paths:
+def champion(once: Callable[..., Path], make_workspace: Callable[..., Paths]) -> Paths:
     """Return a workspace whose evaluator takes small networks for the best; for reading only."""
-    paths = make_workspace(tmp_path_factory.mktemp("champion") / "workspace", *RETRAINED)
-    params = Params.load(paths.params)
-    formula = Formula()
-    run_stage("sample", params, paths)
-    formula.sample = {one.id for one in inputs.architectures(params, paths)}
-    formula.all(paths)
-    with pytest.MonkeyPatch.context() as quick:
-        quick.setattr(fit_stage, "unfitted", _quick)
-        for stage in ("characterize", "fit"):
-            run_stage(stage, params, paths)
-    return paths
+
+    def make(folder: Path) -> None:
+        paths = make_workspace(folder, *RETRAINED)
+        params = Params.load(paths.params)
+        formula = Formula()
+        run_stage("sample", params, paths)
+        formula.sample = {one.id for one in inputs.architectures(params, paths)}
+        formula.all(paths)
+        with pytest.MonkeyPatch.context() as quick:
+            quick.setattr(fit_stage, "unfitted", _quick)
+            for stage in ("characterize", "fit"):
+                run_stage(stage, params, paths)
+
+    return Paths(once("champion", make))
 
 
 def _quick(params: Params, seed: int, **_: Any) -> XGBoostEvaluator:

@@ -40,6 +40,7 @@ READ: dict[str, list[tuple[str, ...]]] = {
     "data/winner/winner.json": [REPORT],
     "data/winner/architecture.json": [REPORT],
     "data/winner/model.safetensors": [REPORT],
+    "data/winner/preprocessing.json": [REPORT],
     "data/metrics/train.json": [REPORT],
     "data/metrics/fit.json": [REPORT],
     "data/plots/fit.csv": [REPORT],

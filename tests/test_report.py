@@ -1,5 +1,6 @@
 import io
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -54,6 +55,8 @@ def test_as_markdown_it_says_the_same():
     said = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     assert said == list(report.told(found(0.1, 2)).lines)
     assert "Winner abc: M 2" in said
+    last = report.markdown(found(0.1, 2) | {"use": "analognas predict FILE..."}).splitlines()[-1]
+    assert last == "- The winner is in `data/winner` (`card.md` there): `analognas predict FILE...`"
 
 
 @pytest.mark.parametrize(("low", "high", "word"), [(-1, 2, True), (0.1, 2, False), (-3, -1, False)])
@@ -69,6 +72,14 @@ def test_a_winner_that_is_not_better_is_not_sold_as_one(low, high, said):
     shown = text(found(low, high))
     assert said in shown
     assert ("analognas search --true-evaluations" in shown) is bool(said)
+
+
+def test_what_helps_is_said_once():
+    tau = {"value": 0.3, "low": -0.1, "high": 0.6}
+    doubtful = found(-1, 2) | {"evaluator": {"architectures": 28, "targets": {"acc_1d": {"kendall_tau": tau}}}}
+    lines = report.told(doubtful).lines
+    assert sum("not shown to" in line for line in lines) == 2
+    assert sum("What helps:" in line for line in lines) == 1
 
 
 @pytest.mark.parametrize(("params", "said"), [(1300, False), (1111, False), (1400, True), (1100, True)])
@@ -190,3 +201,22 @@ def test_figures_of_other_parameters_are_called_so(workspace: Paths, monkeypatch
 
 def test_a_tau_that_cannot_be_told_is_left_out():
     assert "Kendall" not in text(found(0, 1, tau=None))
+
+
+@pytest.mark.parametrize(
+    ("uri", "line"),
+    [
+        (None, "mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000/#/experiments/1"),
+        (
+            "sqlite:////a/b.db",
+            "mlflow ui --backend-store-uri sqlite:////a/b.db   then http://127.0.0.1:5000/#/experiments/1",
+        ),
+        ("http://host:5000/", "http://host:5000/#/experiments/1"),
+    ],
+)
+def test_the_page_of_the_run_in_mlflow_is_named(monkeypatch, uri: str | None, line: str):
+    if uri is not None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    shown = report.where_to_look(Paths(Path("w")), tracked="experiments/1")
+    assert shown[1] == f"MLflow    {line}"
+    assert report.where_to_look(Paths(Path("w")))[1] == shown[1].removesuffix("/#/experiments/1")

@@ -38,7 +38,7 @@ _LEARNED = _DATA | {"training", "evaluators"}
 _SEARCHED = _LEARNED | {"search_algorithms"}
 _STAGES = _SEARCHED | {"testing", "params", "stages"}
 _VERSIONED = _STAGES | {"versioning"}
-_DRIVEN = _VERSIONED | {"tracking", "retraining", "setup", "report", "orchestration"}
+_DRIVEN = _VERSIONED | {"notices", "tracking", "retraining", "setup", "report", "pages", "orchestration"}
 
 #: What each room may import besides itself: rooms, and single modules of others.
 MAY: dict[str, set[str]] = {
@@ -52,11 +52,13 @@ MAY: dict[str, set[str]] = {
     "params": {"ground", "hardware.params", "training.params", "training.columns"},
     "stages": _STAGES,
     "versioning": {"ground"},
-    # The sentences about the limits that MLflow shows are those of the report.
-    "tracking": {"ground", "params", "versioning", "stages.protocols", "search_algorithms.verdicts"},
+    "notices": {"ground", "params"},
+    # What MLflow shows as the description of a run, and keeps with it, is the report.
+    "tracking": {"ground", "params", "versioning", "stages.protocols", "search_algorithms.verdicts", "report", "pages"},
     "retraining": _STAGES,
     "setup": _VERSIONED,
     "report": _VERSIONED,
+    "pages": _VERSIONED | {"report"},
     "orchestration": _DRIVEN,
     "cli": _DRIVEN,
     "flows": {"orchestration"},

@@ -5,7 +5,7 @@ Commands import what they need when they are called, so that ``analognas --help`
 
 from __future__ import annotations
 
-from analognas.cli import datasets, doctor, listings, pipeline, retraining, sharing, workspaces
+from analognas.cli import datasets, doctor, listings, pipeline, retraining, sharing, winner, workspaces
 from analognas.cli.group import main
 
 __all__ = ["main"]
@@ -15,6 +15,8 @@ for command in (
     pipeline.search,
     pipeline.stage,
     pipeline.report,
+    winner.predict,
+    winner.export,
     retraining.retrain,
     retraining.serve,
     retraining.champion,

@@ -43,6 +43,7 @@ def diagnose() -> list[Finding]:
         *_flows(),
         *_champion(),
         *_kept_by_git(),
+        *_shared(),
     ]
 
 
@@ -155,6 +156,28 @@ def _champion() -> list[Finding]:
     except WorkspaceError:
         return []
     return [] if said is None else [Finding("champion", False, said, needed=False)]
+
+
+def _shared() -> list[Finding]:
+    """Return a finding for what last went wrong between the workspace and its team, and for notices that wait."""
+    from analognas import notices
+    from analognas.errors import WorkspaceError
+    from analognas.orchestration import exchange
+    from analognas.workspace import Paths
+
+    try:
+        paths = Paths.find()
+    except WorkspaceError:
+        return []
+    told = []
+    problem = exchange.problem(paths)
+    if problem is not None:
+        told.append(Finding("shared", False, f"the last retraining: {problem.rstrip('.')}", needed=False))
+    waiting = notices.waiting(paths)
+    if waiting:
+        text = f"{waiting} notices wait, since the receiver (ANALOGNAS_NOTIFY) does not take them: see to it"
+        told.append(Finding("notices", False, text, needed=False))
+    return told
 
 
 def _kept_by_git() -> list[Finding]:

@@ -8,12 +8,14 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from analognas import __version__
 from analognas.errors import AnalogNASError, AnalogNASWarning
+from analognas.files import workspace_root
 from analognas.redaction import redact
 
 _show_warning = warnings.showwarning
@@ -52,6 +54,20 @@ class _Group(click.Group):
         except Exception as error:  # a fault of analognas
             _end(given, 1, f"This is a fault of analognas, not yours: what was finished is kept; please report it with "
                  f"{_kept(error)}, which holds where it was.", "Fault")  # fmt: skip
+        finally:
+            _send_what_waits()
+
+
+def _send_what_waits() -> None:
+    """Tell of a run that was killed, and send what a receiver that was away has not taken yet."""
+    root = workspace_root(Path.cwd().resolve())
+    if root is None or not (root / ".analognas").is_dir():
+        return
+    from analognas import notices
+    from analognas.workspace import Paths
+
+    notices.crashed(Paths(root))
+    notices.resume(Paths(root))
 
 
 def _end(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -36,7 +37,7 @@ def run(
     from analognas.versioning import git
 
     given = section_values(assignments, dataset, path, max_params)
-    page = None
+    page = tracked = None
     with ExitStack() as stack:
         paths = find_or_make(dataset, path, given, hours, as_json, stack)
         with StageProgress("dataset", visible=not as_json) as reading:
@@ -50,8 +51,8 @@ def run(
             with PipelineProgress(params, visible=not as_json) as progress:
                 done = run_pipeline(paths, params, freshness=freshness, progress=progress.update, verbose=verbose)
             tell(done.notes)
-            page = done.page
-    _report(paths, as_json, page)
+            page, tracked = done.page, done.tracked
+    _report(paths, as_json, page, tracked)
 
 
 @click.command()
@@ -105,7 +106,7 @@ def search(
         click.echo(json.dumps(best.to_dict(), sort_keys=True))
         return
     if not no_run:
-        _report(paths, as_json, done.page)
+        _report(paths, as_json, done.page, done.tracked)
     click.echo(str(best))
 
 
@@ -144,15 +145,40 @@ def stage(name: str, as_json: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--html",
+    "page",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Write it as a page that opens without network, to data/report.html if no file is named.",
+)
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write the figures of that page as PNG and SVG into a new folder.",
+)
 @json_option
-def report(as_json: bool) -> None:
+def report(page: str | None, figures: Path | None, as_json: bool) -> None:
     """Show what the last run found."""
     from analognas.workspace import Paths
 
-    _report(Paths.find(), as_json)
+    paths = Paths.find()
+    if page is None and figures is None:
+        _report(paths, as_json)
+        return
+    from analognas import pages
+
+    written = [] if page is None else [pages.write_page(paths, Path(page) if page else None)]
+    written += [] if figures is None else pages.write_figures(paths, figures)
+    if as_json:
+        click.echo(json.dumps({"written": [str(file) for file in written]}))
+    else:
+        click.echo("\n".join(map(str, written)))
 
 
-def _report(paths: Paths, as_json: bool, page: str | None = None) -> None:
+def _report(paths: Paths, as_json: bool, page: str | None = None, tracked: str | None = None) -> None:
     from analognas.report import collect, render, where_to_look
 
     collected = collect(paths)
@@ -163,5 +189,5 @@ def _report(paths: Paths, as_json: bool, page: str | None = None) -> None:
 
     console = Console()
     console.print(render(collected))
-    for line in where_to_look(paths, page):
+    for line in where_to_look(paths, page, tracked, collected["use"]):
         console.print(line, soft_wrap=True, highlight=False, markup=False)  # paths may hold brackets

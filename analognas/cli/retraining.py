@@ -23,20 +23,31 @@ if TYPE_CHECKING:
 @override_options
 @json_option
 @click.option("--force", is_flag=True, help="Retrain without a reason.")
+@click.option(
+    "--share/--no-share",
+    default=None,
+    help="Take git and results first and push what comes of it, as a schedule does; left out: by run.share.",
+)
 @click.option("--verbose", is_flag=True, help="Show Prefect's log.")
 def retrain(
     assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
-    as_json: bool, force: bool, verbose: bool,
+    as_json: bool, force: bool, share: bool | None, verbose: bool,
 ) -> None:  # fmt: skip
     """Retrain the evaluator if it needs it; the new one takes its place only if it is better."""
     from analognas.cli.progress import StageProgress
+    from analognas.orchestration import exchange
     from analognas.orchestration.retraining import next_steps, run_retraining
+    from analognas.params import Params
     from analognas.setup.preparing import prepare
     from analognas.workspace import Paths, alone
 
     values = section_values(assignments, dataset, path, max_params)
     paths = Paths.find()
     with alone(paths):
+        before = Params.load(paths.params)
+        if share is None:
+            share = exchange.wanted(before, scheduled=False)
+        taken = exchange.begin(paths, before) if share else None
         with StageProgress("dataset", visible=not as_json) as reading:
             params = prepare(paths, values, reading.update)
         with StageProgress("retrain", visible=not as_json) as progress:
@@ -44,7 +55,7 @@ def retrain(
             def show(step: str, part: float, whole: float, text: str) -> None:
                 progress.update(round(100 * part / whole), 100, f"{step}: {text}")
 
-            done = run_retraining(paths, params, force=force, verbose=verbose, progress=show)
+            done = run_retraining(paths, params, force=force, verbose=verbose, progress=show, taken=taken)
     tell(done.notes)
     click.echo(json.dumps(done.summary(), sort_keys=True) if as_json else next_steps(done.summary()))
 

@@ -4,7 +4,7 @@ Importing this package loads neither torch nor scikit-learn; a dataset's own mod
 loaded.
 """
 
-from analognas.datasets.base import AUGMENTATIONS, PARTS, Dataset, Options, Split, assemble, describe
+from analognas.datasets.base import AUGMENTATIONS, PARTS, Dataset, Options, Origin, Split, assemble, describe
 from analognas.datasets.registry import Entry, catalogue, find, load, names, register
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Dataset",
     "Entry",
     "Options",
+    "Origin",
     "Split",
     "assemble",
     "catalogue",

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, Reading, assemble, refuse_constant
+from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, Origin, Reading, assemble, refuse_constant
+from analognas.datasets.levels import LEVELS, to_levels
 from analognas.datasets.splits import split_off, stratified_order
 from analognas.errors import DatasetError
 
 LICENCE = "that of the arrays"
-_LEVELS = 255
 _KINDS = {"u": "integers", "i": "integers", "f": "floating-point numbers", "b": "truth values"}
 _CHANNELS = (1, 3)
 """How many channels images usually have, by which their axis is found."""
@@ -77,6 +77,7 @@ def load(options: Options) -> Dataset:
         licence=LICENCE,
         doubts=_squeezed(images, spans),
         reading=_reading(stored, parts, images, spans),
+        origin=_origin(images, spans),
     )
 
 
@@ -184,9 +185,14 @@ def _bytes(path: Path, images: Mapping[str, Array], spans: Mapping[str, tuple[fl
             )
     if all(x.dtype == np.uint8 for x in images.values()):
         return np.concatenate(list(images.values()))
-    joined = np.concatenate([x.astype(np.float64) for x in images.values()])
-    low, high = _scale(spans)
-    return np.round((joined - low) * (_LEVELS / ((high - low) or 1.0))).astype(np.uint8)
+    return to_levels(np.concatenate([x.astype(np.float64) for x in images.values()]), _scale(spans))
+
+
+def _origin(images: list[Array], spans: Mapping[str, tuple[float, float]]) -> Origin:
+    """Return how further arrays like these become bytes."""
+    if all(x.dtype == np.uint8 for x in images):
+        return Origin(files="arrays")
+    return Origin(files="arrays", numbers=_KINDS[images[0].dtype.kind], span=_scale(spans))
 
 
 def _scale(spans: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
@@ -203,7 +209,7 @@ def _squeezed(images: list[Array], spans: Mapping[str, tuple[float, float]]) -> 
     low, high = _scale(spans)
     inner = np.quantile(some, [0.005, 0.995])
     most = some[(some >= inner[0]) & (some <= inner[1])]
-    levels = len(np.unique(np.round((most - low) * (_LEVELS / ((high - low) or 1.0)))))
+    levels = len(np.unique(np.round((most - low) * (LEVELS / ((high - low) or 1.0)))))
     if levels > _FEW or len(np.unique(most)) <= 4 * _FEW:
         return []
     return [

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from analognas.datasets.levels import normalised
 from analognas.errors import AnalogNASWarning, DatasetError
 from analognas.progress import Progress
 
@@ -92,6 +93,23 @@ class Reading:
     given: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """How what a user has became levels: a winner does the same with what is to be classified.
+
+    ``files`` says which files were read: ``images``, ``recordings``, ``arrays`` (``.npy``), or ``None`` if no file
+    alone is an input. ``sound`` are features, seconds and image size of recordings (``audio.Features``). ``numbers``
+    is what arrays of one's own held instead of bytes (``integers``, ``floating-point numbers``, ``truth values``), and
+    ``span`` which of them became the lowest and the highest level; without ``numbers``, floating-point numbers are 0
+    to 1. It changes no digest.
+    """
+
+    files: str | None = None
+    sound: tuple[str, float, int | None] | None = None
+    numbers: str | None = None
+    span: tuple[float, float] = (0.0, 1.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """An image classification dataset in memory.
@@ -101,7 +119,8 @@ class Dataset:
     training part; the std of a constant channel is 1. ``digest`` identifies images and labels, whatever files
     they came from; ``split_digest`` says which of them are in which part. ``augment`` names what happens to the
     images of the training part while a network is trained. ``notes`` are sentences for whoever looks at it, and
-    ``reading`` says how one's own files were read; neither decides anything. Make one with ``assemble``.
+    ``reading`` says how one's own files were read; neither decides anything. ``origin`` says how files and numbers of
+    the user's become images like these. Make one with ``assemble``.
     """
 
     name: str
@@ -120,6 +139,7 @@ class Dataset:
     augment: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     reading: Reading | None = None
+    origin: Origin = Origin()
 
     def part(self, name: str) -> Split:
         """Return the part ``train``, ``validation`` or ``test``; ``DatasetError`` for any other name."""
@@ -141,10 +161,7 @@ class Dataset:
             raise DatasetError(
                 f"Dataset {self.name} has no images, only published results: set dataset.name to train networks."
             )
-        images = split.x.astype(np.float32)
-        for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
-            images[:, channel] -= np.float32(mean * self.scale)
-            images[:, channel] *= np.float32(1 / (std * self.scale))
+        images = normalised(split.x, self.scale, self.mean, self.std)
         return torch.from_numpy(images), torch.from_numpy(split.y.copy())
 
 
@@ -162,13 +179,15 @@ def assemble(
     doubts: Sequence[str] = (),
     names: Sequence[str] = (),
     reading: Reading | None = None,
+    origin: Origin = Origin(),
 ) -> Dataset:
     """Return the dataset of all images ``x``, uint8 (N, C, H, W), and labels ``y`` (N,), split by index.
 
     The order of ``x`` has to be canonical (the same whatever files the images came from), because ``digest``
     depends on it. ``split`` maps each of train, validation and test to indices into ``x``. ``augment`` is what
     happens to training images unless the user says otherwise. ``doubts`` are notes of what may be a mistake: they are
-    warned of (``AnalogNASWarning``). ``names`` are the files of ``x``.
+    warned of (``AnalogNASWarning``). ``names`` are the files of ``x``, and
+    ``origin`` says how other files become images like these.
     Raises ``DatasetError`` for wrong types or shapes, class names that are blank, alike or hold control characters,
     labels out of range, an empty or overlapping part, or a class that has no training image.
     """
@@ -218,6 +237,7 @@ def assemble(
         augment=checked_augmentations(augment),
         notes=(*doubts, *notes),
         reading=reading,
+        origin=origin,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from analognas.causes import wrong
 from analognas.datasets import cache, restricted_pickle
-from analognas.datasets.base import Bytes, Dataset, Integers, Options, assemble
+from analognas.datasets.base import Bytes, Dataset, Integers, Options, Origin, assemble
 from analognas.datasets.download import fetch
 from analognas.datasets.published import Published
 from analognas.datasets.splits import stratified_order
@@ -77,6 +77,7 @@ def load(form: Format, file: Published, options: Options) -> Dataset:
         class_names=form.class_names,
         licence=LICENCE,
         augment=AUGMENT,
+        origin=Origin(files="images"),
     )
 
 

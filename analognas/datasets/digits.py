@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analognas.datasets.base import Dataset, Options, assemble
+from analognas.datasets.base import Dataset, Options, Origin, assemble
 from analognas.datasets.splits import stratified_order
 
 LICENCE = "CC BY 4.0"
@@ -30,4 +30,5 @@ def load(options: Options) -> Dataset:
         class_names=[str(digit) for digit in range(10)],
         scale=16.0,
         licence=LICENCE,
+        origin=Origin(files="images"),
     )

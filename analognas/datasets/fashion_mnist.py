@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from analognas.causes import wrong
-from analognas.datasets.base import Bytes, Dataset, Integers, Options, assemble
+from analognas.datasets.base import Bytes, Dataset, Integers, Options, Origin, assemble
 from analognas.datasets.download import fetch
 from analognas.datasets.published import FASHION_MNIST as FILES
 from analognas.datasets.splits import stratified_order
@@ -50,6 +50,7 @@ def load(options: Options) -> Dataset:
         class_names=CLASS_NAMES,
         licence=LICENCE,
         augment=("crop", "flip"),
+        origin=Origin(files="images"),
     )
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analognas.datasets import cache
-from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, Reading, assemble, refuse_constant
+from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, Origin, Reading, assemble, refuse_constant
 from analognas.datasets.images import EXTENSIONS, decode, inspect
 from analognas.datasets.leftovers import OUTSIDE, PassedOver, ending, is_leftover, told
 from analognas.datasets.parts import folds, levels, listed, parts_of
@@ -101,6 +101,7 @@ def load(options: Options) -> Dataset:
             sizes=pictures.resized(x.shape[2:]),
             given=tree.given,
         ),
+        origin=Origin(files="images"),
     )
 
 

@@ -14,13 +14,13 @@ import numpy as np
 from analognas.causes import wrong
 from analognas.datasets import cache, wav
 from analognas.datasets.audio import KINDS, MAX_IMAGE_SIZE, RATE, Features, resample
-from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, Reading, assemble, refuse_constant
+from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, Origin, Reading, assemble, refuse_constant
 from analognas.datasets.download import fetch
 from analognas.datasets.leftovers import ending, told
 from analognas.datasets.parts import listed, parts_of
 from analognas.datasets.published import SPEECH_COMMANDS as FILES
 from analognas.datasets.recordings import Source, class_names, open_source, recordings
-from analognas.datasets.sounds import Sounds
+from analognas.datasets.sounds import Sounds, image_of
 from analognas.datasets.speakers import NOISE, OTHERS, WORDS, Recording, looks_spoken
 from analognas.datasets.splits import split_off, split_off_groups, stratified_order
 from analognas.errors import DatasetError
@@ -121,7 +121,12 @@ def _own(source: Source, found: list[Recording], features: Features, options: Op
             speakers=_by_part(found, split),
             given={part: _folder(found, part) for part in PARTS if any(entry.part == part for entry in found)},
         ),
+        origin=_origin(features),
     )
+
+
+def _origin(features: Features) -> Origin:
+    return Origin(files="recordings", sound=(features.kind, features.seconds, features.size))
 
 
 def _folder(found: Sequence[Recording], part: str) -> str:
@@ -210,7 +215,7 @@ def _speech_commands(source: Source, found: list[Recording], features: Features,
         y += [0] * sum(quiet.values())
         parts += [part for part in PARTS for _ in range(quiet[part])]
     split = {part: _of_part(parts, part) for part in PARTS}
-    return assemble("kws", x, y, split, class_names=names, licence=LICENCE, augment=AUGMENT)
+    return assemble("kws", x, y, split, class_names=names, licence=LICENCE, augment=AUGMENT, origin=_origin(features))
 
 
 def _of_part(parts: Sequence[str], part: str) -> Integers:
@@ -273,9 +278,8 @@ def _decoded(source: Source, found: Sequence[Recording], features: Features, opt
     place = {name: index for index, name in enumerate(names)}
     for done, (name, data) in enumerate(source.read(names), start=1):
         sound = _sound(source, name, data)
-        wave = resample(sound.wave, sound.rate)
-        x[place[name], 0] = features(wave)
-        sounds.put(place[name], sound.rate, sound.channels, len(wave))
+        x[place[name], 0], samples = image_of(sound, features)
+        sounds.put(place[name], sound.rate, sound.channels, samples)
         if options.progress is not None and (done % _REPORT_EVERY == 0 or done == len(names)):
             options.progress(done, len(names), "reading recordings")
     cache.write(key, {"x": x, "sounds": sounds.facts})

@@ -6,11 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analognas.datasets.audio import RATE, Features
-from analognas.datasets.base import Integers
+from analognas.datasets.audio import RATE, Features, resample
+from analognas.datasets.base import Bytes, Integers
+from analognas.datasets.wav import Sound
 
 _MOST = 3
 """Rates that are named; of more, how many there are."""
+
+
+def image_of(sound: Sound, features: Features) -> tuple[Bytes, int]:
+    """Return the image of a recording, uint8 (frames, bands), and how many samples it had at ``audio.RATE``."""
+    wave = resample(sound.wave, sound.rate)
+    return features(wave), len(wave)
 
 
 @dataclass(frozen=True, eq=False)

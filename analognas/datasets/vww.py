@@ -13,7 +13,7 @@ import numpy as np
 
 from analognas.causes import wrong
 from analognas.datasets import cache
-from analognas.datasets.base import Bytes, Dataset, Integers, Options, assemble
+from analognas.datasets.base import Bytes, Dataset, Integers, Options, Origin, assemble
 from analognas.datasets.images import decode
 from analognas.datasets.splits import split_off, stratified_order
 from analognas.errors import ContentError, DatasetError
@@ -65,7 +65,10 @@ def load(options: Options) -> Dataset:
         parts[part] = order + start
         start += size
     split = split_off(parts, y, CLASS_NAMES, "photographs")
-    return assemble("vww", x, y, split, class_names=CLASS_NAMES, licence=LICENCE, augment=("crop", "flip"))
+    return assemble(
+        "vww", x, y, split,
+        class_names=CLASS_NAMES, licence=LICENCE, augment=("crop", "flip"), origin=Origin(files="images"),
+    )  # fmt: skip
 
 
 def _sets(root: Path) -> list[_Set]:

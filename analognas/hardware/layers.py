@@ -46,7 +46,7 @@ class FastConvolution(AnalogConv2d):  # type: ignore[misc]
         The windows are of these channels. A split may fall inside a channel, which then comes twice.
         """
         taps = self.kernel_size[0] * self.kernel_size[1]
-        for (first, last), column in _grid(self.analog_module):
+        for (first, last), column in rows_of_tiles(self.analog_module):
             begin, end = first // taps, -(-last // taps)
             rows = (first - begin * taps, last - begin * taps)
             yield (begin, end), _window(self.kernel_size, self.stride, self.padding, self.dilation, rows), column
@@ -61,7 +61,7 @@ class FastLinear(AnalogLinear):  # type: ignore[misc]
             return super().forward(x_input)  # type: ignore[no-any-return]
         x = x_input.reshape(-1, x_input.shape[-1])
         total: Tensor | None = None
-        for (first, last), column in _grid(self.analog_module):
+        for (first, last), column in rows_of_tiles(self.analog_module):
             part = x if last - first == self.in_features else x[:, first:last]
             total = _add(total, [_tile_output(tile, part, None) for tile in column])
         assert total is not None
@@ -81,7 +81,7 @@ def uncovered(module: Any) -> str | None:
     """Return which setting of a layer's tiles the fast layers do not compute, or None; the layer then is aihwkit's."""
     if isinstance(module, TileModuleArray) and type(module) is not TileModuleArray:
         return f"an array of tiles of the class {type(module).__name__}"
-    for _, column in _grid(module):
+    for _, column in rows_of_tiles(module):
         for tile in column:
             reason = uncovered_tile(tile)
             if reason is not None:
@@ -173,7 +173,7 @@ def _is_ideal(io: Any) -> bool:
     return bool(io.is_perfect or io.mv_type == AnalogMVType.IDEAL)
 
 
-def _grid(module: Any) -> Iterator[tuple[tuple[int, int], list[Any]]]:
+def rows_of_tiles(module: Any) -> Iterator[tuple[tuple[int, int], list[Any]]]:
     """Yield the rows (first, one after the last) of a layer's matrix with the tiles side by side that hold them."""
     if not isinstance(module, TileModuleArray):
         yield (0, module.in_size), [module]

@@ -12,11 +12,15 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from analognas.orchestration.flows import run_pipeline
-    from analognas.orchestration.sessions import Freshness, current, session, stage
+    from analognas.orchestration.sessions import Freshness, current, ended, session, stage
 
-__all__ = ["Freshness", "current", "run_pipeline", "session", "stage"]
+__all__ = ["Freshness", "current", "ended", "run_pipeline", "session", "stage"]
 
 # The workers of a cluster import one module of this room, and nothing else of it.
 __getattr__, __dir__, _ = lazy_loader.attach(
-    __name__, submod_attrs={"flows": ["run_pipeline"], "sessions": ["Freshness", "current", "session", "stage"]}
+    __name__,
+    submod_attrs={
+        "flows": ["run_pipeline"],
+        "sessions": ["Freshness", "current", "ended", "session", "stage"],
+    },
 )

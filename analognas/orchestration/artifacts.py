@@ -132,15 +132,19 @@ def _costs(frame: pd.DataFrame, paths: Paths) -> dict[str, list[float]]:
 
 
 def summary(paths: Paths) -> None:
-    """Show what the pipeline found: the same as ``analognas report``, and the drift."""
-    from prefect.artifacts import create_markdown_artifact
+    """Show the drift and what the pipeline found, as ``analognas report`` does; write that as a page, and link it."""
+    from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
+    from analognas.pages import write_page
     from analognas.report import collect, markdown
 
     drift(paths)
     text = markdown(collect(paths))
+    address = write_page(paths).as_uri()
     with if_it_can_be_shown():
         create_markdown_artifact(text, key="pipeline-summary", description="What the pipeline found")
+    with if_it_can_be_shown():
+        create_link_artifact(address, "the report as a page, where it ran", key="report", description="The report")
 
 
 def drift(paths: Paths) -> None:

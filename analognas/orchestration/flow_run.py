@@ -87,9 +87,17 @@ class Logged:
             _log("info", f"{stage}: {text}")
 
 
+def by_a_schedule() -> bool:
+    """Return whether the flow run that is going on is one of a deployment, which nobody looks at."""
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    return context is not None and context.flow_run is not None and context.flow_run.deployment_id is not None
+
+
 @contextlib.contextmanager
-def warnings_logged() -> Iterator[None]:
-    """Log what this library warns of with the flow run, too, not only where its process writes to."""
+def warnings_logged(kept: list[str]) -> Iterator[None]:
+    """Log what this library warns of with the flow run, too, and add it to ``kept``."""
     before = warnings.showwarning
 
     def show(
@@ -97,6 +105,7 @@ def warnings_logged() -> Iterator[None]:
         line: str | None = None,
     ) -> None:  # fmt: skip
         if issubclass(category, AnalogNASWarning):
+            kept.append(str(message))
             _log("warning", str(message))
         before(message, category, filename, lineno, file, line)
 

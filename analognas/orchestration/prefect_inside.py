@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from prefect.schedules import Schedule
     from prefect.server.api.server import SubprocessASGIServer
 
 #: Seconds: in which a server that is there says so, that one may refuse connections because it is started again, and
@@ -264,6 +265,21 @@ def next_date(cron: str, timezone: str) -> datetime | None:
         return asyncio.run(CronSchedule(cron=cron, timezone=timezone).get_dates(1))[0]
     except CroniterBadDateError:
         return None
+
+
+def due_dates(schedule: Schedule, after: datetime, until: datetime) -> list[datetime]:
+    """Return when a schedule is due by the rules of Prefect's server, after one moment and up to another one."""
+    from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
+
+    kept: Any
+    if schedule.cron is not None:
+        kept = CronSchedule(cron=schedule.cron, timezone=schedule.timezone)
+    else:
+        kept = IntervalSchedule.model_validate(
+            {"interval": schedule.interval, "anchor_date": schedule.anchor_date, "timezone": schedule.timezone}
+        )
+    dates = asyncio.run(kept.get_dates(start=after, end=until))
+    return [date for date in dates if after < date <= until]
 
 
 def outlive_the_runner() -> None:

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from analognas import tracking
+from analognas import notices, tracking
 from analognas.errors import InputError
 from analognas.evaluators.registry import load_evaluator
 from analognas.files import file_digest, write_bytes, writing_directory
@@ -157,6 +158,9 @@ def _moved(
                 registry.promote(version.number, why=why or "by hand")
     warning = tracking.sync(paths, params, Versioning.find(paths.root)).warning or tracking.standing.sentence(paths)
     before = None if champion is None else champion.number
+    if moves:
+        text = f"Version {version.number} of the evaluator is the champion of {paths.root} now, by hand."
+        notices.tell(paths, "promoted", uuid4().hex, text, version=version.number, previous=before)
     return Moved(
         version.number if moves else before, before if moves else None, version.number, withdrawn, accepted, warning
     )

@@ -13,9 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analognas import retraining
+from analognas import notices, retraining
 from analognas.errors import BusyError, OtherEvaluatorError, StageError
-from analognas.orchestration import flows, sessions
+from analognas.orchestration import exchange, flow_run, flows, sessions, watching
 from analognas.orchestration.sessions import Freshness, Session
 from analognas.params import Params
 from analognas.progress import RunProgress
@@ -40,12 +40,19 @@ class Retraining(Session):
         need: whether there is a reason; None: not asked yet.
         round: the round it is about.
         current: whether ``fit`` would give the champion again, were it not for the round.
+        shares: whether it has taken what the team has, and gives what it makes.
     """
 
     force: bool = False
     need: Need | None = None
     round: Round | None = None
     current: bool = False
+    shares: bool = False
+
+    @classmethod
+    def what(cls) -> str:
+        """Return what such a run is called, at the beginning of a sentence."""
+        return "A retraining"
 
     @cached_property
     def bench(self) -> Workbench:
@@ -58,8 +65,10 @@ class Retraining(Session):
             from analognas.versioning.sharing import refresh
 
             limit_threads(self.params)
-            note = refresh(self.paths)
-            self.notes += [note] if note else []
+            note = None if self.shares else refresh(self.paths)
+            if note:
+                self.notes.append(note)
+                notices.tell(self.paths, "sharing", self.identity, note, run=self.page)
             age = None if self.params.retrain.max_age_days is None else champions.age_days(self.paths)
             self.need = retraining.assess(self.bench, age)
             if not self.need.anything and (last := self._unrecorded()) is not None:
@@ -69,7 +78,8 @@ class Retraining(Session):
     def _unrecorded(self) -> Round | None:
         """Return the accepted round whose evaluator is here, if DVC was not told: a run was killed between the two."""
         stale = self.freshness.stale["fit"]
-        if self.versioning is None or not stale or any(reason.startswith("parameter ") for reason in stale):
+        # If only inputs are others, everything was recorded: colleagues' rounds came in since.
+        if self.versioning is None or not certainly_stale(stale) or any(why.startswith("parameter ") for why in stale):
             return None
         last = retraining.newest_accepted(self.paths, self.bench.space)
         return last if last is not None and last.record["challenger"]["digest"] == self.bench.champion_digest else None
@@ -95,10 +105,56 @@ class Retraining(Session):
 
 @contextlib.contextmanager
 def session(workspace: str | Path = ".", force: bool = False) -> Iterator[Retraining]:
-    """Open a retraining in a workspace; when it ends, also with an error, it is logged to MLflow."""
-    with sessions.opened(workspace, Retraining) as going:
-        going.force = going.force or force
-        yield going
+    """Open a retraining in a workspace; when it ends, also with an error, it is logged to MLflow.
+
+    One by a schedule takes before what the team has, and gives afterwards what it made; see ``exchange``.
+    """
+    shares = False
+
+    def take(paths: Paths) -> list[str]:
+        nonlocal shares
+        shares = exchange.wanted(Params.load(paths.params), scheduled=flow_run.by_a_schedule())
+        return exchange.begin(paths, Params.load(paths.params)) if shares else []
+
+    watching.begun(Paths.find(Path(workspace)))
+    going: Retraining | None = None
+    try:
+        with sessions.opened(workspace, Retraining, take) as going:
+            going.force = going.force or force
+            if shares:
+                going.shares = True
+                _tell_problems(going, going.notes)
+            yield going
+            finish(going)
+    except Exception:  # whoever is to be told of it has been
+        if going is not None and going.shares:
+            for note in exchange.end(going.paths, going.params, None):
+                flow_run.note(note)
+        raise
+
+
+def finish(going: Retraining) -> None:
+    """Tell what was decided, and give to the team what a retraining made, if it shares."""
+    added = going.round
+    if added is not None and added.decision in ("accepted", "rejected"):
+        event, what = {
+            "accepted": ("promoted", "has taken the champion's place"),
+            "rejected": ("rejected", "was rejected, and the champion stays"),
+        }[added.decision]
+        name = round_name(added.number)
+        text = f"The challenger of round {name} in {going.paths.root} {what}: {added.reason}."
+        about = f"{name} {added.record.get('challenger', {}).get('digest')}"
+        comparison = added.record.get("comparison")
+        notices.tell(going.paths, event, about, text, run=going.page, round=name, comparison=comparison)
+    if going.shares:
+        told = exchange.end(going.paths, going.params, going.summary())
+        going.notes += told
+        _tell_problems(going, told)
+
+
+def _tell_problems(going: Retraining, told: list[str]) -> None:
+    for text in told:
+        notices.tell(going.paths, "sharing", f"{going.identity} {text}", text, run=going.page)
 
 
 def look() -> bool:
@@ -168,6 +224,11 @@ def refit() -> Any:
     return Completed(name="Kept", message="The champion stays as it is", data=None)
 
 
+def ended(going: Retraining) -> Any:
+    """Return what the flow returns at its end: the summary, in a state that says what the user should know."""
+    return sessions.ended(going, going.summary())
+
+
 def left_out(busy: BusyError) -> Any:
     """Return the state of a flow run that was due while another run works in its workspace: it ends, and says so."""
     from prefect.states import Completed
@@ -182,18 +243,23 @@ def run_retraining(
     force: bool = False,
     progress: RunProgress = lambda *_: None,
     verbose: bool = False,
+    taken: list[str] | None = None,
 ) -> Retraining:
     """Run the flow ``retrain`` of a workspace if it is needed, or with ``force``, and return the retraining.
 
     It tells what was done and what the user should know. What a step raises comes through as it is, and what was done
-    before it stays. ``verbose`` shows Prefect's log on the terminal.
+    before it stays. ``verbose`` shows Prefect's log on the terminal. ``taken`` is what ``exchange.begin`` told; then it
+    gives to the team what it made, too.
     """
     with alone(paths):
-        going = Retraining(paths, params, Freshness.of(paths, params), progress, force=force)
+        going = Retraining(paths, params, Freshness.of(paths, params), progress, force=force, shares=taken is not None)
+        going.notes += taken or []
         if going.ask().anything or force:
             flows.run_flow(going, "retrain", force, verbose=verbose)
-        elif note := standing.sentence(paths):
-            going.notes.append(note)
+        else:
+            finish(going)
+            if note := standing.sentence(paths):
+                going.notes.append(note)
     return going
 
 

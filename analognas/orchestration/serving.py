@@ -6,17 +6,21 @@ import contextlib
 import os
 import zoneinfo
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from analognas import notices
 from analognas.errors import BusyError, InputError, StageError, WorkspaceError
 from analognas.files import told
 from analognas.orchestration import flows
 from analognas.orchestration.deployments import Place, existing
-from analognas.orchestration.prefect_inside import next_date
+from analognas.orchestration.prefect_inside import due_dates, next_date
 from analognas.orchestration.server import configure_prefect, reachable
+from analognas.orchestration.watching import Watch
 from analognas.redaction import redact
 from analognas.workspace import Paths, alone
 
@@ -79,10 +83,12 @@ def serve(
             take_up(paths, deployed)
         os.chdir(paths.root)  # the entrypoint of a deployment is relative to where it was made
         flow = flows.load_flow(paths.root / "flows" / "retrain.py").retrain
+        schedule = _schedule(cron, timezone or "UTC", interval_hours, deployed)
+        watch = Watch(paths, _written(schedule), partial(due_dates, schedule))
         # Not `flow.serve`: that would send each run the flow as it is now, and what else stands in the file not at all.
         deployment = flow.to_deployment(
             name=place.name,
-            schedule=_schedule(cron, timezone or "UTC", interval_hours, deployed),
+            schedule=schedule,
             paused=False,
             parameters={"workspace": place.root},
             tags=place.tags,
@@ -90,14 +96,17 @@ def serve(
         # Set, not left out: it may have been deployed for a work pool.
         deployment.work_pool_name = deployment.work_queue_name = None
         try:
-            prefect.serve(deployment, limit=_SLOTS)
+            with watch.going_on():
+                prefect.serve(deployment, limit=_SLOTS)
         except Exception as error:
             if not went_away(error):
                 raise
-            raise StageError(
+            text = (
                 f"Prefect's server at {redact(url)} was away for minutes: what was finished is "
                 "kept. Serve again when it is back; a retraining that was cut off is then taken up."
-            ) from error
+            )
+            notices.tell(paths, "failed", uuid4().hex, f"The schedule of {paths.root} is not served any more: {text}")
+            raise StageError(text) from error
 
 
 def check_cron(cron: str, timezone: str) -> None:
@@ -146,7 +155,11 @@ def _schedule(
     # Otherwise each start of the runner would begin the interval anew, and a long one would never end.
     kept: Iterable[Any] = (given.schedule for given in deployed.schedules) if deployed is not None else ()
     anchor = next((given.anchor_date for given in kept if getattr(given, "interval", None) == interval), None)
-    return Interval(interval, anchor_date=anchor, timezone="UTC")
+    return Interval(interval, anchor_date=anchor or datetime.now(UTC), timezone="UTC")
+
+
+def _written(schedule: Schedule) -> str:
+    return f"{schedule.cron} {schedule.timezone}" if schedule.cron is not None else f"every {schedule.interval}"
 
 
 @contextlib.contextmanager

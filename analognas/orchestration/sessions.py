@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from uuid import uuid4
 
-from analognas import tracking
+from analognas import notices, tracking
+from analognas.causes import wrong
 from analognas.errors import CorruptFileError, OtherEvaluatorError, StageError
 from analognas.files import read_sealed
 from analognas.orchestration import flow_run
@@ -91,7 +93,8 @@ def _readable(file: Path) -> bool:
 class RunReport:
     """What a run did: stages that ran, were up to date, were logged to MLflow; notes for the user, a sentence each.
 
-    ``page`` is the address of its page on a Prefect server that stays, None without one.
+    ``page`` is the address of its page on a Prefect server that stays, None without one; ``tracked`` is that of its run
+    below the address of MLflow's pages, None if nothing was logged.
     """
 
     ran: tuple[str, ...]
@@ -99,6 +102,7 @@ class RunReport:
     logged: tuple[str, ...]
     notes: tuple[str, ...]
     page: str | None = None
+    tracked: str | None = None
 
 
 class Chunks(Protocol):
@@ -113,7 +117,11 @@ class Session:
     """One run in one workspace, and everything that its tasks share.
 
     Attributes:
+        notes: what the user should know when it has ended, a sentence each.
+        warned: what the library warned of.
         going_on: whether it is in the middle of its work; before that it is prepared.
+        page: the address of its page on a Prefect server that stays.
+        identity: what tells it from all other runs.
         chunks: the characterizations that are going on, if any are.
     """
 
@@ -126,11 +134,19 @@ class Session:
     skipped: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     logged: tuple[str, ...] = ()
+    tracked: str | None = None
     notes: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
     going_on: bool = False
     page: str | None = None
+    identity: str = field(default_factory=lambda: uuid4().hex)
     chunks: Chunks | None = None
     _answers: dict[tuple[str, int], list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def what(cls) -> str:
+        """Return what such a run is called, at the beginning of a sentence."""
+        return "A run of the pipeline"
 
     def __post_init__(self) -> None:
         self.versioning = Versioning.find(self.paths.root)
@@ -217,7 +233,9 @@ class Session:
     def sync(self, *, failed: bool = False) -> None:
         """Log to MLflow what is not logged yet, and whether the run ended with an error."""
         report = tracking.sync(self.paths, self.params, self.versioning, self.page, failed)
-        self.logged = report.logged
+        self.logged, self.tracked = report.logged, report.page
+        if report.warning:
+            notices.tell(self.paths, "tracking", self.identity, report.warning, run=self.page)
         # Where MLflow cannot be written it is not asked.
         note = report.warning or tracking.standing.sentence(self.paths)
         if note:
@@ -226,7 +244,7 @@ class Session:
     @property
     def report(self) -> RunReport:
         """What has been done so far."""
-        return RunReport(tuple(self.ran), tuple(self.skipped), self.logged, tuple(self.notes), self.page)
+        return RunReport(tuple(self.ran), tuple(self.skipped), self.logged, tuple(self.notes), self.page, self.tracked)
 
 
 def record(paths: Paths, params: Params, versioning: Versioning, stage: str, *, first: bool = True) -> None:
@@ -270,22 +288,34 @@ def session(workspace: str | Path = ".") -> Iterator[Session]:
 
 
 @contextlib.contextmanager
-def opened(workspace: str | Path, kind: type[_Kind]) -> Iterator[_Kind]:
-    """Open a run of a kind; see ``session``. Raises BusyError if another run works there."""
+def opened(
+    workspace: str | Path, kind: type[_Kind], before: Callable[[Paths], list[str]] = lambda _: []
+) -> Iterator[_Kind]:
+    """Open a run of a kind; see ``session``. Raises BusyError if another run works there.
+
+    ``before`` is done before a run that nobody prepared; it returns notes.
+    """
     paths = Paths.find(Path(workspace))
     with alone(paths), one_look():
         there = _run.get()
         run = there if isinstance(there, kind) and there.paths == paths and not there.going_on else None
         by_itself = run is None
-        if by_itself:
+        if run is None:
             outlive_the_runner()
-        run = run or _prepare(paths, kind)
+            with _failure_told(paths, kind, uuid4().hex):
+                notes = before(paths)
+                run = _prepare(paths, kind)
+                run.notes += notes
         token, run.going_on = _run.set(run), True
         if run.freshness.unversioned:
             run.notes.append(f"Nothing is versioned, so every stage runs. {run.freshness.unversioned}.")
         _show(run)
         try:
-            with flow_run.warnings_logged():
+            with (
+                flow_run.warnings_logged(run.warned),
+                notices.going_on(paths, {"id": run.identity, "what": kind.what(), "page": run.page}),
+                _failure_told(paths, kind, run.identity, run.page),
+            ):
                 yield run
         except Exception:  # not on Ctrl-C: nobody waits for MLflow then, and the next run logs it
             run.sync(failed=True)
@@ -301,11 +331,38 @@ def opened(workspace: str | Path, kind: type[_Kind]) -> Iterator[_Kind]:
                     logging.getLogger(__name__).warning(note)
 
 
+@contextlib.contextmanager
+def _failure_told(paths: Paths, kind: type[Session], identity: str, page: str | None = None) -> Iterator[None]:
+    """Tell whom the user has named of a run that does not come to its end, also if somebody ends it."""
+    try:
+        yield
+    except Exception as error:
+        text = f"{kind.what()} in {paths.root} failed: {wrong(error)}."
+        notices.tell(paths, "failed", identity, text, run=page)
+        raise
+    except KeyboardInterrupt:  # whoever pressed it knows
+        raise
+    except BaseException:
+        text = f"{kind.what()} in {paths.root} was ended from outside: what it had finished is kept."
+        notices.tell(paths, "ended", identity, text, run=page)
+        raise
+
+
 def _show(run: Session) -> None:
     """Let Prefect show what run it is, and what happens in it."""
     commit = git.commit_of(run.paths.root)
     flow_run.introduce(run.paths, run.params, commit.short if commit else None)
     run.page, run.progress = flow_run.page(), flow_run.Logged(run.progress)
+
+
+def ended(run: Session, result: Any) -> Any:
+    """Return what a flow returns at its end: its result, in a state that says what the user should know."""
+    told = list(dict.fromkeys([*run.notes, *run.warned]))
+    if not told:
+        return result
+    from prefect.states import Completed
+
+    return Completed(message=" ".join(told), data=result)
 
 
 def going_on() -> Session | None:

@@ -253,6 +253,11 @@ class RunParams(_Section):
     two read it."""
     experiment: str | None = None
     """MLflow experiment; null: the name of the workspace's folder."""
+    share: Literal["scheduled", "always", "never"] = "scheduled"
+    """Which retrainings take in git and results before they begin, and push what they made: those by a schedule, all,
+    or none."""
+    branch: str | None = None
+    """Branch of its own in git, on which such a retraining commits and which it pushes; null: git is left to you."""
 
 
 class Params(_Section):
@@ -355,6 +360,10 @@ def _sentence(error: ValidationError, data: Mapping[str, Any]) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
+        name = key.removeprefix("run.")
+        if name != key and name in personal.OWN:
+            variable = personal.OWN[name]
+            return f"{key} is nobody's but yours: write it into {personal.FILE}, which git ignores, or set {variable}."
         return f"unknown key {key}{nearest(key)}"
     message = _wanted(first)
     if not first["loc"]:

@@ -7,23 +7,23 @@ trained and measured in the same way, so that the figures mean something.
 from __future__ import annotations
 
 import math
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from analognas.errors import StageError
-from analognas.files import json_bytes, write_sealed, writing_directory
+from analognas.files import json_bytes, read_sealed, write_sealed, writing_directory
 from analognas.folders import write_folder
 from analognas.progress import Progress, silent
 from analognas.search_algorithms.verdicts import BROKEN, described, verdicts
 from analognas.search_spaces.baseline import plain_network
 from analognas.stages import inputs, lookup, plots, processes, recorded
 from analognas.stages.identity import DatasetSpec
+from analognas.training.card import Known
 from analognas.training.columns import ONE_DAY, ONE_SECOND, THIRTY_DAYS, time_label
+from analognas.training.intervals import half_width, of_images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from analognas.search_spaces import Architecture
     from analognas.stages.summaries import Difference, Figures, TrainSummary
     from analognas.training.protocol import Characterization
+    from analognas.training.winner import Packed
     from analognas.workspace import Paths
 
 _COMPARED = ("acc_1d", "acc_30d", "avm")
@@ -59,15 +60,15 @@ class Training:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a training: rows on validation and on test, and the files of the winner it would be.
+    """What came of a training: rows on validation and on test, and the winner it would be.
 
     ``images`` holds the means over programmings for every test image, of each figure that is compared. It, ``test`` and
-    ``files`` are None if the training failed or a limit was broken.
+    ``packed`` are None if the training failed or a limit was broken.
     """
 
     validation: ResultRow
     test: ResultRow | None = None
-    files: dict[str, bytes] | None = None
+    packed: Packed | None = None
     images: dict[str, NDArray[np.float64]] | None = None
 
 
@@ -111,15 +112,15 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
         closest = f"{task.architecture.id} comes closest of {len(tried)} and is taken."
         notes.append(f"No candidate holds the limits when it is measured: {closest}")
     assert winner.test is not None
-    assert winner.files is not None
+    assert winner.packed is not None
     assert winner.images is not None
 
+    judged = verdicts(limits, _with_interval(winner), task.architecture)
     with writing_directory(paths.winner) as folder:
-        for name, content in winner.files.items():
-            (folder / name).write_bytes(content)
+        winner.packed.write(folder, Known(list(map(str, judged)), _evaluator(paths), notes))
     summary: TrainSummary = {
         "winner": _figures(winner.test) | {"acc_1d_validation": winner.validation["acc_1d"]},
-        "limits": described(verdicts(limits, _with_interval(winner), task.architecture)),
+        "limits": described(judged),
         "notes": notes,
     }
     curves = [_curve("winner", winner.test, params)]
@@ -181,6 +182,21 @@ def _from_table(
     return summary
 
 
+def _evaluator(paths: Paths) -> str | None:
+    """Return how well the evaluator ranks, as the stage ``fit`` measured it; None if that is not known."""
+    if not paths.metrics("fit").is_file():
+        return None
+    try:
+        told = read_sealed(paths.metrics("fit"), remedy="run `analognas stage fit`")
+        tau, count = told["targets"]["acc_1d"]["kendall_tau"], told["architectures"]
+        return (
+            f"Kendall tau of 1-day accuracy, out of fold: {tau['value']:.2f} (95 % interval {tau['low']:.2f} to "
+            f"{tau['high']:.2f}, {count} architectures)."
+        )
+    except (KeyError, TypeError, ValueError):  # none was measured
+        return None
+
+
 def _looked_up(network: str, row: ResultRow) -> pd.DataFrame:
     seconds = {"1h": 3_600.0, "1d": 86_400.0, "30d": 2_592_000.0}
     return pd.DataFrame(
@@ -196,7 +212,7 @@ def _looked_up(network: str, row: ResultRow) -> pd.DataFrame:
 def train(task: Training) -> Outcome:
     """Train one network and measure it: a pure function of the task, for a worker process."""
     from analognas.training.protocol import characterize
-    from analognas.training.winner import save_winner
+    from analognas.training.winner import pack
 
     dataset = task.dataset.load()
     on_validation = characterize(
@@ -208,10 +224,8 @@ def train(task: Training) -> Outcome:
     if task.limits is not None and task.limits.violation(task.architecture, on_validation.row.measured) > 0:
         return Outcome(on_validation.row)
     on_test = trained.measure(dataset, "test")
-    with tempfile.TemporaryDirectory() as folder:
-        save_winner(Path(folder) / "winner", on_test, dataset)
-        files = {path.name: path.read_bytes() for path in (Path(folder) / "winner").iterdir()}
-    return Outcome(on_validation.row, on_test.row, files, _images(on_test, task.training.times))
+    packed = pack(on_test, dataset)
+    return Outcome(on_validation.row, on_test.row, packed, _images(on_test, task.training.times))
 
 
 def _train(task: Training, params: Params, progress: Progress) -> tuple[Outcome, Outcome | None]:
@@ -292,8 +306,8 @@ def _with_interval(winner: Outcome) -> dict[str, float | None]:
     values = dict(row.measured)
     for name in ("acc_1d", "avm"):
         images = winner.images[name]
-        half = _half_width(
-            [row[f"{name}_sem"] ** 2, _of_images(images)],
+        half = half_width(
+            [row[f"{name}_sem"] ** 2, of_images(images)],
             [row.repeats - 1, max(1, len(images) - 1)],
             0.95,
         )
@@ -326,33 +340,17 @@ def _difference(winner: Outcome, baseline: Outcome, name: str) -> Difference:
     assert baseline.test is not None
     assert baseline.images is not None
     apart = winner.images[name] - baseline.images[name]
-    half = _half_width(
+    half = half_width(
         [
             winner.test[f"{name}_sem"] ** 2,
             baseline.test[f"{name}_sem"] ** 2,
-            _of_images(apart),
+            of_images(apart),
         ],
         [winner.test.repeats - 1, baseline.test.repeats - 1, max(1, len(apart) - 1)],
         0.975,
     )
     value = winner.test[name] - baseline.test[name]
     return {"value": value, "low": value - half, "high": value + half}
-
-
-def _of_images(values: NDArray[np.float64]) -> float:
-    """Return the variance of the mean over images."""
-    return float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
-
-
-def _half_width(variances: list[float], freedom: list[int], level: float) -> float:
-    """Return the half width of an interval from variances that add up, with Welch's and Satterthwaite's degrees."""
-    from scipy.stats import t as student  # slow to import
-
-    parts, total = np.array(variances), float(sum(variances))
-    if total == 0:
-        return 0.0
-    degrees = total**2 / float((parts**2 / np.array(freedom)).sum())
-    return float(student.ppf(level, degrees)) * math.sqrt(total)
 
 
 def _curve(network: str, row: ResultRow, params: Params) -> pd.DataFrame:

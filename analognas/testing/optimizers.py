@@ -303,13 +303,13 @@ class OptimizerConformance(ABC):
         """Tiles and energy on a chip, which follow from the architecture; without one that holds them, the closest."""
         space = small_space()
         known = costs(list(enumerate_space(space)), HERMES_1_PHASE)
-        most = {"energy_uj": known["energy_uj"].quantile(0.6), "tiles": known["tiles"].median()}
+        most = {"energy_uj": float(known["energy_uj"].quantile(0.6)), "tiles": float(known["tiles"].median())}
         asked = {"population_size": 20, "nb_iter": 3, "min_acc_1d": 0.0}
         result = self.make(AnalyticEvaluator(space), cost=CostLimits(most, HERMES_1_PHASE), **asked).run(space)
         returned = costs(result.candidates, HERMES_1_PHASE)
         assert all((returned[name] <= limit).all() for name, limit in most.items())
         assert 0 < len(result.candidates) < len(result.history)
-        cheapest = CostLimits({"energy_uj": known["energy_uj"].min() / 2}, HERMES_1_PHASE)
+        cheapest = CostLimits({"energy_uj": float(known["energy_uj"].min()) / 2}, HERMES_1_PHASE)
         result = self.make(AnalyticEvaluator(space), cost=cheapest, **asked).run(space)
         assert result.history["energy_uj"].min() == costs([result.best], HERMES_1_PHASE)["energy_uj"].iloc[0]
         assert not result.history["feasible"].any()

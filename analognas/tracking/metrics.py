@@ -13,6 +13,27 @@ if TYPE_CHECKING:
     from analognas.workspace import Paths
 
 
+#: Figures of each stage that the run of a whole pipeline shows: MLflow draws a chart of every one. The runs of the
+#: stages have them all.
+_HEADLINES: dict[str, tuple[str, ...]] = {
+    "sample": ("architectures",),
+    "characterize": ("acc_1d_max", "acc_1d_median", "avm_median"),
+    "fit": ("targets.acc_1d.kendall_tau.value", "targets.acc_1d.coverage.value"),
+    "search": ("predicted_acc_1d", "predicted_avm"),
+    "train": (
+        *(f"winner.{name}" for name in ("acc_digital", "acc_1d", "acc_30d", "avm", "params", "tiles")),
+        *(f"baseline.{name}" for name in ("acc_1d", "acc_30d", "avm", "params")),
+        *(f"difference.acc_1d.{name}" for name in ("value", "low", "high")),
+    ),
+}
+
+
+def headlines(stage: str, values: Mapping[str, Any]) -> list[Metric]:
+    """Return the numbers of a stage's metrics file that the run of the whole pipeline shows, ``STAGE.`` before each."""
+    shown = {f"{stage}.{name}" for name in _HEADLINES[stage]}
+    return [metric for metric in flat_metrics(values, f"{stage}.") if metric.key in shown]
+
+
 def flat_metrics(values: Mapping[str, Any], prefix: str = "") -> list[Metric]:
     """Return the numbers of a metrics file, nested names joined with dots."""
     metrics = []

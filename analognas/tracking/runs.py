@@ -14,14 +14,16 @@ from mlflow.artifacts import download_artifacts
 from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
+from PIL import Image
 
+from analognas import pages
 from analognas.errors import CorruptFileError
 from analognas.files import digest, file_digest, read_parquet
-from analognas.tracking import registry
+from analognas.tracking import cards, registry
 from analognas.tracking.connection import experiment_name, registered_name
 from analognas.tracking.failures import Place
 from analognas.tracking.labels import tags, title
-from analognas.tracking.metrics import curves, flat_metrics
+from analognas.tracking.metrics import curves, flat_metrics, headlines
 from analognas.tracking.registry import Registry
 from analognas.tracking.state import MODELS, decisions, read_or_empty, stage_data, timings_file
 
@@ -35,6 +37,8 @@ STAGE, STAGE_HASH, STATE, SPAN = "analognas.stage", "analognas.stage_hash", "ana
 LIMITS, _NOTE = "analognas.limits", "mlflow.note.content"
 _PARENT = "mlflow.parentRunId"
 _CONTEXT = "mlflow.data.context"
+#: What the picture of the drift is called among the charts, which MLflow shows in the order of the alphabet.
+_PICTURE = "accuracy_while_the_chip_drifts"
 _MOST_IN_BATCH = {"metrics": 1000, "params": 100}  # MLflow's own limits
 _LONGEST_PARAM = 6000
 _LONGEST_DIGEST = 36  # an MD5 of DVC with its ending for folders
@@ -91,6 +95,10 @@ class Synchroniser:
         took = sum(stage.end_time - stage.start_time for stage in stages if stage.end_time)
         self._close(parent, hashes, told, took, failed=failed)
         return parent, tuple(logged)
+
+    def page(self, run: str) -> str:
+        """Return where MLflow's pages show a run; without the ending they take it for one of a language model."""
+        return f"experiments/{self._experiment}/runs/{run}?workflowType=machine_learning"
 
     def decide(self, numbers: Sequence[int]) -> list[int]:
         """Log decisions about rounds, in order, and return those that are logged now."""
@@ -161,16 +169,23 @@ class Synchroniser:
 
     def _tell_of_all(self, parent: str, hashes: Mapping[str, str], told: Mapping[str, str]) -> None:
         files = {name: read_or_empty(self._paths.metrics(name)) for name in hashes}
-        self._log(parent, [metric for name in hashes for metric in flat_metrics(files[name], f"{name}.")], {})
+        self._log(parent, [metric for name in hashes for metric in headlines(name, files[name])], {})
         if self._paths.dataset.is_file():
             data = _used(_images(self._paths), "training, validation and test")
             self._client.log_inputs(parent, datasets=[data])
         plot = self._paths.plot("train.png")
-        if "train" in hashes and plot.is_file():
-            self._client.log_artifact(parent, str(plot), "plots")
         known = {**told, STATE: _state(hashes, list(hashes))}
         for figures in files.values():
             known |= _limits(figures)
+        if "train" in hashes:
+            if plot.is_file():
+                self._client.log_artifact(parent, str(plot), "plots")
+                # Among the charts as well: those of MLflow have neither logarithmic time nor two curves in one.
+                with Image.open(plot) as picture:
+                    self._client.log_image(parent, picture.convert("RGB"), key=_PICTURE, step=0)
+            if said := cards.of_run(self._paths):
+                known[_NOTE] = said
+                self._client.log_text(parent, pages.html(pages.read(self._paths)), "report.html")
         for key, text in known.items():
             self._client.set_tag(parent, key, text)
 
@@ -254,7 +269,10 @@ class Synchroniser:
         )
         if version is None:
             source, tags = f"runs:/{run.info.run_id}/{folder}", {STAGE_HASH: value, registry.DIGEST: content_digest}
-            version = self._client.create_model_version(name, source=source, run_id=run.info.run_id, tags=tags)
+            version = self._client.create_model_version(
+                name, source=source, run_id=run.info.run_id, tags=tags,
+                description=cards.of_version(self._paths, self._params, folder),
+            )  # fmt: skip
         elif "champion" in model.aliases:  # without one, the process was killed before it gave the alias
             return
         if "champion" in model.aliases:

@@ -79,10 +79,10 @@ def note_duration(paths: Paths, stage: str, versioning: Versioning | None, secon
 
 
 def stage_data(paths: Paths, stage: str) -> tuple[list[Path], list[Path]]:
-    """Return the tables and folders that a stage reads and what it writes, by ``dvc.yaml``, without its plots."""
+    """Return the tables and folders that a stage reads and writes by ``dvc.yaml``: no figures, no plots."""
     reads, writes = declared(paths.root, stage)
-    plots = paths.plot("any").parent
-    return reads, [path for path in writes if path.parent != plots]
+    plots, figures = paths.plot("any").parent, paths.metrics("any").parent
+    return [path for path in reads if path.parent != figures], [path for path in writes if path.parent != plots]
 
 
 def timings_file(paths: Paths) -> Path:

@@ -44,11 +44,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What :func:`sync` did: the parent run, the stages that it logged, and one sentence if nothing could be logged."""
+    """What :func:`sync` did.
+
+    Attributes:
+        run_id: of the parent run.
+        logged: the stages that it logged.
+        warning: one sentence if nothing could be logged.
+        page: of the parent run, below the address of MLflow's pages.
+    """
 
     run_id: str | None = None
     logged: tuple[str, ...] = ()
     warning: str | None = None
+    page: str | None = None
 
 
 def sync(
@@ -121,7 +129,7 @@ def _sync(
     kept |= {f"{ROUND_PREFIX}{round_name(number)}": rounds[number] for number in done}
     marker = read_or_empty(marker_file(paths)) | {place(paths, params): {**hashes, **kept}}
     write_sealed(marker_file(paths), marker)
-    return SyncReport(run_id, logged)
+    return SyncReport(run_id, logged, page=connected[0].page(run_id) if run_id else None)
 
 
 def forget(paths: Paths, params: Params) -> None:

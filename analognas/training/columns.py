@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable
 
+from analognas.errors import ParamsError
+
 _DAY = 86_400
+_UNITS = {"s": 1, "min": 60, "h": 3600, "d": _DAY, "w": 7 * _DAY}
+_TIME = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*", re.IGNORECASE)
 
 #: Seconds after programming at which the fixed targets are taken.
 ONE_SECOND, ONE_DAY, THIRTY_DAYS = 1.0, float(_DAY), float(30 * _DAY)
@@ -20,6 +26,26 @@ def time_label(seconds: float) -> str:
     if whole and whole % 3600 == 0:
         return f"{whole // 3600}h"
     return f"{whole}s"
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds of a time after programming as people write it: ``1s``, ``10min``, ``1h``, ``30d``, ``2w``.
+
+    Raises:
+        ParamsError: if it is something else; a number without its unit, too.
+    """
+    match = _TIME.fullmatch(text)
+    unit = match and _UNITS.get(match[2].lower())
+    seconds = float(match[1]) * unit if match and unit else 0.0
+    return checked_seconds(seconds, text)
+
+
+def checked_seconds(seconds: float, given: object = None) -> float:
+    """Return a time after programming, seconds; raises ParamsError unless it is a positive, finite number."""
+    if isinstance(seconds, bool) or not (math.isfinite(seconds) and seconds > 0):
+        given = seconds if given is None else given
+        raise ParamsError(f"{given!r} is no time after programming: write 1s, 10min, 1h, 1d or 30d.")
+    return float(seconds)
 
 
 def measured_columns(times: Iterable[float]) -> tuple[str, ...]:

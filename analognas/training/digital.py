@@ -143,7 +143,12 @@ def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
 @torch.no_grad()
 def correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """Return whether each image is classified rightly by a model in evaluation mode, (N,); see ``accuracy``."""
+    return logits(model, x).argmax(1) == y
+
+
+@torch.no_grad()
+def logits(model: nn.Module, x: Tensor) -> Tensor:
+    """Return what a model in evaluation mode makes of images (N, C, H, W), in batches: (N, classes), before softmax."""
     model.eval()
     batch = max(1, EVALUATION_PIXELS // x[0, 0].numel())
-    parts = (slice(start, start + batch) for start in range(0, len(x), batch))
-    return torch.cat([model(x[part]).argmax(1) == y[part] for part in parts])
+    return torch.cat([model(x[start : start + batch]) for start in range(0, len(x), batch)])

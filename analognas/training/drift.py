@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +17,9 @@ from analognas.hardware.devices import Devices
 from analognas.hardware.evaluating import for_evaluation
 from analognas.progress import Progress
 from analognas.seeds import seed_torch
-from analognas.training.digital import correct
+from analognas.training.digital import correct, logits
+
+Made = TypeVar("Made")
 
 
 def outcomes(
@@ -70,6 +73,37 @@ def measure(
 ) -> NDArray[np.float64]:
     """Return the accuracy after each time, percent, (repeats, times): the mean of ``outcomes`` over the images."""
     return percent(outcomes(model, x, y, times=times, repeats=repeats, seed=seed, progress=progress))
+
+
+def outputs(model: nn.Module, x: Tensor, *, time: float, repeats: int, seed: int) -> NDArray[np.float32]:
+    """Return what the devices of each repeat make of images after a time, before softmax, (repeats, N, classes).
+
+    Of the same images, seed and time these are the devices and outputs behind ``outcomes``.
+
+    Args:
+        model: converted and trained network with clean weights.
+        x: images (N, C, H, W), at least one.
+        time: seconds after programming.
+        repeats: how often the weights are programmed.
+        seed: of all that is drawn.
+
+    Raises:
+        HardwareError: if the model is programmed already, or the device's model knows no such time.
+    """
+    result: list[NDArray[np.float32]] = []
+
+    def score(evaluated: nn.Module, _repeat: int, _column: int) -> None:
+        result.append(logits(evaluated, x).numpy(force=True))
+
+    _each(model, score, (time,), repeats, seed, None)
+    return np.stack(result)
+
+
+def aged(model: nn.Module, make: Callable[[], Made], *, time: float, seed: int) -> Made:
+    """Return what ``make`` makes while the model has the devices of the first repeat at an age; see ``outputs``."""
+    made: list[Made] = []
+    _each(model, lambda *_: made.append(make()), (time,), 1, seed, None)
+    return made[0]
 
 
 def percent(right: NDArray[np.bool_]) -> NDArray[np.float64]:

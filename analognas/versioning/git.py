@@ -31,7 +31,8 @@ KEPT = {
 }
 #: Without these DVC records nothing: it refuses files of its own that git ignores.
 _NEEDED = ("dvc.yaml", "dvc.lock", ".dvc/config")
-_SECONDS = 60
+#: Seconds for a call that needs no network.
+SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def first_commit(root: Path) -> None:
     something; :func:`uncommitted` tells that.
     """
     top = ask(root, "rev-parse", "--show-toplevel")
-    if top is None or _unknown(root) or not uncommitted(root):
+    if top is None or unknown(root) or not uncommitted(root):
         return
     staged = ask(root, "diff", "--cached", "--name-only", "-z")
     here = root.resolve()
@@ -148,14 +149,14 @@ def uncommitted(root: Path) -> str | None:
     if ask(root, "rev-parse", "--git-dir") is None or ask(root, "cat-file", "-e", "HEAD:./dvc.yaml") is not None:
         return None
     place = shlex.quote(str(root))
-    who = " git config --global user.name NAME; git config --global user.email ADDRESS;" if _unknown(root) else ""
+    who = " git config --global user.name NAME; git config --global user.email ADDRESS;" if unknown(root) else ""
     return (
         f"No commit holds {root} yet, so `dvc metrics diff` has nothing to compare with:{who} git add {place} && git "
         f"commit {place}."
     )
 
 
-def _unknown(root: Path) -> bool:
+def unknown(root: Path) -> bool:
     """Return whether git has been told no name or address to commit with; what it would guess counts for nothing."""
     asked = ("-c", "user.useConfigOnly=true", "var")
     return any(ask(root, *asked, who) is None for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"))
@@ -188,7 +189,7 @@ def ask(folder: Path, *arguments: str, text: str = "") -> str | None:
     try:
         done = subprocess.run(
             [program, *arguments], cwd=folder, input=text, capture_output=True, text=True, check=False,
-            timeout=_SECONDS, env=os.environ | {"GIT_TERMINAL_PROMPT": "0"},
+            timeout=SECONDS, env=os.environ | {"GIT_TERMINAL_PROMPT": "0"},
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None

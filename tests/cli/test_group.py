@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from analognas.cli import group, main
 from analognas.errors import AnalogNASWarning
+from analognas.notices import going_on
 from analognas.workspace import Paths
 
 
@@ -204,3 +205,16 @@ def test_a_warning_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     shown(UserWarning("some library's"), UserWarning, "file.py", 1)
     assert capsys.readouterr().err == "analognas: data/x is damaged.\n"
     assert others == ["some library's"]
+
+
+def test_every_command_sends_what_waits_and_tells_of_who_was_killed(inside: Paths, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ANALOGNAS_NOTIFY", "cat >> told.json")
+    about = {"id": "7", "what": "A retraining", "page": None}
+    paths = inside
+    with going_on(paths, about):
+        kept = (paths.root / ".analognas" / "going.json").read_bytes()
+    (paths.root / ".analognas" / "going.json").write_bytes(kept)  # as of a process that was killed
+    for _ in range(2):
+        assert CliRunner().invoke(main, ["spaces"]).exit_code == 0
+    (notice,) = map(json.loads, (paths.root / "told.json").read_text().splitlines())
+    assert notice["event"] == "crashed"

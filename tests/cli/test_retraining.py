@@ -3,12 +3,15 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from analognas.cli import main
-from analognas.orchestration import flows
+from analognas.orchestration import exchange, flows
+from analognas.orchestration import retraining as driver
 from analognas.tracking import champions
 from analognas.tracking.registry import Version
 from analognas.workspace import Paths
@@ -51,3 +54,30 @@ def test_an_interval_is_a_positive_number_of_hours(hours: str) -> None:
     refused = CliRunner().invoke(main, ["serve", "--interval-hours", hours])
     assert refused.exit_code == 2
     assert "--interval-hours" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "share", "shares"),
+    [
+        ([], "scheduled", False),
+        (["--share"], "scheduled", True),
+        ([], "always", True),
+        (["--no-share"], "always", False),
+    ],
+)
+def test_a_retraining_shares_where_it_is_asked(
+    workspace: Paths, monkeypatch: pytest.MonkeyPatch, options: list[str], share: str, shares: bool
+):
+    taken: list[Any] = []
+
+    def run(paths: Paths, params: Any, **how: Any) -> Any:
+        taken.append(how["taken"])
+        return SimpleNamespace(notes=[], summary=lambda: {"retrained": False})
+
+    monkeypatch.setenv("ANALOGNAS_RUN_SHARE", share)
+    monkeypatch.setattr(exchange, "begin", lambda paths, params: ["git is away."])
+    monkeypatch.setattr(driver, "run_retraining", run)
+    monkeypatch.chdir(workspace.root)
+    done = CliRunner().invoke(main, ["retrain", "--json", *options])
+    assert done.exit_code == 0, done.output
+    assert taken == [["git is away."] if shares else None]

@@ -69,7 +69,7 @@ def test_a_cut_off_input_of_a_stage_is_named_with_the_stage_that_makes_it_anew(
     faults.same(paths, remedy, stage)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "winner.json", "architecture.json", "hardware.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "winner.json", "architecture.json", "hardware.json", "preprocessing.json", "card.md"])
 def test_a_cut_off_winner_is_named(name: str, finished_copy: Paths):
     cut(finished_copy.winner / name)
     with pytest.raises(CorruptFileError, match=rf"{name} is damaged.*analognas stage train"):

@@ -360,7 +360,7 @@ def test_every_input_is_there_or_written_by_a_stage_before():
     written = {"data/rounds"}
     for entry in DVC.values():
         assert set(entry.get("deps", [])) <= written
-        written |= set(entry["outs"])
+        written |= {*entry["outs"], *(path for metrics in entry.get("metrics", []) for path in metrics)}
 
 
 def test_no_path_of_a_machine_is_in_the_deployment():

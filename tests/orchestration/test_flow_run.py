@@ -83,13 +83,14 @@ def test_own_warnings_are_logged_and_shown_others_only_shown(
 ):
     shown: list[str] = []
     monkeypatch.setattr(warnings, "showwarning", lambda message, *_: shown.append(str(message)))
-    before = warnings.showwarning
+    before, kept = warnings.showwarning, []
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        with flow_run.warnings_logged():
+        with flow_run.warnings_logged(kept):
             warnings.warn("A result is damaged: 100 % of it.", AnalogNASWarning, stacklevel=1)
             warnings.warn("old", DeprecationWarning, stacklevel=1)
         assert warnings.showwarning is not None
     assert log == [("warning", "A result is damaged: 100 % of it.")]
+    assert kept == ["A result is damaged: 100 % of it."]
     assert shown == ["A result is damaged: 100 % of it.", "old"]
     assert before is warnings.showwarning

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from analognas import orchestration, tracking
-from analognas.errors import StageError
+from analognas.errors import ParamsError, StageError
 from analognas.evaluators import XGBoostEvaluator
 from analognas.files import file_digest, write_sealed
 from analognas.orchestration import Freshness, sessions
@@ -194,7 +194,7 @@ def _flow_runs(url: str) -> list[tuple[str, str]]:
 def _shown(url: str) -> None:
     """See that the interface has what there is to show: the newest of each artifact."""
     shown = {one["key"]: one for one in _all(url, "artifacts/latest")}
-    assert set(shown) == {"characterize-progress", "characterized", "drift", "drift-plot", "pipeline-summary"}
+    assert set(shown) == {"characterize-progress", "characterized", "drift", "drift-plot", "pipeline-summary", "report"}
     assert shown["characterize-progress"]["data"] == 100.0
     assert shown["characterize-progress"]["description"] == "10 of 10 architectures characterized"
     tables = [one for one in _all(url, "artifacts") if one["key"] == "characterized"]  # while it ran, and after it
@@ -222,3 +222,62 @@ def _deploy(workspace: Paths, environment: dict[str, str]) -> None:
         assert deployment["work_pool_name"] == "analognas"
         assert not deployment["schedules"]
     assert file_digest(workspace.root / "prefect.yaml") == file_digest(source() / "prefect.yaml")
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    made: list[tuple[str, str]] = []
+    monkeypatch.setattr(sessions.notices, "tell", lambda _, event, about, text, **more: made.append((event, text)))
+    monkeypatch.setattr(sessions.tracking, "sync", lambda *_: sessions.tracking.SyncReport())
+    return made
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (StageError("the disk is full."), ("failed", "failed: the disk is full.")),
+        (RuntimeError("token=abc of /x/site-packages/y.py"), ("failed", 'failed: "token=*** of a file of its own".')),
+        (SystemExit(1), ("ended", "was ended from outside: what it had finished is kept.")),
+        (KeyboardInterrupt(), None),
+        (None, None),
+    ],
+)
+def test_how_a_run_ends_is_told(
+    workspace: Paths, told: list[tuple[str, str]], error: BaseException | None, expected: tuple[str, str] | None
+):
+    def run() -> None:
+        with sessions.session(workspace.root):
+            if error is not None:
+                raise error
+
+    if error is None:
+        run()
+    else:
+        with pytest.raises(type(error)):
+            run()
+    assert told == (
+        [] if expected is None else [(expected[0], f"A run of the pipeline in {workspace.root} {expected[1]}")]
+    )
+    assert not (workspace.root / ".analognas" / "going.json").exists()
+
+
+def test_a_run_that_cannot_even_begin_is_told(workspace: Paths, told: list[tuple[str, str]]):
+    workspace.params.write_text(workspace.params.read_text() + "unknown: {}\n")
+    with pytest.raises(ParamsError), sessions.session(workspace.root):
+        pass
+    ((event, text),) = told
+    assert event == "failed"
+    assert "unknown key unknown" in text
+
+
+def test_mlflow_that_is_away_is_told(workspace: Paths, told: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch):
+    away = sessions.tracking.SyncReport(warning="MLflow at http://127.0.0.1:9 refuses connections.")
+    monkeypatch.setattr(sessions.tracking, "sync", lambda *_: away)
+    with sessions.session(workspace.root) as run:
+        pass
+    assert told == [("tracking", away.warning)]
+    state = sessions.ended(run, {"ran": []})
+    assert state.type.value == "COMPLETED"
+    assert away.warning in state.message
+    run.notes.clear()
+    assert sessions.ended(run, {"ran": []}) == {"ran": []}

@@ -1,4 +1,5 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,19 @@ from analognas.search_algorithms import Constraints
 from analognas.stages import identity, inputs, run_stage, train
 from analognas.testing import made_up_result, made_up_row
 from analognas.training import load_winner
+from analognas.training.card import Known
 from analognas.workspace import Paths
+
+
+@dataclass(frozen=True)
+class PretendedWinner:
+    """A winner of which nothing but its id is written, and what its card would say."""
+
+    id: str
+
+    def write(self, folder: Path, known: Known) -> None:
+        (folder / "architecture.json").write_text(self.id)
+        (folder / "card.md").write_text("\n".join([*known.limits, str(known.evaluator), *known.notes]))
 
 
 def outcome(task: train.Training, avm: float, status: str = "ok") -> train.Outcome:
@@ -26,9 +39,7 @@ def outcome(task: train.Training, avm: float, status: str = "ok") -> train.Outco
     names = [f"acc_{label}" for label in ("1s", "1h", "1d", "30d")]
     measured = {f"{name}{end}": 60.0 for name in (*names, "avm") for end in ("", "_std", "_sem")}
     images = dict.fromkeys(("acc_1d", "acc_30d", "avm"), np.full(5, 60.0))
-    return train.Outcome(
-        row, replace(row, measured=measured), {"architecture.json": task.architecture.id.encode()}, images
-    )
+    return train.Outcome(row, replace(row, measured=measured), PretendedWinner(task.architecture.id), images)
 
 
 def known(params: Params, paths: Paths) -> list:
@@ -93,7 +104,7 @@ def _outcome(right: np.ndarray) -> train.Outcome:
     sem = accuracy.std(ddof=1) / len(accuracy) ** 0.5
     row = replace(made_up_result(0, accuracy.mean())[1], repeats=len(accuracy))
     row = replace(row, measured={**row.measured, "acc_1d_sem": sem})
-    return train.Outcome(row, row, {}, {"acc_1d": 100 * right.mean(axis=0)})
+    return train.Outcome(row, row, PretendedWinner("x"), {"acc_1d": 100 * right.mean(axis=0)})
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():
@@ -138,6 +149,10 @@ def test_a_candidate_that_breaks_the_limit_is_passed_over_and_the_run_says_so(fi
     (note,) = summary["notes"]
     assert candidates[0].id in note
     assert "9.00 points" in note
+    card = (finished_copy.winner / "card.md").read_text()
+    assert note in card
+    assert "search.T_AVM (at most 2 points lost in a month) is not shown to hold: 60.00 points" in card
+    assert "Kendall tau of 1-day accuracy, out of fold: " in card
     assert summary["limits"]["T_AVM"]["value"] == 60.0  # of the made-up test figures
     assert summary["limits"]["status"] != "held"
 

@@ -110,15 +110,15 @@ def test_what_is_logged_keeps_to_the_limits_of_mlflow(synchroniser: Any):
     assert {len(one.value) for one in synchroniser._client.batches[2]["params"]} == {6000}
 
 
-def test_a_run_has_the_figures_of_all_its_stages_once_and_takes_as_long_as_they_did(synchroniser: Any):
+def test_a_run_has_the_headlines_of_all_its_stages_once_and_takes_as_long_as_they_did(synchroniser: Any):
     hashes = {"sample": "1", "characterize": "2"}
-    for name, value in (("sample", 3), ("characterize", 4)):
-        write_sealed(synchroniser._paths.metrics(name), {"rows": value})
+    for name, figures in (("sample", {"architectures": 3, "params_max": 9}), ("characterize", {"acc_1d_max": 4})):
+        write_sealed(synchroniser._paths.metrics(name), figures)
     client = synchroniser._client
     told = {"analognas.prefect": "http://127.0.0.1:4200/runs/flow-run/7"}
     synchroniser._close("run", hashes, told, 4_000, failed=False)
     assert [(metric.key, metric.value) for metric in client.batches[0]["metrics"]] == [
-        ("sample.rows", 3.0), ("characterize.rows", 4.0),
+        ("sample.architectures", 3.0), ("characterize.acc_1d_max", 4.0),
     ]  # fmt: skip
     assert client.tags["analognas.state"] == digest(["1", "2"])
     assert client.tags["analognas.stages"] == "sample characterize"

@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
 from analognas import tracking
@@ -65,12 +66,15 @@ class Workspace:
         write_sealed(paths.winner / "architecture.json", {"version": made["train"]})
         for stage in STAGES:
             summary = {"version": made[stage], "note": "text", "nothing": None, "nested": {"value": 0.5}}
+            if stage == "fit":
+                tau = {"value": 0.7, "low": 0.6, "high": 0.8}
+                summary |= {"architectures": 2, "targets": {"acc_1d": {"kendall_tau": tau}}}
             write_sealed(paths.metrics(stage), summary)
         paths.plot("train.csv").parent.mkdir(exist_ok=True)
         paths.plot("train.csv").write_text(
             "network,seconds,accuracy,std\nwinner,1,95,1\nwinner,86400,93.5,2\nplain net,1,80,1\n"
         )
-        paths.plot("train.png").write_bytes(b"png")
+        Image.new("L", (8, 6), made["train"]).save(paths.plot("train.png"))
         paths.plot("search.csv").write_text("search,evaluation,best\nea,1,\nea,2,50\nea,3,50\nea,4,60\n")
         self.lock(**versions)
 
@@ -144,7 +148,7 @@ def test_a_pipeline_is_a_parent_run_with_a_child_per_stage(workspace: Workspace)
     runs = workspace.runs()
     parent = runs.pop(str(report.run_id))
     assert parent.info.status == "FINISHED"
-    assert parent.data.metrics["fit.nested.value"] == 0.5
+    assert parent.data.metrics == {"fit.targets.acc_1d.kendall_tau.value": 0.7}  # a few that matter, of all stages
     assert sorted(run.info.run_name for run in runs.values()) == sorted(STAGES)
     for run in runs.values():
         stage = run.info.run_name
@@ -171,7 +175,10 @@ def test_limits_that_do_not_hold_are_seen_on_the_runs_that_people_open(workspace
     assert told == {"sample": None, "characterize": None, "fit": None, "search": "not shown", "train": "broken"}
     assert parent.data.tags["analognas.limits"] == "broken"
     assert "search.T_AVM (at most 5 points lost in a month) is broken" in parent.data.tags["mlflow.note.content"]
-    assert parent.data.metrics["train.limits.T_AVM.value"] == 6.5
+    assert (
+        runs[next(key for key, run in runs.items() if run.info.run_name == "train")].data.metrics["limits.T_AVM.value"]
+        == 6.5
+    )
 
 
 def test_curves_are_metric_steps(workspace: Workspace):
@@ -208,6 +215,24 @@ def test_data_has_dvcs_hash_and_plots_are_artifacts(workspace: Workspace):
     artifacts = {one.path for one in workspace.client().list_artifacts(by_name["train"].info.run_id, "plots")}
     assert artifacts == {"plots/train.csv", "plots/train.png"}
     assert str(paths.root) in by_name["train"].info.artifact_uri
+
+
+def test_the_pages_of_mlflow_show_a_picture_of_the_drift_and_cards(workspace: Workspace):
+    report = workspace.sync()
+    client = workspace.client()
+    pictures = [entry.path for entry in client.list_artifacts(str(report.run_id), "images")]
+    assert (
+        sum(path.startswith("images/accuracy_while_the_chip_drifts") and path.endswith(".png") for path in pictures)
+        == 1
+    )
+    assert report.page == (
+        f"experiments/{client.get_run(str(report.run_id)).info.experiment_id}/runs/{report.run_id}"
+        "?workflowType=machine_learning"
+    )
+    card = client.get_model_version("analognas-evaluator", "1").description
+    assert "| accuracy after 1 day | 0.70 (0.60 to 0.80) | - | - |" in card
+    assert f"- data: digits, digest `{'d' * 12}`, split `{'5' * 12}`" in card
+    assert "- chip: analognas-bench" in card
 
 
 def test_nothing_is_logged_twice_even_without_the_marker(workspace: Workspace):

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
 from analognas.datasets import Dataset
-from analognas.errors import CorruptFileError, MismatchError, WorkspaceError
+from analognas.errors import CorruptFileError, DatasetError, MismatchError, ParamsError, WorkspaceError
 from analognas.files import digest, file_digest, write_json
-from analognas.hardware.analog import clean_state, tiles
+from analognas.hardware.analog import clean_state, is_programmed, tiles
 from analognas.params import HardwareParams, TrainingParams
 from analognas.search_spaces.architecture import Architecture
 from analognas.training import Characterization, Winner, characterize, load_winner, save_winner
 
-FILES = {"architecture.json", "hardware.json", "model.safetensors", "winner.json"}
+FILES = {"architecture.json", "card.md", "hardware.json", "model.safetensors", "preprocessing.json", "winner.json"}
 
 
 @pytest.fixture(scope="module")
@@ -216,3 +217,71 @@ def test_a_failed_characterization_cannot_be_saved(
     with pytest.raises(ValueError, match="1 are allowed"):
         save_winner(tmp_path / "winner", failed, dataset)
     assert not (tmp_path / "winner").exists()
+
+
+def test_it_predicts_what_was_measured(folder: Path, dataset: Dataset) -> None:
+    winner = load_winner(folder)
+    for place, time in enumerate(winner.protocol.times):
+        probabilities = winner.probabilities(dataset.test.x, time)
+        right = probabilities.argmax(axis=2) == dataset.test.y
+        np.testing.assert_allclose(100 * right.mean(axis=1), winner.accuracy[:, place])
+    aged, young = (winner.predict(dataset.test.x, time) for time in (2_592_000, 1))
+    assert not aged["confidence"].equals(young["confidence"])
+
+
+def test_a_prediction_is_a_row_with_its_spread_over_programmings(folder: Path, dataset: Dataset) -> None:
+    winner = load_winner(folder)
+    torch.manual_seed(1)
+    found = winner.predict(dataset.test.x)
+    pd.testing.assert_frame_equal(found, winner.predict(dataset.test.x, 86_400.0))
+    assert list(found) == ["input", "class", "class_name", "confidence", "confidence_std", "agreement"]
+    assert found["input"].tolist() == list(range(30))
+    probabilities = winner.probabilities(dataset.test.x)
+    mean = probabilities.mean(axis=0)
+    np.testing.assert_array_equal(found["class"], mean.argmax(axis=1))
+    np.testing.assert_array_equal(found["class_name"], [dataset.class_names[place] for place in mean.argmax(axis=1)])
+    np.testing.assert_allclose(found["confidence"], mean.max(axis=1))
+    chosen = probabilities[:, np.arange(30), mean.argmax(axis=1)]
+    np.testing.assert_allclose(found["confidence_std"], chosen.std(axis=0, ddof=1))
+    np.testing.assert_allclose(found["agreement"], (probabilities.argmax(axis=2) == mean.argmax(axis=1)).mean(axis=0))
+    alone = winner.predict(dataset.test.x[:3], repeats=1)
+    assert alone["agreement"].tolist() == [1.0] * 3
+    assert alone["confidence_std"].tolist() == [0.0] * 3
+
+
+def test_arrays_and_tensors_of_any_type_mean_the_same(folder: Path, dataset: Dataset) -> None:
+    winner = load_winner(folder)
+    expected = winner.predict(dataset.test.x)
+    bytes_ = torch.from_numpy(dataset.test.x.copy())
+    for inputs in (bytes_, bytes_ / 255, bytes_.numpy() / 255, list(dataset.test.x), dataset.test.x.tolist()):
+        pd.testing.assert_frame_equal(winner.predict(inputs), expected)
+
+
+def test_inputs_that_cannot_be_known_are_refused(folder: Path, dataset: Dataset, tmp_path: Path) -> None:
+    winner = load_winner(folder)
+    with pytest.raises(DatasetError, match="where 0 to 1 is expected"):
+        winner.predict(dataset.tensors("test")[0])
+    with pytest.raises(DatasetError, match="either paths or one array"):
+        winner.predict([tmp_path / "a.png", dataset.test.x[0]])
+    with pytest.raises(DatasetError, match="does not say how a file becomes an image"):
+        winner.predict(str(tmp_path / "a.png"))
+    with pytest.raises(DatasetError, match="images of one shape"):
+        winner.predict([[1, 2], [3]])
+    for nothing in ([], dataset.test.x[:0]):
+        with pytest.raises(DatasetError, match="nothing to classify"):
+            winner.predict(nothing)
+    with pytest.raises(DatasetError, match="ask at least one"):
+        winner.predict(dataset.test.x, repeats=0)
+    for time in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ParamsError, match="is no time after programming"):
+            winner.predict(dataset.test.x, time)
+    assert not is_programmed(winner.model)
+
+
+def test_a_winner_of_another_preprocessing_is_refused(folder: Path) -> None:
+    path = folder / "preprocessing.json"
+    write_json(path, json.loads(path.read_text()) | {"files": "films"})
+    files = json.loads((folder / "winner.json").read_text())["files"]
+    rewrite(folder, files=files | {"preprocessing.json": file_digest(path)})
+    with pytest.raises(CorruptFileError, match=r"preprocessing\.json is damaged .*'films'"):
+        load_winner(folder)

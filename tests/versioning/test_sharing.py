@@ -1,14 +1,12 @@
-import getpass
 import importlib.util
 import json
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,57 +27,6 @@ from analognas.workspace import Paths
 # DVC runs as a program, several times in each.
 pytestmark = pytest.mark.timeout(300)
 
-_DVC_YAML = """
-stages:
-  sample:
-    cmd: "true"
-    outs: [data/architectures]
-  fit:
-    cmd: "true"
-    deps: [data/architectures]
-    outs: [data/evaluator]
-"""
-
-
-def git(root: Path, *arguments: str) -> None:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@localhost")
-    subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True)
-
-
-def write(root: Path, name: str, text: str) -> None:
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def point_to(paths: Paths, url: str, **options: str) -> None:
-    lines = ["[core]", "    remote = team", '[remote "team"]', f"    url = {url}"]
-    lines += [f"    {name} = {value}" for name, value in options.items()]
-    (paths.root / ".dvc" / "config.local").write_text("\n".join(lines) + "\n")
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace under git and DVC in which nothing has run; for reading only."""
-    root = tmp_path_factory.mktemp("sharing") / "workspace"
-    write(root, "dvc.yaml", _DVC_YAML)
-    write(root, "params.yaml", "base: {seed: 0}\n")
-    write(root, ".gitignore", "/data/\n")
-    assert Versioning.init(root) is not None
-    git(root, "add", "-A")
-    git(root, "commit", "-m", "start")
-    return root
-
-
-@pytest.fixture
-def team(empty: Path, tmp_path: Path) -> tuple[Paths, Paths]:
-    """Two clones of one workspace with one folder as remote."""
-    both = tmp_path / "anna", tmp_path / "ben"
-    for root in both:
-        shutil.copytree(empty, root, symlinks=True)
-        point_to(Paths(root), str(tmp_path / "remote"))
-    return Paths(both[0]), Paths(both[1])
-
 
 def inputs(number: int) -> dict[str, Any]:
     return made_up_result(number)[0]
@@ -87,6 +34,12 @@ def inputs(number: int) -> dict[str, Any]:
 
 def put(paths: Paths, number: int, accuracy: float = 90.0) -> str:
     return ResultStore.of(paths.root).put(*made_up_result(number, accuracy))
+
+
+def put_data(paths: Paths, text: str) -> None:
+    file = paths.root / "data" / "architectures"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
 
 
 def record(number: int, accuracy: float = 90.0) -> dict[str, Any]:
@@ -276,7 +229,7 @@ def test_what_is_not_a_result_is_not_looked_at(team: tuple[Paths, Paths], tmp_pa
     put(anna, 0)
     sharing.push(anna)
     for name in (".tmp-0123", "README", f"{'0' * 64}.json", "..json"):
-        write(tmp_path, f"remote/analognas/results/{name}", "no result")
+        (tmp_path / "remote" / "analognas" / "results" / name).write_text("no result")
     done = sharing.pull(ben)
     assert (done.copied, done.problems) == (1, [])
 
@@ -371,7 +324,7 @@ def test_a_folder_without_write_permission_can_be_pulled_from(team: tuple[Paths,
 
 
 def test_without_a_usable_remote_the_remedy_is_named(
-    team: tuple[Paths, Paths], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    team: tuple[Paths, Paths], point_to: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     anna, _ = team
     result = call(anna, monkeypatch, "push", "--remote", "nope")
@@ -405,7 +358,7 @@ def test_without_a_usable_remote_the_remedy_is_named(
     assert "pip install dvc" in call(anna, monkeypatch, "push").stderr
 
 
-def test_a_package_that_a_remote_needs_is_named(team: tuple[Paths, Paths]):
+def test_a_package_that_a_remote_needs_is_named(team: tuple[Paths, Paths], point_to: Callable[..., None]):
     if importlib.util.find_spec("dvc_s3") is None:
         point_to(team[0], "s3://bucket/folder")
         with pytest.raises(WorkspaceError, match="pip install 'dvc-s3'"):
@@ -433,13 +386,13 @@ def test_what_dvc_has_recorded_travels_and_nothing_unsaved_is_overwritten(
 ):
     anna, ben = team
     versioning = Versioning(anna.root)
-    write(anna.root, "data/architectures", "abc")
+    put_data(anna, "abc")
     versioning.commit("sample")  # `fit` has not run: what is there travels all the same
     put(anna, 0)
     assert call(anna, monkeypatch, "push").stdout.endswith("Data: 1 file pushed.\n")
     shutil.copy(anna.root / "dvc.lock", ben.root)
     put(ben, 1)
-    write(ben.root, "data/architectures", "mine")
+    put_data(ben, "mine")
     result = call(ben, monkeypatch, "pull")
     assert result.exit_code == 1
     assert "would be overwritten (data/architectures)" in result.stderr
@@ -449,7 +402,7 @@ def test_what_dvc_has_recorded_travels_and_nothing_unsaved_is_overwritten(
     result = call(ben, monkeypatch, "pull", "--json")
     assert (result.exit_code, json.loads(result.stdout)["data"]) == (0, "Data: 1 output taken.")
     assert (ben.root / "data" / "architectures").read_text() == "abc"
-    write(anna.root, "data/architectures", "abcd")
+    put_data(anna, "abcd")
     versioning.commit("sample")
     shutil.copy(anna.root / "dvc.lock", ben.root)
     done = sharing.pull(ben)  # it was not pushed
@@ -522,112 +475,3 @@ def test_results_of_one_key_that_arrive_side_by_side_are_all_kept(tmp_path: Path
         assert store.record(key)["digest"] == first
         assert [found for _, found in store.replicates()] == others
         assert (outcomes.count("new"), outcomes.count("known")) == (1, 24)
-
-
-_SERVER = """
-import asyncio, sys, asyncssh
-
-async def serve():
-    server = await asyncssh.listen(
-        "127.0.0.1", int(sys.argv[1]), server_host_keys=["host"], authorized_client_keys="client.pub", sftp_factory=True
-    )
-    await server.wait_closed()
-
-asyncio.run(serve())
-"""
-_CONFIG = """
-Port {port}
-ListenAddress 127.0.0.1
-HostKey {folder}/host
-AuthorizedKeysFile {folder}/client.pub
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-PidFile none
-Subsystem sftp internal-sftp
-"""
-
-
-def sshd(folder: Path, port: int) -> list[str]:
-    """Return the command of OpenSSH's server, if it can run here."""
-    program = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if program is None:
-        pytest.skip("OpenSSH's server is not installed")
-    (folder / "config").write_text(_CONFIG.format(port=port, folder=folder))
-    check = subprocess.run([program, "-t", "-f", "config"], cwd=folder, capture_output=True, text=True, check=False)
-    if check.returncode:
-        pytest.skip(f"OpenSSH's server cannot run here: {check.stderr.strip()}")
-    return [program, "-D", "-e", "-f", str(folder / "config")]
-
-
-@pytest.fixture(params=["sshd", "asyncssh"])
-def ssh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """A real SSH server on loopback: its address with a folder, and the key that opens it."""
-    if importlib.util.find_spec("dvc_ssh") is None:
-        pytest.skip("dvc-ssh is not installed: pip install 'analognas[ssh]'")
-    if shutil.which("ssh-keygen") is None:
-        pytest.skip("ssh-keygen is not installed")
-    folder = tmp_path / "server"
-    folder.mkdir()
-    for name in ("host", "client"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name], cwd=folder, check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = sshd(folder, port) if request.param == "sshd" else [sys.executable, "-c", _SERVER, str(port)]
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(command, cwd=folder, stderr=log, start_new_session=True)
-    try:
-        until = time.monotonic() + 30
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert server.poll() is None, (folder / "log").read_text()
-                assert time.monotonic() < until
-                time.sleep(0.05)
-        yield f"ssh://{getpass.getuser()}@127.0.0.1:{port}{tmp_path}/remote", str(folder / "client")
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-@pytest.mark.slow
-def test_results_and_data_travel_over_ssh(team: tuple[Paths, Paths], tmp_path: Path, ssh: tuple[str, str]):
-    anna, ben = team
-    for paths in team:
-        point_to(paths, ssh[0], keyfile=ssh[1])
-    write(anna.root, "data/architectures", "abc")
-    Versioning(anna.root).commit("sample")
-    for number in range(60):
-        put(anna, number)
-    put(ben, 0, 91.0)
-    done = sharing.push(anna)
-    assert (done.copied, done.data, done.problems) == (60, "Data: 1 file pushed.", [])
-    assert len(remote_files(tmp_path)) == 60  # and no temporary one
-    shutil.copy(anna.root / "dvc.lock", ben.root)
-    file = remote_files(tmp_path)[0]
-    file.write_text(file.read_text().replace("9", "8"))
-    done = sharing.pull(ben)
-    assert (done.copied, len(done.problems)) == (59, 1)
-    assert file.name in done.problems[0]
-    assert (ben.root / "data" / "architectures").read_text() == "abc"
-    file.unlink()
-    assert (sharing.push(ben).copied, sharing.push(anna).copied) == (1, 1)
-    for paths in team:
-        assert sharing.pull(paths).problems == []
-    assert content(ResultStore.of(anna.root)) == content(ResultStore.of(ben.root))
-
-
-@pytest.mark.slow
-def test_an_ssh_server_that_is_away_is_one_sentence(
-    team: tuple[Paths, Paths], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    pytest.importorskip("dvc_ssh")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    point_to(team[0], f"ssh://somebody:secret@127.0.0.1:{port}/remote")
-    result = call(team[0], monkeypatch, "pull")
-    assert result.exit_code == 1
-    assert result.stderr.startswith("analognas: The DVC remote 'team' cannot be read: ")
-    assert "secret" not in result.stderr

@@ -1,0 +1,211 @@
+"""What the page shows, read from the files that the stages wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analognas.errors import AnalogNASError, CorruptFileError
+from analognas.files import file_digest, read_parquet, read_sealed
+from analognas.folders import read_folder
+from analognas.hardware.tile_shape import TileShape
+from analognas.report import Told, collect, told
+from analognas.search_spaces.architecture import Architecture
+from analognas.stages.protocols import STAGES
+from analognas.tables import TEXT, WHOLE, Column, Table
+from analognas.versioning import git
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analognas.workspace import Paths
+
+_REMEDY = "`analognas run` writes it"
+_SHOWN_DIGITS = 12
+#: The tables behind the plots of stages, as DVC draws them: text that anybody may edit. Accuracies in percent.
+_PLOTTED = {
+    "train": Table(
+        "table of the drift",
+        (
+            Column("network", TEXT),
+            Column("seconds", least=0.0),
+            Column("accuracy", least=0.0, most=100.0),
+            Column("std", least=0.0),
+        ),
+    ),
+    "fit": Table(
+        "table of predictions",
+        (
+            Column("id", TEXT),
+            Column("acc_1d_measured", least=0.0, most=100.0),
+            *(Column(name) for name in ("acc_1d", "acc_1d_low", "acc_1d_high")),
+        ),
+    ),
+    "search": Table(
+        "table of a search",
+        (Column("search", TEXT), Column("evaluation", WHOLE, least=1), Column("best", missing=True)),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class DrawnLayer:
+    """One analog layer of the winner and its tiles.
+
+    Attributes:
+        name: of the module.
+        what: its kind and size in words.
+        output: channels x height x width of what it gives.
+        rows: inputs of its matrix.
+        columns: outputs of its matrix.
+        down: tiles that its rows are split over.
+        across: tiles that its columns are split over.
+        filled: share of the rows and of the columns of each of these tiles that holds weights, both in (0, 1].
+    """
+
+    name: str
+    what: str
+    output: str
+    rows: int
+    columns: int
+    down: int
+    across: int
+    filled: tuple[float, float]
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles it occupies."""
+        return self.down * self.across
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything that is on the page.
+
+    Attributes:
+        figures: what ``report.collect`` gives.
+        told: the same as table and sentences.
+        curves: accuracy over time of the networks that were trained at the end (``data/plots/train.csv``).
+        measured: what was characterized (``data/surrogate.parquet``).
+        unseen: predictions out of fold and what was measured (``data/plots/fit.csv``).
+        progress: best objective by evaluations of each search (``data/plots/search.csv``).
+        layers: of the winner, in the order of execution.
+        origin: what everything was made from: name and value.
+        seconds: how long each stage took here, of those that are known.
+    """
+
+    figures: Mapping[str, Any]
+    told: Told
+    curves: pd.DataFrame
+    measured: pd.DataFrame
+    unseen: pd.DataFrame
+    progress: pd.DataFrame
+    layers: tuple[DrawnLayer, ...]
+    origin: tuple[tuple[str, str], ...]
+    seconds: tuple[tuple[str, float], ...]
+
+    @property
+    def subject(self) -> str:
+        """Data, chip and budget, for the titles of figures."""
+        chip = (self.figures.get("hardware") or {}).get("rpu_config", "")
+        return ", ".join(part for part in (str(self.figures["dataset"]), str(chip)) if part)
+
+
+def read(paths: Paths) -> Content:
+    """Return what the page of a finished run shows.
+
+    Raises:
+        CorruptFileError: if a stage has not run yet, or a file is damaged.
+    """
+    figures = collect(paths)
+    tables = {name: _plotted(paths, name) for name in ("train", "fit", "search")}
+    return Content(
+        figures=figures,
+        told=told(figures),
+        curves=tables["train"],
+        measured=read_parquet(paths.surrogate, remedy=_REMEDY),
+        unseen=tables["fit"],
+        progress=tables["search"],
+        layers=tuple(_layers(paths, figures)),
+        origin=tuple(_origin(paths)),
+        seconds=tuple(_seconds(paths)),
+    )
+
+
+def _plotted(paths: Paths, stage: str) -> pd.DataFrame:
+    """Return the table behind the plot of a stage."""
+    import pandas as pd
+
+    from analognas.files import read_bytes
+
+    path = paths.plot(f"{stage}.csv")
+    try:
+        table = pd.read_csv(BytesIO(read_bytes(path, remedy=_REMEDY)))
+    except ValueError:
+        raise CorruptFileError(f"{path} is damaged, or was not written by analognas: {_REMEDY}.") from None
+    _PLOTTED[stage].check(table, str(path), remedy=_REMEDY, error=CorruptFileError)
+    return table
+
+
+def _layers(paths: Paths, figures: Mapping[str, Any]) -> Iterator[DrawnLayer]:
+    """Yield the winner's layers; none where the space it is of is not installed here."""
+    _, files = read_folder(paths.winner, "winner.json", remedy=_REMEDY)
+    try:
+        structure = Architecture.from_dict(json.loads(files["architecture.json"])).structure
+    except AnalogNASError:
+        return
+    shape = TileShape.of((figures.get("hardware") or {}).get("tile_size", 0) or (0, 0))
+    for layer in structure.layers:
+        down, across = shape.parts(layer.rows, layer.columns)
+        kernel = f"{layer.kernel_size}x{layer.kernel_size} convolution" if layer.kind == "conv" else "linear layer"
+        stride = f", stride {layer.stride}" if layer.stride > 1 else ""
+        yield DrawnLayer(
+            name=layer.name,
+            what=f"{kernel}{stride}, {layer.in_channels} to {layer.out_channels} channels",
+            output=f"{layer.out_channels} x {layer.out_height} x {layer.out_width}",
+            rows=layer.rows,
+            columns=layer.columns,
+            down=down,
+            across=across,
+            filled=(
+                layer.rows / down / (shape.rows or layer.rows),
+                layer.columns / across / (shape.columns or layer.columns),
+            ),
+        )
+
+
+def _origin(paths: Paths) -> Iterator[tuple[str, str]]:
+    dataset = read_sealed(paths.dataset, remedy=_REMEDY)
+    environment = read_sealed(paths.environment, remedy=_REMEDY)
+    yield "data", f"{dataset['name']}, digest {_short(dataset['digest'])}, split {_short(dataset['split_digest'])}"
+    yield "licence of the data", str(dataset.get("licence", "not recorded"))
+    rounds = [path.stem for number, path in paths.round_files().items() if number]
+    yield "table of characterizations", f"{_of(paths.surrogate)}, rounds: {', '.join(rounds) or 'none'}"
+    yield "evaluator", _of(paths.evaluator)
+    yield "winner", _of(paths.winner)
+    commit = git.commit_of(paths.root)
+    if commit is not None:
+        yield "commit", commit.sha + (" and changes that are not committed" if commit.dirty else "")
+    versions = [f"{name} {environment[name]}" for name in ("torch", "aihwkit", "xgboost") if name in environment]
+    yield "made with", ", ".join(versions)
+
+
+def _seconds(paths: Paths) -> Iterator[tuple[str, float]]:
+    file = paths.data / "timings.json"
+    try:
+        timings = read_sealed(file, remedy=_REMEDY)
+    except CorruptFileError:  # of another machine: only here it is known how long they took
+        return
+    yield from ((stage, float(timings[stage]["seconds"])) for stage in STAGES if stage in timings)
+
+
+def _of(path: Path) -> str:
+    return f"{path.name} {_short(file_digest(path))}"
+
+
+def _short(value: Any) -> str:
+    return str(value)[:_SHOWN_DIGITS]

@@ -1,0 +1,62 @@
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from analognas.pages import figures
+from analognas.pages.content import Content, read
+from analognas.workspace import Paths
+
+
+@pytest.fixture(scope="module")
+def content(finished: Paths) -> Content:
+    return read(finished)
+
+
+def test_every_figure_says_of_what_it_is_and_what_its_bars_are(content: Content):
+    found = figures.drawn(content)
+    assert [figure.name for figure in found] == ["drift", "trade-off", "predictions", "search"]
+    for figure in found:
+        title = figure.figure.axes[0].get_title(loc="left")
+        assert title.startswith(f"digits, analognas-bench, winner {content.figures['winner']['id'][:8]}: ")
+        assert figure.caption.endswith(".")
+
+
+def test_the_drift_is_drawn_over_the_logarithm_of_time_for_both_networks(content: Content):
+    found = figures.drift(content)
+    assert found is not None
+    axes = found.figure.axes[0]
+    assert axes.get_xscale() == "log"
+    assert [line.get_label() for line in axes.lines] == ["winner", "plain residual network"]
+    winner = content.curves[content.curves["network"] == "winner"]
+    assert axes.lines[0].get_ydata().tolist() == winner["accuracy"].tolist()
+
+
+def test_a_point_tells_its_architecture(content: Content):
+    found = figures.trade_off(content)
+    assert found is not None
+    row = content.measured.dropna(subset="acc_30d").sort_values("params", kind="stable").iloc[0]
+    told = found.titles["measured"][0]
+    assert told.startswith(f"{row['id']}: ")
+    assert f"{row['params']:,} parameters" in told
+    assert f"after 30 days {row['acc_30d']:.2f} %" in told
+    assert found.titles["winner"][0].startswith(content.figures["winner"]["id"])
+
+
+def test_the_front_is_what_nothing_beats_in_both(content: Content):
+    rows = pd.DataFrame({
+        "id": list("abcd"), "genes": ["{}"] * 4, "tiles": 1, "params": [10, 20, 30, 40],
+        "acc_1d": 50.0, "acc_30d": [50.0, 40.0, 70.0, 70.0], "avm": 1.0,
+    })  # fmt: skip
+    found = figures.trade_off(replace(content, measured=rows))
+    assert found is not None
+    front = found.figure.axes[0].lines[0]
+    assert front.get_xdata().tolist() == [10, 30]
+
+
+def test_without_data_there_is_no_figure(content: Content):
+    nothing = replace(
+        content, curves=content.curves.iloc[:0], measured=content.measured.assign(acc_30d=float("nan")),
+        unseen=content.unseen.iloc[:0], progress=content.progress.assign(best=float("nan")),
+    )  # fmt: skip
+    assert figures.drawn(nothing) == []

@@ -1,0 +1,36 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from analognas.params import Params
+from analognas.tracking import cards
+from analognas.workspace import Paths
+
+
+def test_the_card_of_a_finished_run_is_its_report_and_what_it_was_made_from(finished: Paths):
+    params = Params.load(finished.params)
+    report = cards.of_run(finished)
+    assert report.startswith("## digits: test accuracy while the chip drifts")
+    card = cards.of_version(finished, params, "winner")
+    assert card.startswith(report.rstrip())
+    assert "- data: digits, digest `" in card
+    assert "- made with: torch " in card
+
+
+def test_the_card_of_an_evaluator_has_a_line_for_each_target_and_the_chip(finished: Paths):
+    params = Params.validated({"hardware": {"adc_bits": 6}})
+    lines = cards.of_version(finished, params, "evaluator").splitlines()
+    fitted = json.loads(finished.metrics("fit").read_text())["architectures"]
+    assert lines[0] == f"Evaluator, fitted to {fitted} architectures; out of fold, with 95 % intervals:"
+    rows = [line for line in lines if line.startswith("|")]
+    assert [row.split("|")[1].strip() for row in rows[2:]] == [
+        "accuracy after 1 day", "AVM", "standard deviation after 1 day",
+    ]  # fmt: skip
+    assert "- chip: analognas-bench, adc_bits 6" in lines
+
+
+@pytest.mark.parametrize("folder", ["evaluator", "winner"])
+def test_a_workspace_without_files_gives_a_card_of_what_is_known(tmp_path: Path, folder: str):
+    assert cards.of_version(Paths(tmp_path), Params(), folder) == "- chip: analognas-bench\n"
+    assert cards.of_run(Paths(tmp_path)) == ""
