@@ -77,7 +77,8 @@ class _TradeOff:
         gained = improvements(self._pool - weight * self._spread, self._known, self._draws)
         # Where nothing is gained, what is nearest to it: a little of the way, in units of the box.
         span = np.ptp(self._draws, axis=0)
-        return gained - 1e-6 * ((self._pool - weight * self._spread) / np.where(span > 0, span, 1)).sum(axis=1)
+        near = ((self._pool - weight * self._spread) / np.where(span > 0, span, 1)).sum(axis=1)
+        return np.asarray(gained - 1e-6 * near, dtype=np.float64)
 
     def expect(self, index: int) -> None:
         """Take for measured what is predicted of an architecture that was chosen."""
