@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from analognas import report
 from analognas.errors import AnalogNASError
+from analognas.folders import read_folder
 from analognas.tracking.state import read_or_empty
 from analognas.versioning import git
 
@@ -35,9 +36,18 @@ def of_version(paths: Paths, params: Params, folder: str) -> str:
         params: its parameters.
         folder: ``evaluator`` or ``winner``.
     """
-    said = list(_evaluator(paths)) if folder == "evaluator" else [of_run(paths).rstrip()]
+    said = list(_evaluator(paths) if folder == "evaluator" else _winner(paths))
     origin = list(_origin(paths, params))
     return "\n".join([*said, "", *(f"- {line}" for line in origin), ""]).lstrip()
+
+
+def _winner(paths: Paths) -> Iterator[str]:
+    """Yield the card that lies in its folder."""
+    try:
+        _, files = read_folder(paths.winner, "winner.json", remedy="")
+    except AnalogNASError:
+        return
+    yield files["card.md"].decode().rstrip()
 
 
 def _evaluator(paths: Paths) -> Iterator[str]:

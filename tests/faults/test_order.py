@@ -33,16 +33,20 @@ def events(faults: Any, paths: Paths, stage: str, note: Path) -> list[list[str]]
 def durable(order: list[list[str]]) -> set[str]:
     """Hold every rename of a temporary file or folder against what was forced to the disk; return the final names."""
     final = set()
+    forced: set[str] = set()
     for place, (kind, *names) in enumerate(order):
-        if kind == "sync" or "/.tmp-" not in names[0]:
+        if kind == "sync":
+            forced.add(names[0])
             continue
         source, target = names
-        before = {event[1] for event in order[:place] if event[0] == "sync"}
+        if "/.tmp-" not in source or target.endswith("-old"):  # the latter is only moved out of the way
+            continue
         after = [event[1] for event in order[place:] if event[0] == "sync"]
-        assert source in before, f"{target} could be empty after a power cut"
+        assert source in forced, f"{target} could be empty after a power cut"
         inside = {name.replace(target, source, 1) for name in map(str, Path(target).rglob("*"))}
-        assert inside <= before, f"{target} could lack {inside - before}"
+        assert inside <= forced, f"{target} could lack {inside - forced}"
         assert str(Path(target).parent) in after, f"the name {target} could be lost"
+        forced.add(target)  # the same file by another name
         final.add(target)
     return final
 

@@ -8,14 +8,15 @@ from analognas.tracking import cards
 from analognas.workspace import Paths
 
 
-def test_the_card_of_a_finished_run_is_its_report_and_what_it_was_made_from(finished: Paths):
-    params = Params.load(finished.params)
-    report = cards.of_run(finished)
-    assert report.startswith("## digits: test accuracy while the chip drifts")
-    card = cards.of_version(finished, params, "winner")
-    assert card.startswith(report.rstrip())
+def test_the_card_of_a_winner_is_that_of_its_folder_and_what_it_was_made_from(finished: Paths):
+    card = cards.of_version(finished, Params.load(finished.params), "winner")
+    assert card.startswith((finished.winner / "card.md").read_text().rstrip())
     assert "- data: digits, digest `" in card
     assert "- made with: torch " in card
+
+
+def test_a_run_is_described_by_its_report(finished: Paths):
+    assert cards.of_run(finished).startswith("## digits: test accuracy while the chip drifts")
 
 
 def test_the_card_of_an_evaluator_has_a_line_for_each_target_and_the_chip(finished: Paths):
