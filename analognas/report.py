@@ -24,11 +24,11 @@ _REMEDY = "`analognas run` writes it"
 #: Relative difference in parameters up to which two networks are of one size.
 _SAME_SIZE = 0.1
 _FURTHER = "What helps: `analognas search --true-evaluations 16`, or a larger sample.size and `analognas run`."
-#: Costs that are told, what they are called, and how.
+#: Costs that are told, what they are called, in which unit of theirs, and how.
 _COSTS = (
-    ("utilisation", "of them in use", "{:.1%}"),
-    ("latency_us", "latency, us", "{:,.4g}"),
-    ("energy_uj", "energy, uJ", "{:,.4g}"),
+    ("utilisation", "of their weights in use, %", 100, "{:.1f}"),
+    ("latency_us", "latency, us", 1, "{:,.4g}"),
+    ("energy_uj", "energy, uJ", 1, "{:,.4g}"),
 )
 _TIMES = (("1s", "1 s"), ("1h", "1 h"), ("1d", "1 day"), ("30d", "1 month"))
 
@@ -204,8 +204,9 @@ def _told(figures: dict[str, Any]) -> Told:
     costs = figures.get("cost") or {}
     if "winner" in costs:
         known = [costs[name] for name in ("winner", "baseline")[: len(networks)] if name in costs]
-        for key, name, form in _COSTS:
-            rows.append((name, *(form.format(network[key]) for network in known), *[""] * (len(networks) - len(known))))
+        for key, name, unit, form in _COSTS:
+            told = [form.format(unit * network[key]) for network in known]
+            rows.append((name, *told, *[""] * (len(networks) - len(known))))
     row("digital, %", lambda network: f"{network['acc_digital']:.2f}")
     for label, name in _TIMES:
         if f"acc_{label}" not in winner:  # looked up: the table has no such time

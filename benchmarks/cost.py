@@ -1,9 +1,10 @@
 """What a network costs on a chip: how fast that is counted, and how far from what others say.
 
-Reported is how many architectures a second are counted (of the published space and of cells); tiles, time and energy of
-the networks whose published figures are known; and, with `--zigzag`, the energy of five networks by the formulas of the
-chip `zigzag-28nm` beside that by ZigZag itself (`zigzag-dse`), which lays each layer on its array by its own search:
-deviations of the energies in percent. ZigZag has to be installed elsewhere, since it brings other versions:
+Reported is how many architectures are counted in a second of one core (of the published space and of cells); tiles,
+time and energy of the networks whose published figures are known; and, with `--zigzag`, the energy of five networks by
+the formulas of the chip `zigzag-28nm` beside that by ZigZag itself (`zigzag-dse`), which lays each layer on its array
+by its own search: deviations of the energies in percent. ZigZag has to be installed elsewhere, since it brings other
+versions:
 
     python -m venv /tmp/zigzag && /tmp/zigzag/bin/pip install zigzag-dse==3.9.1 six
     python -m benchmarks.cost --zigzag /tmp/zigzag/bin/python --json
@@ -53,7 +54,7 @@ def networks() -> dict[str, Architecture]:
 
 
 def speed(count: int) -> dict[str, int]:
-    """Return how many architectures a second are counted, by family."""
+    """Return how many architectures are counted in a second of one core, by family."""
     from analognas.hardware.chips import HERMES_1_PHASE
     from analognas.hardware.cost import costs
     from analognas.search_spaces import ConfigSpace
@@ -63,9 +64,9 @@ def speed(count: int) -> dict[str, int]:
     for name, space in (("resnet", ConfigSpace("CIFAR-10")), ("nasbench201", NASBench201Space())):
         sample = space.sample(count, seed=1)
         costs(sample[:10], HERMES_1_PHASE)  # what is loaded once is no part of it
-        start = time.perf_counter()
+        start = time.process_time()
         costs(sample, HERMES_1_PHASE)
-        rates[name] = round(count / (time.perf_counter() - start))
+        rates[name] = round(count / (time.process_time() - start))
     return rates
 
 

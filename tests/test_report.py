@@ -134,7 +134,7 @@ def test_what_an_inference_costs_is_told_with_the_chip_it_is_of():
     chip = {"name": "some-chip", "note": "measured", "source": "a paper", "tiles": 64}
     content = found(0.1, 1) | {"cost": {"chip": chip, "winner": costs, "baseline": costs | {"energy_uj": 7.0}}}
     rows = {row[0]: row[1:] for row in report.told(content).rows}
-    assert rows["of them in use"] == ("25.0%", "25.0%")
+    assert rows["of their weights in use, %"] == ("25.0", "25.0")
     assert rows["latency, us"] == ("12.35", "12.35")
     assert rows["energy, uJ"] == ("1,234", "7")
     shown = text(content)

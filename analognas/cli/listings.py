@@ -6,7 +6,9 @@ A package whose part cannot be used has a row that says why; the others are list
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -101,8 +103,11 @@ def _chip(name: str, chip: Preset, tiles: TileShape) -> str:
 
 def _costing(chip: CostChip) -> str:
     many = f", {chip.tiles} of them" if chip.tiles else ""
-    lines = [f"{chip.name}: tiles of {chip.shape}{many}", f"    {chip.note}", f"    source: {chip.source}"]
-    return "\n".join([*lines, *(f"    {constant}" for constant in chip.constants)])
+    lines = [chip.note, f"source: {chip.source}"]
+    for constant in chip.constants:  # what all have in common stands above
+        lines.append(str(constant).replace(f"; {chip.source}", "").replace(f"{chip.source}: ", ""))
+    folded = (textwrap.wrap(line, 80, initial_indent="    ", subsequent_indent="      ") for line in lines)
+    return "\n".join([f"{chip.name}: tiles of {chip.shape}{many}", *chain.from_iterable(folded)])
 
 
 def _added(plugins: Iterable[Plugin], show: Callable[[Plugin], Row]) -> Iterator[Row]:

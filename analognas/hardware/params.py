@@ -108,7 +108,7 @@ class CostParams(Section):
     chip: str | None = None
     """``analognas-projected``, ``hermes-1-phase``, ``hermes-4-phase``, ``zigzag-28nm``, ``own`` (constants of yours
     alone), ``module:name`` of a ``hardware.chips.Chip``; null: the usual one for the tiles of the simulated chip."""
-    constants: dict[str, float] = Field(default_factory=dict)
+    constants: dict[str, Annotated[float, Field(strict=True)]] = Field(default_factory=dict)
     """Others than the chip's, e.g. ``vector_ns: 40``; see ``analognas hardware``."""
 
     def of(self, hardware: HardwareParams) -> Chip:

@@ -67,7 +67,7 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-#: What a search of several objectives may look at (``search_algorithms.nsga2.OBJECTIVES``).
+#: What a search of several objectives may look at (``search_algorithms.pareto.OBJECTIVES``).
 _OBJECTIVES = ("acc_1d", "avm", "acc_1d_std", "params", *COST_LIMITS)
 
 
@@ -202,7 +202,9 @@ class SearchParams(_Section):
     """Least accuracy after one day, percent; null: halfway between chance and 100 %."""
     avm_bound: Literal["mean", "upper"] = "mean"
     """What of a predicted AVM the limit is asked of: its mean, or the upper end of its 90 % interval."""
-    constraints: Annotated[dict[str, float], AfterValidator(_limits)] = Field(default_factory=dict)
+    constraints: Annotated[dict[str, Annotated[float, Field(strict=True)]], AfterValidator(_limits)] = Field(
+        default_factory=dict
+    )
     """What an inference may cost on the chip of ``cost``, at most: ``tiles``, ``latency_us``, ``interval_us``,
     ``energy_uj``."""
     objectives: Annotated[tuple[str, ...] | None, AfterValidator(_objectives)] = None

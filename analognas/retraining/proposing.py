@@ -107,6 +107,8 @@ def loop(params: Params, paths: Paths) -> ClosedLoop:
         T_AVM=search.T_AVM,
         min_acc_1d=search.min_acc_1d,
         avm_bound=search.avm_bound,
+        objectives=search.objectives,
+        chip=params.cost.of(params.hardware),
         cost=inputs.cost(params),
         strict=search.strict,
         objective=search.objective,

@@ -17,9 +17,14 @@ import pandas as pd
 from analognas.errors import InputError, SearchError
 from analognas.evaluators.base import Evaluator, predicted
 from analognas.evaluators.columns import TARGETS
+from analognas.hardware.chips import COST_LIMITS, Chip
+from analognas.hardware.chips import chip as chip_named
+from analognas.hardware.cost import costs
 from analognas.search_algorithms.base import Evaluated, Optimizer
 from analognas.search_algorithms.constraints import Objective, whole
 from analognas.search_algorithms.ea_optimized import EAOptimizer
+from analognas.search_algorithms.hypervolume import improvements
+from analognas.search_algorithms.pareto import trade_off_of
 from analognas.search_algorithms.records import rows_table
 from analognas.seeds import derive_seed
 
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Spaces of at most so many architectures are looked at whole; larger ones are searched.
 WHOLE = 20_000
+#: Points by which volumes are compared.
+_DRAWS = 4_096
 #: Column of what an architecture may be worth: its accuracy and some standard errors on top.
 _PROMISE = "promise"
 
@@ -39,6 +46,44 @@ class _Promise(Objective):
 
     def __call__(self, values: pd.DataFrame) -> NDArray[np.float64]:
         return super().__call__(values.assign(acc_1d=values[_PROMISE]))
+
+
+class _TradeOff:
+    """What each architecture of a pool promises to add to the volume that the measured ones dominate."""
+
+    def __init__(self, loop: ClosedLoop, pool: Sequence[Architecture], predictions: pd.DataFrame) -> None:
+        measured = [record for record in loop.evaluated.values() if record.alive]
+        table = pd.DataFrame([record.row for record in measured])
+        self._signs = np.array([-1.0 if more else 1.0 for more in loop.trade_off.values()])
+        names = list(loop.trade_off)
+        self._pool = self._costs(loop, pool, predictions)[names].to_numpy(dtype=np.float64) * self._signs
+        known = self._costs(loop, [record.architecture for record in measured], table)
+        self._known = known[names].to_numpy(dtype=np.float64) * self._signs
+        self._spread = np.stack(
+            [predictions.get(f"{name}_uncertainty", pd.Series(0.0, predictions.index)) for name in names], axis=1
+        )
+        # The box from the best that is promised to the worst that was measured.
+        worst = self._known.max(axis=0)
+        best = np.minimum(self._known.min(axis=0), (self._pool - self._spread).min(axis=0))
+        self._draws = best + loop.rng.random((_DRAWS, len(names))) * (worst - best)
+
+    @staticmethod
+    def _costs(loop: ClosedLoop, architectures: Sequence[Architecture], values: pd.DataFrame) -> pd.DataFrame:
+        known = costs(architectures, loop.chip)[list(COST_LIMITS)]
+        params = [architecture.params for architecture in architectures]
+        return values.reset_index(drop=True).assign(**known, params=params)
+
+    def gains(self, weight: float) -> NDArray[np.float64]:
+        """Return the share of the box that each would add, if it were better by so many standard deviations."""
+        gained = improvements(self._pool - weight * self._spread, self._known, self._draws)
+        # Where nothing is gained, what is nearest to it: a little of the way, in units of the box.
+        span = np.ptp(self._draws, axis=0)
+        near = ((self._pool - weight * self._spread) / np.where(span > 0, span, 1)).sum(axis=1)
+        return np.asarray(gained - 1e-6 * near, dtype=np.float64)
+
+    def expect(self, index: int) -> None:
+        """Take for measured what is predicted of an architecture that was chosen."""
+        self._known = np.vstack([self._known, self._pool[index]])
 
 
 @dataclass(frozen=True)
@@ -78,6 +123,10 @@ class ClosedLoop(Optimizer):
         nb_iter: batches of ``run``.
         start: how many are spread over the space first.
         explore: mean weight of the uncertainty of ``acc_1d``.
+        objectives: two or more of ``pareto.OBJECTIVES``, to learn a whole trade-off: then each architecture of a batch
+            is the one that promises to add most to the volume that the measured ones dominate (``hypervolume``), with
+            every prediction moved to its better side by w times its uncertainty. None: one objective.
+        chip: whose costs are objectives, as in ``NSGA2``.
         further: as in ``Optimizer``.
     """
 
@@ -90,9 +139,15 @@ class ClosedLoop(Optimizer):
         *,
         start: int = 16,
         explore: float = 1.0,
+        objectives: Sequence[str] | None = None,
+        chip: Chip | str | None = None,
         **further: Any,
     ) -> None:
         super().__init__(evaluator, population_size, nb_iter, **further)
+        self.several = objectives is not None
+        if objectives is not None:
+            self.trade_off = trade_off_of(objectives)
+        self._chip = chip_named(chip) if isinstance(chip, str) else chip
         self.surrogate = surrogate
         self.start = whole("start", start, 1)
         if not (math.isfinite(explore) and explore >= 0):
@@ -187,6 +242,7 @@ class ClosedLoop(Optimizer):
         predictions = predicted(fitted, pool)
         value = self.objective(predictions)
         uncertainty = predictions["acc_1d_uncertainty"].to_numpy()
+        trade_off = _TradeOff(self, pool, predictions) if self.several else None
         # A limit is held by what is expected: what may break it by its uncertainty is worth a measurement.
         excess = replace(self.limits, avm_bound="mean").violations(pool, predictions).sum(axis=1)
         known = {record.architecture.function_id for record in self.evaluated.values()}
@@ -195,7 +251,8 @@ class ClosedLoop(Optimizer):
         chosen: list[tuple[Architecture, str]] = []
         open_ = np.ones(len(pool), dtype=bool)
         for weight in self.rng.exponential(self.explore, size=n) if self.explore else np.zeros(n):
-            score = np.where(excess > 0, -1e6 * (1 + excess), value + weight * uncertainty)
+            promise = value + weight * uncertainty if trade_off is None else trade_off.gains(weight)
+            score = np.where(excess > 0, -1e6 * (1 + excess), promise)
             for candidates in (open_ & free, open_):
                 if candidates.any():
                     index = int(np.argmax(np.where(candidates, score, -np.inf)))
@@ -203,9 +260,16 @@ class ClosedLoop(Optimizer):
             else:
                 break
             open_[index] = False
+            if trade_off is not None:
+                trade_off.expect(index)
             free &= np.array([function != functions[index] for function in functions])
             chosen.append((pool[index], "promise" if weight < self.explore else "uncertainty"))
         return chosen
+
+    @property
+    def chip(self) -> Chip:
+        """The chip whose costs are objectives."""
+        return super().chip if self._chip is None else self._chip
 
     def _pool(self, fitted: Evaluator) -> list[Architecture]:
         """Return what is looked at: the whole space where it is small, otherwise what a search comes across."""

@@ -9,20 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analognas.errors import SearchError
-from analognas.hardware.chips import COST_LIMITS, Chip
+from analognas.hardware.chips import Chip
 from analognas.hardware.chips import chip as chip_named
 from analognas.hardware.cost import cost
 from analognas.search_algorithms._optuna import SampledByOptuna
-from analognas.search_algorithms.pareto import pareto_front
+from analognas.search_algorithms.pareto import pareto_front, trade_off_of
 from analognas.search_algorithms.records import Evaluated
 
 if TYPE_CHECKING:
     import optuna
 
     from analognas.evaluators.base import Evaluator
-
-#: What can be an objective; True: more is better.
-OBJECTIVES = {"acc_1d": True, **dict.fromkeys(("avm", "acc_1d_std", "params", *COST_LIMITS), False)}
 
 
 class NSGA2(SampledByOptuna):
@@ -58,10 +55,7 @@ class NSGA2(SampledByOptuna):
         **further: Any,
     ) -> None:
         super().__init__(evaluator, population_size, nb_iter, **further)
-        unknown = [name for name in objectives if name not in OBJECTIVES]
-        if isinstance(objectives, str) or unknown or not 2 <= len(set(objectives)) == len(objectives):
-            raise SearchError(f"objectives is {objectives!r}: give two or more of {', '.join(OBJECTIVES)}, each once.")
-        self.trade_off = {name: OBJECTIVES[name] for name in objectives}
+        self.trade_off = trade_off_of(objectives)
         self.n_costs = len(objectives)
         self._chip = chip_named(chip) if isinstance(chip, str) else chip
 

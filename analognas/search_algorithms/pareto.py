@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from analognas.errors import SearchError
+from analognas.hardware.chips import COST_LIMITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +16,21 @@ if TYPE_CHECKING:
 
 #: Columns by which one architecture may be better than another; True: more is better.
 TRADE_OFF: Mapping[str, bool] = {"acc_1d": True, "avm": False, "acc_1d_std": False, "params": False}
+
+#: What can be an objective; True: more is better. The last ones are costs on a chip (``hardware.cost.costs``).
+OBJECTIVES = {**TRADE_OFF, **dict.fromkeys(COST_LIMITS, False)}
+
+
+def trade_off_of(objectives: Sequence[str]) -> dict[str, bool]:
+    """Return which of the objectives are better the more there is of them.
+
+    Raises:
+        SearchError: if there are fewer than two, one is twice or unknown.
+    """
+    unknown = [name for name in objectives if name not in OBJECTIVES]
+    if isinstance(objectives, str) or unknown or not 2 <= len(set(objectives)) == len(objectives):
+        raise SearchError(f"objectives is {objectives!r}: give two or more of {', '.join(OBJECTIVES)}, each once.")
+    return {name: OBJECTIVES[name] for name in objectives}
 
 
 def non_dominated(costs: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:

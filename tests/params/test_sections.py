@@ -71,6 +71,7 @@ def test_counts_may_be_written_short(given, count):
             "search.constraints is {'latency': 3}: there is no limit on latency; did you",
         ),
         ("search: {constraints: {tiles: 0}}", "the limit on tiles is 0, and must be above 0"),
+        ("search: {constraints: {tiles: true}}", "search.constraints.tiles is true: a number is needed"),
         ("search: {constraints: 3}", "search.constraints is 3: keys with values are needed"),
         ("search: {objectives: [acc_1d, energy]}", "there is no objective energy; did you mean energy_uj?"),
         ("search: {objectives: [acc_1d]}", "give two or more of acc_1d, avm, acc_1d_std, params, tiles"),

@@ -8,11 +8,15 @@ import pytest
 
 from analognas.errors import SearchError
 from analognas.evaluators.ensemble import GaussianProcessEvaluator
+from analognas.hardware.chips import HERMES_1_PHASE
+from analognas.hardware.cost import costs
 from analognas.search_algorithms import RandomSearch
 from analognas.search_algorithms.closed_loop import ClosedLoop
+from analognas.search_algorithms.hypervolume import hypervolume
 from analognas.search_spaces import Architecture, ConfigSpace
 from analognas.search_spaces.nasbench201 import NASBench201Space
 from analognas.testing import AnalyticEvaluator
+from analognas.testing.analytic import enumerate_space
 from analognas.testing.optimizers import small_space
 
 
@@ -70,6 +74,36 @@ def test_the_seed_decides_what_is_asked() -> None:
         spend(found, truth, 16)
         runs.append(found.history["id"].tolist())
     assert runs[0] == runs[1] != runs[2]
+
+
+def test_with_several_objectives_it_finds_more_of_the_front() -> None:
+    space = small_space()
+    truth = AnalyticEvaluator(space, seed=3)
+    everything = list(enumerate_space(space))
+    objectives = ("acc_1d", "energy_uj", "tiles")
+
+    def front(architectures: list[Architecture]) -> np.ndarray:
+        known = costs(architectures, HERMES_1_PHASE)
+        accuracy = truth.predict(architectures)["acc_1d"]
+        return np.column_stack([-accuracy, known["energy_uj"], known["tiles"]])
+
+    all_ = front(everything)
+    worst = all_.max(axis=0) + 1e-9
+    shares: dict[str, list[float]] = {"several": [], "one": [], "random": []}
+    for seed in range(3):
+        for name, optimizer in (
+            ("several", loop(space, seed=seed, objectives=objectives, chip="hermes-1-phase")),
+            ("one", loop(space, seed=seed)),
+            ("random", RandomSearch(min_acc_1d=0.0, seed=seed).bind(space)),
+        ):
+            spend(optimizer, truth, 24)
+            measured = [record.architecture for record in optimizer.evaluated.values()]
+            shares[name].append(hypervolume(front(measured), worst) / hypervolume(all_, worst))
+    assert np.mean(shares["several"]) > 0.95
+    assert np.mean(shares["several"]) > max(np.mean(shares["one"]), np.mean(shares["random"]))
+    assert loop(space, objectives=objectives).shown_costs == ("tiles", "energy_uj")
+    with pytest.raises(SearchError, match="objectives is"):
+        loop(space, objectives=["acc_1d"])
 
 
 def test_limits_hold_for_what_is_asked_and_recommended() -> None:

@@ -10,8 +10,7 @@ from analognas.hardware.cost import cost, costs, tiles
 from analognas.hardware.tile_shape import TileShape
 from analognas.params import Params
 from analognas.search_algorithms import NSGA2, RandomSearch, Worker
-from analognas.search_algorithms.nsga2 import OBJECTIVES
-from analognas.search_algorithms.pareto import non_dominated
+from analognas.search_algorithms.pareto import OBJECTIVES, non_dominated
 from analognas.search_spaces import ConfigSpace
 from analognas.testing.analytic import AnalyticEvaluator
 from analognas.testing.optimizers import OptimizerConformance
