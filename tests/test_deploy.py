@@ -79,6 +79,68 @@ def test_servers_are_not_in_the_network_and_no_password_is_in_a_unit():
             assert not re.search("(?i)(password|auth_string|secret|://.+@)", line) or "CHANGE" in line or line[0] == "#"
 
 
+def settings(name: str) -> dict[str, str]:
+    lines = [line for line in (FOLDER / name).read_text().splitlines() if line and line[0] != "#"]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def parsed(unit: Path) -> configparser.SectionProxy:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read(unit)
+    return parser["Service"]
+
+
+def test_every_service_writes_only_where_its_unit_lets_it():
+    for unit in UNITS:
+        service = parsed(unit)
+        assert (service["User"], service["ProtectSystem"], service["ProtectHome"]) == ("analognas", "strict", "yes")
+        own = [Path("/var/lib") / service["StateDirectory"], *map(Path, service.get("ReadWritePaths", "").split())]
+        assert any(Path(service["WorkingDirectory"]).is_relative_to(place) for place in own)
+        name = Path(service["EnvironmentFile"]).name
+        written = [
+            value for key, value in settings(name).items()
+            if value.startswith("/") and key in ("HOME", "PREFECT_HOME", "PREFECT_SERVER_UI_STATIC_DIRECTORY",
+                                                 "MLFLOW_ARTIFACTS_DESTINATION")
+        ]  # fmt: skip
+        assert all(any(Path(value).is_relative_to(place) for place in own) for value in written), unit.name
+    # Otherwise Prefect copies its pages beside its package, which is root's.
+    assert "PREFECT_SERVER_UI_STATIC_DIRECTORY" in settings("prefect.env")
+
+
+def test_the_settings_of_the_schedule_are_parameters(monkeypatch: pytest.MonkeyPatch):
+    from analognas.params import Params
+
+    for name, value in settings("retrain.env").items():
+        if name.startswith("ANALOGNAS_"):
+            monkeypatch.setenv(name, value)
+    assert Params.load(source() / "params.yaml").run.branch == "retrain"
+
+
+def pins(file: Path) -> dict[str, str]:
+    lines = [line.partition(";")[0].strip() for line in file.read_text().splitlines() if line and line[0] != "#"]
+    assert all("==" in line for line in lines)
+    return dict(line.split("==", 1) for line in lines)
+
+
+def test_more_pins_are_beside_the_lock_file_and_fit_it():
+    locked = {line.split("==")[0]: line for line in (source() / "requirements.lock").read_text().splitlines()}
+    files = sorted((source() / "deploy").glob("requirements-*.txt"))
+    assert [file.name for file in files] == ["requirements-s3.txt", "requirements-server.txt"]
+    for file in files:
+        assert not set(pins(file)) & set(locked)
+        assert f"deploy/{file.name}" in PAGE.read_text()
+    pinned = pins(files[0])
+    assert locked["fsspec"].startswith(f"fsspec=={pinned['s3fs']}")  # each wants its own day's
+    assert pinned["boto3"] == pinned["botocore"]
+
+
+def test_what_the_page_installs_is_there():
+    named = set(re.findall(r"(?<![/\w])deploy/[\w./*-]+", PAGE.read_text()))
+    assert named >= {"deploy/systemd/*.env", "deploy/systemd/*.service", "deploy/systemd/mlflow-auth.ini"}
+    assert all(list(source().glob(name)) for name in named)
+
+
 def test_the_page_names_every_file():
     text = PAGE.read_text()
     for unit in UNITS:

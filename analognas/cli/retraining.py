@@ -39,6 +39,7 @@ def retrain(
     from analognas.orchestration.retraining import next_steps, run_retraining
     from analognas.params import Params
     from analognas.setup.preparing import prepare
+    from analognas.versioning import branch
     from analognas.workspace import Paths, alone
 
     values = section_values(assignments, dataset, path, max_params)
@@ -57,7 +58,9 @@ def retrain(
 
             done = run_retraining(paths, params, force=force, verbose=verbose, progress=show, taken=taken)
     tell(done.notes)
-    click.echo(json.dumps(done.summary(), sort_keys=True) if as_json else next_steps(done.summary()))
+    own = params.run.branch
+    kept = own if share and own is not None and not branch.written(paths.root) else None
+    click.echo(json.dumps(done.summary(), sort_keys=True) if as_json else next_steps(done.summary(), kept))
 
 
 @click.command()

@@ -263,8 +263,8 @@ def run_retraining(
     return going
 
 
-def next_steps(done: dict[str, Any]) -> str:
-    """Return what was done and what comes next, for a terminal."""
+def next_steps(done: dict[str, Any], kept: str | None = None) -> str:
+    """Return what was done and what comes next, for a terminal; ``kept`` is the branch that it is committed on."""
     if not done["retrained"]:
         newest, age = done["figures"]["newest"], done["figures"]["age_days"]
         figures = [
@@ -279,6 +279,8 @@ def next_steps(done: dict[str, Any]) -> str:
     text = f"Round {name} {done['decision']}: {done['reason']}. See data/rounds/{name}.md."
     if done["decision"] == "accepted":
         text += "\nNext: `analognas run` searches and trains with it; `analognas champion rollback` undoes it."
+    if kept is not None:
+        return f"{text}\nCommitted on the branch {kept}."
     return text + "\nReady to commit: git add params.yaml dvc.lock data"
 
 

@@ -133,6 +133,16 @@ def test_the_flow_can_be_started_by_a_schedule(retrain: Retrain):
     assert retrain.artifacts[0]["text"].startswith("The champion needs no retraining.")
 
 
+def test_what_the_user_should_know_stands_in_the_state(retrain: Retrain, monkeypatch: pytest.MonkeyPatch):
+    away = tracking.SyncReport(warning="MLflow at http://127.0.0.1:9 refuses connections.")
+    monkeypatch.setattr(tracking, "sync", lambda *_: away)
+    module = flows.load_flow(retrain.paths.root / "flows" / "retrain.py")
+    state = module.retrain(str(retrain.paths.root), return_state=True)
+    assert (state.type.value, state.name) == ("COMPLETED", "Completed")
+    assert away.warning in state.message
+    assert state.result()["retrained"] is False
+
+
 def test_the_tasks_of_the_flow_are_called_in_order():
     tree = ast.parse((source() / "flows" / "retrain.py").read_text())
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}

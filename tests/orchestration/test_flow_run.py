@@ -94,3 +94,13 @@ def test_own_warnings_are_logged_and_shown_others_only_shown(
     assert kept == ["A result is damaged: 100 % of it."]
     assert shown == ["A result is damaged: 100 % of it.", "old"]
     assert before is warnings.showwarning
+
+
+@pytest.mark.parametrize(("deployment", "scheduled"), [("7", True), (None, False)])
+def test_a_run_of_a_deployment_is_one_by_a_schedule(
+    monkeypatch: pytest.MonkeyPatch, deployment: str | None, scheduled: bool
+):
+    context = SimpleNamespace(flow_run=SimpleNamespace(deployment_id=deployment))
+    assert not flow_run.by_a_schedule()
+    monkeypatch.setattr("prefect.context.FlowRunContext.get", lambda: context)
+    assert flow_run.by_a_schedule() is scheduled

@@ -46,6 +46,8 @@ def test_a_decision_is_told_with_what_comes_next():
     assert "`analognas run` searches and trains with it; `analognas champion rollback` undoes it." in accepted
     assert rejected.splitlines()[-1] == accepted.splitlines()[-1]
     assert accepted.endswith("git add params.yaml dvc.lock data")
+    kept = retraining.next_steps(DONE, "retrain").splitlines()
+    assert (kept[:-1], kept[-1]) == (rejected.splitlines()[:-1], "Committed on the branch retrain.")
 
 
 def test_what_is_known_of_a_champion_that_needs_nothing_is_told():
