@@ -122,6 +122,35 @@ class Preprocessing:
             raise DatasetError(f"{path} cannot be read ({wrong(error)}).") from error
         return image_of(sound, Features(*self.origin.sound))[0][np.newaxis]
 
+    def levels_of_sounds(self, sounds: Sequence[tuple[Any, int]]) -> Bytes:
+        """Return recordings in memory as images like those of the dataset, uint8 (N, C, H, W).
+
+        Args:
+            sounds: samples, (length,) or (length, channels), with their rate. Integers span the range of their type,
+                as in a WAV file; floating-point numbers are -1 to 1.
+
+        Raises:
+            DatasetError: if the winner takes no recordings, or what one is cannot be known.
+        """
+        if self.origin.sound is None:
+            raise DatasetError(f"Samples with a rate are a recording; this winner takes {self.takes}.")
+        return np.stack([self._sound(f"Recording {place}", *sound) for place, sound in enumerate(sounds)])
+
+    def _sound(self, name: str, samples: Any, rate: int) -> Bytes:
+        values = np.asarray(samples)
+        if values.dtype.kind not in "iuf" or values.ndim not in (1, 2) or not values.size:
+            raise DatasetError(
+                f"{name} is {values.dtype} {values.shape}; give numbers, (length,) or (length, channels)."
+            )
+        if not wav.MIN_RATE <= rate <= wav.MAX_RATE:
+            raise DatasetError(f"{name} has {rate} samples per second; {wav.MIN_RATE:,} to {wav.MAX_RATE:,} are read.")
+        wave = wav.to_unit(values)
+        if not np.isfinite(wave).all() or np.abs(wave).max() > 1:
+            raise DatasetError(f"{name} holds samples beyond -1 to 1; give integers if they are those of a WAV file.")
+        assert self.origin.sound is not None
+        sound = wav.Sound(wave if wave.ndim == 1 else wave.mean(axis=1), rate, 1)
+        return image_of(sound, Features(*self.origin.sound))[0][np.newaxis]
+
     def _array(self, path: Path) -> Bytes:
         try:
             with path.open("rb") as file:

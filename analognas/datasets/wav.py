@@ -63,7 +63,7 @@ def read(data: bytes) -> Sound:
     if not whole:
         raise ContentError("it holds no sound")
     samples = _samples(form, sound[:whole], order)
-    wave = _to_unit(samples)
+    wave = to_unit(samples)
     if not np.isfinite(wave).all():
         raise ContentError("it holds samples that are not finite")
     if wave.ndim == 2:
@@ -164,7 +164,7 @@ def _samples(form: _Format, sound: bytes, order: str) -> np.ndarray[Any, Any]:
     return samples  # type: ignore[no-any-return]
 
 
-def _to_unit(samples: np.ndarray[Any, Any]) -> npt.NDArray[np.float64]:
+def to_unit(samples: np.ndarray[Any, Any]) -> npt.NDArray[np.float64]:
     """Return samples of any type as double precision, full scale 1."""
     if samples.dtype.kind == "f":
         return samples.astype(np.float64)

@@ -80,8 +80,9 @@ class Winner:
         better than a single chip; ``agreement`` tells how often a single one would answer so.
 
         Args:
-            inputs: the path of a picture or WAV file, several paths, or an array or tensor of images as the dataset
-                holds them; see ``Preprocessing.levels`` for shapes, and for what numbers mean: integers are levels,
+            inputs: the path of a picture or WAV file, several paths, recordings in memory, (samples, rate) or a list
+                of these (see ``Preprocessing.levels_of_sounds``), or an array or tensor of images as the dataset holds
+                them; see ``Preprocessing.levels`` for shapes, and for what numbers mean: integers are levels,
                 floating-point numbers are 0 to 1, never normalised.
             seconds_after_programming: age of the devices.
             repeats: how many programmings are asked; default: as many as were measured.
@@ -147,6 +148,9 @@ class Winner:
             if not all(isinstance(value, str | Path) for value in inputs):
                 raise DatasetError("The inputs are files and something else; give either paths or one array.")
             return list(map(str, inputs)), self.preprocessing.levels_of_files([Path(value) for value in inputs])
+        sounds = [inputs] if _is_sound(inputs) else inputs
+        if isinstance(sounds, list | tuple) and all(map(_is_sound, sounds)):
+            return list(range(len(sounds))), self.preprocessing.levels_of_sounds(sounds)
         if isinstance(inputs, Tensor):
             inputs = inputs.numpy(force=True)
         try:
@@ -304,6 +308,16 @@ def load_winner(directory: Path | str, own: Collection[str] = ()) -> Winner:
         preprocessing=preprocessing,
         accuracy=np.array(content["accuracy"]),
         model=model,
+    )
+
+
+def _is_sound(value: Any) -> bool:
+    """Return whether it is a recording in memory: samples with their rate."""
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and isinstance(value[1], int)
+        and isinstance(value[0], np.ndarray | Tensor | list)
     )
 
 

@@ -123,6 +123,18 @@ def test_recordings_are_read_as_the_dataset_reads_them(tmp_path: Path):
     preprocessing = Preprocessing.from_dict(json.loads(json.dumps(Preprocessing.of(data).to_dict())))
     paths = [tmp_path / name for name in data.test.names]
     np.testing.assert_array_equal(preprocessing.levels_of_files(paths), data.test.x)
+    sounds = [wavfile.read(path)[::-1] for path in paths]
+    np.testing.assert_array_equal(preprocessing.levels_of_sounds(sounds), data.test.x)
+    samples, rate = sounds[0]
+    stereo = np.stack([samples, samples], axis=1) / 32768.0  # full scale of 16 bits is 1
+    np.testing.assert_array_equal(preprocessing.levels_of_sounds([(stereo, rate)]), data.test.x[:1])
+    for wrong, message in (
+        ((samples.astype(float), rate), "Recording 0 holds samples beyond -1 to 1; give integers"),
+        ((samples, 10), "has 10 samples per second"),
+        ((samples[:0], rate), r"is int16 \(0,\); give numbers"),
+    ):
+        with pytest.raises(DatasetError, match=message):
+            preprocessing.levels_of_sounds([wrong])
     (tmp_path / "no.wav").write_bytes(b"no sound")
     with pytest.raises(DatasetError, match=r"no\.wav cannot be read as a WAV file \(it is no WAV file\).*recordings"):
         preprocessing.levels_of_files([tmp_path / "no.wav"])

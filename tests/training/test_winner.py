@@ -267,6 +267,9 @@ def test_inputs_that_cannot_be_known_are_refused(folder: Path, dataset: Dataset,
         winner.predict(str(tmp_path / "a.png"))
     with pytest.raises(DatasetError, match="images of one shape"):
         winner.predict([[1, 2], [3]])
+    for sound in ((np.zeros(800), 8000), [(np.zeros(800), 8000)] * 2):
+        with pytest.raises(DatasetError, match="are a recording; this winner takes arrays, no files"):
+            winner.predict(sound)
     for nothing in ([], dataset.test.x[:0]):
         with pytest.raises(DatasetError, match="nothing to classify"):
             winner.predict(nothing)
