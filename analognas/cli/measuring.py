@@ -74,15 +74,16 @@ def _table(own: dict[str, Any], paths: Paths) -> Told:
     from dataclasses import replace
 
     from analognas.errors import CorruptFileError
-    from analognas.report import beside, collect, column_of, of_own, told
+    from analognas.report import beside, collect, column_of, told
+    from analognas.training.measured import most_sensitive
 
     try:
         figures = collect(paths)
     except CorruptFileError:  # nothing has run yet
         figures = {"own": []}
+    lines = [most_sensitive(own["sensitivity"])] if own["sensitivity"] else []  # what becomes of it was told before
     if own in figures["own"]:
-        return replace(told(figures | {"own": [own]}), lines=tuple(of_own(own)))
-    lines = list(of_own(own))
+        return replace(told(figures | {"own": [own]}), lines=tuple(lines))
     lines.append("There is no winner that was measured with these data, chip and protocol: `analognas run`.")
     return beside(f"{own['name']}: test accuracy while the chip drifts", [column_of(own)], lines)
 

@@ -112,6 +112,8 @@ def measure(
         stored = None if asked.replace and not _is_of(folder, inputs) else _stored(folder, name, inputs)
         if stored is None:
             stored = _measured(network, name, inputs, chip_record, params, progress)
+            for sentence in stored.notes[len(network.notes) :]:
+                tell(sentence)
             _ignored(paths.measured)
             stored.write(folder)
         if asked.sensitivity and stored.sensitivity is None:
@@ -148,11 +150,23 @@ def _measured(
         curve=found.curve,
         accuracy=found.accuracy,
         structure=network.structure,
-        notes=network.notes,
+        notes=[*network.notes, *_doubts(network, found.columns["acc_digital"])],
         sensitivity=None,
         hardware=chip_record,
         weights=save(clean_state(found.analog)),
     )
+
+
+def _doubts(network: OwnNetwork, accuracy: float) -> list[str]:
+    """Return what is said of trained weights that classify hardly better than chance."""
+    chance = 100 / network.dataset.classes
+    if not network.trained or accuracy > 2 * chance:
+        return []
+    return [
+        f"The given weights classify {accuracy:.1f} % of the test images rightly before they are on a tile, chance is "
+        f"{chance:.1f} %: were they trained on images of another size or normalisation, or on other classes? Images "
+        "come here with mean 0 and standard deviation 1 in each channel."
+    ]
 
 
 def _sensitivity(network: OwnNetwork, stored: Stored, params: Params, progress: Progress) -> list[dict[str, Any]]:

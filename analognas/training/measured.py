@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 _FORMAT = 1
 MANIFEST, _HARDWARE, _MODEL = "measured.json", "hardware.json", "model.safetensors"
 REMEDY = "delete the folder and run `analognas measure` again"
+#: What is said of inputs whose names do not say it.
+_WORDS = {
+    "hardware": "chip",
+    "hardware_aware": "choice of hardware-aware training",
+    "layers": "implementation of analog layers",
+    "network": "network (or other weights)",
+    "versions": "version of torch, aihwkit or the protocol, or device",
+}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -69,7 +77,7 @@ class Stored:
 
     def differs(self, inputs: Mapping[str, Any]) -> list[str]:
         """Return what of these inputs is another than was measured."""
-        return [name.replace("_", "-") for name, value in inputs.items() if self.inputs.get(name) != value]
+        return [_WORDS.get(name, name) for name, value in inputs.items() if self.inputs.get(name) != value]
 
     def is_of(self, winner: Mapping[str, Any], hardware: Mapping[str, Any]) -> bool:
         """Return whether it may stand beside a winner: the same data, part, chip, protocol and seed.

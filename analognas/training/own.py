@@ -111,6 +111,11 @@ class OwnNetwork:
         Raises:
             InputError: as the class says.
         """
+        if isinstance(self._make, nn.Module):
+            raise InputError(
+                f"The {type(self._make).__name__} that was named is a network that is made already, with weights that "
+                "no seed decides: name its class, or a function that returns it."
+            )
         seed_torch(self._own, "init")
         try:
             network = _called(self._make, self._shape, self._classes)
@@ -359,10 +364,16 @@ def _name(make: Callable[..., Any]) -> str:
 
 
 def _refuse(found: list[Finding]) -> None:
-    ending = [finding.sentence for finding in found if finding.ends]
+    ending: dict[str, list[str]] = {}
+    for finding in found:
+        if finding.ends:
+            ending.setdefault(finding.kind, []).append(finding.sentence)
     if ending:
-        more = f" {len(ending) - 1} more layers are like that." if len(ending) > 1 else ""
-        raise HardwareError(ending[0] + more)
+        first = (
+            sentences[0] + (f" ({len(sentences) - 1} more like that.)" if len(sentences) > 1 else "")
+            for sentences in ending.values()
+        )
+        raise HardwareError(" ".join(first))
 
 
 def _forward(network: nn.Module, images: Tensor, mode: str) -> Any:
