@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -18,6 +19,7 @@ from analognas.redaction import redact
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from analognas.training.measured import Stored
     from analognas.workspace import Paths
 
 _REMEDY = "`analognas run` writes it"
@@ -42,7 +44,8 @@ def collect(paths: Paths) -> dict[str, Any]:
         ``dataset``, ``data`` (what ``datasets check`` says of it, ``None`` before it was recorded), ``hardware``,
         ``cost`` (of an inference of each network on the chip of ``cost``, see ``hardware.cost``; with ``chip``, or
         ``problem`` if there is no such chip),
-        ``notes`` (what a reader must know), ``use`` (how to use the winner, ``None`` if it was looked up and has no
+        ``own`` (networks of the user's own that were measured as the winner was, with name, cost and notes), ``notes``
+        (what a reader must know), ``use`` (how to use the winner, ``None`` if it was looked up and has no
         weights), ``changed`` (parameters that have other values now than the figures were made with).
 
     Raises:
@@ -50,12 +53,14 @@ def collect(paths: Paths) -> dict[str, Any]:
     """
     train = read_sealed(paths.metrics("train"), remedy=_REMEDY)
     fit = read_sealed(paths.metrics("fit"), remedy=_REMEDY)
-    _, files = read_folder(paths.winner, "winner.json", remedy=_REMEDY)
+    manifest, files = read_folder(paths.winner, "winner.json", remedy=_REMEDY)
     dataset = read_sealed(paths.dataset, remedy=_REMEDY)
     try:
         architecture = json.loads(files["architecture.json"])
         figures = _collected(architecture, dataset, train, fit)
         figures |= {"cost": _costs(architecture, figures, paths), "use": _use(files)}
+        figures["own"], damaged = _own(paths, manifest, files)
+        figures["notes"] = [*figures["notes"], *damaged]
         return figures | {"changed": _changed(paths)}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise CorruptFileError(f"{paths.data} holds files of something else than a run: {_REMEDY}.") from None
@@ -108,6 +113,32 @@ def _costs(described: dict[str, Any], figures: dict[str, Any], paths: Paths) -> 
     return told
 
 
+def _own(paths: Paths, winner: dict[str, Any], files: Mapping[str, bytes]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the user's own networks that may stand beside a winner, and what is wrong with others."""
+    from analognas.training.measured import all_measured
+
+    if "hardware.json" not in files:  # looked up: nothing was measured here
+        return [], []
+    chip = json.loads(files["hardware.json"])
+    whole, damaged = all_measured(paths.measured)
+    return [own_figures(paths, stored) for stored in whole if stored.is_of(winner, chip)], damaged
+
+
+def own_figures(paths: Paths, stored: Stored) -> dict[str, Any]:
+    """Return the figures of a network of the user's own as ``collect`` gives them."""
+    from analognas.hardware.cost import cost
+    from analognas.hardware.recorded import spec_of
+    from analognas.params import Params
+
+    told: dict[str, Any] = {
+        "name": stored.name, "figures": stored.figures, "notes": stored.notes, "sensitivity": stored.sensitivity,
+        "curve": stored.curve, "cost": None,
+    }  # fmt: skip
+    with suppress(InputError):  # there is no such chip: that is said of the winner
+        told["cost"] = cost(stored.structure, Params.load(paths.params).cost.of(spec_of(stored.hardware)))
+    return told
+
+
 def _changed(paths: Paths) -> list[str]:
     """Return the parameters whose values are others now than DVC has recorded of the stages; [] without DVC."""
     from analognas.params import Params
@@ -153,11 +184,15 @@ class Told:
 
 def render(figures: dict[str, Any]) -> RenderableType:
     """Return the figures as a table for a terminal; raises what ``told`` raises."""
+    return laid_out(told(figures))
+
+
+def laid_out(report: Told) -> RenderableType:
+    """Return a report as a table and lines for a terminal."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    report = told(figures)
     table = Table(title=report.title, title_justify="left")
     for number, column in enumerate(report.columns):
         table.add_column(column, justify="right" if number else "left")
@@ -191,40 +226,56 @@ def told(figures: dict[str, Any]) -> Told:
 
 
 def _told(figures: dict[str, Any]) -> Told:
-    winner, baseline = figures["winner"], figures["baseline"]
+    winner, baseline, own = figures["winner"], figures["baseline"], figures.get("own", [])
+    costs = figures.get("cost") or {}
+    columns = [Column("winner", winner, costs.get("winner"))]
+    if baseline:
+        columns.append(Column("plain residual network", baseline, costs.get("baseline")))
+    columns += [column_of(network) for network in own]
     what = "test accuracy" if "avm_std" in winner else "published accuracy"
-    networks = [winner, *([baseline] if baseline else [])]
+    return beside(f"{figures['dataset']}: {what} while the chip drifts", columns, _sentences(figures))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A network as the table of a report has it: name, figures and what an inference costs, if that is known."""
+
+    name: str
+    figures: Mapping[str, Any]
+    cost: Mapping[str, float] | None
+
+
+def column_of(own: Mapping[str, Any]) -> Column:
+    """Return the column of a network of the user's own, of what ``own_figures`` gives."""
+    return Column(f"{own['name']} (yours)", own["figures"], own["cost"])
+
+
+def beside(title: str, columns: Sequence[Column], lines: Iterable[str]) -> Told:
+    """Return networks side by side; which rows there are says the first one."""
+    first = columns[0]
     rows: list[tuple[str, ...]] = []
 
-    def row(name: str, text: Callable[[dict[str, Any]], str]) -> None:
-        rows.append((name, *map(text, networks)))
+    def row(name: str, text: Callable[[Mapping[str, Any]], str]) -> None:
+        rows.append((name, *(text(column.figures) for column in columns)))
 
     row("parameters", lambda network: f"{network['params']:,}")
     row("tiles", lambda network: f"{network['tiles']}")
-    costs = figures.get("cost") or {}
-    if "winner" in costs:
-        known = [costs[name] for name in ("winner", "baseline")[: len(networks)] if name in costs]
+    if first.cost:
         for key, name, unit, form in _COSTS:
-            told = [form.format(unit * network[key]) for network in known]
-            rows.append((name, *told, *[""] * (len(networks) - len(known))))
+            rows.append((name, *(form.format(unit * column.cost[key]) if column.cost else "" for column in columns)))
     row("digital, %", lambda network: f"{network['acc_digital']:.2f}")
     for label, name in _TIMES:
-        if f"acc_{label}" not in winner:  # looked up: the table has no such time
+        if f"acc_{label}" not in first.figures:  # looked up: the table has no such time
             continue
         row(f"after {name}, %", partial(_with_spread, f"acc_{label}"))
-    if "avm_std" in winner:
+    if "avm_std" in first.figures:
         row("AVM (1 s to 1 month), points", partial(_with_spread, "avm"))
     else:
         row("AVM (60 s to 1 month), points", lambda network: f"{network['avm']:.2f}")
-    return Told(
-        title=f"{figures['dataset']}: {what} while the chip drifts",
-        columns=("", "winner", *(["plain residual network"] if baseline else [])),
-        rows=tuple(rows),
-        lines=tuple(_sentences(figures)),
-    )
+    return Told(title, ("", *(column.name for column in columns)), tuple(rows), tuple(lines))
 
 
-def _with_spread(name: str, network: dict[str, Any]) -> str:
+def _with_spread(name: str, network: Mapping[str, Any]) -> str:
     return f"{network[name]:.2f} ± {network[f'{name}_std']:.2f}"
 
 
@@ -256,12 +307,23 @@ def _sentences(figures: dict[str, Any]) -> Iterator[str]:
             f"{ceiling['high']:.2f}, from {ceiling['pairs']} architectures that were characterized twice)"
         )
     yield from figures["notes"]
+    for network in figures.get("own", []):
+        yield from (f"{network['name']}: {sentence}" for sentence in of_own(network))
     if "reading" in (figures.get("data") or {}):  # of the user's own files
         yield "Data:"
         yield from (f"  {line}" for line in of_data(figures["data"]))
     if figures["changed"]:
         verb = "has" if len(figures["changed"]) == 1 else "have"
         yield f"These figures are older: {', '.join(figures['changed'])} {verb} changed since; `analognas run`."
+
+
+def of_own(own: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what becomes of a network of the user's own on tiles, and which of its layers lose accuracy."""
+    from analognas.training.measured import most_sensitive
+
+    yield from own["notes"]
+    if own["sensitivity"]:
+        yield most_sensitive(own["sensitivity"])
 
 
 def _helped(sentences: Iterable[str]) -> Iterator[str]:

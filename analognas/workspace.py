@@ -113,6 +113,11 @@ class Paths:
         return self.data / "winner"
 
     @property
+    def measured(self) -> Path:
+        """Networks of the user's own that were measured; no stage's output, git ignores it."""
+        return self.data / "measured"
+
+    @property
     def home(self) -> Path:
         """Where the workspace is of which this one is DVC's temporary copy for an experiment; else its own root."""
         copy = next((folder for folder in (self.root, *self.root.parents) if (folder / ".git").exists()), self.root)

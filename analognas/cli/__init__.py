@@ -5,7 +5,7 @@ Commands import what they need when they are called, so that ``analognas --help`
 
 from __future__ import annotations
 
-from analognas.cli import datasets, doctor, listings, pipeline, retraining, sharing, winner, workspaces
+from analognas.cli import datasets, doctor, listings, measuring, pipeline, retraining, sharing, winner, workspaces
 from analognas.cli.group import main
 
 __all__ = ["main"]
@@ -17,6 +17,7 @@ for command in (
     pipeline.report,
     winner.predict,
     winner.export,
+    measuring.measure,
     retraining.retrain,
     retraining.serve,
     retraining.champion,

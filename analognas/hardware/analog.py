@@ -8,21 +8,18 @@ so a model that was programmed must neither be trained nor saved as it is; the f
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from analognas.causes import quoted
 from analognas.errors import HardwareError
-
-#: Layers with weights that stay digital: they scale and shift, and multiply no matrices.
-_DIGITAL = (_BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
+from analognas.hardware.conversion import check_convertible
 
 
-def convert(model: nn.Module, rpu_config: Any, layers: str = "fast") -> nn.Module:
+def convert(model: nn.Module, rpu_config: Any, layers: str = "fast", *, others_digital: bool = False) -> nn.Module:
     """Return an analog copy of a digital network: every ``Conv2d`` and ``Linear`` on analog tiles.
 
     Normalization, additions, pooling and activations stay digital. Draws from torch's global generator (aihwkit
@@ -35,6 +32,8 @@ def convert(model: nn.Module, rpu_config: Any, layers: str = "fast") -> nn.Modul
         layers: "fast" for the layers of ``analognas.hardware.layers``, "aihwkit" for aihwkit's own, which compute
             the same about ten times as slowly. A setting that the fast ones do not compute leaves the layer to
             aihwkit, with a warning.
+        others_digital: whether layers that multiply matrices, but have no analog kind (attention, LSTM, embeddings),
+            stay digital instead of being refused.
 
     Raises:
         HardwareError: naming the layer, if one cannot be put on tiles, or the configuration asks for something
@@ -45,7 +44,7 @@ def convert(model: nn.Module, rpu_config: Any, layers: str = "fast") -> nn.Modul
     from aihwkit.nn.conversion import convert_to_analog
     from aihwkit.nn.modules.container import AnalogWrapper
 
-    check_convertible(model)
+    check_convertible(model, others_digital=others_digital)
     if rpu_config.forward.out_noise_std > 0 and any(type(layer) is nn.Conv2d for layer in model.modules()):
         raise HardwareError(
             "forward.out_noise_std is set, with which aihwkit's torch tiles cannot run convolutions; set it to 0."
@@ -78,6 +77,46 @@ def to_aihwkit(model: nn.Module) -> nn.Module:
     return _with_classes(_copy(model), slow)
 
 
+def analog_layers(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield the analog layers of a converted network by name, in the order in which they are registered."""
+    from aihwkit.nn import AnalogConv2d, AnalogLinear
+
+    for name, layer in model.named_modules():
+        if isinstance(layer, AnalogConv2d | AnalogLinear):
+            yield name, layer
+
+
+def partly_digital(model: nn.Module, names: Collection[str]) -> nn.Module:
+    """Return a copy of a converted network, in evaluation mode, whose named layers are exact.
+
+    These are torch's own layers with the clean weights: without converters, noise and drift.
+
+    Args:
+        model: with clean weights; it is not changed.
+        names: of analog layers.
+
+    Raises:
+        HardwareError: if the model is programmed, or has no such analog layer.
+    """
+    from aihwkit.nn import AnalogConv2d, AnalogLinear
+
+    require_clean(model, "make layers digital of")
+    layers = dict(analog_layers(model))
+    for name in names:
+        if name not in layers:
+            raise HardwareError(f"The network has no analog layer {name!r}: it has {', '.join(map(repr, layers))}.")
+    exact: dict[int, Any] = {}  # what is in the memo is not copied but replaced
+    with torch.random.fork_rng(devices=[]):  # layers are made with drawn weights first
+        for name in names:
+            kind = AnalogConv2d if isinstance(layers[name], AnalogConv2d) else AnalogLinear
+            exact[id(layers[name])] = kind.to_digital(layers[name])
+    copied: nn.Module = copy.deepcopy(model, exact)
+    for _, layer in analog_layers(copied):
+        for tile in layer.analog_tiles():
+            _set_scales_again(tile)
+    return copied.eval()
+
+
 def _make_fast(model: nn.Module) -> nn.Module:
     from analognas.hardware.layers import FAST, warn_of_uncovered
 
@@ -98,41 +137,6 @@ def _copy(model: nn.Module) -> nn.Module:
     for _, tile in tiles(copied):
         _set_scales_again(tile)  # a copy loses the hook on the weights' gradient
     return copied
-
-
-def check_convertible(model: nn.Module) -> None:
-    """Refuse networks that would lose layers, or their meaning, on the way to analog tiles.
-
-    Raises:
-        HardwareError: naming the layer and its type.
-    """
-    seen: dict[int, str] = {}
-    for name, layer in model.named_modules(remove_duplicate=False):
-        kind = type(layer).__name__
-        if type(layer) in (nn.Conv2d, nn.Linear):
-            if id(layer) in seen:  # each would get tiles of its own
-                raise HardwareError(f"Layer {name!r} is {seen[id(layer)]!r} again: analog layers cannot be shared.")
-            seen[id(layer)] = name
-        if type(layer) is nn.Conv2d:
-            if layer.groups != 1:
-                raise HardwareError(
-                    f"Layer {name!r} is a grouped convolution (groups={layer.groups}), "
-                    "which aihwkit's tiles do not support; use groups=1."
-                )
-            if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
-                raise HardwareError(
-                    f"Layer {name!r} pads with {layer.padding_mode!r}, {layer.padding!r}; "
-                    "analog convolutions need zeros and a width in pixels."
-                )
-        elif type(layer) is not nn.Linear and not isinstance(layer, _DIGITAL):
-            matrices = [key for key, weight in layer.named_parameters(recurse=False) if weight.dim() > 1]
-            if matrices:
-                raise HardwareError(
-                    f"Layer {name or 'of the network'!r} ({kind}) multiplies with {matrices[0]!r} and would stay "
-                    "digital: only Conv2d and Linear, exactly these classes, become analog."
-                )
-    if not seen:
-        raise HardwareError("The network has no Conv2d or Linear layer: there is nothing to put on analog tiles.")
 
 
 def tiles(model: nn.Module) -> Iterator[tuple[str, Any]]:

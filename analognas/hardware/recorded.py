@@ -33,10 +33,7 @@ def from_record(recorded: Mapping[str, Any]) -> tuple[HardwareParams, Any]:
         HardwareError: if the configuration cannot be made here.
         MismatchError: if what is made here is not what was recorded; the message names the first difference.
     """
-    given = {name: recorded[name] for name in ("rpu_config", "layers", *OVERRIDES) if name in recorded}
-    spec = HardwareParams(**given)
-    if spec.tile_shape.plain() != recorded["tile_size"]:  # asked for in place of the configuration's own
-        spec = HardwareParams(**given, tile_size=recorded["tile_size"])
+    spec = spec_of(recorded)
     config = rpu_config(spec)
     difference = _difference(recorded["description"], describe(config), "rpu_config")
     if difference:
@@ -45,6 +42,15 @@ def from_record(recorded: Mapping[str, Any]) -> tuple[HardwareParams, Any]:
             "use the version of it, and of aihwkit, that the record was made with."
         )
     return spec, config
+
+
+def spec_of(recorded: Mapping[str, Any]) -> HardwareParams:
+    """Return the hardware of ``record``, not compared with what is made here; raises HardwareError if it is unknown."""
+    given = {name: recorded[name] for name in ("rpu_config", "layers", *OVERRIDES) if name in recorded}
+    spec = HardwareParams(**given)
+    if spec.tile_shape.plain() != recorded["tile_size"]:  # asked for in place of the configuration's own
+        spec = HardwareParams(**given, tile_size=recorded["tile_size"])
+    return spec
 
 
 def _difference(recorded: Any, present: Any, path: str) -> str | None:

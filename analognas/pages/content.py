@@ -13,7 +13,7 @@ from analognas.errors import AnalogNASError, CorruptFileError
 from analognas.files import file_digest, read_parquet, read_sealed
 from analognas.folders import read_folder
 from analognas.hardware.tile_shape import TileShape
-from analognas.report import Told, collect, told
+from analognas.report import Told, collect, column_of, told
 from analognas.search_spaces.architecture import Architecture
 from analognas.stages.protocols import STAGES
 from analognas.tables import TEXT, WHOLE, Column, Table
@@ -89,7 +89,8 @@ class Content:
     Attributes:
         figures: what ``report.collect`` gives.
         told: the same as table and sentences.
-        curves: accuracy over time of the networks that were trained at the end (``data/plots/train.csv``).
+        curves: accuracy over time of the networks that were trained at the end (``data/plots/train.csv``), and of the
+            user's own ones.
         measured: what was characterized (``data/surrogate.parquet``).
         unseen: predictions out of fold and what was measured (``data/plots/fit.csv``).
         progress: best objective by evaluations of each search (``data/plots/search.csv``).
@@ -126,7 +127,7 @@ def read(paths: Paths) -> Content:
     return Content(
         figures=figures,
         told=told(figures),
-        curves=tables["train"],
+        curves=_with_own(tables["train"], figures["own"]),
         measured=read_parquet(paths.surrogate, remedy=_REMEDY),
         unseen=tables["fit"],
         progress=tables["search"],
@@ -149,6 +150,18 @@ def _plotted(paths: Paths, stage: str) -> pd.DataFrame:
         raise CorruptFileError(f"{path} is damaged, or was not written by analognas: {_REMEDY}.") from None
     _PLOTTED[stage].check(table, str(path), remedy=_REMEDY, error=CorruptFileError)
     return table
+
+
+def _with_own(curves: pd.DataFrame, own: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return the curves with those of the user's own networks behind them."""
+    import pandas as pd
+
+    points = [
+        {"network": column_of(network).name, **{name: point[name] for name in ("seconds", "accuracy", "std")}}
+        for network in own
+        for point in network["curve"]
+    ]
+    return pd.concat([curves, pd.DataFrame(points)], ignore_index=True) if points else curves
 
 
 def _layers(paths: Paths, figures: Mapping[str, Any]) -> Iterator[DrawnLayer]:

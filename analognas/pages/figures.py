@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from analognas.search_algorithms.pareto import non_dominated
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from analognas.pages.content import Content
 
 #: Colours that people who do not tell red from green can tell apart (Okabe and Ito, 2008).
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _GREY = "#8a8f98"
 _TIMES = {1.0: "1 s", 60.0: "1 min", 3_600.0: "1 h", 86_400.0: "1 day", 604_800.0: "1 week", 2_592_000.0: "30 days"}
 
@@ -47,12 +48,12 @@ def drawn(content: Content) -> list[Drawn]:
 
 
 def drift(content: Content) -> Drawn | None:
-    """Draw the accuracy of winner and plain network over the time since programming."""
+    """Draw the accuracy of winner, plain network and the user's own ones over the time since programming."""
     curves = content.curves
     if curves.empty:
         return None
     figure, axes = _figure(content, "accuracy while the chip drifts", "time after programming", "test accuracy, %")
-    for color, (name, part) in zip(_COLORS, curves.groupby("network", sort=False), strict=False):
+    for color, (name, part) in zip(cycle(_COLORS), curves.groupby("network", sort=False), strict=False):
         axes.plot(part["seconds"], part["accuracy"], marker="o", color=color, label=str(name))
         axes.fill_between(
             part["seconds"], part["accuracy"] - part["std"], part["accuracy"] + part["std"], color=color, alpha=0.15

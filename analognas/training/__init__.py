@@ -10,18 +10,27 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from analognas.training.measured import load_measured
+    from analognas.training.own import OwnNetwork
     from analognas.training.protocol import Characterization, characterize
     from analognas.training.winner import Winner, load_winner, save_winner
 
 __all__ = [
     "Characterization",
+    "OwnNetwork",
     "Winner",
     "characterize",
+    "load_measured",
     "load_winner",
     "save_winner",
 ]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
-    submod_attrs={"protocol": ["Characterization", "characterize"], "winner": ["Winner", "load_winner", "save_winner"]},
+    submod_attrs={
+        "measured": ["load_measured"],
+        "own": ["OwnNetwork"],
+        "protocol": ["Characterization", "characterize"],
+        "winner": ["Winner", "load_winner", "save_winner"],
+    },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,3 +72,35 @@ def limit_input_range_initialization(model: nn.Module, steps: int) -> None:
         if pre_post is not None and pre_post.input_range.enable:
             parameters = pre_post.input_range
             parameters.init_from_data = min(parameters.init_from_data, max(1, steps // 4))
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, x: Tensor, batch_size: int) -> None:
+    """Let the input ranges follow the data, as the first batches of a training would; no weight is changed.
+
+    For a network that is not trained on its tiles: their ranges would stay what aihwkit begins with, whatever comes in.
+    Each image is looked at once at most. Leaves the model in evaluation mode.
+
+    Args:
+        model: from ``analognas.hardware.convert``.
+        x: training images (N, C, H, W).
+        batch_size: images in one step.
+
+    Raises:
+        HardwareError: if the model is programmed.
+    """
+    require_clean(model, "calibrate")
+    model.eval()  # batch-norm keeps its statistics
+    of_network = [tile for _, tile in tiles(model)]
+    most = max(_batches_of_ranges(tile.rpu_config) for tile in of_network)
+    for tile in of_network:
+        tile.train()
+    for start in range(0, min(len(x), most * batch_size), batch_size):
+        model(x[start : start + batch_size])
+    model.eval()
+
+
+def _batches_of_ranges(config: Any) -> int:
+    """Return in how many batches the input ranges of a configuration follow the data."""
+    pre_post = getattr(config, "pre_post", None)
+    return pre_post.input_range.init_from_data if pre_post is not None and pre_post.input_range.enable else 0

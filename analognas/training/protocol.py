@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from analognas.errors import DatasetError, SpaceError
 from analognas.hardware.analog import convert, number_of_tiles
@@ -54,23 +54,15 @@ class Trained:
             DatasetError: if its images or classes are not those of the architecture's space.
         """
         _check_dataset(self.architecture, dataset)
-        device = next(self.digital.parameters()).device
-        x, y = (tensor.to(device) for tensor in dataset.tensors(part))
-        with reproducible(str(device)):
-            acc_digital = digital.accuracy(self.digital, x, y)
-            seed_torch(self.seed, "characterize", self.architecture.id, "noisy", part)
-            acc_hwa = digital.accuracy(self.analog, x, y)
-            right = drift.outcomes(
-                self.analog,
-                x,
-                y,
-                times=self.protocol.times,
-                repeats=self.protocol.repeats,
-                seed=drift_seed(self.seed, self.architecture.id, part),
-                progress=progress,
-            )
-        columns = {"acc_digital": acc_digital, "acc_hwa": acc_hwa}
-        columns |= statistics(drift.percent(right), self.protocol.times)
+        columns, right = measured(
+            (self.digital, self.analog),
+            dataset,
+            part,
+            self.protocol,
+            seed=self.seed,
+            label=self.architecture.id,
+            progress=progress,
+        )
         row = _row(self.architecture, self.hardware, self.protocol, "ok", "", columns)
         return Characterization(row, part, right, self)
 
@@ -168,43 +160,128 @@ def train(
     """
     _check_dataset(architecture, dataset)
     own = derive_seed(seed, "characterize", architecture.id)
-    x, y = (tensor.to(device) for tensor in dataset.tensors("train"))
+    data = tuple(tensor.to(device) for tensor in dataset.tensors("train"))
     with reproducible(device):
         seed_torch(own, "init")
         network = architecture.build().to(device)
-        with _named("digital training"):
-            seed_torch(own, "digital")  # for families with dropout
-            digital.train(
-                network,
-                x,
-                y,
-                epochs=protocol.epochs,
-                batch_size=protocol.batch_size,
-                learning_rate=protocol.learning_rate,
-                weight_decay=protocol.weight_decay,
-                seed=derive_seed(own, "digital"),
-                augment=dataset.augment,
-                progress=progress,
-            )
+        train_digitally(network, data, protocol, own=own, augment=dataset.augment, progress=progress)
         model = convert(network, rpu_config(hardware), hardware.layers)
         _check_network(architecture, network, model, hardware)
-        if hardware.rpu_config in PRESETS:  # nothing of a configuration of the user's own is replaced
-            steps = protocol.hwa_epochs * digital.steps_per_epoch(len(x), protocol.batch_size)
-            hardware_aware.limit_input_range_initialization(model, steps)
-        with _named("hardware-aware training"):
-            seed_torch(own, "hwa")
-            hardware_aware.train(
-                model,
-                x,
-                y,
-                epochs=protocol.hwa_epochs,
-                batch_size=protocol.batch_size,
-                learning_rate=protocol.hwa_learning_rate,
-                seed=derive_seed(own, "hwa"),
-                augment=dataset.augment,
-                progress=progress,
-            )
+        train_on_tiles(model, data, hardware, protocol, own=own, augment=dataset.augment, progress=progress)
     return Trained(architecture, hardware, protocol, seed, network, model)
+
+
+def train_digitally(
+    network: nn.Module,
+    data: tuple[Tensor, ...],
+    protocol: TrainingParams,
+    *,
+    own: int,
+    augment: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> None:
+    """Train any digital network in place as the protocol says.
+
+    Args:
+        network: maps (N, C, H, W) to (N, classes).
+        data: images (N, C, H, W) and classes (N,), where the network is.
+        protocol: epochs, rates.
+        own: seed of this network's training.
+        augment: what happens to the images.
+        progress: called after each epoch.
+
+    Raises:
+        DivergedError: if it ends in numbers that are not finite.
+    """
+    x, y = data
+    with _named("digital training"):
+        seed_torch(own, "digital")  # for networks with dropout
+        digital.train(
+            network,
+            x,
+            y,
+            epochs=protocol.epochs,
+            batch_size=protocol.batch_size,
+            learning_rate=protocol.learning_rate,
+            weight_decay=protocol.weight_decay,
+            seed=derive_seed(own, "digital"),
+            augment=augment,
+            progress=progress,
+        )
+
+
+def train_on_tiles(
+    model: nn.Module,
+    data: tuple[Tensor, ...],
+    hardware: HardwareParams,
+    protocol: TrainingParams,
+    *,
+    own: int,
+    augment: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> None:
+    """Train any converted network in place, hardware-aware, as the protocol says; see ``train_digitally``."""
+    x, y = data
+    if hardware.rpu_config in PRESETS:  # nothing of a configuration of the user's own is replaced
+        steps = protocol.hwa_epochs * digital.steps_per_epoch(len(x), protocol.batch_size)
+        hardware_aware.limit_input_range_initialization(model, steps)
+    with _named("hardware-aware training"):
+        seed_torch(own, "hwa")
+        hardware_aware.train(
+            model,
+            x,
+            y,
+            epochs=protocol.hwa_epochs,
+            batch_size=protocol.batch_size,
+            learning_rate=protocol.hwa_learning_rate,
+            seed=derive_seed(own, "hwa"),
+            augment=augment,
+            progress=progress,
+        )
+
+
+def measured(
+    networks: tuple[nn.Module, nn.Module],
+    dataset: Dataset,
+    part: str,
+    protocol: TrainingParams,
+    *,
+    seed: int,
+    label: str,
+    progress: Progress | None = None,
+) -> tuple[dict[str, float], NDArray[np.bool_]]:
+    """Return the measured columns of any trained network, and which images were classified rightly.
+
+    Args:
+        networks: the digital one, and the converted one with its clean weights.
+        dataset: with ``tensors(part)``.
+        part: of the dataset.
+        protocol: repeats and times.
+        seed: base seed.
+        label: what its noise is drawn for: the id of an architecture.
+        progress: called after each repeat.
+
+    Returns:
+        ``acc_digital``, ``acc_hwa`` and those of ``statistics``, and ``drift.outcomes``.
+    """
+    plain, analog = networks
+    device = next(plain.parameters()).device
+    x, y = (tensor.to(device) for tensor in dataset.tensors(part))
+    with reproducible(str(device)):
+        acc_digital = digital.accuracy(plain, x, y)
+        seed_torch(seed, "characterize", label, "noisy", part)
+        acc_hwa = digital.accuracy(analog, x, y)
+        right = drift.outcomes(
+            analog,
+            x,
+            y,
+            times=protocol.times,
+            repeats=protocol.repeats,
+            seed=drift_seed(seed, label, part),
+            progress=progress,
+        )
+    columns = {"acc_digital": acc_digital, "acc_hwa": acc_hwa}
+    return columns | statistics(drift.percent(right), protocol.times), right
 
 
 @contextmanager

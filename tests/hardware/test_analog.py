@@ -9,11 +9,13 @@ from torch import Tensor, nn
 
 from analognas.errors import HardwareError
 from analognas.hardware.analog import (
+    analog_layers,
     clean_state,
     convert,
     is_programmed,
     load_clean_state,
     number_of_tiles,
+    partly_digital,
     require_clean,
     tiles,
 )
@@ -372,3 +374,16 @@ def test_learned_output_scales_survive() -> None:
     other = convert(network(seed=9), bench(learned))
     load_clean_state(other, clean_state(model))
     assert other.head.analog_module.out_scaling_alpha.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_layers_that_are_made_digital_compute_exactly_and_the_others_as_before() -> None:
+    model = convert(network(), bench(tile_size=16)).eval()
+    exact = partly_digital(model, {"stem", "blocks.0", "head"})
+    torch.testing.assert_close(exact(images()), network().eval()(images()))
+    half = partly_digital(model, {"stem"})
+    assert [name for name, _ in analog_layers(half)] == ["blocks.0", "head"]
+    assert [name for name, _ in analog_layers(model)] == ["stem", "blocks.0", "head"]
+    program_and_drift = programmed(half)
+    assert is_programmed(program_and_drift)
+    with pytest.raises(HardwareError, match="no analog layer 'other'"):
+        partly_digital(model, {"other"})

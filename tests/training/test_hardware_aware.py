@@ -158,3 +158,17 @@ def test_progress_is_told(model: nn.Module, train_set: tuple[Tensor, Tensor]) ->
     told: list[tuple[float, float, str]] = []
     hardware_aware.train(model, *train_set, **PROTOCOL, progress=lambda *at: told.append(at))
     assert told == [(1, 2, "hardware-aware"), (2, 2, "hardware-aware")]
+
+
+def test_ranges_are_calibrated_without_touching_anything_else(
+    model: nn.Module, train_set: tuple[Tensor, Tensor]
+) -> None:
+    before = clean_state(model)
+    seed_torch(1)
+    hardware_aware.calibrate(model, train_set[0], 16)
+    after = clean_state(model)
+    changed = {name.rpartition(".")[2] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"input_range", "input_range_update_idx"}
+    assert not any(module.training for module in model.modules())
+    first = next(tensor for name, tensor in after.items() if name.endswith("input_range"))
+    assert float(first) == pytest.approx(3 * float(train_set[0].std()), rel=0.2)  # init_std_alpha of the preset
