@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analognas.search_spaces.architecture import Architecture
-    from analognas.search_spaces.family import FamilyArrays
     from analognas.search_spaces.hyperparameter import Hyperparameter
+    from analognas.search_spaces.structure import FamilyArrays
 
     Codes = NDArray[np.int32]
-    Columns = Mapping[str, NDArray[Any]]
 
 #: In the place of a gene that is not active.
 ABSENT = -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from analognas.causes import own_code
 from analognas.errors import SpaceError
@@ -15,12 +15,9 @@ from analognas.search_spaces.hyperparameter import Hyperparameter
 from analognas.search_spaces.structure import Run, Structure, runs_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import nn
 
-    from analognas.search_spaces.coding import Columns
-    from analognas.search_spaces.structure import LayerArrays
+    from analognas.search_spaces.structure import FamilyArrays
 
 # The families that ship with the library. Others come with installed packages or are named "module:Class".
 KNOWN = {
@@ -29,16 +26,6 @@ KNOWN = {
 }
 
 Shape = tuple[int, int, int]
-
-
-class FamilyArrays(Protocol):
-    """A family's numbers of n networks at once; ``columns`` are those of ``Coding.columns``, (n,) each."""
-
-    def count_params(self, columns: Columns, input_shape: Shape, classes: int) -> NDArray[np.int64]:
-        """Return what ``Family.count_params`` does, (n,)."""
-
-    def layers(self, columns: Columns, input_shape: Shape, classes: int) -> LayerArrays:
-        """Return what ``Family.structure`` does, as arrays."""
 
 
 class Family(ABC):

@@ -48,7 +48,7 @@ from analognas.search_spaces.structure import AnalogLayer, Run, Structure
 if TYPE_CHECKING:
     from torch import nn
 
-    from analognas.search_spaces.family import FamilyArrays
+    from analognas.search_spaces.structure import FamilyArrays
 
 
 # (minimum, maximum) or choices by preset. "published": arXiv 2305.10459. "digits": 8x8 images and networks of

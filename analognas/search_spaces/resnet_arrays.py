@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from analognas.search_spaces.coding import Columns
     from analognas.search_spaces.family import Shape
+    from analognas.search_spaces.structure import Columns
 
     Numbers = NDArray[np.int64]
 

@@ -5,15 +5,18 @@ Nothing here needs torch: features, cost models and reports read a structure ins
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.int64]
+    #: The values of n genes by their names, (n,) each.
+    Columns = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,16 @@ class LayerArrays:
     def counts(self) -> Numbers:
         """Return how many layers of each kind there are, (l, n)."""
         return self.parallel * self.repeats
+
+
+class FamilyArrays(Protocol):
+    """A family's numbers of n networks at once; ``columns`` are those of ``Coding.columns``."""
+
+    def count_params(self, columns: Columns, input_shape: tuple[int, int, int], classes: int) -> Numbers:
+        """Return what ``Family.count_params`` does, (n,)."""
+
+    def layers(self, columns: Columns, input_shape: tuple[int, int, int], classes: int) -> LayerArrays:
+        """Return what ``Family.structure`` does, as arrays."""
 
 
 class Run(NamedTuple):
