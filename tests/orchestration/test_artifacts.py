@@ -11,8 +11,12 @@ from PIL import Image
 from prefect.exceptions import PrefectException
 
 from analognas.files import write_parquet
+from analognas.hardware.chips import HERMES_1_PHASE
+from analognas.hardware.cost import cost
 from analognas.orchestration import artifacts
+from analognas.params import Params
 from analognas.rows import ResultRow
+from analognas.stages import inputs
 from analognas.workspace import Paths
 
 
@@ -159,6 +163,14 @@ def test_results_are_a_table_of_plain_values_best_first(tmp_path: Any, created: 
     assert [row["after 1 day, %"] for row in table] == [90.0, 80.12, ""]
     assert [row["genes"] for row in table] == ["M 1", "", "M 3, R1 2"]
     assert json.loads(json.dumps(table)) == table
+
+
+def test_the_whole_table_tells_what_an_inference_costs(finished: Paths, created: list[Any]):
+    artifacts.results_table(finished)
+    energies = {row["architecture"]: row["energy, uJ"] for row in created[0]}
+    params = Params.load(finished.params)
+    for one in inputs.architectures(params, finished):
+        assert energies[one.id] == pytest.approx(cost(one, HERMES_1_PHASE)["energy_uj"], abs=0.006)
 
 
 def test_a_server_that_refuses_an_artifact_is_no_reason_to_fail(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):

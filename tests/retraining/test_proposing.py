@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from analognas.cli import main
+from analognas.hardware.chips import HERMES_1_PHASE
+from analognas.hardware.cost import cost
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.retraining import proposing
@@ -51,6 +53,8 @@ def test_it_measures_as_many_as_were_asked_for_in_rounds_that_say_why(measured: 
     assert told == sorted(told)
     assert found.architecture.params >= frame.loc[frame["role"] == "round", "params"].min()
     assert "5 architectures characterized beyond the sample" in str(found)
+    assert found.to_dict()["cost"] == {"chip": "hermes-1-phase", **cost(found.architecture, HERMES_1_PHASE)}
+    assert " uJ for an inference on hermes-1-phase" in str(found)
     json.dumps(found.to_dict(), allow_nan=False)
 
 
