@@ -17,10 +17,13 @@ from torch import Tensor, nn
 from analognas.causes import quoted
 from analognas.errors import HardwareError
 from analognas.hardware.conversion import check_convertible
+from analognas.hardware.grouping import ungrouped
 
 
 def convert(model: nn.Module, rpu_config: Any, layers: str = "fast", *, others_digital: bool = False) -> nn.Module:
     """Return an analog copy of a digital network: every ``Conv2d`` and ``Linear`` on analog tiles.
+
+    Each group of a grouped convolution has tiles of its own (:mod:`analognas.hardware.grouping`).
 
     Normalization, additions, pooling and activations stay digital. Draws from torch's global generator (aihwkit
     initialises layers before it copies the weights), so seed after it. The result has aihwkit's methods
@@ -56,7 +59,7 @@ def convert(model: nn.Module, rpu_config: Any, layers: str = "fast", *, others_d
         del AnalogWrapper.SUBCLASSES[f"AnalogWrapper{type(model).__name__}"]
     classes = {nn.Conv2d: AnalogConv2d, nn.Linear: AnalogLinear, nn.Sequential: AnalogSequential}
     try:
-        analog: nn.Module = convert_to_analog(model, rpu_config, conversion_map=classes)
+        analog: nn.Module = convert_to_analog(ungrouped(model), rpu_config, conversion_map=classes)
     except (AihwkitException, ValueError, NotImplementedError) as error:
         raise HardwareError(
             f"aihwkit cannot put this network on the configured tiles (it says {quoted(error)}): change the tiles."

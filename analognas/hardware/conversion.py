@@ -78,13 +78,13 @@ def check_convertible(model: nn.Module, *, others_digital: bool = False) -> None
 
 
 def summed_up(found: list[Finding], kinds: Mapping[str, str]) -> list[str]:
-    """Return the sentences of what was found; layers of one class that stay digital share one.
+    """Return the sentences of what was found, the first of each kind; layers that stay digital are named by class.
 
     Args:
         found: what was found.
         kinds: the class of each layer that stays digital, by its name.
     """
-    sentences = [finding.sentence for finding in found if finding.kind != "digital"]
+    sentences = first_of_each([finding for finding in found if finding.kind != "digital"])
     groups: dict[str, list[str]] = {}
     for finding in found:
         if finding.kind == "digital":
@@ -100,13 +100,25 @@ def summed_up(found: list[Finding], kinds: Mapping[str, str]) -> list[str]:
     return sentences
 
 
+def first_of_each(found: list[Finding]) -> list[str]:
+    """Return the first sentence of each kind, with how many more of the kind there are."""
+    kinds: dict[str, list[str]] = {}
+    for finding in found:
+        kinds.setdefault(finding.kind, []).append(finding.sentence)
+    return [
+        sentences[0] + (f" ({len(sentences) - 1} more like that.)" if len(sentences) > 1 else "")
+        for sentences in kinds.values()
+    ]
+
+
 def _of_layer(name: str, layer: nn.Module) -> Iterator[Finding]:
     """Yield what keeps a Conv2d or Linear layer from being analog."""
     if isinstance(layer, nn.Conv2d):
         if layer.groups != 1:
             yield Finding("grouped", name,
-                f"Layer {name!r} is a grouped convolution (groups={layer.groups}), which aihwkit's tiles do not "
-                "support; use groups=1.", ends=True)  # fmt: skip
+                f"Layer {name!r} is a grouped convolution: aihwkit refuses it, here each of its {layer.groups} groups "
+                "is a matrix on tiles of its own, computed one after the other; many groups take many tiles and long.",
+                ends=False)  # fmt: skip
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             yield Finding("padding", name,
                 f"Layer {name!r} pads with {layer.padding_mode!r}, {layer.padding!r}, with which aihwkit fails at the "

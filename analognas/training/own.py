@@ -20,11 +20,13 @@ from analognas.causes import own_code, quoted
 from analognas.errors import AnalogNASWarning, CorruptFileError, HardwareError, InputError, StageError
 from analognas.files import digest, read_bytes
 from analognas.hardware.analog import convert, load_clean_state, number_of_tiles
-from analognas.hardware.conversion import Finding, findings, summed_up
+from analognas.hardware.conversion import Finding, findings, first_of_each, summed_up
+from analognas.hardware.grouping import ungrouped
 from analognas.hardware.observing import observe
 from analognas.hardware.rpu_config import rpu_config
 from analognas.seeds import derive_seed, seed_torch
-from analognas.training import digital, hardware_aware, intervals
+from analognas.training import hardware_aware, intervals
+from analognas.training.digital import DivergedError
 from analognas.training.drift import percent
 from analognas.training.protocol import measured, reproducible, train_digitally, train_on_tiles
 
@@ -210,7 +212,7 @@ class OwnNetwork:
                 else:
                     seed_torch(self._own, "calibrate")
                     hardware_aware.calibrate(analog, data[0], protocol.batch_size)
-        except digital.DivergedError as error:
+        except DivergedError as error:
             raise StageError(f"The training diverged ({error}): lower train.learning_rate in params.yaml.") from error
         columns, right = measured(
             (network, analog), self.dataset, part, protocol, seed=self._seed, label=LABEL, progress=progress
@@ -364,16 +366,9 @@ def _name(make: Callable[..., Any]) -> str:
 
 
 def _refuse(found: list[Finding]) -> None:
-    ending: dict[str, list[str]] = {}
-    for finding in found:
-        if finding.ends:
-            ending.setdefault(finding.kind, []).append(finding.sentence)
+    ending = [finding for finding in found if finding.ends]
     if ending:
-        first = (
-            sentences[0] + (f" ({len(sentences) - 1} more like that.)" if len(sentences) > 1 else "")
-            for sentences in ending.values()
-        )
-        raise HardwareError(" ".join(first))
+        raise HardwareError(" ".join(first_of_each(ending)))
 
 
 def _forward(network: nn.Module, images: Tensor, mode: str) -> Any:
@@ -387,7 +382,7 @@ def _forward(network: nn.Module, images: Tensor, mode: str) -> Any:
 
 def _observed(network: nn.Module, images: Tensor) -> Any:
     try:
-        return observe(network, images)
+        return observe(ungrouped(network), images)
     except Exception as error:  # as above
         raise _no_forward(images, error, "evaluation") from error
 

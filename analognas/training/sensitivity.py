@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from analognas.hardware.analog import analog_layers, partly_digital
+from analognas.hardware.grouping import units
 from analognas.training import digital, drift
 from analognas.training.columns import ONE_DAY
 from analognas.training.protocol import drift_seed, reproducible
@@ -81,8 +82,9 @@ def sensitivity(
     """
     x, y = (tensor.to(device) for tensor in dataset.tensors(part))
     layers = dict(analog_layers(model))
+    together = units(model, list(layers))
     drawn = drift_seed(seed, label, part)
-    done, total = 0, 2 * len(layers) + 2
+    done, total = 0, 2 * len(together) + 2
 
     def after_a_day(exact: set[str]) -> Tensor:
         nonlocal done
@@ -94,19 +96,20 @@ def sensitivity(
             accuracies = torch.from_numpy(measured[:, 0])
         done += 1
         if progress:
-            progress(done, total, f"layer {(done - 1) // 2} of {len(layers)}")
+            progress(done, total, f"layer {(done - 1) // 2} of {len(together)}")
         return accuracies
 
     rows = []
     with reproducible(device):
         all_analog, all_exact = after_a_day(set()), after_a_day(set(layers))
-        for name, layer in layers.items():
-            alone, others = after_a_day(set(layers) - {name}), after_a_day({name})
+        for name, members in together.items():
+            alone, others = after_a_day(set(layers) - set(members)), after_a_day(set(members))
+            of_unit = [tile for member in members for tile in layers[member].analog_tiles()]
             lost, gained = (all_exact - alone), (others - all_analog)
             rows.append(
                 LayerSensitivity(
                     layer=name,
-                    weights=sum(tile.tile.weight.numel() for tile in layer.analog_tiles()),
+                    weights=sum(tile.tile.weight.numel() for tile in of_unit),
                     alone_analog=float(alone.mean()),
                     alone_analog_std=float(alone.std()),
                     lost=float(lost.mean()),

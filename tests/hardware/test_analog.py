@@ -113,7 +113,6 @@ class ScaledConv(nn.Conv2d):
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (nn.Conv2d(4, 4, 3, groups=2), ["grouped convolution", "groups=2"]),
         (nn.Conv2d(4, 4, 3, padding_mode="reflect", padding=1), ["reflect"]),
         (nn.Conv2d(4, 4, 3, padding="same"), ["same"]),
         (nn.ConvTranspose2d(4, 4, 3), ["ConvTranspose2d"]),

@@ -42,7 +42,6 @@ def test_weights_that_two_layers_share_are_named() -> None:
         (nn.Conv2d(1, 2, 3, padding="valid"), "write padding=0."),
         (nn.Conv2d(1, 2, 4, padding="same"), "nn.ZeroPad2d"),
         (nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), "need zeros and a width in pixels."),
-        (nn.Conv2d(4, 4, 3, groups=4), "use groups=1."),
         (nn.Linear(2, 2).half(), "weights of float16"),
         (nn.Linear(2, 2).double(), "return the network with .float()."),
     ],
@@ -57,6 +56,14 @@ def test_the_remedy_for_padding_is_what_padding_meant() -> None:
     same.load_state_dict(layer.state_dict())
     assert "padding=2" in sentence(layer)
     torch.testing.assert_close(same(x), layer(x))
+
+
+def test_grouped_convolutions_are_told_once() -> None:
+    model = nn.Sequential(*(nn.Conv2d(4, 4, 1, groups=2) for _ in range(3)))
+    assert found(model) == [("grouped", name, False) for name in "012"]
+    (told,) = summed_up(list(findings(model)), {})
+    assert "each of its 2 groups is a matrix on tiles of its own" in told
+    assert told.endswith("(2 more like that.)")
 
 
 def test_hooks_would_be_lost() -> None:

@@ -1,0 +1,78 @@
+"""Grouped convolutions on analog tiles: each group is a matrix of its own, so it has tiles of its own.
+
+aihwkit refuses them. A grouped convolution is as many convolutions side by side as it has groups, each of its part of
+the channels; put so, every one is an analog layer like any other, with its own scales, input range and drift
+compensation.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class GroupedConvolution(nn.Module):
+    """A grouped convolution as a convolution for each group; computes the same.
+
+    Args:
+        layer: the convolution, of zeros as padding, a width in pixels.
+    """
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        self.in_channels = layer.in_channels // layer.groups
+        outputs = layer.out_channels // layer.groups
+        made = []
+        for group in range(layer.groups):
+            part = nn.Conv2d(
+                self.in_channels, outputs, layer.kernel_size, layer.stride, layer.padding, layer.dilation,  # type: ignore[arg-type]
+                bias=layer.bias is not None, device=layer.weight.device, dtype=layer.weight.dtype,
+            )  # fmt: skip
+            of_group = slice(group * outputs, (group + 1) * outputs)
+            with torch.no_grad():
+                part.weight.copy_(layer.weight[of_group])
+                if layer.bias is not None and part.bias is not None:
+                    part.bias.copy_(layer.bias[of_group])
+            made.append(part)
+        self.groups = nn.ModuleList(made)
+
+    def forward(self, x_input: Tensor) -> Tensor:
+        """Return the convolution (N, out_channels, H', W') of ``x_input`` (N, in_channels, H, W)."""
+        width = self.in_channels
+        parts = [group(x_input.narrow(-3, place * width, width)) for place, group in enumerate(self.groups)]
+        return torch.cat(parts, -3)
+
+
+def is_grouped(layer: nn.Module) -> bool:
+    """Return whether a layer is a grouped convolution that is put on tiles group by group."""
+    return type(layer) is nn.Conv2d and layer.groups > 1
+
+
+def ungrouped(model: nn.Module) -> nn.Module:
+    """Return a network with ``GroupedConvolution`` in place of grouped convolutions: a copy if it has any.
+
+    Torch's generators are left as they were.
+    """
+    parts: dict[int, Any] = {}  # what is in the memo is not copied but replaced
+    with torch.random.fork_rng(devices=[]):  # layers are made with drawn weights first
+        for layer in model.modules():
+            if is_grouped(layer):
+                assert isinstance(layer, nn.Conv2d)
+                parts[id(layer)] = GroupedConvolution(layer).train(layer.training)
+    if not parts:
+        return model
+    replaced: nn.Module = copy.deepcopy(model, parts)
+    return replaced
+
+
+def units(model: nn.Module, names: list[str]) -> dict[str, list[str]]:
+    """Return which of these analog layers belong together, by the name of what they are: groups of one convolution."""
+    grouped = {name for name, module in model.named_modules() if isinstance(module, GroupedConvolution)}
+    together: dict[str, list[str]] = {}
+    for name in names:
+        owner = name.rpartition(".groups.")[0]
+        together.setdefault(owner if owner in grouped else name, []).append(name)
+    return together

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from analognas.hardware.analog import clean_state, convert, load_clean_state, number_of_tiles, tiles
+from analognas.hardware.cost import tiles as counted
+from analognas.hardware.grouping import GroupedConvolution, is_grouped, ungrouped, units
+from analognas.hardware.observing import observe
+from analognas.hardware.rpu_config import rpu_config
+from analognas.params import HardwareParams
+
+
+def network(groups: int = 4) -> nn.Module:
+    torch.manual_seed(0)
+    grouped = nn.Conv2d(8, 16, (3, 1), stride=2, padding=(1, 0), dilation=(2, 1), groups=groups)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3), grouped, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3)
+    )
+
+
+def images() -> torch.Tensor:
+    return torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize("groups", [2, 4, 8])
+def test_it_computes_what_the_grouped_convolution_does(groups: int) -> None:
+    torch.manual_seed(1)
+    layer, x = nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=groups).double(), torch.randn(2, 8, 7, 9).double()
+    parts = GroupedConvolution(layer)
+    assert len(parts.groups) == groups
+    torch.testing.assert_close(parts(x), layer(x), atol=1e-13, rtol=0)
+    torch.testing.assert_close(parts(x[0]), layer(x[0]), atol=1e-13, rtol=0)
+
+
+def test_a_network_without_groups_stays_itself_and_one_with_them_is_a_copy() -> None:
+    plain = nn.Sequential(nn.Conv2d(1, 2, 3))
+    assert ungrouped(plain) is plain
+    model = network().eval()
+    torch.manual_seed(7)
+    replaced, drawn = ungrouped(model), torch.rand(1)
+    torch.manual_seed(7)
+    assert torch.equal(drawn, torch.rand(1))
+    assert is_grouped(model[1])  # type: ignore[index]
+    assert not any(map(is_grouped, replaced.modules()))
+    torch.testing.assert_close(replaced(images()), model(images()))
+    assert not any(module.training for module in replaced.modules())
+
+
+def test_on_tiles_every_group_is_an_analog_layer_of_its_own() -> None:
+    model = network()
+    analog = convert(model, rpu_config(HardwareParams(tile_size=8))).eval()
+    structure = observe(ungrouped(model), images()).structure
+    assert number_of_tiles(analog) == counted(structure, 8) == 2 + 4 + 2
+    assert structure.params == sum(parameter.numel() for parameter in model.parameters())
+    assert {layer.depth for layer in structure.layers if layer.name.startswith("1.")} == {2}
+    names = [name for name, _ in tiles(analog)]
+    assert sum(".groups." in name for name in names) == 4
+    grouped = ["1.groups.0", "1.groups.1", "5"]
+    assert units(analog, grouped) == {"1": ["1.groups.0", "1.groups.1"], "5": ["5"]}
+
+
+def test_it_equals_analog_convolutions_group_by_group() -> None:
+    """The reference is a network for each group, put on tiles by itself, with its own scales and converters."""
+    config = rpu_config(HardwareParams(out_noise=0))
+    torch.manual_seed(2)
+    layer, x = nn.Conv2d(8, 8, 3, padding=1, groups=4), 2 * torch.randn(2, 8, 6, 6).double()
+    together = convert(nn.Sequential(layer), config).to(torch.float64).eval()
+    alone = [convert(nn.Sequential(part), config).to(torch.float64).eval() for part in GroupedConvolution(layer).groups]
+    expected = torch.cat([part(x[:, 2 * place : 2 * place + 2]) for place, part in enumerate(alone)], 1)
+    torch.testing.assert_close(together(x), expected, atol=1e-11, rtol=0)
+    # The converters are at work: what one convolution of all channels gives is another.
+    assert not torch.allclose(together(x), layer.double()(x), atol=1e-3)
+
+
+def test_its_clean_weights_come_back() -> None:
+    config = rpu_config(HardwareParams())
+    first = convert(network(), config).eval()
+    torch.manual_seed(9)
+    second = convert(network(), config).eval()
+    load_clean_state(second, clean_state(first))
+    torch.manual_seed(4)
+    expected = first(images())
+    torch.manual_seed(4)
+    torch.testing.assert_close(second(images()), expected)
