@@ -11,7 +11,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick test-faults test-matrix test-pythons check docs format lock lowest bench-env wheel clean
+.PHONY: help run test test-quick test-faults test-team test-matrix test-pythons check docs format lock lowest bench-env wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,9 @@ test-quick: $(STAMP)  ## all but those that run a whole pipeline or a real serve
 
 test-faults: $(STAMP)  ## end processes, fill the disk, damage files: about half an hour
 	$(BIN)/python -m pytest -m faults tests/faults
+
+test-team: $(STAMP)  ## a month of a team of two and a schedule, with real servers: some ten minutes
+	$(BIN)/python -m pytest -m team tests/team
 
 test-matrix: $(STAMP)  ## the default run for 20 seeds on five instruction sets: hours; FOLDER=... keeps it
 	$(BIN)/python -m benchmarks.matrix $(if $(FOLDER),--folder $(FOLDER))

@@ -113,7 +113,7 @@ SHARED = {"finished", "champion", "prefect_server"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Bound unit tests more tightly than ``pyproject.toml`` does the others, unless they have a bound of their own."""
     for item in items:
-        marked = any(item.get_closest_marker(name) for name in ("slow", "faults", "timeout"))
+        marked = any(item.get_closest_marker(name) for name in ("slow", "faults", "team", "timeout"))
         if not marked and not SHARED.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.timeout(60))
 

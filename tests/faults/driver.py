@@ -171,10 +171,10 @@ def _left(leader: int) -> list[str]:
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Answer until the input ends; arguments name modules that are loaded, too."""
     from importlib import import_module
 
-    for name in _MODULES:
+    for name in (*_MODULES, *sys.argv[1:]):
         import_module(name)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
