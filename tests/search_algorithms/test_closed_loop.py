@@ -38,15 +38,14 @@ def spend(optimizer: Any, truth: AnalyticEvaluator, budget: int, batch: int = 4)
 def test_it_finds_more_than_random_search_does_with_as_many_measurements() -> None:
     space = ConfigSpace("digits", max_params=20_000)
     gains = []
-    for seed in range(2):
+    for seed in range(3):
         truth = AnalyticEvaluator(space, seed=seed)
         found = loop(space, seed=seed)
         random = RandomSearch(min_acc_1d=0.0, seed=seed).bind(space)
         spend(found, truth, 24)
         spend(random, truth, 24)
         gains.append(found.result().value - random.result().value)
-    assert np.mean(gains) > 1
-    assert min(gains) > -1
+    assert np.mean(gains) > 2  # 6 to 7 over a dozen seeds; of one pair either may be the lucky one
 
 
 def test_a_batch_has_architectures_of_different_functions_that_were_not_measured() -> None:
