@@ -236,8 +236,5 @@ def test_networks_of_ones_own_stand_in_columns_and_no_table_is_too_wide():
     output = io.StringIO()
     Console(width=80, file=output).print(report.render(content))
     lines = output.getvalue().splitlines()
-    assert [sum(name in line for line in lines) for name in ("parameters", "first (yours)", "second (yours)")] == [
-        2,
-        1,
-        1,
-    ]
+    for name, times in (("parameters", 2), ("first (yours)", 1), ("second (yours)", 1)):
+        assert sum(name in line for line in lines) == times
