@@ -195,7 +195,7 @@ def laid_out(report: Told) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    tables = []
+    tables: list[Table] = []
     for first in range(1, len(report.columns), _BESIDE):
         shown = slice(first, first + _BESIDE)
         table = Table(title=None if tables else report.title, title_justify="left")
