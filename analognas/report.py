@@ -32,6 +32,8 @@ _COSTS = (
     ("latency_us", "latency, us", 1, "{:,.4g}"),
     ("energy_uj", "energy, uJ", 1, "{:,.4g}"),
 )
+#: Networks in one table of a terminal.
+_BESIDE = 3
 _TIMES = (("1s", "1 s"), ("1h", "1 h"), ("1d", "1 day"), ("30d", "1 month"))
 
 
@@ -188,17 +190,22 @@ def render(figures: dict[str, Any]) -> RenderableType:
 
 
 def laid_out(report: Told) -> RenderableType:
-    """Return a report as a table and lines for a terminal."""
+    """Return a report as tables of a few networks each, and lines, for a terminal of 80 columns."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=report.title, title_justify="left")
-    for number, column in enumerate(report.columns):
-        table.add_column(column, justify="right" if number else "left")
-    for row in report.rows:
-        table.add_row(*row)
-    return Group(table, *map(Text, report.lines))
+    tables: list[Table] = []
+    for first in range(1, len(report.columns), _BESIDE):
+        shown = slice(first, first + _BESIDE)
+        table = Table(title=None if tables else report.title, title_justify="left")
+        table.add_column(report.columns[0])
+        for column in report.columns[shown]:
+            table.add_column(column, justify="right")
+        for row in report.rows:
+            table.add_row(row[0], *row[shown])
+        tables.append(table)
+    return Group(*tables, *map(Text, report.lines))
 
 
 def markdown(figures: dict[str, Any]) -> str:

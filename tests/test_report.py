@@ -220,3 +220,21 @@ def test_the_page_of_the_run_in_mlflow_is_named(monkeypatch, uri: str | None, li
     shown = report.where_to_look(Paths(Path("w")), tracked="experiments/1")
     assert shown[1] == f"MLflow    {line}"
     assert report.where_to_look(Paths(Path("w")))[1] == shown[1].removesuffix("/#/experiments/1")
+
+
+def test_networks_of_ones_own_stand_in_columns_and_no_table_is_too_wide():
+    own = [
+        {"name": name, "figures": ROW | {"params": 77}, "cost": None, "sensitivity": None, "notes": [f"of {name}"],
+         "curve": []}
+        for name in ("first", "second")
+    ]  # fmt: skip
+    content = found(0.1, 2) | {"own": own}
+    told = report.told(content)
+    assert told.columns == ("", "winner", "plain residual network", "first (yours)", "second (yours)")
+    assert told.rows[0] == ("parameters", "1,234", "1,234", "77", "77")
+    assert {"first: of first", "second: of second"} <= set(told.lines)
+    output = io.StringIO()
+    Console(width=80, file=output).print(report.render(content))
+    lines = output.getvalue().splitlines()
+    for name, times in (("parameters", 2), ("first (yours)", 1), ("second (yours)", 1)):
+        assert sum(name in line for line in lines) == times

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Colours that people who do not tell red from green can tell apart (Okabe and Ito, 2008).
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _GREY = "#8a8f98"
+#: Networks whose names have place beside their lines.
+_WITHIN = 3
 _TIMES = {1.0: "1 s", 60.0: "1 min", 3_600.0: "1 h", 86_400.0: "1 day", 604_800.0: "1 week", 2_592_000.0: "30 days"}
 
 
@@ -62,7 +64,10 @@ def drift(content: Content) -> Drawn | None:
     axes.set_xscale("log")
     axes.set_xticks(times, [_TIMES.get(time, f"{time:g} s") for time in times])
     axes.minorticks_off()
-    axes.legend(frameon=False)
+    if len(axes.lines) > _WITHIN:
+        figure.legend(frameon=False, loc="outside lower center", ncols=_WITHIN)
+    else:
+        axes.legend(frameon=False)
     repeats = content.figures["winner"].get("repeats")
     of = f" {repeats}" if repeats else ""
     caption = (

@@ -242,7 +242,7 @@ class OwnNetwork:
         given_in_evaluation = not network.training
         observed, again = (_observed(network, self._images) for _ in range(2))
         self._check_output(observed.outputs, "evaluation")
-        self._check_output(_forward(copy.deepcopy(network), self._images, "training"), "training")
+        self._check_output(_forward(_copied(network), self._images, "training"), "training")
         found += observed.findings
         _refuse(found)
         kinds = {name: type(module).__name__ for name, module in network.named_modules()}
@@ -283,7 +283,7 @@ class OwnNetwork:
         """Return a digest of what the network is and computes, the same after changes of words in its source."""
         answers = []
         for mode in ("evaluation", "training"):
-            copied = copy.deepcopy(network)
+            copied = _copied(network)
             seed_torch(self._own, "fingerprint", mode)
             output = _forward(copied, self._images, mode)
             answers.append([f"{value:.3g}" for value in output.flatten().tolist()])  # on any kind of processor
@@ -378,6 +378,16 @@ def _forward(network: nn.Module, images: Tensor, mode: str) -> Any:
             return network(images)
     except Exception as error:  # the user's own code may fail in any way
         raise _no_forward(images, error, mode) from error
+
+
+def _copied(network: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:  # as above
+        raise InputError(
+            f"The network cannot be copied ({own_code(error)}), as putting it on tiles does: keep no results of a "
+            "forward pass and no open files in it."
+        ) from error
 
 
 def _observed(network: nn.Module, images: Tensor) -> Any:

@@ -115,6 +115,12 @@ class Drawing(nn.Module):
         return out
 
 
+class Uncopied(Drawing):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines = (line for line in ())
+
+
 class Two(Drawing):
     def forward(self, x: Tensor) -> Any:
         out = self.a(x.flatten(1))
@@ -163,6 +169,7 @@ def test_what_stays_digital_is_named_with_its_share(dataset: Dataset) -> None:
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
+        (Uncopied, InputError, "cannot be copied"),
         (nn.Linear(64, 3), InputError, "is made already"),
         (lambda: 3, InputError, "returns int, no torch.nn.Module"),
         (lambda a, b, c: nn.Linear(1, 1), InputError, "cannot be made"),
@@ -206,3 +213,18 @@ def test_weights_are_read_of_what_holds_tensors_alone(tmp_path: Path, dataset: D
         OwnNetwork(Cnn, dataset, seed=0, weights={k: v for k, v in state.items() if k != "head.bias"})
     with pytest.raises(InputError, match=r"'head.bias' is \(4,\) in the weights and \(3,\)"):
         OwnNetwork(Cnn, dataset, seed=0, weights=state | {"head.bias": torch.zeros(4)})
+
+
+@pytest.mark.slow
+def test_a_network_of_torchvision_runs_on_tiles(dataset: Dataset) -> None:
+    models = pytest.importorskip("torchvision.models")
+
+    def resnet() -> nn.Module:
+        network: nn.Module = models.resnet18(num_classes=3)
+        network.conv1, network.maxpool = nn.Conv2d(1, 64, 3, padding=1, bias=False), nn.Identity()
+        return network
+
+    own = OwnNetwork(resnet, dataset, seed=0)
+    assert own.notes == []
+    assert (len(own.structure.layers), own.structure.longest_path) == (21, 18)
+    own.try_out(HARDWARE)
