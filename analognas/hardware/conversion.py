@@ -117,7 +117,7 @@ def _of_layer(name: str, layer: nn.Module) -> Iterator[Finding]:
         if layer.groups != 1:
             yield Finding("grouped", name,
                 f"Layer {name!r} is a grouped convolution: aihwkit refuses it, here each of its {layer.groups} groups "
-                "is a matrix on tiles of its own, computed one after the other; many groups take many tiles and long.",
+                "is a matrix on tiles of its own; many groups take many tiles, and long to train.",
                 ends=False)  # fmt: skip
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             yield Finding("padding", name,

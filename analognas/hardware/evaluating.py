@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from torch.nn.functional import conv2d, relu
 
 from analognas.hardware import converters as conv
+from analognas.hardware.grouping import GroupedConvolution
 from analognas.hardware.layers import FastConvolution, bias_of, tile_converters, uncovered
 from analognas.hardware.mvm import kernels_of
 
@@ -74,7 +75,9 @@ def for_evaluation(model: nn.Module) -> nn.Module:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, AnalogConv2d | AnalogLinear) or super().is_leaf_module(module, name)
+        return isinstance(module, AnalogConv2d | AnalogLinear | GroupedConvolution) or super().is_leaf_module(
+            module, name
+        )
 
 
 class _Joined(nn.Module):
@@ -111,7 +114,7 @@ class _Joined(nn.Module):
                     return self._apart(x_input, other)
                 before = None if before is None else conv.dense(before)
                 offset = torch.zeros_like(shift[outputs]) if index else shift[outputs]
-                scale = self._scale(tile, converters.out_scale) * factor[outputs]
+                scale = scale_of(tile, converters.out_scale) * factor[outputs]
                 conv.to_next(out, converters, scale, offset, before, self.rectified and last)
                 sums[place : place + 1] = [out]
         return sums[0] if len(sums) == 1 else torch.cat(sums, 1)
@@ -135,16 +138,16 @@ class _Joined(nn.Module):
         shift = (-norm.running_mean if bias is None else bias - norm.running_mean) * factor
         return factor, shift + norm.bias if norm.affine else shift
 
-    @staticmethod
-    def _scale(tile: Any, scale: float) -> Tensor:
-        """Return all that is multiplied with the output of a tile's converter, per channel or (1,)."""
-        own = torch.full_like(tile.tile.weight[:, 0], scale)
-        for factor in (tile.input_range, tile.mapping_scales, tile.out_scaling_alpha):
-            if factor is not None:
-                own *= factor
-        if tile.rpu_config.drift_compensation is not None:
-            own *= tile.alpha
-        return own
+
+def scale_of(tile: Any, scale: float) -> Tensor:
+    """Return all that is multiplied with the output of a tile's converter, per channel or (1,)."""
+    own = torch.full_like(tile.tile.weight[:, 0], scale)
+    for factor in (tile.input_range, tile.mapping_scales, tile.out_scaling_alpha):
+        if factor is not None:
+            own *= factor
+    if tile.rpu_config.drift_compensation is not None:
+        own *= tile.alpha
+    return own
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

@@ -61,17 +61,46 @@ def test_on_tiles_every_group_is_an_analog_layer_of_its_own() -> None:
     assert units(analog, grouped) == {"1": ["1.groups.0", "1.groups.1"], "5": ["5"]}
 
 
-def test_it_equals_analog_convolutions_group_by_group() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("gradients", [True, False])
+def test_it_equals_analog_convolutions_group_by_group(dtype: torch.dtype, gradients: bool) -> None:
     """The reference is a network for each group, put on tiles by itself, with its own scales and converters."""
-    config = rpu_config(HardwareParams(out_noise=0))
+    config = rpu_config(HardwareParams(out_noise=0, weight_noise=0))
     torch.manual_seed(2)
-    layer, x = nn.Conv2d(8, 8, 3, padding=1, groups=4), 2 * torch.randn(2, 8, 6, 6).double()
-    together = convert(nn.Sequential(layer), config).to(torch.float64).eval()
-    alone = [convert(nn.Sequential(part), config).to(torch.float64).eval() for part in GroupedConvolution(layer).groups]
-    expected = torch.cat([part(x[:, 2 * place : 2 * place + 2]) for place, part in enumerate(alone)], 1)
-    torch.testing.assert_close(together(x), expected, atol=1e-11, rtol=0)
-    # The converters are at work: what one convolution of all channels gives is another.
-    assert not torch.allclose(together(x), layer.double()(x), atol=1e-3)
+    layer, x = nn.Conv2d(8, 8, 3, padding=1, groups=4), 2 * torch.randn(2, 8, 6, 6).to(dtype)
+    together = convert(nn.Sequential(layer), config).to(dtype).eval()
+    alone = [convert(nn.Sequential(part), config).to(dtype).eval() for part in GroupedConvolution(layer).groups]
+    for place, (_, tile) in enumerate(tiles(together)):
+        (_, other), *_ = tiles(alone[place])
+        for one in (tile, other):
+            one.input_range.data.fill_(0.7 + 0.3 * place)
+            one.alpha = torch.ones_like(one.alpha) * (1 + place)
+    with torch.set_grad_enabled(gradients):
+        given, reference = (x.clone().requires_grad_(gradients) for _ in range(2))
+        found = together(given)
+        expected = torch.cat([part(reference[:, 2 * place : 2 * place + 2]) for place, part in enumerate(alone)], 1)
+        torch.testing.assert_close(found, expected, atol=1e-11 if dtype == torch.float64 else 1e-5, rtol=0)
+        if gradients:
+            found.square().sum().backward()
+            expected.square().sum().backward()
+            torch.testing.assert_close(
+                given.grad, reference.grad, atol=1e-9 if dtype == torch.float64 else 1e-3, rtol=0
+            )
+    assert not torch.allclose(found, layer.to(dtype)(x), atol=1e-3)  # the converters are at work
+
+
+def test_without_gradients_the_groups_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = convert(nn.Sequential(nn.Conv2d(8, 8, 3, groups=4)), rpu_config(HardwareParams())).eval()
+    calls: list[int] = []
+    original = GroupedConvolution._together
+    monkeypatch.setattr(GroupedConvolution, "_together", lambda self, x: (calls.append(1), original(self, x))[1])
+    with torch.no_grad():
+        model(torch.randn(2, 8, 6, 6))
+        assert calls == [1]
+        model.train()
+        model(torch.randn(2, 8, 6, 6))
+    model.eval()(torch.randn(2, 8, 6, 6))
+    assert calls == [1]
 
 
 def test_its_clean_weights_come_back() -> None:
