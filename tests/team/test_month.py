@@ -183,7 +183,7 @@ class TestAMonth:
         with month.event("The DVC remote is away during pushes") as seen:
             ben.git("pull", "--quiet")
             ben("pull")
-            before = len(month.receiver.told("retrain", "sharing"))
+            before, trained = len(month.receiver.told("retrain", "sharing")), len(month.trained())
             with month.away(month.remote):
                 ben("search", "--true-evaluations", "4", "--batch", "2", "--no-run")
                 said = ben("push", code=1)
@@ -194,6 +194,7 @@ class TestAMonth:
                 assert "The DVC remote 'team' cannot be" in notice["text"]
                 assert month.in_bare("retrain") != served.git("rev-parse", "HEAD")  # it waits for its data
                 assert "cannot be" in served("doctor", code=None)
+            month.nothing_twice(month.trained()[trained:])  # neither could see what the other one had
             ben.commit("Another round of Ben's")
             ben.shares()
             assert ben.changed() == ""
