@@ -56,6 +56,7 @@ def findings(model: nn.Module) -> Iterator[Finding]:
         elif id(layer) not in seen:
             yield from _tied(name, layer, owners)
             yield from _of_layer(name, layer) if analog else _matrices(name, layer)
+            yield from _fast_path(name, layer)
         seen.setdefault(id(layer), name)
     if not any(type(layer) in ANALOG for layer in model.modules()):
         nothing = "The network has no Conv2d or Linear layer: there is nothing to put on analog tiles."
@@ -161,6 +162,15 @@ def _matrices(name: str, layer: nn.Module) -> Iterator[Finding]:
         yield Finding("digital", name,
             f"Layer {name or 'of the network'!r} ({kind}) multiplies with {matrices[0]!r} and would stay digital: only "
             "Conv2d and Linear, exactly these classes, become analog.", ends=False)  # fmt: skip
+
+
+def _fast_path(name: str, layer: nn.Module) -> Iterator[Finding]:
+    """Yield a transformer layer of torch's that reads the weights of its linear layers in evaluation."""
+    if isinstance(layer, nn.TransformerEncoderLayer) and torch.backends.mha.get_fastpath_enabled():
+        yield Finding("fast path", name,
+            f"Layer {name!r} (TransformerEncoderLayer) takes torch's fast path in evaluation, which reads weights that "
+            "analog layers do not have: call torch.backends.mha.set_fastpath_enabled(False) in your module.",
+            ends=True)  # fmt: skip
 
 
 def _tied(name: str, layer: nn.Module, owners: dict[int, str]) -> Iterator[Finding]:

@@ -87,6 +87,13 @@ def test_what_has_no_analog_kind_stays_digital_if_that_is_asked() -> None:
         check_convertible(nn.LSTM(2, 2), others_digital=True)
 
 
+def test_torchs_fast_path_for_transformers_is_to_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = nn.Sequential(nn.TransformerEncoderLayer(4, 2, 4, batch_first=True))
+    assert ("fast path", "0", True) in found(model)
+    monkeypatch.setattr(torch.backends.mha, "get_fastpath_enabled", lambda: False)
+    assert not any(ends for _, _, ends in found(model))
+
+
 def test_layers_of_one_class_share_a_sentence() -> None:
     model = nn.Sequential(*(nn.Embedding(2, 2) for _ in range(5)), nn.LSTM(2, 2), nn.Linear(2, 2))
     kinds = {name: type(module).__name__ for name, module in model.named_modules()}
