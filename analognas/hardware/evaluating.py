@@ -8,7 +8,6 @@ joined with the converter of the convolution before it. Which layers follow whic
 from __future__ import annotations
 
 import operator
-from typing import Any
 
 import torch
 from aihwkit.nn import AnalogConv2d, AnalogLinear
@@ -17,7 +16,7 @@ from torch.nn.functional import conv2d, relu
 
 from analognas.hardware import converters as conv
 from analognas.hardware.grouping import GroupedConvolution
-from analognas.hardware.layers import FastConvolution, bias_of, tile_converters, uncovered
+from analognas.hardware.layers import FastConvolution, bias_of, scale_of, tile_converters, uncovered
 from analognas.hardware.mvm import kernels_of
 
 _RELUS = (torch.relu, relu, torch.relu_)
@@ -137,17 +136,6 @@ class _Joined(nn.Module):
             factor = factor * norm.weight
         shift = (-norm.running_mean if bias is None else bias - norm.running_mean) * factor
         return factor, shift + norm.bias if norm.affine else shift
-
-
-def scale_of(tile: Any, scale: float) -> Tensor:
-    """Return all that is multiplied with the output of a tile's converter, per channel or (1,)."""
-    own = torch.full_like(tile.tile.weight[:, 0], scale)
-    for factor in (tile.input_range, tile.mapping_scales, tile.out_scaling_alpha):
-        if factor is not None:
-            own *= factor
-    if tile.rpu_config.drift_compensation is not None:
-        own *= tile.alpha
-    return own
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

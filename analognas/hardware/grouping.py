@@ -64,8 +64,7 @@ class GroupedConvolution(nn.Module):
     def _together(self, x: Tensor) -> Tensor:
         """Return what the groups give, computed at once: noise is drawn in another order than group by group."""
         from analognas.hardware import converters as conv
-        from analognas.hardware.evaluating import scale_of
-        from analognas.hardware.layers import bias_of, tile_converters
+        from analognas.hardware.layers import bias_of, scale_of, tile_converters
         from analognas.hardware.mvm import kernels_of
 
         layers: list[Any] = list(self.groups)

@@ -194,6 +194,17 @@ def bias_of(module: Any) -> Any:
     return module.bias if isinstance(module, TileModuleArray) or module.digital_bias else None
 
 
+def scale_of(tile: Any, scale: float) -> Tensor:
+    """Return all that is multiplied with the output of a tile's converter, per channel or (1,)."""
+    own = torch.full_like(tile.tile.weight[:, 0], scale)
+    for factor in (tile.input_range, tile.mapping_scales, tile.out_scaling_alpha):
+        if factor is not None:
+            own *= factor
+    if tile.rpu_config.drift_compensation is not None:
+        own *= tile.alpha
+    return own
+
+
 def _with_bias(module: Any, out: Tensor) -> Tensor:
     bias = bias_of(module)
     return out if bias is None else out + _view(bias, out)
