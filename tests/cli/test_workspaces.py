@@ -58,7 +58,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Paths]:
 
     def run_pipeline(paths: Paths, *_: Any, **__: Any) -> Any:
         places.append(paths)
-        return SimpleNamespace(notes=(), page=None)
+        return SimpleNamespace(notes=(), page=None, tracked=None)
 
     monkeypatch.setattr(orchestration, "run_pipeline", run_pipeline)
     monkeypatch.setattr("analognas.cli.pipeline._report", lambda *_: None)

@@ -24,8 +24,8 @@ from analognas.workspace import Paths
 def created(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was handed to Prefect."""
     made: list[Any] = []
-    for kind in ("table", "markdown", "image"):
-        monkeypatch.setattr(f"prefect.artifacts.create_{kind}_artifact", lambda content, **_: made.append(content))
+    for kind in ("table", "markdown", "image", "link"):
+        monkeypatch.setattr(f"prefect.artifacts.create_{kind}_artifact", lambda content, *_, **__: made.append(content))
     return made
 
 
@@ -188,9 +188,11 @@ def test_a_server_that_refuses_an_artifact_is_no_reason_to_fail(tmp_path: Any, m
         artifacts.results_table(Paths(tmp_path))
 
 
-def test_the_summary_shows_winner_and_baseline_over_time(finished: Paths, created: list[Any]):
-    artifacts.summary(finished)
-    text = created[-1]
+def test_the_summary_shows_winner_and_baseline_over_time_and_links_the_page(finished_copy: Paths, created: list[Any]):
+    artifacts.summary(finished_copy)
+    *_, text, link = created
+    assert link == finished_copy.page.as_uri()
+    assert finished_copy.page.is_file()
     assert "```" not in text
     assert "| after 1 day, % | " in text
     for words in ("digits", "winner", "plain residual network", "after 1 day", "AVM"):

@@ -50,8 +50,8 @@ class Lazy(RandomSearch):
 class Optimist(EAOptimizer):
     """Everything is feasible."""
 
-    def _judge(self, architectures, values):
-        objective, violation, rows = super()._judge(architectures, values)
+    def _judge(self, architectures, values, looked_at):
+        objective, violation, rows = super()._judge(architectures, values, looked_at)
         return objective, [0.0] * len(violation), rows
 
 
