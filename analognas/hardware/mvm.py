@@ -8,6 +8,7 @@ quantise. The gradient of the input range is the exception, see ``kernels.clippe
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -44,9 +45,8 @@ def product(
         alpha: drift compensation.
         range_parameters: aihwkit's ``InputRangeParameter``.
     """
-    return _Product.apply(  # type: ignore[no-any-return, no-untyped-call]
-        x, weight, input_range, converters, window, noisy, scale, alpha, range_parameters
-    )
+    apply: Callable[..., Tensor] = _Product.apply  # which torch 2.12 does not describe, and 2.15 does
+    return apply(x, weight, input_range, converters, window, noisy, scale, alpha, range_parameters)
 
 
 class _Product(torch.autograd.Function):
