@@ -72,11 +72,44 @@ def look(uri: str) -> None:
         return
     scheme = parts.scheme.partition("+")[0]
     if scheme in _PORTS and parts.hostname:
-        try:
-            with socket.create_connection((parts.hostname, port or _PORTS[scheme]), timeout=PATIENCE):
-                return
-        except OSError as error:
-            raise AwayError(reached(error) or "cannot be reached") from error
+        _connect(parts.hostname, port or _PORTS[scheme])
+
+
+def look_at_store(location: str) -> None:
+    """Ask within seconds whether anybody is where MLflow's client itself writes files: S3, which it tries for minutes.
+
+    Args:
+        location: of an experiment's artifacts. Others than ``s3:`` are the server's or a folder, and are not asked.
+
+    Raises:
+        AwayError: if nobody answers.
+    """
+    if not location.startswith("s3:"):
+        return
+    # In the order in which MLflow and botocore ask them; without one it is Amazon's, perhaps by a proxy.
+    named = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    endpoint = next((os.environ[name] for name in named if os.environ.get(name)), None)
+    if endpoint is None:
+        return
+    try:
+        parts = urlsplit(endpoint)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        if not parts.hostname:
+            return
+    except (ValueError, KeyError):  # no address: the client says so
+        return
+    try:
+        _connect(parts.hostname, port)
+    except AwayError as error:
+        raise AwayError(f"keeps files in {redact(location)}, and {redact(endpoint)} {error}") from error
+
+
+def _connect(host: str, port: int) -> None:
+    try:
+        with socket.create_connection((host, port), timeout=PATIENCE):
+            return
+    except OSError as error:
+        raise AwayError(reached(error) or "cannot be reached") from error
 
 
 def explain(error: BaseException, uri: str, place: Place | None = None) -> Failure:

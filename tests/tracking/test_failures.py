@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from analognas.tracking import connection, failures
-from analognas.tracking.failures import AwayError, Place, explain, look
+from analognas.tracking.failures import AwayError, Place, explain, look, look_at_store
 
 
 @pytest.fixture
@@ -93,6 +93,23 @@ def test_where_there_is_no_server_nobody_is_asked(uri: str, monkeypatch: pytest.
     monkeypatch.setattr(socket, "create_connection", lambda *place, **_: asked.append(place))
     look(uri)
     assert asked == []
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])
+def test_a_store_that_mlflow_itself_writes_to_is_asked_first(variable: str, monkeypatch: pytest.MonkeyPatch):
+    for name in ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    look_at_store("s3://team/artifacts")  # Amazon's, perhaps by a proxy
+    monkeypatch.setenv(variable, "http://name:secret@127.0.0.1:9")
+    look_at_store("mlflow-artifacts:/1")  # the server's own business
+    look_at_store("file:///srv/artifacts")
+    with pytest.raises(AwayError) as caught:
+        look_at_store("s3://team/artifacts")
+    failure = explain(caught.value, "http://127.0.0.1:5000")
+    assert failure.what.startswith("MLflow at http://127.0.0.1:5000 keeps files in s3://team/artifacts, and http://")
+    assert failure.what.endswith("@127.0.0.1:9 refuses connections")
+    assert "secret" not in failure.what
+    assert not failure.lasting
 
 
 @pytest.mark.parametrize(

@@ -355,6 +355,18 @@ def test_a_server_that_is_away_is_one_sentence_and_logged_later(
     assert workspace.sync().logged == STAGES
 
 
+def test_a_store_of_files_that_is_away_is_one_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    """MLflow's client writes to S3 itself, which would be tried for minutes."""
+    workspace.client().create_experiment(workspace.paths.root.name, artifact_location="s3://team/artifacts")
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    started = time.monotonic()
+    report = workspace.sync()
+    assert time.monotonic() - started < 30
+    assert report.warning is not None
+    assert "keeps files in s3://team/artifacts, and http://127.0.0.1:9 refuses connections, so " in report.warning
+    assert "the next `analognas run` logs them" in report.warning
+
+
 @pytest.mark.parametrize("spoil", [lambda content: content[: len(content) // 2], lambda content: b"text" * 4096])
 def test_a_damaged_database_is_told_with_the_remedy(workspace: Workspace, spoil: Callable[[bytes], bytes]):
     database = workspace.paths.root / "mlflow.db"
