@@ -11,7 +11,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick test-faults test-team test-matrix test-pythons check docs format lock lowest bench-env wheel clean
+.PHONY: help run test test-quick test-faults test-team test-matrix test-pythons check docs notebook format lock lowest bench-env wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -54,6 +54,10 @@ check: $(STAMP)  ## lint, formatting, types, and the site without a warning
 
 docs: $(STAMP)  ## the pages of docs/ and a reference as a site: docs/_build/index.html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+
+notebook: $(STAMP)  ## run the tutorial as a notebook: docs/tutorial.ipynb
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ipykernel nbclient nbformat
+	$(BIN)/python docs/notebook.py
 
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff check --fix .

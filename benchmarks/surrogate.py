@@ -33,7 +33,7 @@ def measure(target: str, size: int, seeds: list[int], tested: int, final: bool, 
     for seed in seeds:
         learn, test = (drawn[np.isfinite(labels[drawn])] for drawn in cells.split(seed, size, tested, final))
         for name in methods:
-            scores, inside = _predict(name, cells, target, learn, test, seed)
+            scores, inside = predict(name, cells, target, learn, test, seed)
             found[name].append(kendall_tau(labels[test], scores))
             if inside is not None:
                 held.setdefault(name, []).append(inside)
@@ -48,7 +48,7 @@ def measure(target: str, size: int, seeds: list[int], tested: int, final: bool, 
     }
 
 
-def _predict(name: str, cells: Cells, target: str, learn: Any, test: Any, seed: int) -> tuple[Any, float | None]:
+def predict(name: str, cells: Cells, target: str, learn: Any, test: Any, seed: int) -> tuple[Any, float | None]:
     """Return scores of the test cells, and the share of their labels within the 90 % interval."""
     from analognas.evaluators import XGBoostEvaluator
     from analognas.evaluators.ensemble import EnsembleEvaluator, GaussianProcessEvaluator
