@@ -57,7 +57,7 @@ class Measured:
     """
 
     columns: dict[str, float]
-    curve: list[dict[str, Any]]
+    curve: list[intervals.CurvePoint]
     accuracy: list[list[float]]
     tiles: int
     analog: nn.Module = field(repr=False)
