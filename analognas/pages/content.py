@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,9 +83,9 @@ class DrawnLayer:
         return self.down * self.across
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Content:
-    """Everything that is on the page.
+    """Everything that is on the page. What shows the same is equal.
 
     Attributes:
         figures: what ``report.collect`` gives.
@@ -109,6 +109,15 @@ class Content:
     layers: tuple[DrawnLayer, ...]
     origin: tuple[tuple[str, str], ...]
     seconds: tuple[tuple[str, float], ...]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Content):
+            return NotImplemented
+        pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+        return all(left.equals(right) if hasattr(left, "equals") else left == right for left, right in pairs)
+
+    def __hash__(self) -> int:
+        return hash((self.told, self.origin))
 
     @property
     def subject(self) -> str:
