@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analognas.columns import TEXT, WHOLE, Column, Table
 from analognas.errors import AnalogNASError, CorruptFileError
 from analognas.files import file_digest, read_parquet, read_sealed
 from analognas.folders import read_folder
@@ -16,7 +17,6 @@ from analognas.hardware.tile_shape import TileShape
 from analognas.report import Told, collect, column_of, told
 from analognas.search_spaces.architecture import Architecture
 from analognas.stages.protocols import STAGES
-from analognas.tables import TEXT, WHOLE, Column, Table
 from analognas.versioning import git
 
 if TYPE_CHECKING:

@@ -83,7 +83,8 @@ def measure(
     from analognas.hardware.coverage import tell as tell_of_chip
     from analognas.hardware.recorded import record
     from analognas.hardware.silence import silent as unsaid
-    from analognas.training.own import OwnNetwork, read_weights
+    from analognas.training.given_weights import read_weights
+    from analognas.training.own import OwnNetwork
 
     name = asked.called
     limit_threads(params)
