@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from analognas.columns import Column
 from analognas.errors import CorruptFileError
-from analognas.tables import RESULT, Column, problem_of_result
+from analognas.tables import RESULT, problem_of_result
 
 _FIXED = tuple(column.name for column in RESULT.columns)
 _ACCURACY = "accuracy"

@@ -1,27 +1,20 @@
-"""Every table that passes from one room, file or person to another, described as data, and what is wrong with one.
+"""Every table that passes from one room, file or person to another, described as data.
 
 A table is held to its description where it comes in: a frame that somebody gives to the library or that an evaluator
-of somebody else's returns, a file that a stage reads, a result from the store, a worker or a remote. Rows belong to
-what their ids say: they are never taken by position where an id says something else.
+of somebody else's returns, a file that a stage reads, a result from the store, a worker or a remote.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import math
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from analognas.errors import AnalogNASError, CorruptFileError
+from analognas.columns import ID, TEXT, TRUTH, WHOLE, Column, Table, is_empty, measured, shown
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    Rule = Callable[[pd.DataFrame], str | None]
 
 #: What becomes of a characterization: measured, a training whose numbers were not finite, a network not trained.
 STATUSES = ("ok", "diverged", "too_large")
@@ -33,193 +26,10 @@ DECISIONS = ("accepted", "pending", "rejected")
 #: month and standard deviation of the accuracy after one day (percentage points).
 TARGETS = ("acc_1d", "avm", "acc_1d_std")
 
-TEXT, WHOLE, NUMBER, TRUTH = "text", "whole number", "number", "truth value"
-
-_ID = "[0-9a-f]{16}"
-# The kinds of NumPy's types that hold nothing else, so that all cells can be looked at in one go.
-_FAST = {NUMBER: "iuf", WHOLE: "iu", TRUTH: "b", TEXT: ""}
-
 
 def architecture_id(space: str, genes: str) -> str:
     """Return 16 hexadecimal digits: the hash of the space's name and the canonical text of the genes."""
     return hashlib.sha256(f"{space}\n{genes}".encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: what its cells are.
-
-    Args:
-        name: of the column.
-        kind: ``TEXT``, ``WHOLE``, ``NUMBER`` or ``TRUTH``; a text is no number, and neither is a truth value.
-        least, most: bounds of numbers, inclusive; a number is always finite.
-        among: the texts that are possible; empty: all.
-        pattern: regular expression that a text matches whole.
-        needed: whether a table must have the column.
-        missing: whether a cell may be empty (None, NaN).
-    """
-
-    name: str
-    kind: str = NUMBER
-    least: float = -math.inf
-    most: float = math.inf
-    among: tuple[str, ...] = ()
-    pattern: str = ""
-    needed: bool = True
-    missing: bool = False
-
-    def wrong(self, value: object) -> str | None:
-        """Return what is wrong with one cell, as the end of a sentence; None if nothing is."""
-        if _empty(value):
-            return None if self.missing else f"has no {self.name}"
-        return None if self._good(value) else f"has {self.name} = {_shown(value)}, not {self._expected()}"
-
-    def first_wrong(self, cells: pd.Series[Any]) -> str | None:
-        """Return the first row whose cell is wrong and what is wrong there; None if all are right."""
-        import numpy as np
-
-        rows: Iterable[int] = range(len(cells))
-        if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in _FAST[self.kind]:
-            if self.kind == TRUTH:
-                return None
-            fast = cells.to_numpy(dtype=np.float64)
-            good = np.isfinite(fast) & (fast >= self.least) & (fast <= self.most)
-            if good.all():
-                return None
-            rows = np.flatnonzero(~good & ~(np.isnan(fast) & self.missing))[:1]
-        values = cells.tolist()
-        if self.kind == TEXT and not self.among and not self.pattern and all(type(value) is str for value in values):
-            return None
-        for row in rows:
-            if problem := self.wrong(values[row]):
-                return f"row {row} {problem}"
-        return None
-
-    def _good(self, value: object) -> bool:
-        if self.kind == TEXT:
-            return (
-                isinstance(value, str)
-                and (not self.among or value in self.among)
-                and (not self.pattern or re.fullmatch(self.pattern, value) is not None)
-            )
-        if self.kind == TRUTH or _truth(value):
-            return self.kind == TRUTH and _truth(value)
-        if not isinstance(value, Integral if self.kind == WHOLE else Real):
-            return False
-        return math.isfinite(number := _float(value)) and self.least <= number <= self.most
-
-    def _expected(self) -> str:
-        if self.kind == TRUTH:
-            return "true or false"
-        if self.kind == TEXT:
-            if len(self.among) == 1:
-                return repr(self.among[0])
-            return f"one of {', '.join(self.among)}" if self.among else _PATTERNS.get(self.pattern, "a text")
-        what = "a whole number" if self.kind == WHOLE else "a number"
-        if math.isinf(self.most):
-            return "a finite number" if math.isinf(self.least) else f"{what} of at least {self.least:g}"
-        return f"{what} between {self.least:g} and {self.most:g}"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A kind of table.
-
-    Args:
-        name: what it is called in messages.
-        columns: those that are known by name.
-        closed: whether any other column is refused. A column that is called as measurements are is held to what these
-            can be in every table (``measured``); what else is in an open one is not looked at.
-        rules: what has to hold between cells and rows; each returns what is wrong, or None.
-    """
-
-    name: str
-    columns: tuple[Column, ...]
-    closed: bool = False
-    rules: tuple[Rule, ...] = ()
-
-    def with_values(self, values: Mapping[str, str]) -> Table:
-        """Return the table whose columns of these names have this one value."""
-        columns = (
-            replace(column, among=(values[column.name],)) if column.name in values else column
-            for column in self.columns
-        )
-        return replace(self, columns=tuple(columns))
-
-    def problem(self, frame: object, ids: Sequence[str] | None = None) -> str | None:
-        """Return what is wrong with a table, as a clause that names column and row; None if nothing is.
-
-        Args:
-            frame: the table; anything but a frame is wrong.
-            ids: of the architectures that the rows are of, in their order; None: the rows say it themselves.
-        """
-        import pandas as pd
-
-        if not isinstance(frame, pd.DataFrame):
-            return f"it is no pandas frame but of the type {type(frame).__name__}"
-        if frame.columns.has_duplicates:
-            return f"it has two columns {str(frame.columns[frame.columns.duplicated()][0])!r}"
-        if lacking := [column.name for column in self.columns if column.needed and column.name not in frame]:
-            needed = ", ".join(column.name for column in self.columns if column.needed)
-            return f"it has no column {lacking[0]!r} of {needed}"
-        if ids is not None and (problem := _misplaced(frame, ids)):
-            return problem
-        known = {column.name: column for column in self.columns}
-        described = {
-            name: known.get(name) or (measured(name) if isinstance(name, str) else None) for name in frame.columns
-        }
-        good = _good_numbers(frame, described)
-        for name, column in described.items():
-            if column is None:
-                if self.closed:
-                    return f"it has a column {_shown(name)}, which it cannot have"
-            elif name not in good and (problem := column.first_wrong(frame[name])):
-                return problem
-        return next((problem for rule in self.rules if (problem := rule(frame))), None)
-
-    def check(
-        self,
-        frame: pd.DataFrame,
-        what: str,
-        *,
-        remedy: str,
-        error: type[AnalogNASError] = CorruptFileError,
-        ids: Sequence[str] | None = None,
-    ) -> pd.DataFrame:
-        """Return a table that is right.
-
-        Args:
-            frame: the table.
-            what: its file or what else it is; the sentence begins with it.
-            remedy: what to do if it is not right; the sentence ends with it.
-            error: what is raised then.
-            ids: as in ``problem``.
-
-        Raises:
-            AnalogNASError: of the given kind.
-        """
-        if problem := self.problem(frame, ids):
-            raise error(f"{what} is no {self.name} ({problem}): {remedy}.")
-        return frame
-
-
-@functools.cache
-def measured(name: str) -> Column | None:
-    """Return what a column of this name holds if it is called as measurements and predictions are, else None.
-
-    Accuracies (``acc_...``) are percent, ``avm`` is percentage points; ``..._std``, ``..._sem`` and
-    ``..._uncertainty`` are their spreads, ``..._low`` and ``..._high`` ends of intervals, ``..._score`` ranks.
-    """
-    if re.match(r"(?:[a-z]+_)?acc_\w|avm(?:_|$)", name) is None:
-        return None
-    column = Column(name, needed=False, missing=True)
-    if name.endswith(("_std", "_sem")):
-        return replace(column, least=0.0, most=100.0)
-    if name.endswith("_uncertainty"):
-        return replace(column, least=0.0)
-    if name.endswith(("_low", "_high", "_score")):
-        return column
-    return replace(column, least=-100.0 if name.startswith("avm") else 0.0, most=100.0)
 
 
 def problem_of_result(row: object) -> str | None:
@@ -237,58 +47,16 @@ def problem_of_result(row: object) -> str | None:
     for name, value in row.items():
         column_of_it = known.get(name) or (measured(name) if isinstance(name, str) else None)
         if column_of_it is None:
-            return f"has {_shown(name)}, which no result has"
+            return f"has {shown(name)}, which no result has"
         if problem := column_of_it.wrong(value):
             return problem
     if (own := architecture_id(row["space"], row["genes"])) != row["id"]:
         return f"has the id {row['id']}, its genes are those of {own}"
     if row["status"] == "ok":
-        lacking = next((name for name in TARGETS if _empty(row.get(name))), None)
+        lacking = next((name for name in TARGETS if is_empty(row.get(name))), None)
         return None if lacking is None else f"is ok and has no {lacking}"
-    extra = next((name for name, value in row.items() if measured(name) and not _empty(value)), None)
+    extra = next((name for name, value in row.items() if measured(name) and not is_empty(value)), None)
     return None if extra is None else f"is {row['status']} and has {extra} all the same"
-
-
-def shuffled(index: pd.Index[Any], ids: Sequence[str]) -> str | None:
-    """Return how the index of rows without ids contradicts that they are of these architectures, in this order.
-
-    It does if it holds their ids in another order, or numbers that do not rise: then the rows were sorted by something
-    since they were made.
-    """
-    labels = list(index)
-    if labels and all(isinstance(label, str) for label in labels):
-        return _other_row(labels, ids) if set(labels) & set(ids) else None
-    if getattr(index.dtype, "kind", "") not in "iu" or index.is_monotonic_increasing:
-        return None
-    row = next(row for row in range(1, len(labels)) if labels[row] < labels[row - 1])
-    return f"its rows have no id, and the index of row {row} says that they were sorted ({labels[row]})"
-
-
-def _good_numbers(frame: pd.DataFrame, described: Mapping[Any, Column | None]) -> Collection[Any]:
-    """Return the columns of floats if nothing is wrong with any of them: looking at all at once is much faster."""
-    import numpy as np
-
-    floats = {
-        name: column
-        for (name, column), dtype in zip(described.items(), frame.dtypes, strict=True)
-        if column is not None and column.kind == NUMBER and isinstance(dtype, np.dtype) and dtype.kind == "f"
-    }
-    values = np.array([frame[name].to_numpy() for name in floats])
-    least, most = (np.array([[getattr(column, end)] for column in floats.values()]) for end in ("least", "most"))
-    return floats if (np.isfinite(values) & (values >= least) & (values <= most)).all() else ()
-
-
-def _misplaced(frame: pd.DataFrame, ids: Sequence[str]) -> str | None:
-    if len(frame) != len(ids):
-        return f"there are {len(ids)} architectures and {len(frame)} rows"
-    return _other_row(frame["id"].tolist(), ids) if "id" in frame else shuffled(frame.index, ids)
-
-
-def _other_row(own: Sequence[object], expected: Sequence[str]) -> str | None:
-    for row, (name, other) in enumerate(zip(own, expected, strict=True)):
-        if name != other:
-            return f"row {row} is of {_shown(name)}, not of {other!r}"
-    return None
 
 
 def _ids_belong(frame: pd.DataFrame) -> str | None:
@@ -339,33 +107,7 @@ def _intervals(frame: pd.DataFrame) -> str | None:
     return None
 
 
-def _empty(value: object) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _truth(value: object) -> bool:
-    return isinstance(value, bool) or type(value).__name__ == "bool"  # NumPy's, which does not derive from Python's
-
-
-def _float(value: Any) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # an integer of more digits than a float has
-        return math.inf
-
-
-def _shown(value: object) -> str:
-    """Return a cell on one line, and not too long."""
-    if isinstance(value, Real) and not _truth(value):
-        return f"{_float(value):g}"
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-_PATTERNS = {_ID: "16 hexadecimal digits"}
-_IDENTITY = (Column("id", TEXT, pattern=_ID), Column("space", TEXT, pattern=".+"), Column("genes", TEXT, pattern=".+"))
+_IDENTITY = (Column("id", TEXT, pattern=ID), Column("space", TEXT, pattern=".+"), Column("genes", TEXT, pattern=".+"))
 _SIZES = (Column("params", WHOLE, least=1), Column("tiles", WHOLE, least=1))
 _OUTCOME = (Column("status", TEXT, among=STATUSES), Column("reason", TEXT), Column("repeats", WHOLE, least=1))
 
@@ -425,4 +167,4 @@ PREDICTIONS = Table(
 )
 
 #: ``data/plots/fit.csv``: what was predicted of architectures by models that had not learned from them.
-OUT_OF_FOLD = Table("table of out-of-fold predictions", (Column("id", TEXT, pattern=_ID),))
+OUT_OF_FOLD = Table("table of out-of-fold predictions", (Column("id", TEXT, pattern=ID),))

@@ -26,6 +26,7 @@ GROUND = (
     "folders",
     "yaml_files",
     "plugins",
+    "columns",
     "tables",
     "rows",
     "results",

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from analognas import tables
+from analognas.columns import ID, TEXT, TRUTH, WHOLE, Column, Table, measured
 from analognas.errors import AnalogNASError
 from analognas.evaluators.base import predicted, usable_rows
 from analognas.evaluators.evidence import Evidence
@@ -24,7 +25,7 @@ from analognas.rows import ResultRow
 from analognas.search_algorithms import RandomSearch
 from analognas.search_spaces.config_space import ConfigSpace
 from analognas.stages import rounds, rows
-from analognas.tables import TARGETS, TEXT, TRUTH, WHOLE, Column, Table
+from analognas.tables import TARGETS
 from analognas.testing import AnalyticEvaluator, made_up_row
 from analognas.workspace import Paths
 
@@ -133,7 +134,7 @@ def impossible(column: Column, draw: random.Random) -> Any:
     if column.kind == TEXT:
         wrong: list[Any] = [7, 1.5, True, ["a"], b"bytes"]
         wrong += ["foreign", "", "ok\nline"] if column.among else []
-        wrong += ["", "UPPER", "0123", "g" * 16] if column.pattern == tables._ID else []
+        wrong += ["", "UPPER", "0123", "g" * 16] if column.pattern == ID else []
     elif column.kind == TRUTH:
         wrong = ["yes", 2, 0.5, 1]
     else:
@@ -149,7 +150,7 @@ def impossible(column: Column, draw: random.Random) -> Any:
 def spoiled(frame: pd.DataFrame, table: Table, ids: list[str] | None, draw: random.Random) -> Iterator[tuple[str, Any]]:
     """Yield tables that are wrong in one respect, with what that is, without end."""
     known = {column.name: column for column in table.columns}
-    described = [known.get(name) or tables.measured(name) for name in frame.columns]
+    described = [known.get(name) or measured(name) for name in frame.columns]
     columns = [column for column in described if column is not None]
     needed = [column.name for column in table.columns if column.needed]
     size = len(frame)
@@ -337,8 +338,8 @@ def _still_a_result(path: list[Any], changed: dict[str, Any]) -> bool:
             return len(lengths) == 1 and type(value) in (int, float) and 0 <= value <= 100
         return value is None and len(path) == 1
     if value is None or value != value:
-        return name not in TARGETS and tables.measured(name) is not None
-    column = tables.measured(name) or next(column for column in tables.RESULT.columns if column.name == name)
+        return name not in TARGETS and measured(name) is not None
+    column = measured(name) or next(column for column in tables.RESULT.columns if column.name == name)
     return name not in ("id", "space", "genes", "status") and column.wrong(value) is None
 
 
@@ -362,7 +363,7 @@ def test_200_mutations_of_a_round_are_refused_or_leave_it_as_it_was(tmp_path: Pa
             continue
         # What it says of architectures is what it said: nothing was reinterpreted but free text.
         assert {entry.architecture for entry in taken.entries} <= set(ARCHITECTURES[:3]), path
-        assert all(tables.measured(name) for entry in taken.entries for name in entry.predicted), path
+        assert all(measured(name) for entry in taken.entries for name in entry.predicted), path
         assert taken.decision in tables.DECISIONS
         assert taken.number == known.number
     assert not [text for text in said if "\n" in text or not text.endswith("restore it from git.")]

@@ -81,7 +81,10 @@ def check(name: str | None, path: Path | None, as_json: bool) -> None:
         warnings.simplefilter("ignore", AnalogNASWarning)  # they are among the notes
         if name is None:
             if path is not None:
-                raise DatasetError("--path needs the NAME of a dataset before it.")
+                from analognas.datasets import catalogue
+
+                loaders = ", ".join(entry.name for entry in catalogue() if "path" in entry.accepts)
+                raise DatasetError(f"--path needs the NAME of what reads it: {loaders}.")
             dataset = _of_workspace(progress.update)
         else:
             from analognas.datasets import load
@@ -90,8 +93,8 @@ def check(name: str | None, path: Path | None, as_json: bool) -> None:
                 _verify(name)
             given = None if path is None else str(path.expanduser())
             dataset = load(name, path=given, progress=progress.update)
-        found = look(dataset)
-    click.echo(json.dumps(found) if as_json else "\n".join([*lines(found), *table(found)]))
+        looked = look(dataset)
+    click.echo(json.dumps(looked) if as_json else "\n".join([*lines(looked), *table(looked)]))
 
 
 def _list(as_json: bool) -> None:

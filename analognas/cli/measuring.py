@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,8 +12,10 @@ from analognas.cli.group import tell
 from analognas.cli.options import json_option
 
 if TYPE_CHECKING:
-    from analognas.report import Told
-    from analognas.training.measured import Stored
+    from rich.table import Table as RichTable
+
+    from analognas.report import OwnFigures, Told
+    from analognas.training.measured import LayerFigures, Stored
     from analognas.workspace import Paths
 
 
@@ -69,7 +71,7 @@ def _show(stored: Stored, paths: Paths, as_json: bool) -> None:
     console.print(f"Measured  {paths.measured / stored.name}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _table(own: dict[str, Any], paths: Paths) -> Told:
+def _table(own: OwnFigures, paths: Paths) -> Told:
     """Return it beside the winner and the plain network, or alone if there is none that was measured so."""
     from dataclasses import replace
 
@@ -77,18 +79,18 @@ def _table(own: dict[str, Any], paths: Paths) -> Told:
     from analognas.report import beside, collect, column_of, told
     from analognas.training.measured import most_sensitive
 
+    lines = [most_sensitive(own["sensitivity"])] if own["sensitivity"] else []  # what becomes of it was told before
     try:
         figures = collect(paths)
     except CorruptFileError:  # nothing has run yet
-        figures = {"own": []}
-    lines = [most_sensitive(own["sensitivity"])] if own["sensitivity"] else []  # what becomes of it was told before
-    if own in figures["own"]:
-        return replace(told(figures | {"own": [own]}), lines=tuple(lines))
+        figures = None
+    if figures is not None and own in figures["own"]:
+        return replace(told({**figures, "own": [own]}), lines=tuple(lines))
     lines.append("There is no winner that was measured with these data, chip and protocol: `analognas run`.")
     return beside(f"{own['name']}: test accuracy while the chip drifts", [column_of(own)], lines)
 
 
-def _layers(rows: list[dict[str, Any]]) -> Any:
+def _layers(rows: list[LayerFigures]) -> RichTable:
     from rich.table import Table
 
     table = Table(title="Which layers lose it: accuracy after a day, %", title_justify="left")

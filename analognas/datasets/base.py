@@ -9,7 +9,7 @@ import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from analognas.progress import Progress
 
 if TYPE_CHECKING:
     import torch
+
+    from analognas.datasets.records import Description
 
 PARTS = ("train", "validation", "test")
 AUGMENTATIONS = ("crop", "flip", "cutout", "shift", "noise")
@@ -249,28 +251,6 @@ def checked_augmentations(names: Sequence[str]) -> tuple[str, ...]:
     if len(set(names)) != len(names):
         raise DatasetError(f"dataset.augment is {list(names)}; name each augmentation once.")
     return tuple(names)
-
-
-class InputDescription(TypedDict):
-    """What of a dataset decides the networks for it: ``input_shape`` is (channels, height, width)."""
-
-    name: str
-    input_shape: Sequence[int]
-    classes: int
-
-
-class Description(InputDescription):
-    """A dataset as ``data/dataset.json`` records it: digests and images of each part besides.
-
-    ``looked`` is what ``looking.recorded`` keeps for the report; it decides nothing, and older records lack it.
-    """
-
-    digest: str
-    split_digest: str
-    sizes: dict[str, int]
-    licence: str
-    augment: list[str]
-    looked: NotRequired[dict[str, Any]]
 
 
 def describe(dataset: Dataset) -> Description:

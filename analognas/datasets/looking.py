@@ -5,13 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from analognas.datasets.base import PARTS, Dataset, Reading, Split, describe
 from analognas.datasets.leftovers import told
 from analognas.datasets.parts import listed
+from analognas.datasets.records import Twice
+
+if TYPE_CHECKING:
+    from analognas.datasets.records import (
+        Alike,
+        Levels,
+        Look,
+        LookedReading,
+        RecordedLook,
+        RecordedReading,
+    )
 
 _EXAMPLES = 3
 """So many pairs of images that are alike are named."""
@@ -22,7 +33,7 @@ _CHUNK = 4096
 _DIGEST_SIZE = 16
 
 
-def look(dataset: Dataset) -> dict[str, Any]:
+def look(dataset: Dataset) -> Look:
     """Return what is in a dataset: JSON-serializable, the same for the same files anywhere.
 
     Besides what ``describe`` records: ``class_counts`` by class and part; ``levels`` of each part (``least``,
@@ -35,77 +46,89 @@ def look(dataset: Dataset) -> dict[str, Any]:
     """
     counts = {part: np.bincount(dataset.part(part).y, minlength=dataset.classes).tolist() for part in PARTS}
     balance = {name: {part: counts[part][index] for part in PARTS} for index, name in enumerate(dataset.class_names)}
-    found: dict[str, Any] = {
-        **describe(dataset),
+    described = describe(dataset)
+    looked: Look = {
+        "name": described["name"],
+        "input_shape": described["input_shape"],
+        "classes": described["classes"],
+        "digest": described["digest"],
+        "split_digest": described["split_digest"],
+        "sizes": described["sizes"],
+        "licence": described["licence"],
+        "augment": described["augment"],
         "class_counts": balance,
         "levels": {part: _levels(dataset.part(part)) for part in PARTS},
         "alike": _alike(dataset),
         "notes": list(dataset.notes),
     }
     if dataset.reading is not None:
-        found["reading"] = _plain(dataset.reading)
-        found["split_off"] = [part for part in PARTS if part not in dataset.reading.given]
-    found["notes"] = [*doubts(found), *found["notes"]]
-    return found
+        looked["reading"] = _plain(dataset.reading)
+        looked["split_off"] = [part for part in PARTS if part not in dataset.reading.given]
+    looked["notes"] = [*doubts(looked), *looked["notes"]]
+    return looked
 
 
-def recorded(found: Mapping[str, Any]) -> dict[str, Any]:
+def recorded(looked: Look) -> RecordedLook:
     """Return what ``data/dataset.json`` keeps of a look, for the report: nothing that is of one machine, no names.
 
     Leftovers of systems differ from copy to copy, and speakers are counted.
     """
-    kept = {key: found[key] for key in ("levels", "alike", "notes", "reading", "split_off") if key in found}
-    if "reading" in kept:
-        reading = kept["reading"]
-        speakers = {part: len(names) for part, names in reading["speakers"].items()}
-        kept["reading"] = {**reading, "leftovers": {}, "speakers": speakers}
+    kept: RecordedLook = {"levels": looked["levels"], "alike": looked["alike"], "notes": looked["notes"]}
+    if "reading" in looked:
+        reading = looked["reading"]
+        kept["reading"] = {
+            **reading,
+            "leftovers": {},
+            "speakers": {part: len(names) for part, names in reading["speakers"].items()},
+        }
+        kept["split_off"] = looked["split_off"]
         kept["in_two_parts"] = len(_in_two_parts(reading["speakers"]))
     return kept
 
 
-def doubts(found: Mapping[str, Any]) -> list[str]:
+def doubts(looked: Look) -> list[str]:
     """Return what of a look may be a mistake of data of one's own: images that stand in two parts or two classes."""
-    if "reading" not in found:
+    if "reading" not in looked:
         return []
-    alike = found["alike"]
+    alike = looked["alike"]
     sentences = []
-    for key, where, remedy in (
-        ("in_two_parts", "parts", "what is learned by heart is taken for learned"),
-        ("in_two_classes", "classes", "at least one of each pair is labelled wrongly"),
+    for twice, where, remedy in (
+        (alike["in_two_parts"], "parts", "what is learned by heart is taken for learned"),
+        (alike["in_two_classes"], "classes", "at least one of each pair is labelled wrongly"),
     ):
-        if alike[key]["count"]:
-            pairs = alike[key]["examples"]
+        if twice["count"]:
+            pairs = twice["examples"]
             named = f" ({'; '.join(' and '.join(pair) for pair in pairs[:1])})" if pairs else ""
-            sentences.append(f"{alike[key]['count']:,} images stand in two {where}{named}: {remedy}")
+            sentences.append(f"{twice['count']:,} images stand in two {where}{named}: {remedy}")
     return sentences
 
 
-def lines(found: Mapping[str, Any]) -> Iterator[str]:
+def lines(looked: Look) -> Iterator[str]:
     """Yield what a look says as lines of text, one screen at most, without the table of classes."""
-    shape = "x".join(map(str, found["input_shape"]))
-    sizes = ", ".join(f"{size:,} {part}" for part, size in found["sizes"].items())
-    yield f"{found['name']}: {shape}, {found['classes']} classes, {sizes}"
-    rows = [("licence", found["licence"]), ("digest", found["digest"]), ("split digest", found["split_digest"])]
-    rows.append(("augmentation", ", ".join(found["augment"]) or "none"))
+    shape = "x".join(map(str, looked["input_shape"]))
+    sizes = ", ".join(f"{size:,} {part}" for part, size in looked["sizes"].items())
+    yield f"{looked['name']}: {shape}, {looked['classes']} classes, {sizes}"
+    rows = [("licence", looked["licence"]), ("digest", looked["digest"]), ("split digest", looked["split_digest"])]
+    rows.append(("augmentation", ", ".join(looked["augment"]) or "none"))
     yield from (f"{name:<14} {text}" for name, text in rows)
-    yield from of_data(found)
+    yield from of_data(looked)
 
 
-def of_data(found: Mapping[str, Any]) -> Iterator[str]:
+def of_data(looked: Look | RecordedLook) -> Iterator[str]:
     """Yield what a look, or what was recorded of it, says of files, levels and images that are alike."""
     rows = []
-    if "reading" in found:
-        rows += _of_reading(found["reading"], found["split_off"])
-        rows += _of_speakers(found["reading"]["speakers"], found.get("in_two_parts"))
-    rows += [("levels", f"{part}: {_span(levels)}") for part, levels in found["levels"].items() if levels]
-    rows += _of_alike(found["alike"])
-    rows += [("note", note) for note in found["notes"]]
+    if "reading" in looked:
+        rows += _of_reading(looked["reading"], looked["split_off"])
+        rows += _of_speakers(looked["reading"]["speakers"], cast("RecordedLook", looked).get("in_two_parts"))
+    rows += [("levels", f"{part}: {_span(levels)}") for part, levels in looked["levels"].items() if levels]
+    rows += _of_alike(looked["alike"])
+    rows += [("note", note) for note in looked["notes"]]
     yield from (f"{name:<14} {text}" for name, text in rows)
 
 
-def table(found: Mapping[str, Any]) -> Iterator[str]:
+def table(looked: Look) -> Iterator[str]:
     """Yield how many images of each class each part has; of many classes, the smallest and the largest."""
-    counts = found["class_counts"]
+    counts = looked["class_counts"]
     yield f"{'class':<20} {'train':>8} {'validation':>11} {'test':>6}"
     names = list(counts)
     shown = names
@@ -120,7 +143,7 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name[:20]:<20} {row['train']:>8} {row['validation']:>11} {row['test']:>6}"
 
 
-def _plain(reading: Reading) -> dict[str, Any]:
+def _plain(reading: Reading) -> LookedReading:
     """Return a reading as JSON has it."""
     return {
         "read": dict(reading.read),
@@ -133,7 +156,7 @@ def _plain(reading: Reading) -> dict[str, Any]:
     }
 
 
-def _of_reading(reading: Mapping[str, Any], split_off: Sequence[str]) -> list[tuple[str, str]]:
+def _of_reading(reading: LookedReading | RecordedReading, split_off: Sequence[str]) -> list[tuple[str, str]]:
     rows = [("read", told(reading["read"]))]
     if reading["passed_over"]:
         rows.append(("passed over", told(reading["passed_over"])))
@@ -166,18 +189,17 @@ def _in_two_parts(speakers: Mapping[str, Sequence[str]]) -> list[str]:
     return sorted(speaker for speaker, count in heard.items() if count > 1)
 
 
-def _of_alike(alike: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _of_alike(alike: Alike) -> list[tuple[str, str]]:
     rows = []
-    for key, where in (("in_two_parts", "in two parts"), ("in_two_classes", "in two classes")):
-        examples = "; ".join(" and ".join(pair) for pair in alike[key]["examples"])
-        count = alike[key]["count"]
-        rows.append(("alike", f"{count:,} {where}" + (f": {examples}" if examples else "")))
+    for twice, where in ((alike["in_two_parts"], "in two parts"), (alike["in_two_classes"], "in two classes")):
+        examples = "; ".join(" and ".join(pair) for pair in twice["examples"])
+        rows.append(("alike", f"{twice['count']:,} {where}" + (f": {examples}" if examples else "")))
     if alike["repeated"]:
         rows.append(("alike", f"{alike['repeated']:,} again in the same part and class"))
     return rows
 
 
-def _levels(split: Split) -> dict[str, Any]:
+def _levels(split: Split) -> Levels:
     """Return the least, the greatest and the mean value of a part, and how many of the 256 levels are used."""
     if not len(split):
         return {}
@@ -189,11 +211,11 @@ def _levels(split: Split) -> dict[str, Any]:
     return {"least": int(used[0]), "greatest": int(used[-1]), "mean": round(mean, 2), "levels": len(used)}
 
 
-def _span(levels: Mapping[str, Any]) -> str:
+def _span(levels: Levels) -> str:
     return f"{levels['least']} to {levels['greatest']}, mean {levels['mean']:.1f}, {levels['levels']} of 256 used"
 
 
-def _alike(dataset: Dataset) -> dict[str, Any]:
+def _alike(dataset: Dataset) -> Alike:
     """Return how many images are there twice: in two parts, in two classes, or in one and the same."""
     first: dict[bytes, tuple[str, int, str]] = {}
     pairs: dict[str, list[list[str]]] = {"in_two_parts": [], "in_two_classes": []}
@@ -213,7 +235,5 @@ def _alike(dataset: Dataset) -> dict[str, Any]:
                 if len(pairs[kind]) < _EXAMPLES:
                     pairs[kind].append([known[2], name])
             counts["repeated"] += not kinds
-    return {
-        **{kind: {"count": counts[kind], "examples": pairs[kind]} for kind in pairs},
-        "repeated": counts["repeated"],
-    }
+    parts, classes = (Twice(count=counts[kind], examples=pairs[kind]) for kind in pairs)
+    return {"in_two_parts": parts, "in_two_classes": classes, "repeated": counts["repeated"]}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from analognas.columns import measured
 from analognas.tables import TARGETS as TARGETS
-from analognas.tables import measured
 
 #: Values that are possible, in the targets' units.
 LIMITS: dict[str, tuple[float, float]] = {

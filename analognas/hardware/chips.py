@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from analognas.causes import own_code
 from analognas.errors import HardwareError
@@ -48,6 +48,34 @@ class Constant:
 
     def __str__(self) -> str:
         return f"{self.name} = {self.value:g} {self.unit}: {self.source}"
+
+    def to_dict(self) -> ConstantDescription:
+        """Return it as plain JSON values."""
+        return {"name": self.name, "value": self.value, "unit": self.unit, "source": self.source}
+
+
+class ConstantDescription(TypedDict):
+    """A ``Constant`` in JSON."""
+
+    name: str
+    value: float
+    unit: str
+    source: str
+
+
+class ChipDescription(TypedDict):
+    """A ``Chip`` in JSON, with everything that decides a cost and its source."""
+
+    name: str
+    tile_size: int | list[int]
+    tiles: int | None
+    source: str
+    note: str
+    vector_ns: float
+    tile_pj: float
+    row_pj: float
+    column_pj: float
+    constants: list[ConstantDescription]
 
 
 @dataclass(frozen=True)
@@ -117,7 +145,7 @@ class Chip:
         changes: dict[str, Any] = {**figures, "sources": {**self.sources, **dict.fromkeys(figures, _GIVEN)}}
         return replace(self, **changes)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> ChipDescription:
         """Return a JSON-serializable description."""
         return {
             "name": self.name,
@@ -125,8 +153,11 @@ class Chip:
             "tiles": self.tiles,
             "source": self.source,
             "note": self.note,
-            **{name: getattr(self, name) for name in FIGURES},
-            "constants": [vars(constant) for constant in self.constants],
+            "vector_ns": self.vector_ns,
+            "tile_pj": self.tile_pj,
+            "row_pj": self.row_pj,
+            "column_pj": self.column_pj,
+            "constants": [constant.to_dict() for constant in self.constants],
         }
 
 

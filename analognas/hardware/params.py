@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict, cast
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +16,22 @@ if TYPE_CHECKING:
 
 #: Fewest and most rows or columns that ``tile_size`` may ask for; a configuration of the user's own may have others.
 _SIDES = (8, 4096)
+
+
+class ToldHardware(TypedDict):
+    """A chip for people: what is set of ``HardwareParams``, and its tiles in any case."""
+
+    rpu_config: str
+    tile_size: int | list[int]
+    layers: str
+    dac_bits: NotRequired[int]
+    adc_bits: NotRequired[int]
+    out_noise: NotRequired[float]
+    weight_noise: NotRequired[float]
+    g_max: NotRequired[float]
+    prog_noise_scale: NotRequired[float]
+    read_noise_scale: NotRequired[float]
+    drift_scale: NotRequired[float]
 
 
 class HardwareParams(Section):
@@ -94,12 +110,13 @@ class HardwareParams(Section):
 
         return shape_of(rpu_config(self), self.rpu_config)
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> ToldHardware:
         """Return the chip as plain JSON values, for people: what is set, and its tiles in any case."""
         given = self.model_dump(mode="json", exclude_none=True)
-        return {"rpu_config": self.rpu_config, "tile_size": self.tile_shape.plain()} | {
+        told = {"rpu_config": self.rpu_config, "tile_size": self.tile_shape.plain()} | {
             name: value for name, value in given.items() if name != "tile_size"
         }
+        return cast("ToldHardware", told)
 
 
 class CostParams(Section):

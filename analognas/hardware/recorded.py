@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from analognas import files
 from analognas.errors import MismatchError
-from analognas.hardware.params import HardwareParams
+from analognas.hardware.params import HardwareParams, ToldHardware
 from analognas.hardware.rpu_config import OVERRIDES, describe, overrides, rpu_config, shape_of
 
 
-def record(spec: HardwareParams) -> dict[str, Any]:
+class HardwareRecord(ToldHardware):
+    """What ``hardware.json`` holds: a chip for people, and its whole configuration with a digest of it."""
+
+    digest: str
+    description: dict[str, Any]
+
+
+def record(spec: HardwareParams) -> HardwareRecord:
     """Return what ``hardware.json`` holds: enough to rebuild the configuration and to see that it is the same."""
     config = rpu_config(spec)
     description = describe(config)
-    return {
+    recorded = {
         "rpu_config": spec.rpu_config,
         "tile_size": shape_of(config, spec.rpu_config).plain(),
         "layers": spec.layers,
@@ -24,6 +31,7 @@ def record(spec: HardwareParams) -> dict[str, Any]:
         "digest": files.digest(description)[:16],
         "description": description,
     }
+    return cast("HardwareRecord", recorded)
 
 
 def from_record(recorded: Mapping[str, Any]) -> tuple[HardwareParams, Any]:

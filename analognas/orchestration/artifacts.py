@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from analognas.retraining.records import AskedFigures, RetrainingSummary
     from analognas.rows import ResultRow
     from analognas.workspace import Paths
 
@@ -207,7 +208,7 @@ def _data_address(plot: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def retraining(paths: Paths, summary: Mapping[str, Any]) -> None:
+def retraining(paths: Paths, summary: RetrainingSummary) -> None:
     """Show what a retraining decided, or that none was needed: the note of its round."""
     from prefect.artifacts import create_markdown_artifact
 
@@ -220,7 +221,7 @@ def retraining(paths: Paths, summary: Mapping[str, Any]) -> None:
         create_markdown_artifact(text, key="retraining", description="What the retraining decided")
 
 
-def _figures(figures: Mapping[str, Any]) -> str:
+def _figures(figures: AskedFigures) -> str:
     """Return what spoke for a retraining as a Markdown table."""
     if not figures:
         return ""

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analognas.causes import quoted
 from analognas.errors import AnalogNASError
@@ -24,6 +24,9 @@ from analognas.params import Params, personal
 from analognas.versioning import Versioning, branch, sharing
 from analognas.versioning.dvc_inside import NoRemoteError
 from analognas.workspace import Paths, alone, round_name
+
+if TYPE_CHECKING:
+    from analognas.retraining.records import RetrainingSummary
 
 #: Seconds for a command of the user's: it may push, or open a request for somebody's review.
 _PATIENCE = 600
@@ -60,7 +63,7 @@ def begin(paths: Paths, params: Params) -> list[str]:
     return told
 
 
-def end(paths: Paths, params: Params, done: Mapping[str, Any] | None) -> list[str]:
+def end(paths: Paths, params: Params, done: RetrainingSummary | None) -> list[str]:
     """Give to the team what a retraining made: data first, so that nobody finds a version without it.
 
     Args:
@@ -110,7 +113,7 @@ def _publish(root: Path, own: str) -> None:
         branch.publish(root, own)
 
 
-def _message(done: Mapping[str, Any]) -> str:
+def _message(done: RetrainingSummary) -> str:
     if not done.get("retrained"):
         return "What a retraining left that was cut off"
     text = f"Round {round_name(done['round'])} {done['decision']}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from analognas import notices, retraining
 from analognas.errors import BusyError, OtherEvaluatorError, StageError
@@ -28,6 +28,7 @@ from analognas.versioning import certainly_stale
 from analognas.workspace import Paths, alone, round_name
 
 if TYPE_CHECKING:
+    from analognas.retraining.records import AskedFigures, RetrainingSummary, RoundRecord
     from analognas.stages.summaries import FitSummary
 
 
@@ -88,18 +89,18 @@ class Retraining(Session):
         accepted = self.round is not None and self.round.decision == "accepted"
         return self.round if accepted else super()._promised()
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> RetrainingSummary:
         """Return what was done, as JSON values."""
         need = self.need or Need(())
-        summary: dict[str, Any] = {
+        summary: RetrainingSummary = {
             "retrained": self.round is not None,
             "needed": list(need.reasons),
-            "figures": dict(need.figures or {}),
+            "figures": cast("AskedFigures", dict(need.figures or {})),
         }
         if self.round is not None:
             added = self.round
             summary |= {"round": added.number, "decision": added.decision, "reason": added.reason}
-            summary |= {"record": dict(added.record)}
+            summary |= {"record": cast("RoundRecord", dict(added.record))}
         return summary
 
 
@@ -194,12 +195,12 @@ def challenge() -> FitSummary:
     return retraining.challenge(going.bench, number)
 
 
-def decide() -> dict[str, Any]:
+def decide() -> RoundRecord:
     """Compare challenger and champion and write the decision: the body of a task. Returns its figures."""
     going, number = _current(), _number()
     going.round = retraining.conclude(going.bench, number)
     going.progress("decide", 1, 1, f"round {round_name(number)} {going.round.decision}: {going.round.reason}")
-    return dict(going.round.record)
+    return cast("RoundRecord", dict(going.round.record))
 
 
 def refit() -> Any:
@@ -263,7 +264,7 @@ def run_retraining(
     return going
 
 
-def next_steps(done: dict[str, Any], kept: str | None = None) -> str:
+def next_steps(done: RetrainingSummary, kept: str | None = None) -> str:
     """Return what was done and what comes next, for a terminal; ``kept`` is the branch that it is committed on."""
     if not done["retrained"]:
         newest, age = done["figures"]["newest"], done["figures"]["age_days"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analognas.columns import TEXT, WHOLE, Column, Table
 from analognas.errors import AnalogNASError, CorruptFileError
 from analognas.files import file_digest, read_parquet, read_sealed
 from analognas.folders import read_folder
@@ -16,12 +17,12 @@ from analognas.hardware.tile_shape import TileShape
 from analognas.report import Told, collect, column_of, told
 from analognas.search_spaces.architecture import Architecture
 from analognas.stages.protocols import STAGES
-from analognas.tables import TEXT, WHOLE, Column, Table
 from analognas.versioning import git
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analognas.report import OwnFigures, RunFigures
     from analognas.workspace import Paths
 
 _REMEDY = "`analognas run` writes it"
@@ -82,9 +83,9 @@ class DrawnLayer:
         return self.down * self.across
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Content:
-    """Everything that is on the page.
+    """Everything that is on the page. What shows the same is equal.
 
     Attributes:
         figures: what ``report.collect`` gives.
@@ -99,7 +100,7 @@ class Content:
         seconds: how long each stage took here, of those that are known.
     """
 
-    figures: Mapping[str, Any]
+    figures: RunFigures
     told: Told
     curves: pd.DataFrame
     measured: pd.DataFrame
@@ -109,11 +110,20 @@ class Content:
     origin: tuple[tuple[str, str], ...]
     seconds: tuple[tuple[str, float], ...]
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Content):
+            return NotImplemented
+        pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+        return all(left.equals(right) if hasattr(left, "equals") else left == right for left, right in pairs)
+
+    def __hash__(self) -> int:
+        return hash((self.told, self.origin))
+
     @property
     def subject(self) -> str:
         """Data, chip and budget, for the titles of figures."""
-        chip = (self.figures.get("hardware") or {}).get("rpu_config", "")
-        return ", ".join(part for part in (str(self.figures["dataset"]), str(chip)) if part)
+        hardware = self.figures["hardware"]
+        return ", ".join([self.figures["dataset"], *([hardware["rpu_config"]] if hardware else [])])
 
 
 def read(paths: Paths) -> Content:
@@ -152,26 +162,31 @@ def _plotted(paths: Paths, stage: str) -> pd.DataFrame:
     return table
 
 
-def _with_own(curves: pd.DataFrame, own: list[dict[str, Any]]) -> pd.DataFrame:
+def _with_own(curves: pd.DataFrame, own: list[OwnFigures]) -> pd.DataFrame:
     """Return the curves with those of the user's own networks behind them."""
     import pandas as pd
 
     points = [
-        {"network": column_of(network).name, **{name: point[name] for name in ("seconds", "accuracy", "std")}}
+        {
+            "network": column_of(network).name,
+            "seconds": point["seconds"],
+            "accuracy": point["accuracy"],
+            "std": point["std"],
+        }
         for network in own
         for point in network["curve"]
     ]
     return pd.concat([curves, pd.DataFrame(points)], ignore_index=True) if points else curves
 
 
-def _layers(paths: Paths, figures: Mapping[str, Any]) -> Iterator[DrawnLayer]:
+def _layers(paths: Paths, figures: RunFigures) -> Iterator[DrawnLayer]:
     """Yield the winner's layers; none where the space it is of is not installed here."""
     _, files = read_folder(paths.winner, "winner.json", remedy=_REMEDY)
     try:
         structure = Architecture.from_dict(json.loads(files["architecture.json"])).structure
     except AnalogNASError:
         return
-    shape = TileShape.of((figures.get("hardware") or {}).get("tile_size", 0) or (0, 0))
+    shape = TileShape.of(figures["hardware"]["tile_size"] if figures["hardware"] else (0, 0))
     for layer in structure.layers:
         down, across = shape.parts(layer.rows, layer.columns)
         kernel = f"{layer.kernel_size}x{layer.kernel_size} convolution" if layer.kind == "conv" else "linear layer"

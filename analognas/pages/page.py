@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ MOST_DRAWN = 64
 _GENERATOR, _HEAD = b'<meta name="generator" content="analognas">', 1000
 
 
+@lru_cache(maxsize=1)  # a run writes its page, and logs it to MLflow: drawing it takes a second or two
 def html(content: Content) -> str:
     """Return the page; it needs no network, no script, and no other file. The same content gives the same text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined

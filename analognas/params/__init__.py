@@ -20,8 +20,8 @@ from analognas.params.sections import (
     SpaceParams,
     known_keys,
     nearest,
-    parse_count,
 )
+from analognas.params.values import parse_count
 from analognas.training.params import TrainingParams, TrainParams
 
 __all__ = [

@@ -8,8 +8,9 @@ from functools import cache
 from typing import Any
 
 from analognas.errors import ParamsError
-from analognas.params.sections import Params, known_keys, nearest, parse_count
+from analognas.params.sections import Params, known_keys, nearest
 from analognas.params.text import scalar
+from analognas.params.values import parse_count
 from analognas.section import kinds
 
 #: How a text says that there is no value.

@@ -7,12 +7,10 @@ then written into the file (comments kept), so that what ``dvc.lock`` records is
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -24,74 +22,20 @@ from pydantic import (
 )
 
 from analognas.errors import ParamsError
-from analognas.hardware.params import COST_LIMITS, CostParams
+from analognas.hardware.params import CostParams
 from analognas.hardware.params import HardwareParams as HardwareParams
 from analognas.params import personal
 from analognas.params.text import load_document, plain
+from analognas.params.values import (
+    each_once,
+    host_and_port,
+    known_limits,
+    known_objectives,
+    no_threads,
+    parse_count,
+)
 from analognas.section import Section as _Section
 from analognas.training.params import TrainingParams, TrainParams
-
-
-def parse_count(value: Any) -> Any:
-    """Return ``50k`` as 50000 and ``1.5M`` as 1500000; anything else as it is."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmM])\s*", value)):
-        return round(float(match[1]) * {"k": 1_000, "m": 1_000_000}[match[2].lower()])
-    return value
-
-
-def _no_threads(runner: Any) -> Any:
-    if runner == "threads":
-        raise ValueError(
-            "aihwkit draws from one generator of the process, so threads would spoil each other's results; "
-            "set processes, serial, dask or ray"
-        )
-    return runner
-
-
-def _host_and_port(address: str | None) -> str | None:
-    if address is None or address == "auto":  # Ray's word for the instance of this machine
-        return address
-    parts = urlsplit(address if "//" in address else f"//{address}")
-    try:
-        whole = bool(parts.hostname and parts.port) and not (parts.path or parts.username)
-    except ValueError:  # of the port
-        whole = False
-    if not whole:
-        raise ValueError("must name host and port, e.g. tcp://10.0.0.5:8786")
-    return address
-
-
-def _once(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) != len(names):
-        raise ValueError("must name each augmentation once")
-    return names
-
-
-#: What a search of several objectives may look at (``search_algorithms.pareto.OBJECTIVES``).
-_OBJECTIVES = ("acc_1d", "avm", "acc_1d_std", "params", *COST_LIMITS)
-
-
-def _limits(given: dict[str, float]) -> dict[str, float]:
-    for name, limit in given.items():
-        if name not in COST_LIMITS:
-            raise ValueError(f"there is no limit on {name}; did you mean {_near(name, COST_LIMITS)}?")
-        if limit <= 0:
-            raise ValueError(f"the limit on {name} is {limit:g}, and must be above 0")
-    return given
-
-
-def _objectives(given: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    for name in given or ():
-        if name not in _OBJECTIVES:
-            raise ValueError(f"there is no objective {name}; did you mean {_near(name, _OBJECTIVES)}?")
-    if given is not None and not 2 <= len(set(given)) == len(given):
-        raise ValueError(f"give two or more of {', '.join(_OBJECTIVES)}, each once")
-    return given
-
-
-def _near(name: str, known: tuple[str, ...]) -> str:
-    return difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-
 
 Augmentation = Literal["crop", "flip", "cutout", "shift", "noise"]
 Count = Annotated[int, BeforeValidator(parse_count), Field(ge=1)]
@@ -127,7 +71,7 @@ class DatasetParams(_Section):
     """Of Speech Commands: 12 (ten words, silence, unknown) or all 35 words; null: 12."""
     per_class: Annotated[int, Field(ge=4)] | None = None
     """Most training images of a class, a quarter as many for validation, half as many for test; null: all there are."""
-    augment: Annotated[tuple[Augmentation, ...], AfterValidator(_once)] | None = None
+    augment: Annotated[tuple[Augmentation, ...], AfterValidator(each_once)] | None = None
     """What happens to training images: ``crop``, ``flip``, ``cutout``, ``shift``, ``noise``; null: what is usual."""
 
 
@@ -202,12 +146,12 @@ class SearchParams(_Section):
     """Least accuracy after one day, percent; null: halfway between chance and 100 %."""
     avm_bound: Literal["mean", "upper"] = "mean"
     """What of a predicted AVM the limit is asked of: its mean, or the upper end of its 90 % interval."""
-    constraints: Annotated[dict[str, Annotated[float, Field(strict=True)]], AfterValidator(_limits)] = Field(
+    constraints: Annotated[dict[str, Annotated[float, Field(strict=True)]], AfterValidator(known_limits)] = Field(
         default_factory=dict
     )
     """What an inference may cost on the chip of ``cost``, at most: ``tiles``, ``latency_us``, ``interval_us``,
     ``energy_uj``."""
-    objectives: Annotated[tuple[str, ...] | None, AfterValidator(_objectives)] = None
+    objectives: Annotated[tuple[str, ...] | None, AfterValidator(known_objectives)] = None
     """Of ``nsga2``: two or more of ``acc_1d``, ``avm``, ``acc_1d_std``, ``params`` and those costs; null: the first,
     the second and the fourth."""
     strict: bool = False
@@ -246,9 +190,9 @@ class RunParams(_Section):
 
     workers: Annotated[int, Field(ge=1)] | None = None
     """Processes that characterize side by side; null: one per CPU."""
-    runner: Annotated[Literal["processes", "serial", "dask", "ray"], BeforeValidator(_no_threads)] = "processes"
+    runner: Annotated[Literal["processes", "serial", "dask", "ray"], BeforeValidator(no_threads)] = "processes"
     """What characterizes: processes of this machine, one after the other, or a Dask or Ray cluster."""
-    address: Annotated[str | None, AfterValidator(_host_and_port)] = None
+    address: Annotated[str | None, AfterValidator(host_and_port)] = None
     """Where the Dask scheduler or the Ray head is, ``tcp://host:8786``; null: a cluster of this machine. Only these
     two read it."""
     experiment: str | None = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
     from analognas.hardware.chips import Chip
     from analognas.params import Params
+    from analognas.search_algorithms.records import KnownValues
     from analognas.search_spaces import Architecture
     from analognas.workspace import Paths
 
@@ -51,8 +52,8 @@ class Found:
     """
 
     architecture: Architecture
-    measured: dict[str, Any]
-    predicted: dict[str, Any]
+    measured: KnownValues
+    predicted: KnownValues
     evaluations: int
     history: tuple[float, ...]
     limits: tuple[Verdict, ...]

@@ -55,6 +55,53 @@ class NeedFigures(TypedDict):
     age_days: float | None
 
 
+class AskedFigures(TypedDict, total=False):
+    """``NeedFigures``, or nothing where nothing was asked because a round was unfinished."""
+
+    newest: Ranking
+    new_rows: int
+    age_days: float | None
+
+
+class RetrainingSummary(TypedDict):
+    """What a retraining did; of one that was needed, or asked for, with the decision and the record of its round.
+
+    ``needed`` says why, a clause each.
+    """
+
+    retrained: bool
+    needed: list[str]
+    figures: AskedFigures
+    round: NotRequired[int]
+    decision: NotRequired[str]
+    reason: NotRequired[str]
+    record: NotRequired[RoundRecord]
+
+
+class NeedRecord(TypedDict):
+    """Why a round was proposed, and the figures of that moment but for the age of the champion."""
+
+    reasons: list[str]
+    forced: bool
+    newest: NotRequired[Ranking]
+    new_rows: NotRequired[int]
+
+
+class RoundRecord(TypedDict, total=False):
+    """The figures of a round: why it was proposed, and when it is decided how both evaluators did, by which rules.
+
+    ``rolled_back``: it was accepted and is withdrawn; ``by_hand``: somebody accepted it against the rules.
+    """
+
+    need: NeedRecord
+    comparison: Comparison
+    rules: dict[str, float | None]
+    champion: Identity
+    challenger: Identity
+    rolled_back: bool
+    by_hand: bool
+
+
 class Identity(TypedDict):
     """Which evaluator: digest of its folder, rows it learned from, Kendall tau of ``acc_1d`` out of fold."""
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING, Self, cast
 
 from analognas.errors import SearchError, SpaceError
 from analognas.evaluators.base import assessed
@@ -21,30 +18,26 @@ from analognas.hardware.cost import costs
 from analognas.progress import Progress
 from analognas.search_algorithms.constraints import Constraints, CostLimits, InfeasibleError, Objective, whole
 from analognas.search_algorithms.pareto import TRADE_OFF
-from analognas.search_algorithms.records import Evaluated, SearchResult, TableRow, history_table
+from analognas.search_algorithms.records import Evaluated, SearchResult, history_table
+from analognas.search_algorithms.told import Judged, Values, judged
 from analognas.search_spaces.coding import CodedGenes
 from analognas.seeds import derive_seed, numpy_generator
-from analognas.tables import TOLD, Column, shuffled
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    import pandas as pd
 
     from analognas.evaluators.base import Evaluator
     from analognas.hardware.chips import Chip
+    from analognas.search_algorithms.records import KnownValues
     from analognas.search_spaces.architecture import Architecture
     from analognas.search_spaces.config_space import ConfigSpace
 
 __all__ = ["Evaluated", "Optimizer", "Progress", "SearchResult"]
 
-#: Objective values, or a frame of predicted or measured values.
-Values: TypeAlias = "Sequence[float | None] | NDArray[np.float64] | pd.Series[float] | pd.DataFrame"
-
 # Draws at least after a first round that gave too few new architectures; doubled every round.
 _RARE = 32
 # Uniform draws at once at least: what is left is for the next time.
 _AHEAD = 500
-_OBJECTIVE = Column("objective", missing=True)
-_REMEDY = "give one row for each architecture, in their order, in percent and percentage points, NaN for a failed one"
 
 
 class Optimizer(ABC):
@@ -185,15 +178,15 @@ class Optimizer(ABC):
 
     def _note(self, architectures: Sequence[Architecture], values: Values, *, looked_at: bool = True) -> None:
         """Take what was told; ``looked_at``: it is a table of predictions that was found right."""
-        objective, violation, rows = self._judge(architectures, values, looked_at)
+        judgement = self._judge(architectures, values, looked_at)
         told = [
             Evaluated(
                 architecture=architecture,
                 iteration=self._iteration,
                 origin=self._register(architecture, "told"),
-                objective=objective[index] if math.isfinite(violation[index]) else math.nan,
-                violation=violation[index],
-                row=rows[index],
+                objective=judgement.objective[index] if math.isfinite(judgement.violation[index]) else math.nan,
+                violation=judgement.violation[index],
+                row=judgement.rows[index],
             )
             for index, architecture in enumerate(architectures)
         ]
@@ -263,7 +256,7 @@ class Optimizer(ABC):
             best=best.architecture,
             value=best.objective,
             violation=best.violation,
-            prediction=dict(best.row),
+            prediction=cast("KnownValues", dict(best.row)),
             history=self.history,
             candidates=[record.architecture for record in chosen],
             seed=self.run_seed,
@@ -376,42 +369,5 @@ class Optimizer(ABC):
             self._used += self._fits(architecture)
         return self._origins[architecture.id]
 
-    def _judge(
-        self, architectures: Sequence[Architecture], values: Values, looked_at: bool
-    ) -> tuple[list[float], list[float], Sequence[Mapping[str, Any]]]:
-        """Return objective, summed violation (infinite: failed) and values of every architecture."""
-        ids = [architecture.id for architecture in architectures]
-        if len(set(ids)) < len(ids):
-            twice = next(name for row, name in enumerate(ids) if name in ids[:row])
-            raise SearchError(f"architecture {twice} is told twice in one call: tell one value for each, their mean.")
-        if isinstance(values, pd.DataFrame):
-            needed = ["acc_1d", "acc_1d_std"] + (["avm"] if self.limits.T_AVM is not None else [])
-            if missing := [name for name in needed if name not in values]:
-                raise SearchError(f"the values have no column {missing[0]}: a search needs {', '.join(needed)}.")
-            if not looked_at:
-                TOLD.check(values, "what was told", remedy=_REMEDY, error=SearchError, ids=ids)
-            table = values.reset_index(drop=True)
-            objective = self.objective(table)
-            violation = self.limits.violations(architectures, table).sum(axis=1)
-            rows: Sequence[Mapping[str, Any]] = [TableRow(table, number) for number in range(len(table))]
-        else:
-            for name in ("T_AVM", "min_acc_1d"):
-                if getattr(self.constraints, name) is not None:
-                    raise SearchError(
-                        f"{name} cannot be held with objective values alone: tell a frame with acc_1d, acc_1d_std, avm."
-                    )
-            objective = _objectives(values, ids)
-            violation = self.limits.violations(architectures, None).sum(axis=1)
-            rows = [{} for _ in architectures]
-        violation = np.where(np.isfinite(objective) & np.isfinite(violation), violation, np.inf)
-        return objective.tolist(), violation.tolist(), rows
-
-
-def _objectives(values: Values, ids: Sequence[str]) -> NDArray[np.float64]:
-    """Return objective values as floats, NaN for those that are missing."""
-    if isinstance(values, pd.Series) and (problem := shuffled(values.index, ids)):
-        raise SearchError(f"the values are not those of the architectures, in their order ({problem}): give them so.")
-    for row, value in enumerate(values):
-        if not isinstance(value, float) and (problem := _OBJECTIVE.wrong(value)):
-            raise SearchError(f"tell got values that are no numbers (row {row} {problem}): give one number each.")
-    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+    def _judge(self, architectures: Sequence[Architecture], values: Values, looked_at: bool) -> Judged:
+        return judged(architectures, values, self.objective, self.constraints, self.limits, looked_at=looked_at)

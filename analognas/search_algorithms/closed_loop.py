@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ from analognas.seeds import derive_seed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from analognas.search_algorithms.records import KnownValues
     from analognas.search_spaces.architecture import Architecture
 
 #: Spaces of at most so many architectures are looked at whole; larger ones are searched.
@@ -99,8 +100,8 @@ class Recommendation:
     """
 
     best: Architecture
-    prediction: dict[str, Any]
-    measured: dict[str, Any]
+    prediction: KnownValues
+    measured: KnownValues
     candidates: list[Architecture]
 
 
@@ -209,7 +210,7 @@ class ClosedLoop(Optimizer):
         if fitted is None or best.violation > 0:
             known = [{}] if fitted is None else predicted(fitted, candidates[:1]).to_dict("records")
             named = {str(name): value for name, value in known[0].items()}
-            return Recommendation(best.best, named, best.prediction, candidates)
+            return Recommendation(best.best, cast("KnownValues", named), best.prediction, candidates)
         predictions = predicted(fitted, candidates)
         objective = self.objective(predictions)
         order = np.lexsort((np.arange(len(candidates)), -objective))
@@ -217,8 +218,8 @@ class ClosedLoop(Optimizer):
         prediction = {str(name): value for name, value in predictions.iloc[first].items()}
         return Recommendation(
             best=candidates[first],
-            prediction=prediction,
-            measured=dict(self.evaluated[candidates[first].id].row),
+            prediction=cast("KnownValues", prediction),
+            measured=cast("KnownValues", dict(self.evaluated[candidates[first].id].row)),
             candidates=[candidates[int(index)] for index in order],
         )
 

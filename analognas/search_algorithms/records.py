@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,29 @@ if TYPE_CHECKING:
     from analognas.search_spaces.architecture import Architecture
 
 _COLUMNS = ("iteration", "origin", "id", "genes", "params", "objective", "feasible", "violation")
+
+
+class KnownValues(TypedDict, total=False):
+    """What is predicted or was measured of an architecture, by column: percent and percentage points.
+
+    The columns of predictions are named here (``measured``: whether they are weighed against a measurement); an
+    evaluator of somebody else's may give more, and a measurement has all its columns.
+    """
+
+    acc_1d: float
+    avm: float
+    acc_1d_std: float
+    acc_1d_uncertainty: float
+    acc_1d_low: float
+    acc_1d_high: float
+    avm_uncertainty: float
+    avm_low: float
+    avm_high: float
+    acc_1d_std_uncertainty: float
+    acc_1d_std_low: float
+    acc_1d_std_high: float
+    acc_1d_score: float
+    measured: bool
 
 
 class TableRow(Mapping[str, Any]):
@@ -108,7 +131,7 @@ class SearchResult:
     best: Architecture
     value: float
     violation: float
-    prediction: dict[str, Any]
+    prediction: KnownValues
     history: pd.DataFrame = field(repr=False)
     candidates: list[Architecture] = field(repr=False)
     seed: int

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from analognas.hardware.chips import Chip
     from analognas.hardware.params import HardwareParams
     from analognas.search_algorithms.base import Optimizer
-    from analognas.search_algorithms.records import Evaluated, SearchResult
+    from analognas.search_algorithms.records import Evaluated, KnownValues, SearchResult
     from analognas.search_spaces.architecture import Architecture
     from analognas.search_spaces.config_space import ConfigSpace
     from analognas.training.params import TrainingParams
@@ -61,7 +62,7 @@ class SearchSummary:
 
     architecture: Architecture
     value: float
-    prediction: dict[str, Any]
+    prediction: KnownValues
     objective: Objective
     limits: Constraints
     chip: Chip
@@ -85,17 +86,18 @@ class SearchSummary:
         for name in ("what", known, "unit", "90 % interval", "uncertainty", "limit"):
             table.add_column(name, justify="left" if name in ("what", "unit") else "right", no_wrap=True)
         limits = {"acc_1d": (">=", self.limits.min_acc_1d), "avm": ("<=", self.limits.T_AVM)}
+        values = cast("Mapping[str, float]", self.prediction)
         for name, label, unit in _LABELS:
-            if name not in self.prediction:
+            if name not in values:
                 continue
-            low, high = self.prediction.get(f"{name}_low"), self.prediction.get(f"{name}_high")
+            low, high = values.get(f"{name}_low"), values.get(f"{name}_high")
             sign, limit = limits.get(name, ("", None))
             table.add_row(
                 label,
-                _number(self.prediction[name]),
+                _number(values[name]),
                 unit,
                 "" if low is None or high is None else f"{low:.1f} to {high:.1f}",
-                _number(self.prediction.get(f"{name}_uncertainty")),
+                _number(values.get(f"{name}_uncertainty")),
                 "" if limit is None else f"{sign} {limit:g}",
             )
         budget = "" if self.limits.max_nb_param is None else f"<= {self.limits.max_nb_param:,}"

@@ -22,7 +22,7 @@ from analognas.setup.run_time import Efforts, EffortsOf, Machine, Shape
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
-    from analognas.datasets.base import InputDescription
+    from analognas.datasets.records import InputDescription
     from analognas.params import Params
     from analognas.search_spaces import Architecture, ConfigSpace
     from analognas.workspace import Paths

@@ -17,7 +17,7 @@ from analognas.stages.rounds import read_rounds, read_sentinel
 from analognas.tables import ARCHITECTURES
 
 if TYPE_CHECKING:
-    from analognas.datasets.base import InputDescription
+    from analognas.datasets.records import InputDescription
     from analognas.params import Params
     from analognas.search_spaces import Architecture
     from analognas.workspace import Paths

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from analognas.errors import InputError, MismatchError
 from analognas.files import write_text
@@ -23,7 +23,10 @@ from analognas.stages.running import limit_threads
 from analognas.training.measured import MANIFEST, Stored, checked_name, load_measured
 
 if TYPE_CHECKING:
+    from analognas.hardware.recorded import HardwareRecord
     from analognas.params import Params
+    from analognas.training.columns import NetworkFigures
+    from analognas.training.measured import Inputs, LayerFigures
     from analognas.training.own import OwnNetwork
     from analognas.workspace import Paths
 
@@ -80,7 +83,8 @@ def measure(
     from analognas.hardware.coverage import tell as tell_of_chip
     from analognas.hardware.recorded import record
     from analognas.hardware.silence import silent as unsaid
-    from analognas.training.own import OwnNetwork, read_weights
+    from analognas.training.given_weights import read_weights
+    from analognas.training.own import OwnNetwork
 
     name = asked.called
     limit_threads(params)
@@ -93,7 +97,7 @@ def measure(
     with unsaid():
         network = OwnNetwork(make, dataset, seed=params.base.seed, weights=weights)
         chip_record = record(params.hardware)
-        inputs = {
+        inputs: Inputs = {
             "network": network.fingerprint,
             "dataset": {"name": dataset.name, "digest": dataset.digest, "split_digest": dataset.split_digest},
             "part": _PART,
@@ -125,8 +129,8 @@ def measure(
 def _measured(
     network: OwnNetwork,
     name: str,
-    inputs: dict[str, Any],
-    chip_record: dict[str, Any],
+    inputs: Inputs,
+    chip_record: HardwareRecord,
     params: Params,
     progress: Progress,
 ) -> Stored:
@@ -134,7 +138,7 @@ def _measured(
 
     from analognas.hardware.analog import clean_state
 
-    found = network.measure(
+    own = network.measure(
         params.hardware,
         params.train,
         part=_PART,
@@ -142,18 +146,18 @@ def _measured(
         device=params.base.device,
         progress=progress,
     )
-    figures = {"params": network.params, "tiles": found.tiles, "repeats": params.train.repeats}
+    figures = {"params": network.params, "tiles": own.tiles, "repeats": params.train.repeats}
     return Stored(
         name=name,
         inputs=inputs,
-        figures=figures | found.columns,
-        curve=found.curve,
-        accuracy=found.accuracy,
+        figures=cast("NetworkFigures", figures | own.columns),
+        curve=own.curve,
+        accuracy=own.accuracy,
         structure=network.structure,
-        notes=[*network.notes, *_doubts(network, found.columns["acc_digital"])],
+        notes=[*network.notes, *_doubts(network, own.columns["acc_digital"])],
         sensitivity=None,
         hardware=chip_record,
-        weights=save(clean_state(found.analog)),
+        weights=save(clean_state(own.analog)),
     )
 
 
@@ -169,7 +173,7 @@ def _doubts(network: OwnNetwork, accuracy: float) -> list[str]:
     ]
 
 
-def _sensitivity(network: OwnNetwork, stored: Stored, params: Params, progress: Progress) -> list[dict[str, Any]]:
+def _sensitivity(network: OwnNetwork, stored: Stored, params: Params, progress: Progress) -> list[LayerFigures]:
     from analognas.training.own import LABEL
     from analognas.training.sensitivity import sensitivity
 
@@ -186,7 +190,7 @@ def _sensitivity(network: OwnNetwork, stored: Stored, params: Params, progress: 
     return [row.to_dict() for row in rows]
 
 
-def _stored(folder: Path, name: str, inputs: dict[str, Any]) -> Stored | None:
+def _stored(folder: Path, name: str, inputs: Inputs) -> Stored | None:
     """Return what was measured with these inputs, None if nothing was.
 
     Raises:
@@ -205,7 +209,7 @@ def _stored(folder: Path, name: str, inputs: dict[str, Any]) -> Stored | None:
     return stored
 
 
-def _is_of(folder: Path, inputs: dict[str, Any]) -> bool:
+def _is_of(folder: Path, inputs: Inputs) -> bool:
     """Return whether a folder holds the measurement of these inputs."""
     try:
         return not load_measured(folder).differs(inputs)

@@ -21,7 +21,7 @@ from analognas.stages.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
-    from analognas.datasets.base import Description
+    from analognas.datasets.records import Description
     from analognas.params import Params
     from analognas.workspace import Paths
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from analognas.causes import wrong
+from analognas.columns import measured
 from analognas.errors import CorruptFileError, SpaceError
 from analognas.files import read_sealed, write_sealed
 from analognas.tables import DECISIONS as DECISIONS
-from analognas.tables import measured
 from analognas.workspace import round_number, round_sequence
 
 if TYPE_CHECKING:

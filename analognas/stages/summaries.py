@@ -5,15 +5,15 @@ JSON values alone. Accuracies are percent, AVM and standard deviations percentag
 
 from __future__ import annotations
 
-from typing import NotRequired, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypeAlias, TypedDict
 
 from analognas.evaluators.ceiling import Ceiling
 from analognas.evaluators.reporting import Report
 from analognas.search_algorithms.verdicts import Described
+from analognas.training.columns import ArchitectureFigures
 
-#: ``id``, ``params``, ``tiles`` and ``repeats`` of a network, and its measured columns (``training.columns``), which
-#: follow from the times of the protocol.
-Figures: TypeAlias = dict[str, str | int | float | None]
+if TYPE_CHECKING:
+    from analognas.hardware.params import ToldHardware
 
 
 class SampleSummary(TypedDict):
@@ -72,12 +72,12 @@ class Difference(TypedDict):
 class TrainSummary(TypedDict):
     """The winner on test, whether it holds the limits, the plain network of its size and the difference of the two."""
 
-    winner: Figures
+    winner: ArchitectureFigures
     limits: Described
     notes: list[str]
-    baseline: NotRequired[Figures]
+    baseline: NotRequired[ArchitectureFigures]
     difference: NotRequired[dict[str, Difference]]
-    hardware: NotRequired[dict[str, object]]
+    hardware: NotRequired[ToldHardware]
 
 
 Summary: TypeAlias = SampleSummary | CharacterizeSummary | FitSummary | SearchSummary | TrainSummary

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from analognas.rows import ResultRow
     from analognas.search_algorithms.constraints import Constraints
     from analognas.search_spaces import Architecture
-    from analognas.stages.summaries import Difference, Figures, TrainSummary
+    from analognas.stages.summaries import Difference, TrainSummary
+    from analognas.training.columns import ArchitectureFigures
     from analognas.training.protocol import Characterization
     from analognas.training.winner import Packed
     from analognas.workspace import Paths
@@ -315,8 +316,9 @@ def _with_interval(winner: Outcome) -> dict[str, float | None]:
     return values
 
 
-def _figures(row: ResultRow) -> Figures:
-    return {"id": row.id, "params": row.params, "tiles": row.tiles, "repeats": row.repeats, **row.measured}
+def _figures(row: ResultRow) -> ArchitectureFigures:
+    figures = {"id": row.id, "params": row.params, "tiles": row.tiles, "repeats": row.repeats, **row.measured}
+    return cast("ArchitectureFigures", figures)
 
 
 def _images(measured: Characterization, times: tuple[float, ...]) -> dict[str, NDArray[np.float64]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from typing import NotRequired, TypedDict
 
 from analognas.errors import ParamsError
 
@@ -14,6 +15,35 @@ _TIME = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*", re.IGNORECASE)
 
 #: Seconds after programming at which the fixed targets are taken.
 ONE_SECOND, ONE_DAY, THIRTY_DAYS = 1.0, float(_DAY), float(30 * _DAY)
+
+
+class NetworkFigures(TypedDict):
+    """What was measured of a network: parameters, tiles, programmings, and the measured columns.
+
+    Accuracies are percent, AVM and standard deviations percentage points. The columns of the fixed times are named
+    here; there is one of each time of the protocol, see ``measured_columns``, and what was looked up has fewer.
+    """
+
+    params: int
+    tiles: int
+    repeats: int
+    acc_digital: float
+    acc_1d: float
+    acc_1d_std: float
+    avm: float
+    acc_hwa: NotRequired[float]
+    acc_1s: NotRequired[float]
+    acc_1s_std: NotRequired[float]
+    acc_30d: NotRequired[float]
+    acc_30d_std: NotRequired[float]
+    avm_std: NotRequired[float]
+
+
+class ArchitectureFigures(NetworkFigures):
+    """What was measured of an architecture on test, and of a winner its accuracy on validation."""
+
+    id: str
+    acc_1d_validation: NotRequired[float]
 
 
 def time_label(seconds: float) -> str:

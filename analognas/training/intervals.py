@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class CurvePoint(TypedDict):
+    """Accuracy after a time, percent: its mean, spread over programmings, and 90 % interval; ``seconds`` after
+    programming."""
+
+    seconds: float
+    accuracy: float
+    std: float
+    low: float
+    high: float
 
 
 def of_images(values: NDArray[np.float64]) -> float:
@@ -32,18 +43,15 @@ def half_width(variances: Sequence[float], freedom: Sequence[int], level: float)
     return float(student.ppf(level, degrees)) * math.sqrt(total)
 
 
-def curve(right: NDArray[np.bool_], times: Sequence[float]) -> list[dict[str, Any]]:
+def curve(right: NDArray[np.bool_], times: Sequence[float]) -> list[CurvePoint]:
     """Return the accuracy after each time, percent, with its 90 % interval over programmings and images.
 
     Args:
         right: which images were classified rightly, (repeats, times, images).
         times: seconds after programming.
-
-    Returns:
-        For each time ``seconds``, ``accuracy``, ``std`` (over programmings), ``low``, ``high``.
     """
     repeats, _, images = right.shape
-    points = []
+    points: list[CurvePoint] = []
     for index, seconds in enumerate(times):
         accuracy = 100.0 * right[:, index].sum(axis=1) / images
         by_image = 100.0 * right[:, index].mean(axis=0)
@@ -52,6 +60,13 @@ def curve(right: NDArray[np.bool_], times: Sequence[float]) -> list[dict[str, An
         mean = float(np.mean(accuracy))
         # Rounded: the last digits are SciPy's, and a winner's bytes are to hang on its figures alone.
         low, high = max(0.0, mean - half), min(100.0, mean + half)
-        named = {"accuracy": mean, "std": std, "low": low, "high": high}
-        points.append({"seconds": float(seconds), **{name: round(value, 4) for name, value in named.items()}})
+        points.append(
+            {
+                "seconds": float(seconds),
+                "accuracy": round(mean, 4),
+                "std": round(std, 4),
+                "low": round(low, 4),
+                "high": round(high, 4),
+            }
+        )
     return points

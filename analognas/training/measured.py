@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from analognas.errors import AnalogNASError, CorruptFileError, InputError
 from analognas.files import json_bytes
@@ -20,6 +20,10 @@ from analognas.search_spaces.structure import AnalogLayer, Structure
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from analognas.hardware.recorded import HardwareRecord
+    from analognas.training.columns import NetworkFigures
+    from analognas.training.intervals import CurvePoint
 
 _FORMAT = 1
 MANIFEST, _HARDWARE, _MODEL = "measured.json", "hardware.json", "model.safetensors"
@@ -35,33 +39,72 @@ _WORDS = {
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+class LayerFigures(TypedDict):
+    """What one layer loses, as JSON has it: see ``sensitivity.LayerSensitivity``."""
+
+    layer: str
+    weights: int
+    alone_analog: float
+    alone_analog_std: float
+    lost: float
+    alone_digital: float
+    alone_digital_std: float
+    gained: float
+    sure: bool
+
+
+class Inputs(TypedDict):
+    """All that decides what is measured of a network.
+
+    Attributes:
+        network: digest of what it is and computes.
+        dataset: name and digests.
+        part: of the dataset, that is measured on.
+        hardware: digest of the chip.
+        layers: who computes the analog layers.
+        protocol: the section ``train``.
+        seed: base seed.
+        hardware_aware: whether it was trained on tiles.
+        versions: of aihwkit, torch and the protocol, and the device.
+    """
+
+    network: str
+    dataset: dict[str, str]
+    part: str
+    hardware: str
+    layers: str
+    protocol: dict[str, Any]
+    seed: int
+    hardware_aware: bool
+    versions: dict[str, str | int]
+
+
 @dataclass(frozen=True)
 class Stored:
     """A measured network.
 
     Attributes:
         name: that it was given.
-        inputs: all that decides the figures, by what it is: ``network`` (a digest), ``dataset``, ``hardware`` (a
-            digest), ``protocol``, ``seed``, ``part``, ``hardware_aware``, ``versions``.
-        figures: ``params``, ``tiles``, ``repeats`` and the measured columns.
+        inputs: all that decides the figures.
+        figures: parameters, tiles, programmings and the measured columns.
         curve: accuracy after each time with its 90 % interval, see ``intervals.curve``.
         accuracy: percent, of each programming at each time.
         structure: its analog layers.
         notes: what becomes of it on tiles.
-        sensitivity: what each layer loses, as ``sensitivity.LayerSensitivity`` has it; None: not measured.
+        sensitivity: what each layer loses; None: not measured.
         hardware: the chip as ``hardware.recorded`` has it.
         weights: the clean weights as safetensors.
     """
 
     name: str
-    inputs: dict[str, Any]
-    figures: dict[str, Any]
-    curve: list[dict[str, Any]]
+    inputs: Inputs
+    figures: NetworkFigures
+    curve: list[CurvePoint]
     accuracy: list[list[float]]
     structure: Structure
     notes: list[str]
-    sensitivity: list[dict[str, Any]] | None
-    hardware: dict[str, Any] = field(repr=False)
+    sensitivity: list[LayerFigures] | None
+    hardware: HardwareRecord = field(repr=False)
     weights: bytes = field(repr=False)
 
     @property
@@ -71,13 +114,14 @@ class Stored:
 
         return dict(load(self.weights))
 
-    def with_sensitivity(self, rows: list[dict[str, Any]]) -> Stored:
+    def with_sensitivity(self, rows: list[LayerFigures]) -> Stored:
         """Return it with what each layer loses."""
         return replace(self, sensitivity=rows)
 
-    def differs(self, inputs: Mapping[str, Any]) -> list[str]:
+    def differs(self, inputs: Inputs) -> list[str]:
         """Return what of these inputs is another than was measured."""
-        return [_WORDS.get(name, name) for name, value in inputs.items() if self.inputs.get(name) != value]
+        own: Mapping[str, object] = self.inputs
+        return [_WORDS.get(name, name) for name, value in inputs.items() if own.get(name) != value]
 
     def is_of(self, winner: Mapping[str, Any], hardware: Mapping[str, Any]) -> bool:
         """Return whether it may stand beside a winner: the same data, part, chip, protocol and seed.
@@ -87,9 +131,8 @@ class Stored:
             hardware: the content of its ``hardware.json``.
         """
         same = ("dataset", "part", "protocol", "seed")
-        return all(self.inputs[name] == winner.get(name) for name in same) and self.inputs["hardware"] == hardware.get(
-            "digest"
-        )
+        own: Mapping[str, object] = self.inputs
+        return all(own[name] == winner.get(name) for name in same) and own["hardware"] == hardware.get("digest")
 
     def write(self, folder: Path) -> None:
         """Write it; raises WorkspaceError if the folder holds anything else, which stays, or cannot be written."""
@@ -147,7 +190,7 @@ def all_measured(folder: Path) -> tuple[list[Stored], list[str]]:
     return whole, damaged
 
 
-def most_sensitive(rows: list[dict[str, Any]]) -> str:
+def most_sensitive(rows: list[LayerFigures]) -> str:
     """Return which layers lose most, in a sentence; ``rows`` are those of ``sensitivity`` as plain values."""
     worst = sorted((row for row in rows if row["sure"] and max(row["lost"], row["gained"]) > 0),
                    key=lambda row: (-max(row["lost"], row["gained"]), row["layer"]))[:3]  # fmt: skip

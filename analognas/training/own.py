@@ -10,15 +10,14 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from analognas.causes import own_code, quoted
-from analognas.errors import AnalogNASWarning, CorruptFileError, HardwareError, InputError, StageError
-from analognas.files import digest, read_bytes
+from analognas.causes import own_code
+from analognas.errors import AnalogNASWarning, HardwareError, InputError, StageError
+from analognas.files import digest
 from analognas.hardware.analog import convert, load_clean_state, number_of_tiles
 from analognas.hardware.conversion import Finding, findings, first_of_each, summed_up
 from analognas.hardware.grouping import ungrouped
@@ -28,6 +27,7 @@ from analognas.seeds import derive_seed, seed_torch
 from analognas.training import hardware_aware, intervals
 from analognas.training.digital import DivergedError
 from analognas.training.drift import percent
+from analognas.training.given_weights import digest_of, put_in
 from analognas.training.protocol import measured, reproducible, train_digitally, train_on_tiles
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Measured:
     """
 
     columns: dict[str, float]
-    curve: list[dict[str, Any]]
+    curve: list[intervals.CurvePoint]
     accuracy: list[list[float]]
     tiles: int
     analog: nn.Module = field(repr=False)
@@ -136,7 +136,7 @@ class OwnNetwork:
             _forward(network, self._images, "evaluation")
             network.train(was)
         if self._weights is not None:
-            _load(network, self._weights)
+            put_in(network, self._weights)
         return network
 
     def on_tiles(self, hardware: HardwareParams, network: nn.Module | None = None) -> nn.Module:
@@ -288,63 +288,9 @@ class OwnNetwork:
             output = _forward(copied, self._images, mode)
             answers.append([f"{value:.3g}" for value in output.flatten().tolist()])  # on any kind of processor
         state = [[name, list(tensor.shape), str(tensor.dtype)] for name, tensor in network.state_dict().items()]
-        given = None if self._weights is None else _digest_of(self._weights)
+        given = None if self._weights is None else digest_of(self._weights)
         layers = [asdict(layer) for layer in self.structure.layers]
         return digest([repr(network), state, layers, answers, given])
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the trained weights that a file holds: safetensors, or a state dict as ``torch.save`` writes it.
-
-    A state dict may lie in a checkpoint under ``state_dict`` or ``model``. Nothing but tensors is unpickled.
-
-    Raises:
-        CorruptFileError: if the file is missing, damaged, or holds something else.
-    """
-    remedy = "save network.state_dict() with torch.save, or with safetensors.torch.save_file"
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        try:
-            return dict(load(read_bytes(path, remedy=remedy)))
-        except SafetensorError as error:
-            raise CorruptFileError(f"{path} holds no safetensors ({quoted(error)}): {remedy}.") from error
-    if not path.is_file():
-        raise CorruptFileError(f"{path} is missing: {remedy}.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch has no error of its own for what is no checkpoint
-        raise CorruptFileError(
-            f"{path} holds more than tensors (a whole pickled network?), or is damaged; it is not unpickled: {remedy}."
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not content or not all(isinstance(t, Tensor) for t in content.values()):
-        raise CorruptFileError(f"{path} holds no state dict (tensors by name): {remedy}.")
-    return dict(content)
-
-
-def _load(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    own = network.state_dict()
-    for name in sorted({*own, *weights}):
-        if name not in own or name not in weights:
-            where = "the network" if name not in own else "the weights"
-            raise InputError(f"{name!r} is not in {where}: give the weights of this network (its state_dict()).")
-        if own[name].shape != weights[name].shape:
-            raise InputError(
-                f"{name!r} is {tuple(weights[name].shape)} in the weights and {tuple(own[name].shape)} in the network: "
-                "give the weights of this network, made for these images and classes."
-            )
-    network.load_state_dict(dict(weights))
-
-
-def _digest_of(weights: Mapping[str, Tensor]) -> str:
-    from safetensors.torch import save
-
-    plain = {name: tensor.detach().contiguous().clone() for name, tensor in weights.items()}
-    return digest(save(plain).hex())
 
 
 def _called(make: Callable[..., Any], shape: tuple[int, ...], classes: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from analognas.training.protocol import drift_seed, reproducible
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
     from analognas.progress import Progress
+    from analognas.training.measured import LayerFigures
 
 #: How many standard errors a loss must be away from none to be told as one.
 _SURE = 2.0
@@ -49,9 +50,9 @@ class LayerSensitivity:
     gained: float
     sure: bool
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> LayerFigures:
         """Return it as plain JSON values."""
-        return asdict(self)
+        return cast("LayerFigures", asdict(self))
 
 
 def sensitivity(

@@ -80,7 +80,8 @@ def test_fetch_from_a_folder(published: Path, cache_folder: Path):
         (("fetch", "digitz"), "There is no dataset 'digitz'; did you mean 'digits'"),
         (("check", "image-folder"), "needs the folder of your images"),
         (("check", "arrays", "--path", "nowhere"), "There is no nowhere"),
-        (("check", "--path", "nowhere"), "--path needs the NAME of a dataset"),
+        (("check", "--path", "nowhere"), "--path needs the NAME of what reads it: cifar10, cifar100, "),
+        (("check", "--path", "nowhere"), ", image-folder, arrays"),
         (("check",), "analognas init"),
     ],
 )

@@ -36,7 +36,21 @@ def test_a_page_holds_everything_and_asks_nobody(finished: Paths):
     assert page.tags.count("figure") == 4
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.addresses)
     assert len(text.encode()) < 2_000_000
+    pages.html.cache_clear()
     assert text == pages.html(pages.read(finished))
+
+
+def test_what_shows_the_same_is_drawn_once(finished: Paths, monkeypatch: pytest.MonkeyPatch):
+    drawings: list[pages.Content] = []
+    monkeypatch.setattr("analognas.pages.page.drawn", lambda content: drawings.append(content) or [])
+    pages.html.cache_clear()
+    content = pages.read(finished)
+    assert pages.html(content) == pages.html(pages.read(finished))
+    assert drawings == [content]
+    pages.html(replace(content, measured=content.measured.iloc[1:]))
+    pages.html(replace(content, seconds=(*content.seconds, ("more", 1.0))))
+    assert len(drawings) == 3
+    pages.html.cache_clear()
 
 
 def test_what_is_said_is_text_and_no_markup(finished: Paths):

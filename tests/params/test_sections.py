@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from analognas.errors import ParamsError
-from analognas.params import HardwareParams, Params, known_keys, parse_count
+from analognas.params import HardwareParams, Params, known_keys
 from analognas.params.file import override
 
 ROOT = Path(__file__).parents[2]
@@ -34,13 +34,6 @@ def test_the_file_of_the_repository_shows_every_key():
 def test_params_are_frozen():
     with pytest.raises(ValidationError):
         Params().base.seed = 3  # type: ignore[misc]
-
-
-@pytest.mark.parametrize(
-    ("given", "count"), [("50k", 50_000), ("1.5M", 1_500_000), (" 2 K", 2_000), (7, 7), ("x", "x")]
-)
-def test_counts_may_be_written_short(given, count):
-    assert parse_count(given) == count
 
 
 @pytest.mark.parametrize(
@@ -124,13 +117,6 @@ def test_what_is_no_tile_is_refused(params_file: Path, given: str):
         ParamsError, match=r"hardware.tile_size is .*: give one number of 8 to 4096 .*or \[rows, columns\]"
     ):
         override(params_file, [f"hardware.tile_size={given}"])
-
-
-@pytest.mark.parametrize(
-    "address", ["tcp://10.0.0.5:8786", "host:8786", "ray://host:10001", "tls://[::1]:8786", "auto"]
-)
-def test_an_address_names_host_and_port(address: str):
-    assert Params.validated({"run": {"runner": "dask", "address": address}}).run.address == address
 
 
 def test_overrides_are_written_and_comments_kept(params_file: Path):

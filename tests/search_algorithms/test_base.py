@@ -1,5 +1,3 @@
-import numpy as np
-import pandas as pd
 import pytest
 
 import analognas.search_algorithms as package
@@ -82,47 +80,6 @@ def test_the_last_architectures_of_a_space_are_found():
 @pytest.mark.parametrize("cls", [EAOptimizer, RandomSearch])
 def test_more_than_there_is(cls):
     assert len(cls(population_size=1_000).bind(small_space()).ask(1_000)) == 128
-
-
-def test_rows_of_other_architectures_are_refused():
-    space = small_space()
-    evaluator = AnalyticEvaluator(space)
-    optimizer = RandomSearch(evaluator, population_size=4).bind(space)
-    architectures = space.sample(3, seed=0)
-    table = evaluator.predict(architectures)
-    with pytest.raises(SearchError, match=r"what was told is no table of values \(row 0 is of"):
-        optimizer.tell(architectures, table.iloc[::-1])
-    with pytest.raises(SearchError, match=r"row 1 has acc_1d = 1000"):
-        optimizer.tell(architectures, table.assign(acc_1d=[90.0, 1000.0, 90.0]))
-    assert not optimizer.evaluated
-    optimizer.tell(architectures, table)
-    assert len(optimizer.evaluated) == 3
-
-
-def test_values_that_are_sorted_otherwise_or_no_numbers_are_refused():
-    space = small_space()
-    optimizer = RandomSearch().bind(space)
-    architectures = space.sample(3, seed=0)
-    ids = [architecture.id for architecture in architectures]
-    frame = pd.DataFrame({"acc_1d": [70.0, 90.0, 80.0], "acc_1d_std": 1.0})
-    for wrong, said in (
-        (frame.sort_values("acc_1d"), "were sorted"),
-        (frame.set_index(pd.Index(ids[::-1])), "row 0 is of"),
-        (frame["acc_1d"].sort_values(), "were sorted"),
-        (pd.Series([1.0, 2.0, 3.0], index=ids[::-1]), "row 0 is of"),
-        (["1.0", 2.0, 3.0], "no numbers"),
-        ([True, 2.0, 3.0], "no numbers"),
-        (np.ones((3, 1)), "no numbers"),
-        ({"acc_1d": 1, "b": 2, "c": 3}, "of the type dict"),
-    ):
-        with pytest.raises(SearchError, match=said):
-            optimizer.tell(architectures, wrong)
-    with pytest.raises(SearchError, match="told twice in one call"):
-        optimizer.tell([*architectures, architectures[0]], [1.0, 2.0, 3.0, 4.0])
-    assert not optimizer.evaluated
-    optimizer.tell(architectures, frame.set_index(pd.Index(ids)))
-    optimizer.tell(architectures, [np.float32(1), 2, None])
-    assert optimizer.history["objective"].tolist()[:2] == [1.0, 2.0]
 
 
 def test_an_evaluator_that_returns_rows_of_others_is_refused():

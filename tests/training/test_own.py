@@ -1,21 +1,18 @@
 from __future__ import annotations
 
-import pickle
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from analognas.datasets import Dataset
-from analognas.errors import CorruptFileError, HardwareError, InputError
+from analognas.errors import HardwareError, InputError
 from analognas.hardware.analog import clean_state
 from analognas.params import HardwareParams, TrainingParams
-from analognas.training.own import OwnNetwork, read_weights
+from analognas.training.own import OwnNetwork
 
 HARDWARE = HardwareParams()
 
@@ -193,26 +190,6 @@ def test_lazy_layers_are_made_real(dataset: Dataset) -> None:
         warnings.simplefilter("ignore")  # lazy layers are said to be under development
         own = OwnNetwork(flat(nn.LazyLinear(3)), dataset, seed=0)
     assert (own.params, own.notes) == (195, [])
-
-
-def test_weights_are_read_of_what_holds_tensors_alone(tmp_path: Path, dataset: Dataset) -> None:
-    network = Cnn((1, 8, 8), 3)
-    state = network.state_dict()
-    save_file(state, tmp_path / "a.safetensors")
-    torch.save(state, tmp_path / "a.pt")
-    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "b.pt")
-    for name in ("a.safetensors", "a.pt", "b.pt"):
-        torch.testing.assert_close(read_weights(tmp_path / name), dict(state))
-    torch.save({"epoch": 3}, tmp_path / "none.pt")
-    (tmp_path / "whole.pt").write_bytes(pickle.dumps(print))
-    (tmp_path / "torn.safetensors").write_bytes(b"{")
-    for name in ("none.pt", "whole.pt", "torn.safetensors", "missing.pt"):
-        with pytest.raises(CorruptFileError, match=r"save network.state_dict\(\)"):
-            read_weights(tmp_path / name)
-    with pytest.raises(InputError, match=r"'head\.bias' is not in the weights"):
-        OwnNetwork(Cnn, dataset, seed=0, weights={k: v for k, v in state.items() if k != "head.bias"})
-    with pytest.raises(InputError, match=r"'head.bias' is \(4,\) in the weights and \(3,\)"):
-        OwnNetwork(Cnn, dataset, seed=0, weights=state | {"head.bias": torch.zeros(4)})
 
 
 @pytest.mark.slow

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analognas.causes import wrong
+from analognas.columns import TEXT, TRUTH, WHOLE, Column, Table
 from analognas.errors import AnalogNASWarning, ContentError, CorruptFileError, DatasetError, SpaceError, WorkspaceError
 from analognas.files import cache_folder, read_parquet, told, write_parquet
 from analognas.search_spaces.nasbench201.family import EDGE_GENES, NASBench201Space, cell_of
-from analognas.tables import TEXT, TRUTH, WHOLE, Column, Table
 
 if TYPE_CHECKING:
     from analognas.search_spaces.architecture import Architecture
