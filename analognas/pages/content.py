@@ -38,6 +38,15 @@ _PLOTTED = {
             Column("std", least=0.0),
         ),
     ),
+    "classes": Table(
+        "table of classes",
+        (
+            Column("network", TEXT),
+            Column("class", TEXT),
+            Column("images", WHOLE, least=1),
+            *(Column(name, least=0.0, most=100.0) for name in ("acc_1d", "acc_30d")),
+        ),
+    ),
     "fit": Table(
         "table of predictions",
         (
@@ -92,6 +101,7 @@ class Content:
         told: the same as table and sentences.
         curves: accuracy over time of the networks that were trained at the end (``data/plots/train.csv``), and of the
             user's own ones.
+        classes: accuracy on the test images of each class (``data/plots/classes.csv``); empty if it was looked up.
         measured: what was characterized (``data/surrogate.parquet``).
         unseen: predictions out of fold and what was measured (``data/plots/fit.csv``).
         progress: best objective by evaluations of each search (``data/plots/search.csv``).
@@ -103,6 +113,7 @@ class Content:
     figures: RunFigures
     told: Told
     curves: pd.DataFrame
+    classes: pd.DataFrame
     measured: pd.DataFrame
     unseen: pd.DataFrame
     progress: pd.DataFrame
@@ -133,11 +144,12 @@ def read(paths: Paths) -> Content:
         CorruptFileError: if a stage has not run yet, or a file is damaged.
     """
     figures = collect(paths)
-    tables = {name: _plotted(paths, name) for name in ("train", "fit", "search")}
+    tables = {name: _plotted(paths, name) for name in ("train", "classes", "fit", "search")}
     return Content(
         figures=figures,
         told=told(figures),
         curves=_with_own(tables["train"], figures["own"]),
+        classes=tables["classes"],
         measured=read_parquet(paths.surrogate, remedy=_REMEDY),
         unseen=tables["fit"],
         progress=tables["search"],
@@ -154,8 +166,14 @@ def _plotted(paths: Paths, stage: str) -> pd.DataFrame:
     from analognas.files import read_bytes
 
     path = paths.plot(f"{stage}.csv")
+    # A class may be called 7, or NA: text is never read as something else.
+    texts = [column.name for column in _PLOTTED[stage].columns if column.kind == TEXT]
+    numbers = {column.name: [""] for column in _PLOTTED[stage].columns if column.kind != TEXT}
     try:
-        table = pd.read_csv(BytesIO(read_bytes(path, remedy=_REMEDY)))
+        table = pd.read_csv(
+            BytesIO(read_bytes(path, remedy=_REMEDY)),
+            dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=numbers,
+        )  # fmt: skip
     except ValueError:
         raise CorruptFileError(f"{path} is damaged, or was not written by analognas: {_REMEDY}.") from None
     _PLOTTED[stage].check(table, str(path), remedy=_REMEDY, error=CorruptFileError)

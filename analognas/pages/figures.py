@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Colours that people who do not tell red from green can tell apart (Okabe and Ito, 2008).
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _GREY = "#8a8f98"
+#: Classes that are drawn at most: those that the winner knows worst.
+_CLASSES = 25
 #: Networks whose names have place beside their lines.
 _WITHIN = 3
 _TIMES = {1.0: "1 s", 60.0: "1 min", 3_600.0: "1 h", 86_400.0: "1 day", 604_800.0: "1 week", 2_592_000.0: "30 days"}
@@ -45,7 +47,7 @@ class Drawn:
 
 def drawn(content: Content) -> list[Drawn]:
     """Return the figures that there are data for, in the order of the page."""
-    makers: tuple[Callable[[Content], Drawn | None], ...] = (drift, trade_off, predictions, search)
+    makers: tuple[Callable[[Content], Drawn | None], ...] = (drift, by_class, trade_off, predictions, search)
     return [figure for maker in makers if (figure := maker(content)) is not None]
 
 
@@ -75,6 +77,33 @@ def drift(content: Content) -> Drawn | None:
         "deviation over the programmings."
     )
     return Drawn("drift", "While the chip drifts", caption, figure, {})
+
+
+def by_class(content: Content) -> Drawn | None:
+    """Draw the accuracy of each class after a month, of the winner and the plain network."""
+    table = content.classes
+    own = table[table["network"] == "winner"].sort_values(["acc_30d", "class"], kind="stable")
+    if own.empty:
+        return None
+    shown = own["class"].tolist()[:_CLASSES]
+    figure, axes = _figure(content, "accuracy by class", "test accuracy after 30 days, %", "")
+    for color, marker, (name, part) in zip(_COLORS, "o|", table.groupby("network", sort=False), strict=False):
+        values = part.set_index("class")["acc_30d"].reindex(shown)
+        axes.plot(values, range(len(shown)), marker, color=color, label=str(name), markersize=8, markeredgewidth=2)
+    axes.set_yticks(range(len(shown)), [_short(name) for name in shown], parse_math=False)
+    axes.invert_yaxis()  # the worst one is read first
+    figure.legend(frameon=False, loc="outside lower center", ncols=_WITHIN)
+    if len(shown) > _WITHIN * 4:
+        figure.set_figheight(1.2 + 0.27 * len(shown))
+    images, most = own["images"].min(), own["images"].max()
+    of = f"{images}" if images == most else f"{images} to {most}"
+    left = "" if len(shown) == len(own) else f"; of {len(own)} classes the {len(shown)} that the winner knows worst"
+    caption = (
+        f"Means over programmings, {of} test images of each class{left}. Two classes that are a few points apart may "
+        "be equally well known: an image more or less is "
+        f"{100 / images:.2g} points."
+    )
+    return Drawn("classes", "By class, after a month", caption, figure, {})
 
 
 def trade_off(content: Content) -> Drawn | None:
@@ -175,3 +204,7 @@ def _figure(content: Content, what: str, x: str, y: str) -> tuple[Figure, Axes]:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _short(name: str, most: int = 24) -> str:
+    return name if len(name) <= most else f"{name[: most - 3]}..."

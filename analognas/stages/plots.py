@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from analognas.workspace import Paths
 
 _BLUE, _GREY, _RED = "#0b63b5", "#8a8f98", "#c2410c"
+#: Columns of the accuracies by class: percent, means over programmings of the test images of a class.
+OF_CLASSES = ["network", "class", "images", "acc_1d", "acc_30d"]
 _TIME_NAMES = {
     1.0: "1 s",
     60.0: "1 min",
@@ -92,6 +94,11 @@ def drift_curves(paths: Paths, curves: pd.DataFrame) -> None:
     axes.set_xticks(times, [_TIME_NAMES.get(time, f"{time:g} s") for time in times])
     axes.minorticks_off()
     _save(paths, "train", figure, axes)
+
+
+def classes(paths: Paths, accuracies: pd.DataFrame) -> None:
+    """Keep the test accuracy of each class, columns ``OF_CLASSES``; the report draws it."""
+    _table(paths, "classes", accuracies)
 
 
 def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:

@@ -63,14 +63,15 @@ class Training:
 class Outcome:
     """What came of a training: rows on validation and on test, and the winner it would be.
 
-    ``images`` holds the means over programmings for every test image, of each figure that is compared. It, ``test`` and
-    ``packed`` are None if the training failed or a limit was broken.
+    ``images`` holds the means over programmings for every test image, of each figure that is compared, and ``labels``
+    the class of each by name. They, ``test`` and ``packed`` are None if the training failed or a limit was broken.
     """
 
     validation: ResultRow
     test: ResultRow | None = None
     packed: Packed | None = None
     images: dict[str, NDArray[np.float64]] | None = None
+    labels: NDArray[np.str_] | None = None
 
 
 def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSummary:
@@ -125,13 +126,16 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
         "notes": notes,
     }
     curves = [_curve("winner", winner.test, params)]
+    by_class = [_by_class("winner", winner)]
     if baseline is not None and baseline.test is not None:
         summary["baseline"] = _figures(baseline.test)
         summary["difference"] = {name: _difference(winner, baseline, name) for name in _COMPARED}
         curves.append(_curve("plain residual network", baseline.test, params))
+        by_class.append(_by_class("plain residual network", baseline))
     summary["hardware"] = params.hardware.told()
     write_sealed(paths.metrics("train"), summary)
     plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
+    plots.classes(paths, pd.concat(by_class, ignore_index=True))
     progress(2, 2, f"{task.architecture.id}: {winner.test['acc_1d']:.1f} % on test after 1 day")
     return summary
 
@@ -179,6 +183,7 @@ def _from_table(
     summary["hardware"] = params.hardware.told()
     write_sealed(paths.metrics("train"), summary)
     plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
+    plots.classes(paths, pd.DataFrame(columns=plots.OF_CLASSES))  # a table tells no images
     progress(2, 2, f"{architecture.id}: {row['acc_1d']:.1f} % after 1 day, as published")
     return summary
 
@@ -226,7 +231,8 @@ def train(task: Training) -> Outcome:
         return Outcome(on_validation.row)
     on_test = trained.measure(dataset, "test")
     packed = pack(on_test, dataset)
-    return Outcome(on_validation.row, on_test.row, packed, _images(on_test, task.training.times))
+    labels = np.array(dataset.class_names)[dataset.tensors("test")[1].numpy()]
+    return Outcome(on_validation.row, on_test.row, packed, _images(on_test, task.training.times), labels)
 
 
 def _train(task: Training, params: Params, progress: Progress) -> tuple[Outcome, Outcome | None]:
@@ -365,3 +371,21 @@ def _curve(network: str, row: ResultRow, params: Params) -> pd.DataFrame:
             "std": [row[f"acc_{label}_std"] for label in labels],
         }
     )
+
+
+def _by_class(network: str, outcome: Outcome) -> pd.DataFrame:
+    """Return the accuracy on the test images of each class, the mean over programmings, percent."""
+    assert outcome.images is not None
+    assert outcome.labels is not None
+    images = pd.DataFrame({"class": outcome.labels, **{name: outcome.images[name] for name in ("acc_1d", "acc_30d")}})
+    groups = images.groupby("class", sort=True)
+    means = groups.mean().reset_index()
+    return pd.DataFrame(
+        {
+            "network": network,
+            "class": means["class"],
+            "images": groups.size().to_numpy(),
+            "acc_1d": means["acc_1d"],
+            "acc_30d": means["acc_30d"],
+        }
+    )[plots.OF_CLASSES]

@@ -51,7 +51,7 @@ def test_a_winner_of_a_space_that_is_not_installed_is_not_drawn(finished_copy: P
     assert content.read(finished_copy).layers == ()
 
 
-@pytest.mark.parametrize("name", ["train.csv", "fit.csv", "search.csv"])
+@pytest.mark.parametrize("name", ["train.csv", "classes.csv", "fit.csv", "search.csv"])
 def test_a_damaged_table_is_one_sentence(finished_copy: Paths, name: str):
     finished_copy.plot(name).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CorruptFileError, match=rf"{name} is damaged.*`analognas run` writes it"):
@@ -63,6 +63,7 @@ def test_a_damaged_table_is_one_sentence(finished_copy: Paths, name: str):
     [
         ("train.csv", lambda table: table.drop(columns="std"), "no column 'std'"),
         ("train.csv", lambda table: table.assign(accuracy=1000.0), "accuracy = 1000"),
+        ("classes.csv", lambda table: table.assign(acc_30d=-1.0), "acc_30d = -1"),
         ("fit.csv", lambda table: table.assign(acc_1d="much"), "acc_1d = 'much'"),
         ("search.csv", lambda table: table.assign(evaluation=0.5), "evaluation = 0.5"),
     ],
@@ -73,6 +74,13 @@ def test_a_table_that_somebody_edited_is_one_sentence(finished_copy: Paths, name
     with pytest.raises(CorruptFileError, match=re.escape(name)) as caught:
         content.read(finished_copy)
     assert told in str(caught.value)
+
+
+def test_a_class_may_have_any_name(finished_copy: Paths):
+    file = finished_copy.plot("classes.csv")
+    table = pd.read_csv(file).head(3).assign(**{"class": ["NA", "007", "1e5"]})
+    table.to_csv(file, index=False)
+    assert content.read(finished_copy).classes["class"].tolist() == ["NA", "007", "1e5"]
 
 
 def test_before_a_run_there_is_no_page(tmp_path: Path):

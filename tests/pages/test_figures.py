@@ -15,7 +15,7 @@ def content(finished: Paths) -> Content:
 
 def test_every_figure_says_of_what_it_is_and_what_its_bars_are(content: Content):
     found = figures.drawn(content)
-    assert [figure.name for figure in found] == ["drift", "trade-off", "predictions", "search"]
+    assert [figure.name for figure in found] == ["drift", "classes", "trade-off", "predictions", "search"]
     for figure in found:
         title = figure.figure.axes[0].get_title(loc="left")
         assert title.startswith(f"digits, analognas-bench, winner {content.figures['winner']['id'][:8]}: ")
@@ -54,9 +54,25 @@ def test_the_front_is_what_nothing_beats_in_both(content: Content):
     assert front.get_xdata().tolist() == [10, 30]
 
 
+def test_the_classes_that_the_winner_knows_worst_are_drawn(content: Content):
+    names = [f"class {number}" for number in range(30)]
+    rows = pd.DataFrame({"network": "winner", "class": names, "images": 20, "acc_1d": 90.0, "acc_30d": range(30, 60)})
+    plain = rows.assign(network="plain residual network", acc_30d=50.0)
+    found = figures.by_class(replace(content, classes=pd.concat([rows, plain], ignore_index=True)))
+    assert found is not None
+    axes = found.figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == names[:25]
+    winner, other = axes.lines
+    assert winner.get_xdata().tolist() == list(range(30, 55))
+    assert other.get_xdata().tolist() == [50.0] * 25
+    assert "of 30 classes the 25 that the winner knows worst" in found.caption
+    assert "20 test images of each class" in found.caption
+
+
 def test_without_data_there_is_no_figure(content: Content):
     nothing = replace(
-        content, curves=content.curves.iloc[:0], measured=content.measured.assign(acc_30d=float("nan")),
-        unseen=content.unseen.iloc[:0], progress=content.progress.assign(best=float("nan")),
+        content, curves=content.curves.iloc[:0], classes=content.classes.iloc[:0],
+        measured=content.measured.assign(acc_30d=float("nan")), unseen=content.unseen.iloc[:0],
+        progress=content.progress.assign(best=float("nan")),
     )  # fmt: skip
     assert figures.drawn(nothing) == []

@@ -39,7 +39,13 @@ def outcome(task: train.Training, avm: float, status: str = "ok") -> train.Outco
     names = [f"acc_{label}" for label in ("1s", "1h", "1d", "30d")]
     measured = {f"{name}{end}": 60.0 for name in (*names, "avm") for end in ("", "_std", "_sem")}
     images = dict.fromkeys(("acc_1d", "acc_30d", "avm"), np.full(5, 60.0))
-    return train.Outcome(row, replace(row, measured=measured), PretendedWinner(task.architecture.id), images)
+    return train.Outcome(
+        row,
+        replace(row, measured=measured),
+        PretendedWinner(task.architecture.id),
+        images,
+        np.full(len(images["acc_1d"]), "a class"),
+    )
 
 
 def known(params: Params, paths: Paths) -> list:
@@ -132,6 +138,19 @@ def test_the_curves_are_in_the_plot_table(finished: Paths):
     curves = pd.read_csv(finished.plot("train.csv"))
     assert curves.groupby("network").size().to_dict() == {"winner": 4, "plain residual network": 4}
     assert finished.plot("train.png").stat().st_size > 5_000
+
+
+def test_the_accuracies_by_class_are_those_of_the_whole_test_part(finished: Paths):
+    table = pd.read_csv(finished.plot("classes.csv"))
+    told = read_sealed(finished.metrics("train"), remedy="")
+    sizes = read_sealed(finished.dataset, remedy="")["sizes"]
+    for network, name in (("winner", "winner"), ("plain residual network", "baseline")):
+        rows = table[table["network"] == network]
+        assert rows["class"].tolist() == list(range(10))
+        assert rows["images"].sum() == sizes["test"]
+        for column in ("acc_1d", "acc_30d"):
+            whole = (rows[column] * rows["images"]).sum() / rows["images"].sum()
+            assert whole == pytest.approx(told[name][column])
 
 
 def test_the_same_params_give_the_same_bytes_serially(finished_copy: Paths):
