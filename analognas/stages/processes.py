@@ -25,7 +25,8 @@ _PR_SET_PDEATHSIG = 1
 ATTEMPTS = 3
 KEEPS_ENDING = (
     f"Worker processes ended {ATTEMPTS} times without a result; is there enough memory? "
-    "What was finished is kept: run again, with a smaller run.workers."
+    "What was finished is kept: run again, with a smaller run.workers. (A script of your own has to begin its work "
+    'below `if __name__ == "__main__":`, since each worker reads it first; or set run.runner to serial.)'
 )
 
 
