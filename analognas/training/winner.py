@@ -100,9 +100,9 @@ class Winner:
         import pandas as pd
 
         names, levels = self._levels(inputs)
-        found = self.probabilities(levels, seconds_after_programming, repeats=repeats)
-        classes = found.mean(axis=0).argmax(axis=1)
-        chosen = found[:, np.arange(len(classes)), classes]
+        probabilities = self.probabilities(levels, seconds_after_programming, repeats=repeats)
+        classes = probabilities.mean(axis=0).argmax(axis=1)
+        chosen = probabilities[:, np.arange(len(classes)), classes]
         return pd.DataFrame(
             {
                 "input": names,
@@ -110,7 +110,7 @@ class Winner:
                 "class_name": [self.preprocessing.class_names[index] for index in classes],
                 "confidence": chosen.mean(axis=0),
                 "confidence_std": chosen.std(axis=0, ddof=1) if len(chosen) > 1 else np.zeros(len(classes)),
-                "agreement": (found.argmax(axis=2) == classes).mean(axis=0),
+                "agreement": (probabilities.argmax(axis=2) == classes).mean(axis=0),
             }
         )
 
