@@ -78,15 +78,15 @@ def anchors() -> dict[str, dict[str, float]]:
     known = networks()
     table = {}
     for name, (tiles, milliseconds, microjoules) in PUBLISHED.items():
-        found = cost(known[name], ANALOGNAS_PROJECTED)
+        figures = cost(known[name], ANALOGNAS_PROJECTED)
         table[name] = {
             "parameters": known[name].params,
-            "tiles": found["tiles"],
+            "tiles": figures["tiles"],
             "published_tiles": tiles,
-            "milliseconds": round(found["latency_us"] / 1e3, 5),
-            "off_percent": round(100 * (found["latency_us"] / 1e3 / milliseconds - 1), 2),
-            "microjoules": round(found["energy_uj"], 3),
-            "energy_off_percent": round(100 * (found["energy_uj"] / microjoules - 1), 2),
+            "milliseconds": round(figures["latency_us"] / 1e3, 5),
+            "off_percent": round(100 * (figures["latency_us"] / 1e3 / milliseconds - 1), 2),
+            "microjoules": round(figures["energy_uj"], 3),
+            "energy_off_percent": round(100 * (figures["energy_uj"] / microjoules - 1), 2),
         }
     return table
 
@@ -94,8 +94,8 @@ def anchors() -> dict[str, dict[str, float]]:
 def layers_of(structure: Structure) -> dict[tuple[int, ...], int]:
     """Return how many layers there are of each shape: inputs, outputs, kernel, height and width of the output."""
     counted: dict[tuple[int, ...], int] = {}
-    for one in structure.layers:
-        shape = (one.in_channels, one.out_channels, one.kernel_size, one.out_height, one.out_width)
+    for layer in structure.layers:
+        shape = (layer.in_channels, layer.out_channels, layer.kernel_size, layer.out_height, layer.out_width)
         counted[shape] = counted.get(shape, 0) + 1
     return counted
 
@@ -148,18 +148,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found: dict[str, Any] = {"architectures_per_second": speed(arguments.count), "published": anchors()}
+    measured: dict[str, Any] = {"architectures_per_second": speed(arguments.count), "published": anchors()}
     if arguments.zigzag:
-        found["zigzag"] = beside_zigzag(arguments.zigzag, arguments.tile)
+        measured["zigzag"] = beside_zigzag(arguments.zigzag, arguments.tile)
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(measured))
         return
-    for name, rate in found["architectures_per_second"].items():
+    for name, rate in measured["architectures_per_second"].items():
         print(f"{name:12} {rate:>8,} architectures a second")
-    for name, row in found["published"].items():
+    for name, row in measured["published"].items():
         print(f"{name:12} {row['tiles']} tiles, {row['milliseconds']} ms ({row['off_percent']:+} %), "
               f"{row['microjoules']} uJ ({row['energy_off_percent']:+} %)")  # fmt: skip
-    for name, row in found.get("zigzag", {}).get("networks", {}).items():
+    for name, row in measured.get("zigzag", {}).get("networks", {}).items():
         print(f"{name:12} {row['ours_uj']} uJ, ZigZag {row['zigzag_uj']} uJ ({row['off_percent']:+} %)")
 
 

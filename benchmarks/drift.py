@@ -30,7 +30,7 @@ def cases(device: str) -> dict[str, tuple[Any, Any, Any]]:
 
     torch.manual_seed(0)
     small = plain_resnet(ConfigSpace("digits", max_params=20_000), 20_000).build()
-    found = {}
+    prepared = {}
     for name, network, shape, images in (
         ("digits", small, (1, 8, 8), 600),
         ("plain", networks()["plain"], (3, 32, 32), 1_000),
@@ -40,8 +40,8 @@ def cases(device: str) -> dict[str, tuple[Any, Any, Any]]:
         with torch.no_grad():
             for _ in range(5):  # batch statistics and input ranges
                 model(x[:200])
-        found[name] = model.to(device).eval(), x.to(device), y.to(device)
-    return found
+        prepared[name] = model.to(device).eval(), x.to(device), y.to(device)
+    return prepared
 
 
 def measure(repeats: int, rounds: int, device: str) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def measure(repeats: int, rounds: int, device: str) -> dict[str, Any]:
     from analognas.hardware import to_aihwkit
     from analognas.training import drift
 
-    found: dict[str, Any] = {"speed_up": {}, "seconds": {}}
+    figures: dict[str, Any] = {"speed_up": {}, "seconds": {}}
     for name, (model, x, y) in cases(device).items():
         slow = to_aihwkit(model)
 
@@ -60,9 +60,9 @@ def measure(repeats: int, rounds: int, device: str) -> dict[str, Any]:
             _by_aihwkit(model, x, y, repeats)
 
         seconds = medians({"ours": ours, "aihwkit": aihwkit}, rounds, warm_up=1)
-        found["speed_up"][name] = round(seconds["aihwkit"] / seconds["ours"], 2)
-        found["seconds"][name] = {key: round(value, 3) for key, value in seconds.items()}
-    return found
+        figures["speed_up"][name] = round(seconds["aihwkit"] / seconds["ours"], 2)
+        figures["seconds"][name] = {key: round(value, 3) for key, value in seconds.items()}
+    return figures
 
 
 def _by_aihwkit(model: Any, x: Any, y: Any, repeats: int) -> list[float]:
@@ -71,7 +71,7 @@ def _by_aihwkit(model: Any, x: Any, y: Any, repeats: int) -> list[float]:
 
     from analognas.hardware import clean_state, load_clean_state
 
-    clean, found = clean_state(model), []
+    clean, accuracies = clean_state(model), []
     with torch.no_grad():
         for _ in range(repeats):
             model.program_analog_weights()
@@ -81,9 +81,9 @@ def _by_aihwkit(model: Any, x: Any, y: Any, repeats: int) -> list[float]:
                     int((model(x[start : start + 100]).argmax(1) == y[start : start + 100]).sum())
                     for start in range(0, len(x), 100)
                 )
-                found.append(correct / len(x))
+                accuracies.append(correct / len(x))
     load_clean_state(model, clean)
-    return found
+    return accuracies
 
 
 def main() -> None:
@@ -96,12 +96,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     fix_process(arguments.threads)
-    found = measure(arguments.repeats, arguments.rounds, arguments.device) | {"machine": machine()}
+    figures = measure(arguments.repeats, arguments.rounds, arguments.device) | {"machine": machine()}
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return
-    for name, factor in found["speed_up"].items():
-        print(f"{name:8} {factor:.1f} times faster than aihwkit  {found['seconds'][name]}")
+    for name, factor in figures["speed_up"].items():
+        print(f"{name:8} {factor:.1f} times faster than aihwkit  {figures['seconds'][name]}")
 
 
 if __name__ == "__main__":

@@ -37,18 +37,18 @@ def timed(space: ConfigSpace, dataset: Dataset, count: int, images: int) -> list
 
     params = Params()
     training = params.characterize.model_copy(update={"epochs": 10, "hwa_epochs": 3, "repeats": 5})
-    sample = sorted(space.sample(4 * count, seed=1), key=lambda one: effort(one.structure))
+    sample = sorted(space.sample(4 * count, seed=1), key=lambda architecture: effort(architecture.structure))
     rows = []
-    for one in sample[2::4]:
-        speed = probe.measure([one], dataset, params)
-        structure, cost = one.structure, effort(one.structure)
+    for architecture in sample[2::4]:
+        speed = probe.measure([architecture], dataset, params)
+        structure, cost = architecture.structure, effort(architecture.structure)
         rows.append(
             {
                 "macs": structure.macs, "outputs": structure.outputs, "layers": len(structure.layers), "effort": cost,
                 "seconds": speed.seconds(cost, training, images, images // 4),
             }
         )  # fmt: skip
-        print(f"{one.params:,} parameters: {rows[-1]['seconds']:.0f} s", file=sys.stderr)
+        print(f"{architecture.params:,} parameters: {rows[-1]['seconds']:.0f} s", file=sys.stderr)
     return rows
 
 
@@ -97,12 +97,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = measure(arguments.count, arguments.images)
+    measured = measure(arguments.count, arguments.images)
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(measured))
         return
-    ratio, best = found["ratio"], found["best"]
-    print(f"effort / time of {found['architectures']} architectures: {ratio['least']:.2f} to {ratio['most']:.2f}")
+    ratio, best = measured["ratio"], measured["best"]
+    print(f"effort / time of {measured['architectures']} architectures: {ratio['least']:.2f} to {ratio['most']:.2f}")
     print(f"standard deviation of the logarithm: {ratio['std_of_log']:.3f} (best weights: {best['std_of_log']:.3f})")
     macs = best["seconds_per_macs"]
     for name in PARTS[1:]:

@@ -40,7 +40,7 @@ class Problem:
         from analognas.search_spaces.nasbench201 import NASBench201Space
 
         self.space, self.cells, self.chip = NASBench201Space(), cells, named(chip)
-        self.place = {one.id: index for index, one in enumerate(cells.architectures)}
+        self.place = {architecture.id: index for index, architecture in enumerate(cells.architectures)}
         # What the evaluator learns as the accuracy is the one after 30 days.
         self.table = cells.table.assign(acc_1d=cells.table["acc_30d"], acc_1d_std=cells.table["acc_30d_std"])
         known = costs(cells.architectures, self.chip)[["energy_uj", "tiles"]].to_numpy(dtype=np.float64)
@@ -53,7 +53,7 @@ class Problem:
 
     def measure(self, architectures: list[Any]) -> Any:
         """Return the rows of cells."""
-        return self.table.iloc[[self.place[one.id] for one in architectures]].reset_index(drop=True)
+        return self.table.iloc[[self.place[architecture.id] for architecture in architectures]].reset_index(drop=True)
 
 
 def share(costs: NDArray[np.float64], measured: NDArray[np.int64], usable: NDArray[np.bool_]) -> float:
@@ -90,21 +90,21 @@ def measured_by(method: str, problem: Problem, budget: int, seed: int) -> NDArra
     while len(places) < budget:
         asked = loop.ask(min(BATCH, budget - len(places)))
         loop.tell(asked, problem.measure(asked))
-        places += [problem.place[one.id] for one in asked]
+        places += [problem.place[architecture.id] for architecture in asked]
     return np.array(places)
 
 
 def compare(problem: Problem, budget: int, seeds: list[int], methods: tuple[str, ...] = METHODS) -> dict[str, Any]:
     """Return the share of the hypervolume after the budget and halfway, by truth and method, over seeds."""
-    found: dict[str, Any] = {truth: {} for truth in problem.costs}
+    compared: dict[str, Any] = {truth: {} for truth in problem.costs}
     for method in methods:
         runs = [measured_by(method, problem, budget, seed) for seed in seeds]
         for truth, costs in problem.costs.items():
-            found[truth][method] = {
+            compared[truth][method] = {
                 str(count): interval([share(costs, run[:count], problem.usable) for run in runs])
                 for count in sorted({budget // 2, budget})
             }
-    return found
+    return compared
 
 
 def main() -> None:
@@ -116,11 +116,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = compare(Problem(Cells.load(), arguments.chip), arguments.budget, arguments.seeds)
+    compared = compare(Problem(Cells.load(), arguments.chip), arguments.budget, arguments.seeds)
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(compared))
         return
-    for truth, methods in found.items():
+    for truth, methods in compared.items():
         for method, counts in methods.items():
             shares = ", ".join(f"{count} cells {100 * value['mean']:.1f} %" for count, value in counts.items())
             print(f"{truth:8} {method:10} {shares}")

@@ -79,21 +79,21 @@ def variants(network: Any, tile_size: int, device: str) -> dict[str, Any]:
     config = rpu_config(HardwareParams(tile_size=tile_size))
     config.pre_post.input_range.init_from_data = 5
     fast = convert(network, config)
-    found = {
+    made = {
         "digital": digital(copy.deepcopy(network)),
         "digital_channels_last": digital(copy.deepcopy(network).to(memory_format=torch.channels_last)),
         "ours": analog(fast),
     }
-    _settle(*found["ours"], device)  # input ranges as in the middle of a training, for all that have them
-    found["aihwkit_torch"] = analog(to_aihwkit(fast))
+    _settle(*made["ours"], device)  # input ranges as in the middle of a training, for all that have them
+    made["aihwkit_torch"] = analog(to_aihwkit(fast))
     for name, make in (("aihwkit_cpp", _compiled), ("lightning", _lightning)):
         try:
             model, optimizer = make(network, tile_size)
             _settle(model, optimizer, device, steps=6)
-            found[name] = model, optimizer
+            made[name] = model, optimizer
         except Exception as error:  # it is not installed, or does not run with this torch: left out, and said so
             warnings.warn(f"{name} is left out: {type(error).__name__}: {error}", stacklevel=1)
-    return found
+    return made
 
 
 def _compiled(network: Any, tile_size: int) -> tuple[Any, Any]:
@@ -189,7 +189,7 @@ def measure(rounds: int, device: str) -> dict[str, Any]:
     """Return the ratios to plain PyTorch in its default memory format, and milliseconds."""
     from analognas.hardware.evaluating import for_evaluation
 
-    found: dict[str, Any] = {"milliseconds": {}}
+    figures: dict[str, Any] = {"milliseconds": {}}
     for name, network in networks().items():
         models = variants(network, TILE_SIZE[name], device)
         ratios: dict[str, Any] = {}
@@ -204,12 +204,12 @@ def measure(rounds: int, device: str) -> dict[str, Any]:
                     runs[key] = evaluation(form, device, last)
             seconds = medians(runs, rounds)
             ratios[phase] = {key: round(value / seconds["digital"], 3) for key, value in seconds.items()}
-            found["milliseconds"][f"{name}_{phase}"] = {key: round(1000 * value, 2) for key, value in seconds.items()}
+            figures["milliseconds"][f"{name}_{phase}"] = {key: round(1000 * value, 2) for key, value in seconds.items()}
         if name == "plain":
-            found |= ratios
+            figures |= ratios
         else:
-            found[name] = ratios
-    return found
+            figures[name] = ratios
+    return figures
 
 
 def main() -> None:
@@ -221,11 +221,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     fix_process(arguments.threads)
-    found = measure(arguments.rounds, arguments.device) | {"machine": machine()}
+    figures = measure(arguments.rounds, arguments.device) | {"machine": machine()}
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return
-    for title, part in (("plain", found), ("residual", found["residual"])):
+    for title, part in (("plain", figures), ("residual", figures["residual"])):
         for phase in ("train", "eval"):
             print(f"{title:9} {phase:6}" + "".join(f"  {key} {value:.2f}" for key, value in part[phase].items()))
 

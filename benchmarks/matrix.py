@@ -97,15 +97,15 @@ def run(job: Job) -> dict[str, Any]:
     if not paths.params.exists():
         _prepare(paths, job)
     params = Params.load(paths.params)
-    found: dict[str, Any] = {"seed": job.seed, "whole": whole}
+    outcome: dict[str, Any] = {"seed": job.seed, "whole": whole}
     try:
         for stage in _STAGES if whole else _STAGES[2:]:
             run_stage(stage, params, paths)
-        found |= figures(paths)
+        outcome |= figures(paths)
     except AnalogNASError as error:
-        found |= {"winner": None, "error": str(error)}
-    write_sealed(job.file, found)
-    return found
+        outcome |= {"winner": None, "error": str(error)}
+    write_sealed(job.file, outcome)
+    return outcome
 
 
 def _prepare(paths: Any, job: Job) -> None:
@@ -225,11 +225,11 @@ def _has(flag: str) -> bool:
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the results of all instruction sets."""
-    found: dict[str, Any] = {}
+    by_set: dict[str, Any] = {}
     for name in arguments.sets:
         flag, variables = SETS[name]
         if not _has(flag):
-            found[name] = {"skipped": f"this processor has no {flag}"}
+            by_set[name] = {"skipped": f"this processor has no {flag}"}
             continue
         environment = {key: value for key, value in os.environ.items() if key != "ANALOGNAS_RESULTS"}
         command = [
@@ -242,22 +242,22 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         if done.returncode != 0:
             raise SystemExit(f"{name} failed:\n{done.stderr}")
         answer = json.loads(done.stdout.splitlines()[-1])
-        found[name] = {"capability": answer["capability"], **summary(answer["rows"]), "rows": answer["rows"]}
-        print(_line(name, found[name]), file=sys.stderr)
-    rows = [row for one in found.values() for row in one.get("rows", [])]
-    return {"sets": found, "all": summary(rows)}
+        by_set[name] = {"capability": answer["capability"], **summary(answer["rows"]), "rows": answer["rows"]}
+        print(_line(name, by_set[name]), file=sys.stderr)
+    rows = [row for part in by_set.values() for row in part.get("rows", [])]
+    return {"sets": by_set, "all": summary(rows)}
 
 
-def _line(name: str, found: dict[str, Any]) -> str:
-    text = f"{name:8} {found['winners']} of {found['seeds']} seeds end with a winner ({found['whole']} run whole)"
-    if not found["winners"]:
+def _line(name: str, summed: dict[str, Any]) -> str:
+    text = f"{name:8} {summed['winners']} of {summed['seeds']} seeds end with a winner ({summed['whole']} run whole)"
+    if not summed["winners"]:
         return text
-    spread = found["difference"]
+    spread = summed["difference"]
     return (
         f"{text}; minus the plain network after a day: median {spread['median']:+.2f} points, 10 to 90 % "
-        f"{spread['p10']:+.2f} to {spread['p90']:+.2f}, least {spread['least']:+.2f}; better {found['better']}, worse "
-        f"{found['worse']}; limits held {found['limits']['held']}, not shown {found['limits']['not shown']}, broken "
-        f"{found['limits']['broken']}"
+        f"{spread['p10']:+.2f} to {spread['p90']:+.2f}, least {spread['least']:+.2f}; better {summed['better']}, worse "
+        f"{summed['worse']}; limits held {summed['limits']['held']}, not shown {summed['limits']['not shown']}, broken "
+        f"{summed['limits']['broken']}"
     )
 
 
@@ -280,11 +280,11 @@ def main() -> None:
     if arguments.folder is None:
         with tempfile.TemporaryDirectory() as folder:
             arguments.folder = Path(folder)
-            found = measure(arguments)
+            measured = measure(arguments)
     else:
         arguments.folder = arguments.folder.resolve()
-        found = measure(arguments)
-    print(json.dumps(found) if arguments.json else _line("all", found["all"]))
+        measured = measure(arguments)
+    print(json.dumps(measured) if arguments.json else _line("all", measured["all"]))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def measured(params: Params, paths: Paths) -> tuple[list[Architecture], pd.DataF
     from analognas.stages.rows import learnable, usable
 
     rows = usable(learnable(read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")))
-    by_id = {one.id: one for one in inputs.architectures(params, paths)}
+    by_id = {architecture.id: architecture for architecture in inputs.architectures(params, paths)}
     return [by_id[name] for name in rows["id"]], rows.reset_index(drop=True)
 
 
@@ -164,8 +164,10 @@ def package(
     params = Params.load(paths.params)
     architectures, rows = (cells if from_cells else measured)(params, paths)
     if name is not None:
-        architectures = [replace(one, space=replace(one.space, name=name)) for one in architectures]
-        rows = rows.assign(space=name, id=[one.id for one in architectures])
+        architectures = [
+            replace(architecture, space=replace(architecture.space, name=name)) for architecture in architectures
+        ]
+        rows = rows.assign(space=name, id=[architecture.id for architecture in architectures])
     evaluator = XGBoostEvaluator(tile_size=params.hardware.tile_shape.plain()).fit(architectures, rows)
     folder = target / evaluator.context_.space
     claim(folder, SCHEMA, beside=("card.md", "data.parquet"))

@@ -160,8 +160,12 @@ def scaling(place: Place, given: list[str], rounds: int) -> dict[str, Any]:
             workspace = place.workspace(f"scaling-{number}-{processes}", *given, f"run.workers={processes}")
             place.seconds("-c", _BARE, str(workspace), "sample")
             taken[processes].append(place.seconds("-c", _BARE, str(workspace), "characterize"))
-    one, two = (statistics.median(values) for values in taken.values())
-    return {"seconds": {"1": round(one, 2), "2": round(two, 2)}, "speed_up": round(one / two, 3), "cpus": _cpus()}
+    alone, by_two = (statistics.median(values) for values in taken.values())
+    return {
+        "seconds": {"1": round(alone, 2), "2": round(by_two, 2)},
+        "speed_up": round(alone / by_two, 3),
+        "cpus": _cpus(),
+    }
 
 
 def store(place: Place, rows: int) -> dict[str, Any]:
@@ -173,8 +177,8 @@ def store(place: Place, rows: int) -> dict[str, Any]:
     from analognas.stages import characterize, run_stage
     from analognas.workspace import Paths
 
-    found = ("space.max_params=200k", f"sample.size={rows}", "sample.method=uniform", "characterize.replicates=0")
-    paths = Paths(place.workspace("store", *found))
+    settings = ("space.max_params=200k", f"sample.size={rows}", "sample.method=uniform", "characterize.replicates=0")
+    paths = Paths(place.workspace("store", *settings))
     params = Params.load(paths.params)
     run_stage("sample", params, paths)
     jobs = characterize.jobs(params, paths)
@@ -304,21 +308,21 @@ def _cpus() -> int:
 
 def measure(parts: list[str], given: list[str], sample: int, rounds: int, rows: int, round_size: int) -> dict[str, Any]:
     """Return what was asked for, by part."""
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="analognas-pipeline-") as folder:
         place = Place(Path(folder))
         run = [*given, f"sample.size={sample}"]
         if "overhead" in parts:
-            found["overhead"] = overhead(place, run, rounds)
+            figures["overhead"] = overhead(place, run, rounds)
         if "resume" in parts:
-            found["resume"] = resume(place, run)
+            figures["resume"] = resume(place, run)
         if "scaling" in parts:
-            found["scaling"] = scaling(place, [*run, "characterize.replicates=0"], rounds)
+            figures["scaling"] = scaling(place, [*run, "characterize.replicates=0"], rounds)
         if "store" in parts:
-            found["store"] = store(place, rows)
+            figures["store"] = store(place, rows)
         if "responsive" in parts:
-            found["responsive"] = responsive(place, round_size)
-    return found
+            figures["responsive"] = responsive(place, round_size)
+    return figures
 
 
 def main() -> None:
@@ -335,13 +339,13 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     given = quick(*arguments.given) if arguments.quick else list(arguments.given)
-    found = measure(
+    measured = measure(
         arguments.parts, given, arguments.sample, arguments.rounds, arguments.rows, arguments.round_size
     )  # fmt: skip
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(measured))
         return
-    for part, figures in found.items():
+    for part, figures in measured.items():
         print(part)
         for name, value in figures.items():
             print(f"  {name:22} {value}")

@@ -67,13 +67,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = measure(arguments.sizes, arguments.seeds, arguments.methods)
+    result = measure(arguments.sizes, arguments.seeds, arguments.methods)
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(result))
         return
-    print(f"Kendall's tau of digital accuracy over all 15,625 cells, {found['seeds']} draws")
+    print(f"Kendall's tau of digital accuracy over all 15,625 cells, {result['seeds']} draws")
     print(" " * 18 + "".join(f"{size:>24}" for size in arguments.sizes))
-    for name, by_size in found["tau"].items():
+    for name, by_size in result["tau"].items():
         shown = (f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]" for value in by_size.values())
         print(f"{name:18}" + "".join(f"{text:>24}" for text in shown))
     for name, values in PUBLISHED.items():

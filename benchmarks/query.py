@@ -27,26 +27,26 @@ def measure(rows: int, asked: int, generations: int, population: int) -> dict[st
     space = ConfigSpace("digits", max_params=20_000)
     known = space.sample(rows, seed=1)
     questions = space.sample(asked, seed=2)
-    found: dict[str, Any] = {"architectures_per_second": {}, "seconds_to_fit": {}}
+    figures: dict[str, Any] = {"architectures_per_second": {}, "seconds_to_fit": {}}
     fitted = {}
     for name in EVALUATORS:
         how: dict[str, Any] = {"report": False}
         start = time.perf_counter()
         fitted[name] = evaluator_class(name)(**how).fit(known, synthetic_results(known))
-        found["seconds_to_fit"][name] = round(time.perf_counter() - start, 2)
+        figures["seconds_to_fit"][name] = round(time.perf_counter() - start, 2)
         start = time.perf_counter()
         fitted[name].predict(questions)
-        found["architectures_per_second"][name] = round(asked / (time.perf_counter() - start))
+        figures["architectures_per_second"][name] = round(asked / (time.perf_counter() - start))
     search = EAOptimizer(fitted["xgboost"], population_size=population, nb_iter=generations, min_acc_1d=0.0)
     start = time.perf_counter()
     result = search.run(space)
-    found["search"] = {
+    figures["search"] = {
         "generations": generations,
         "population": population,
         "architectures": len(result.history),
         "seconds": round(time.perf_counter() - start, 2),
     }
-    return found
+    return figures
 
 
 def main() -> None:
@@ -59,13 +59,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = measure(arguments.rows, arguments.asked, arguments.generations, arguments.population)
+    figures = measure(arguments.rows, arguments.asked, arguments.generations, arguments.population)
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return
-    for name, rate in found["architectures_per_second"].items():
-        print(f"{name:18} {rate:>8,} architectures a second, fitted in {found['seconds_to_fit'][name]} s")
-    print(f"{found['search']['generations']} x {found['search']['population']} search: {found['search']['seconds']} s")
+    for name, rate in figures["architectures_per_second"].items():
+        print(f"{name:18} {rate:>8,} architectures a second, fitted in {figures['seconds_to_fit'][name]} s")
+    search = figures["search"]
+    print(f"{search['generations']} x {search['population']} search: {search['seconds']} s")
 
 
 if __name__ == "__main__":

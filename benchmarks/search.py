@@ -40,13 +40,14 @@ class Problem:
         self.population = population
         self.space = NASBench201Space()
         self.cells = cells
-        self.place = {one.id: index for index, one in enumerate(cells.architectures)}
+        self.place = {architecture.id: index for index, architecture in enumerate(cells.architectures)}
         self.latent = latent_values(cells)
         self.labels = cells.table["acc_1d"].to_numpy()
 
     def measure(self, architectures: list[Any]) -> Any:
         """Return the rows of cells."""
-        return self.cells.table.iloc[[self.place[one.id] for one in architectures]].reset_index(drop=True)
+        places = [self.place[architecture.id] for architecture in architectures]
+        return self.cells.table.iloc[places].reset_index(drop=True)
 
 
 def ours(problem: Problem, budget: int, seed: int) -> list[tuple[int, Any]]:
@@ -78,7 +79,7 @@ def bananas(problem: Problem, budget: int, seed: int) -> list[tuple[int, Any]]:
     rng = np.random.default_rng(seed)
     codes = _path_encoding(problem)
     known = list(map(int, rng.permutation(len(problem.labels))[:10]))
-    found: list[tuple[int, Any]] = []
+    recommended: list[tuple[int, Any]] = []
     while len(known) < budget:
         labels = problem.labels[known]
         scaled = (labels - labels.mean()) / (labels.std() + 1e-9)
@@ -100,8 +101,8 @@ def bananas(problem: Problem, budget: int, seed: int) -> list[tuple[int, Any]]:
         chosen = np.argsort(-rng.normal(mean, std))[: min(10, budget - len(known))]
         known += [int(pool[i]) for i in chosen]
         if _reported(len(known)):
-            found.append((len(known), known[int(np.argmax(problem.labels[known]))]))
-    return found
+            recommended.append((len(known), known[int(np.argmax(problem.labels[known]))]))
+    return recommended
 
 
 def _path_encoding(problem: Problem) -> Any:
@@ -109,9 +110,9 @@ def _path_encoding(problem: Problem) -> Any:
     from analognas.search_spaces.nasbench201.cell import paths
     from analognas.search_spaces.nasbench201.family import cell_of
 
-    found = [set(paths(cell_of(one.genes))) for one in problem.cells.architectures]
-    names = sorted(set().union(*found))
-    return np.array([[name in one for name in names] for one in found], dtype=float)
+    paths_of_cells = [set(paths(cell_of(architecture.genes))) for architecture in problem.cells.architectures]
+    names = sorted(set().union(*paths_of_cells))
+    return np.array([[name in own for name in names] for own in paths_of_cells], dtype=float)
 
 
 def _reported(measured: int) -> bool:
@@ -119,15 +120,15 @@ def _reported(measured: int) -> bool:
 
 
 def _run(optimizer: Any, problem: Problem, budget: int, recommend: Callable[[], Any]) -> list[tuple[int, Any]]:
-    found = []
+    recommended = []
     measured = 0
     while measured < budget:
         asked = optimizer.ask(min(BATCH, budget - measured))
         optimizer.tell(asked, problem.measure(asked))
         measured += len(asked)
         if _reported(measured):
-            found.append((measured, problem.place[recommend().id]))
-    return found
+            recommended.append((measured, problem.place[recommend().id]))
+    return recommended
 
 
 SEARCHES: dict[str, Callable[[Problem, int, int], list[tuple[int, Any]]]] = {
@@ -162,7 +163,7 @@ def measure(budget: int, seeds: list[int], methods: list[str], population: int =
         "latent": means(problem.latent),
         "label": means(problem.labels),
         "by_measurements": {
-            name: {str(count): interval(problem.latent[found]) for count, found in places.items()}
+            name: {str(count): interval(problem.latent[places_of_best]) for count, places_of_best in places.items()}
             for name, places in results.items()
         },
     }
@@ -180,16 +181,17 @@ def main() -> None:
     if arguments.budget < 50 or arguments.budget % 50:
         parser.error("--budget must be a multiple of 50")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = measure(arguments.budget, arguments.seeds, arguments.methods, arguments.population)
+    figures = measure(arguments.budget, arguments.seeds, arguments.methods, arguments.population)
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return
-    print(f"best latent value {found['best_latent']}, that of the best label {found['latent_of_best_label']}")
-    for name, counts in found["by_measurements"].items():
+    print(f"best latent value {figures['best_latent']}, that of the best label {figures['latent_of_best_label']}")
+    for name, counts in figures["by_measurements"].items():
         text = "  ".join(
-            f"{count}: {one['mean']:.2f} [{one['low']:.2f}, {one['high']:.2f}]" for count, one in counts.items()
+            f"{count}: {spread['mean']:.2f} [{spread['low']:.2f}, {spread['high']:.2f}]"
+            for count, spread in counts.items()
         )
-        print(f"{name:22} {text}  label {found['label'][name]:.2f}")
+        print(f"{name:22} {text}  label {figures['label'][name]:.2f}")
 
 
 if __name__ == "__main__":

@@ -106,9 +106,9 @@ def twins(cells: Cells) -> dict[str, float]:
     _, first, count = np.unique(functions[shuffled], return_index=True, return_counts=True)
     rest = np.delete(shuffled, first)
     _, second = np.unique(functions[rest], return_index=True)
-    one, other = shuffled[first[count > 1]], rest[second]
+    left, right = shuffled[first[count > 1]], rest[second]
     return {
-        name: float(kendall_tau(cells.table[name].to_numpy()[one], cells.table[name].to_numpy()[other]))
+        name: float(kendall_tau(cells.table[name].to_numpy()[left], cells.table[name].to_numpy()[right]))
         for name in COMPARED
     }
 
@@ -121,16 +121,16 @@ def compare(published: Any, ours: Any, seed: int = 0) -> dict[str, dict[str, flo
 
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(ours), size=(RESAMPLES, len(ours)))
-    found = {}
+    figures = {}
     for name in COMPARED:
         a, b = published[name].to_numpy(), ours[name].to_numpy()
         taus = [kendall_tau(a[draw], b[draw]) for draw in draws]
         low, high = np.nanquantile(taus, [0.025, 0.975])
-        found[name] = {
+        figures[name] = {
             "tau": float(kendall_tau(a, b)), "low": float(low), "high": float(high),
             "spearman": float(spearmanr(a, b).statistic),
         }  # fmt: skip
-    return found
+    return figures
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -162,16 +162,16 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     jobs = []
     for cell in chosen:
         genes = {name: int(cells.table[name].iloc[cell]) for name in EDGE_GENES}
-        one = space.architecture({**genes, "channels": arguments.channels, "cells": arguments.stage_cells})
+        architecture = space.architecture({**genes, "channels": arguments.channels, "cells": arguments.stage_cells})
         size, images, scored = arguments.image_size, arguments.images, arguments.scored
-        jobs.append(Job(one, arguments.dataset, path, size, images, scored, training))
+        jobs.append(Job(architecture, arguments.dataset, path, size, images, scored, training))
     arguments.out.mkdir(parents=True, exist_ok=True)
     same = [
         data.digest, data.split_digest, list(data.augment), arguments.images, arguments.scored,
         training.model_dump(mode="json"), hardware_id(HardwareParams()), PROTOCOLS["characterize"], COMPARED,
         version("torch"), version("aihwkit"),
     ]  # fmt: skip
-    files = [arguments.out / f"{digest([one.architecture.id, *same])}.json" for one in jobs]
+    files = [arguments.out / f"{digest([job.architecture.id, *same])}.json" for job in jobs]
     missing = [index for index, file in enumerate(files) if not file.is_file()]
     todo = [jobs[index] for index in missing]
     for done, (index, row) in enumerate(processes.each(measure_one, todo, processes.workers(arguments.processes)), 1):
@@ -226,14 +226,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = measure(arguments)
+    figures = measure(arguments)
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return
-    for name, one in found["agreement"].items():
+    for name, tau in figures["agreement"].items():
         print(
-            f"{name:15} tau {one['tau']:.2f} [{one['low']:.2f}, {one['high']:.2f}] over {found['cells']} cells; "
-            f"published twins agree to {found['published_twins'][name]:.2f}"
+            f"{name:15} tau {tau['tau']:.2f} [{tau['low']:.2f}, {tau['high']:.2f}] over {figures['cells']} cells; "
+            f"published twins agree to {figures['published_twins'][name]:.2f}"
         )
 
 

@@ -28,13 +28,13 @@ def measure(target: str, size: int, seeds: list[int], tested: int, final: bool, 
 
     cells = Cells.load()
     labels = cells.table[target].to_numpy()
-    found: dict[str, list[float]] = {name: [] for name in methods}
+    taus: dict[str, list[float]] = {name: [] for name in methods}
     held: dict[str, list[float]] = {}
     for seed in seeds:
         learn, test = (drawn[np.isfinite(labels[drawn])] for drawn in cells.split(seed, size, tested, final))
         for name in methods:
             scores, inside = predict(name, cells, target, learn, test, seed)
-            found[name].append(kendall_tau(labels[test], scores))
+            taus[name].append(kendall_tau(labels[test], scores))
             if inside is not None:
                 held.setdefault(name, []).append(inside)
     return {
@@ -42,8 +42,8 @@ def measure(target: str, size: int, seeds: list[int], tested: int, final: bool, 
         "train_size": size,
         "seeds": len(seeds),
         "set_aside": final,
-        "tau": {name: round(float(np.mean(values)), 4) for name, values in found.items()},
-        "tau_interval": {name: interval(values) for name, values in found.items()},
+        "tau": {name: round(float(np.mean(values)), 4) for name, values in taus.items()},
+        "tau_interval": {name: interval(values) for name, values in taus.items()},
         "coverage": {name: round(float(np.mean(values)), 4) for name, values in held.items()},
     }
 
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = measure(
+    figures = measure(
         arguments.target,
         arguments.train_size,
         arguments.seeds,
@@ -98,11 +98,11 @@ def main() -> None:
         arguments.methods,
     )
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return
     print(f"{arguments.target}, {arguments.train_size} cells, {len(arguments.seeds)} seeds")
-    for name, values in found["tau_interval"].items():
-        held = f"  90 % interval holds {found['coverage'][name]:.1%}" if name in found["coverage"] else ""
+    for name, values in figures["tau_interval"].items():
+        held = f"  90 % interval holds {figures['coverage'][name]:.1%}" if name in figures["coverage"] else ""
         print(f"{name:18} tau {values['mean']:.3f} [{values['low']:.3f}, {values['high']:.3f}]{held}")
 
 

@@ -99,10 +99,10 @@ def train(job: Job) -> None:
 
 def read(job: Job) -> tuple[np.ndarray[Any, Any], float, int]:
     """Return which images were right, (repeats, times, images), the digital accuracy, percent, and what diverged."""
-    with np.load(job.file, allow_pickle=False) as found:
-        shape = tuple(found["shape"])
-        right = np.unpackbits(found["right"], axis=2, count=shape[2]).astype(bool)
-        return right, float(found["digital"]), int(found["diverged"])
+    with np.load(job.file, allow_pickle=False) as stored:
+        shape = tuple(stored["shape"])
+        right = np.unpackbits(stored["right"], axis=2, count=shape[2]).astype(bool)
+        return right, float(stored["digital"]), int(stored["diverged"])
 
 
 def networks(params: Params, paths: Paths, budget: int, methods: list[str]) -> dict[str, Architecture]:
@@ -120,7 +120,7 @@ def networks(params: Params, paths: Paths, budget: int, methods: list[str]) -> d
     space = stage_inputs.space(params, paths)
     rows = learnable(pd.read_parquet(paths.surrogate))
     rows = rows[rows["status"] == "ok"].reset_index(drop=True)
-    by_id = {one.id: one for one in stage_inputs.architectures(params, paths)}
+    by_id = {architecture.id: architecture for architecture in stage_inputs.architectures(params, paths)}
     known = [by_id[name] for name in rows["id"]]
     seed = derive_seed(params.base.seed, "fit")
 
@@ -133,19 +133,19 @@ def networks(params: Params, paths: Paths, budget: int, methods: list[str]) -> d
         )  # fmt: skip
         return Worker(space, optimizer, params.search.runs).search().best
 
-    found: dict[str, Architecture | None] = {}
+    proposed: dict[str, Architecture | None] = {}
     if "ours" in methods:
-        found["ours"] = search(rows, T_AVM=params.search.T_AVM, objective=params.search.objective, k=params.search.k)
+        proposed["ours"] = search(rows, T_AVM=params.search.T_AVM, objective=params.search.objective, k=params.search.k)
     if "digital" in methods:
-        found["digital"] = search(rows.assign(acc_1d=rows["acc_digital"]), k=0.0)
+        proposed["digital"] = search(rows.assign(acc_1d=rows["acc_digital"]), k=0.0)
     if "random" in methods:
         within = rows[rows["params"] <= budget]
-        found["random"] = None if within.empty else by_id[within.loc[within["acc_1d"].idxmax(), "id"]]
+        proposed["random"] = None if within.empty else by_id[within.loc[within["acc_1d"].idxmax(), "id"]]
     if "resnet32" in methods:
-        found["resnet32"] = residual_network(space.id, 5, budget)
+        proposed["resnet32"] = residual_network(space.id, 5, budget)
     if "tiny_resnet" in methods:
-        found["tiny_resnet"] = residual_network(space.id, 1, budget)
-    return {name: one for name, one in found.items() if one is not None}
+        proposed["tiny_resnet"] = residual_network(space.id, 1, budget)
+    return {name: architecture for name, architecture in proposed.items() if architecture is not None}
 
 
 class Measured:
@@ -208,21 +208,21 @@ def compare(measured: dict[str, Measured], resamples: int = RESAMPLES) -> dict[s
     rng = np.random.default_rng(0)
     count = measured["ours"].right.shape[3]
     images = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
-    drawn = {name: one.resampled(images, rng) for name, one in measured.items()}
+    drawn = {name: network.resampled(images, rng) for name, network in measured.items()}
     own = measured["ours"].figures()
-    found: dict[str, Any] = {}
+    compared: dict[str, Any] = {}
     for name in measured:
         if name == "ours":
             continue
         other = measured[name].figures()
-        found[name] = {}
+        compared[name] = {}
         for figure, better in (("acc_1d", 1), ("acc_30d", 1), ("avm", -1)):
             low, high = np.quantile(drawn["ours"][figure] - drawn[name][figure], [0.025, 0.975])
             verdict = "inconclusive" if low <= 0 <= high else "better" if better * low > 0 else "worse"
-            found[name][figure] = {
+            compared[name][figure] = {
                 "difference": own[figure] - other[figure], "low": float(low), "high": float(high), "ours_is": verdict,
             }  # fmt: skip
-    return found
+    return compared
 
 
 def measure(
@@ -246,25 +246,30 @@ def measure(
             Job(architecture, spec, params.hardware, params.train, seed, str(folder)) for seed in range(1, seeds + 1)
         ]
 
-    needed = {job.file: job for found in chosen.values() for one in found.values() for job in jobs(one)}
+    needed = {job.file: job for by_method in chosen.values() for network in by_method.values() for job in jobs(network)}
     missing = [job for file, job in needed.items() if not file.is_file()]
     for done, (index, _) in enumerate(each(train, missing, workers(processes)), 1):
         print(f"{done}/{len(missing)}: {missing[index].architecture.id}", file=sys.stderr, flush=True)
 
     table: dict[str, Any] = {}
-    for budget, found in chosen.items():
+    for budget, by_method in chosen.items():
         measured, again = {}, {}
-        for name, one in found.items():
-            outcomes = [read(job) for job in jobs(one)]
+        for name, network in by_method.items():
+            outcomes = [read(job) for job in jobs(network)]
             right, digital, diverged = zip(*outcomes, strict=True)
             measured[name] = Measured(list(right), list(digital), params.train.times)
             again[name] = sum(diverged)
         table[str(budget)] = {
             "networks": {
-                name: {"id": one.id, "params": one.params, "tiles": _tiles(one, params), "genes": dict(one.genes)}
+                name: {
+                    "id": network.id,
+                    "params": network.params,
+                    "tiles": _tiles(network, params),
+                    "genes": dict(network.genes),
+                }
                 | measured[name].figures()
                 | {"diverged": again[name]}
-                for name, one in found.items()
+                for name, network in by_method.items()
             },
             "ours_minus": compare(measured) if "ours" in measured else {},
         }
@@ -283,7 +288,7 @@ def _tiles(architecture: Architecture, params: Params) -> int:
     return tiles(architecture.structure, params.hardware.tile_shape)
 
 
-def markdown(found: dict[str, Any]) -> str:
+def markdown(compared: dict[str, Any]) -> str:
     """Return the table as people read it."""
     lines = [
         "| budget | network | parameters | tiles | digital | 1 s | 1 day (std) | 30 days | AVM "
@@ -291,19 +296,20 @@ def markdown(found: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
 
-    def difference(one: dict[str, Any]) -> str:
-        unsure = ", inconclusive" if one["ours_is"] == "inconclusive" else ""
-        return f"{one['difference']:+.2f} [{one['low']:+.2f}, {one['high']:+.2f}]{unsure}"
+    def difference(interval: dict[str, Any]) -> str:
+        unsure = ", inconclusive" if interval["ours_is"] == "inconclusive" else ""
+        return f"{interval['difference']:+.2f} [{interval['low']:+.2f}, {interval['high']:+.2f}]{unsure}"
 
-    for budget, part in found["budgets"].items():
-        for name, one in part["networks"].items():
+    for budget, part in compared["budgets"].items():
+        for name, network in part["networks"].items():
             against = part["ours_minus"].get(name)
-            same = name != "ours" and one["id"] == part["networks"].get("ours", {}).get("id")
-            again = f" ({one['diverged']} diverged)" if one.get("diverged") else ""
+            same = name != "ours" and network["id"] == part["networks"].get("ours", {}).get("id")
+            again = f" ({network['diverged']} diverged)" if network.get("diverged") else ""
             cells = [
-                f"{int(budget):,}", f"{name}{again}", f"{one['params']:,}", str(one["tiles"]),
-                f"{one['acc_digital']:.2f}", f"{one['acc_1s']:.2f}",
-                f"{one['acc_1d']:.2f} ({one['acc_1d_std']:.2f})", f"{one['acc_30d']:.2f}", f"{one['avm']:.2f}",
+                f"{int(budget):,}", f"{name}{again}", f"{network['params']:,}", str(network["tiles"]),
+                f"{network['acc_digital']:.2f}", f"{network['acc_1s']:.2f}",
+                f"{network['acc_1d']:.2f} ({network['acc_1d_std']:.2f})", f"{network['acc_30d']:.2f}",
+                f"{network['avm']:.2f}",
                 *("the same network" if same else difference(against[figure]) if against else ""
                   for figure in ("acc_30d", "avm")),
             ]  # fmt: skip
@@ -325,8 +331,8 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     budgets = [int(parse_count(text)) for text in arguments.budgets]
-    found = measure(arguments.workspace, budgets, arguments.seeds, arguments.methods, arguments.processes)
-    print(json.dumps(found) if arguments.json else markdown(found))
+    compared = measure(arguments.workspace, budgets, arguments.seeds, arguments.methods, arguments.processes)
+    print(json.dumps(compared) if arguments.json else markdown(compared))
 
 
 if __name__ == "__main__":

@@ -75,6 +75,18 @@ RETRAINED = (
 )
 
 
+@pytest.fixture
+def git_knows_anna(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let git know a name and an address, and nothing else of whoever runs this."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "gitconfig").write_text(
+        "[user]\n\tname = Anna\n\temail = anna@example.org\n[init]\n\tdefaultBranch = main\n"
+    )
+
+
 class Formula:
     """Stands for ``characterize.measure``: larger is better, in the sample it is worse; or all is noise."""
 

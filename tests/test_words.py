@@ -1,4 +1,4 @@
-"""What Python, a library or another program said enters no message but through ``analognas.causes``."""
+"""What others said enters no message but through ``analognas.causes``, and names say what they hold."""
 
 from __future__ import annotations
 
@@ -69,3 +69,36 @@ def test_nobody_elses_words_are_in_our_messages(path: Path):
 )
 def test_what_is_looked_for_is_seen(code: str, lines: list[int]):
     assert list(leaks(code)) == lines
+
+
+#: Names that would fit anything.
+_EMPTY = {"one", "found", "here"}
+
+
+def empty_names(source: str) -> Iterator[str]:
+    """Yield the names of ``_EMPTY`` that are given to variables, parameters or fields."""
+    for node in ast.walk(ast.parse(source)):
+        name = node.arg if isinstance(node, ast.arg) else node.id if isinstance(node, ast.Name) else None
+        if name in _EMPTY and (isinstance(node, ast.arg) or isinstance(node.ctx, ast.Store)):
+            yield f"line {node.lineno}: {name}"
+
+
+def test_names_say_what_they_hold():
+    files = [path for folder in ("analognas", "benchmarks") for path in sorted((PACKAGE.parent / folder).rglob("*.py"))]
+    empty = {str(path): names for path in files if (names := list(empty_names(path.read_text(encoding="utf-8"))))}
+    assert empty == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("found = 1", 1),
+        ("def f(one, *, here=2): ...", 2),
+        ("[one.id for one in rows]", 1),
+        ("with opened() as found: ...", 1),
+        ("class A:\n    one: float", 1),
+        ("return_(found, one=1)\nfoundry = rows.found", 0),
+    ],
+)
+def test_a_name_that_says_nothing_is_seen(code: str, count: int):
+    assert len(list(empty_names(code))) == count

@@ -19,7 +19,8 @@ from analognas.datasets.download import fetch
 from analognas.datasets.leftovers import ending, told
 from analognas.datasets.parts import listed, parts_of
 from analognas.datasets.published import SPEECH_COMMANDS as FILES
-from analognas.datasets.recordings import Source, class_names, open_source, recordings
+from analognas.datasets.recordings import Source, class_names, open_source
+from analognas.datasets.recordings import recordings as recordings_of
 from analognas.datasets.sounds import Sounds, image_of
 from analognas.datasets.speakers import NOISE, OTHERS, WORDS, Recording, looks_spoken
 from analognas.datasets.splits import split_off, split_off_groups, stratified_order
@@ -55,7 +56,7 @@ def load(options: Options) -> Dataset:
     else:
         path = Path(options.path).expanduser()
     source = open_source(path)
-    all_recordings = recordings(source)
+    all_recordings = recordings_of(source)
     if _is_speech_commands(all_recordings):
         return _speech_commands(source, all_recordings, features, options)
     if options.classes is not None:
@@ -65,9 +66,9 @@ def load(options: Options) -> Dataset:
     return _own(source, [recording for recording in all_recordings if recording.label != NOISE], features, options)
 
 
-def _is_speech_commands(found: Sequence[Recording]) -> bool:
+def _is_speech_commands(recordings: Sequence[Recording]) -> bool:
     """Return whether the ten words are there, under names as they have in Speech Commands: others are one's own."""
-    words = [recording for recording in found if recording.label in WORDS]
+    words = [recording for recording in recordings if recording.label in WORDS]
     return {recording.label for recording in words} == set(WORDS) and all(
         "_nohash_" in recording.name for recording in words
     )
@@ -85,22 +86,24 @@ def _features(options: Options) -> Features:
     return Features(kind, seconds, options.image_size)
 
 
-def _own(source: Source, found: list[Recording], features: Features, options: Options) -> Dataset:
-    names = class_names(source, found)
-    y = np.asarray([names.index(recording.label) for recording in found], dtype=np.int64)
-    parts = {part: [i for i, recording in enumerate(found) if (recording.part or "train") == part] for part in PARTS}
+def _own(source: Source, recordings: list[Recording], features: Features, options: Options) -> Dataset:
+    names = class_names(source, recordings)
+    y = np.asarray([names.index(recording.label) for recording in recordings], dtype=np.int64)
+    parts = {
+        part: [i for i, recording in enumerate(recordings) if (recording.part or "train") == part] for part in PARTS
+    }
     given = {}
     for part, members in parts.items():
         if members:
             index = np.asarray(members, dtype=np.int64)
             order = stratified_order(y[index], seed=options.split_seed, purpose=f"kws {part}")
             given[part] = index[order]
-    if any(recording.speaker for recording in found):
-        groups = [recording.speaker or recording.name for recording in found]
+    if any(recording.speaker for recording in recordings):
+        groups = [recording.speaker or recording.name for recording in recordings]
         split = split_off_groups(given, groups, y, names, seed=options.split_seed, purpose="kws")
     else:
         split = split_off(given, y, names, "recordings")
-    x, sounds = _decoded(source, found, features, options)
+    x, sounds = _decoded(source, recordings, features, options)
     refuse_constant(source.path, x, "recordings")
     return assemble(
         "kws",
@@ -110,16 +113,18 @@ def _own(source: Source, found: list[Recording], features: Features, options: Op
         class_names=names,
         licence=OWN_LICENCE,
         augment=AUGMENT,
-        doubts=_doubts(source, found, given),
-        notes=_notes(found, x),
-        names=[recording.name for recording in found],
+        doubts=_doubts(source, recordings, given),
+        notes=_notes(recordings, x),
+        names=[recording.name for recording in recordings],
         reading=Reading(
-            read=Counter(ending(recording.name.rpartition("/")[2]) for recording in found),
+            read=Counter(ending(recording.name.rpartition("/")[2]) for recording in recordings),
             passed_over=source.passed_over.files,
             leftovers=source.passed_over.leftovers,
             sizes=sounds.lengths(features),
-            speakers=_by_part(found, split),
-            given={part: _folder(found, part) for part in PARTS if any(entry.part == part for entry in found)},
+            speakers=_by_part(recordings, split),
+            given={
+                part: _folder(recordings, part) for part in PARTS if any(entry.part == part for entry in recordings)
+            },
         ),
         origin=_origin(features),
     )
@@ -129,35 +134,35 @@ def _origin(features: Features) -> Origin:
     return Origin(files="recordings", sound=(features.kind, features.seconds, features.size))
 
 
-def _folder(found: Sequence[Recording], part: str) -> str:
+def _folder(recordings: Sequence[Recording], part: str) -> str:
     """Return how the folder of a part is called."""
-    name = next(recording.name for recording in found if recording.part == part)
+    name = next(recording.name for recording in recordings if recording.part == part)
     return next((folder for folder in name.split("/") if parts_of([folder]).get(folder) == part), part)
 
 
-def _by_part(found: Sequence[Recording], split: Mapping[str, Integers]) -> dict[str, list[str]]:
+def _by_part(recordings: Sequence[Recording], split: Mapping[str, Integers]) -> dict[str, list[str]]:
     """Return who is heard in each part, as far as it is told; nothing if it is told of nobody."""
     heard = {
-        part: sorted({str(found[place].speaker) for place in index.tolist() if found[place].speaker})
+        part: sorted({str(recordings[place].speaker) for place in index.tolist() if recordings[place].speaker})
         for part, index in split.items()
     }
     return {part: heard[part] for part in PARTS} if any(heard.values()) else {}
 
 
-def _doubts(source: Source, found: Sequence[Recording], given: Mapping[str, Integers]) -> list[str]:
+def _doubts(source: Source, recordings: Sequence[Recording], given: Mapping[str, Integers]) -> list[str]:
     """Return what may be a mistake: files that are not read, and speakers who may be heard in two parts."""
     doubts = []
     missed = source.passed_over.missed
     if missed:
         doubts.append(f"{told(missed)} passed over, which are not read; convert them to WAV or move them")
-    words = looks_spoken([found[index] for index in given["train"]]) if len(given) < len(PARTS) else []
+    words = looks_spoken([recordings[index] for index in given["train"]]) if len(given) < len(PARTS) else []
     if words:
         doubts.append(
             f"recordings are divided without regard to who speaks; if {listed(words)} in their names are speakers, "
             "call the files CLASS_SPEAKER_NUMBER.wav, so that nobody is heard in two parts"
         )
     heard: dict[str, set[str]] = {}
-    for recording in found:
+    for recording in recordings:
         if recording.speaker and recording.part:
             heard.setdefault(recording.part, set()).add(recording.speaker)
     for part, other in itertools.combinations([part for part in PARTS if part in heard], 2):
@@ -170,10 +175,10 @@ def _doubts(source: Source, found: Sequence[Recording], given: Mapping[str, Inte
     return doubts
 
 
-def _notes(found: Sequence[Recording], x: Bytes) -> list[str]:
+def _notes(recordings: Sequence[Recording], x: Bytes) -> list[str]:
     """Return what else is to be known of recordings: who tells the speakers, and silence."""
-    speakers = {recording.speaker for recording in found if recording.speaker}
-    by_folder = all(recording.speaker in recording.name.split("/")[:-1] for recording in found)
+    speakers = {recording.speaker for recording in recordings if recording.speaker}
+    by_folder = all(recording.speaker in recording.name.split("/")[:-1] for recording in recordings)
     by = "the folders that hold the classes" if by_folder else "their names"
     notes = [
         f"recordings: {len(speakers)} speakers, as {by} tell" if speakers else "recordings: the names tell no speakers"
@@ -182,10 +187,10 @@ def _notes(found: Sequence[Recording], x: Bytes) -> list[str]:
     return [*notes, *([f"{silent:,} recordings are silent"] if silent else [])]
 
 
-def _speech_commands(source: Source, found: list[Recording], features: Features, options: Options) -> Dataset:
+def _speech_commands(source: Source, recordings: list[Recording], features: Features, options: Options) -> Dataset:
     words = [
         recording._replace(part=recording.part or _hashed_part(recording))
-        for recording in found
+        for recording in recordings
         if recording.label != NOISE
     ]
     if options.classes == len(WORDS) + len(OTHERS):
@@ -198,7 +203,10 @@ def _speech_commands(source: Source, found: list[Recording], features: Features,
         kept, noise = words, []
     elif options.classes in (None, len(WORDS) + 2):
         names = ["silence", "unknown", *WORDS]
-        kept, noise = _twelve(words, options.split_seed), [recording for recording in found if recording.label == NOISE]
+        kept, noise = (
+            _twelve(words, options.split_seed),
+            [recording for recording in recordings if recording.label == NOISE],
+        )
         if not noise:
             raise DatasetError(f"{source.path} lacks {NOISE}, from which silence is made; get Speech Commands again.")
     else:
@@ -222,9 +230,9 @@ def _of_part(parts: Sequence[str], part: str) -> Integers:
     return np.flatnonzero(np.asarray(parts) == part).astype(np.int64)
 
 
-def _hashed_part(one: Recording) -> str:
+def _hashed_part(recording: Recording) -> str:
     """Return the part by the hash that Speech Commands is split by: all recordings of a speaker are in one."""
-    stem = one.name.rpartition("/")[2].partition("_nohash_")[0]
+    stem = recording.name.rpartition("/")[2].partition("_nohash_")[0]
     digest = int(hashlib.sha1(stem.encode(), usedforsecurity=False).hexdigest(), 16)
     percentage = digest % _HASH_RANGE * (100.0 / (_HASH_RANGE - 1))
     return next(part for part, limit in _HASH_SHARES if percentage < limit)
@@ -264,9 +272,11 @@ def _silence(source: Source, noise: list[Recording], counts: dict[str, int], fea
     return images
 
 
-def _decoded(source: Source, found: Sequence[Recording], features: Features, options: Options) -> tuple[Bytes, Sounds]:
+def _decoded(
+    source: Source, recordings: Sequence[Recording], features: Features, options: Options
+) -> tuple[Bytes, Sounds]:
     """Return all images, uint8 (N, 1, frames, bands), and what they were, from the cache if no file changed since."""
-    names = [recording.name for recording in found]
+    names = [recording.name for recording in recordings]
     key = cache.fingerprint(
         "kws", str(source.path.resolve()), source.state, features.kind, features.seconds, features.size, RATE, names
     )

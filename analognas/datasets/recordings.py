@@ -188,22 +188,22 @@ def _parts(paths: Iterable[Sequence[str]]) -> dict[str, str]:
     return parts_of(sorted({path[0] for path in paths if len(path) > 1 and path[0] != NOISE}))
 
 
-def class_names(source: Source, found: Sequence[Recording]) -> list[str]:
+def class_names(source: Source, recorded: Sequence[Recording]) -> list[str]:
     """Return the classes of recordings, sorted.
 
     Raises:
         DatasetError: if there are fewer than 2, a part lacks one, or a class folder is empty.
     """
     _refuse_empty(source)
-    names = sorted({recording.label for recording in found})
+    names = sorted({recording.label for recording in recorded})
     if len(names) < 2:
         raise DatasetError(f"{source.path} holds recordings of {len(names)} class; at least 2 are needed.")
-    given = {recording.part for recording in found}
+    given = {recording.part for recording in recorded}
     if None not in given:
         if "train" not in given:
             raise DatasetError(f"{source.path} holds {', '.join(sorted(map(str, given)))} but no train folder; add it.")
         for part in PARTS:
-            part_labels = {recording.label for recording in found if recording.part == part}
+            part_labels = {recording.label for recording in recorded if recording.part == part}
             if part_labels and part_labels != set(names):
                 odd = sorted(set(names) - part_labels)[0]
                 raise DatasetError(f"Class {odd!r} has recordings in {source.path}, but none for {part}; add some.")
@@ -244,14 +244,14 @@ def _in_part(path: Sequence[str], parts: Mapping[str, str]) -> bool:
     return len(path) > 2 and path[0] in parts
 
 
-def _listed(source: Source, found: list[Recording]) -> list[Recording]:
+def _listed(source: Source, recorded: list[Recording]) -> list[Recording]:
     """Return the recordings with the parts that the lists of Speech Commands give them, if both are there."""
     lists = {part: next((name for name in source.names if name.endswith(end)), None) for part, end in LISTS.items()}
     if None in lists.values():
-        return found
+        return recorded
     parts = {line.strip(): part for part, name in lists.items() for line in source.text(str(name)).splitlines()}
     return [
-        recording._replace(part=parts.get("/".join(recording.name.split("/")[-2:]), "train")) for recording in found
+        recording._replace(part=parts.get("/".join(recording.name.split("/")[-2:]), "train")) for recording in recorded
     ]
 
 

@@ -57,14 +57,14 @@ def class_and_speaker(stem: str) -> tuple[str, str] | None:
     return None if match is None else (match["label"], match["speaker"])
 
 
-def with_speakers(found: list[Recording], where: Path) -> list[Recording]:
+def with_speakers(recordings: list[Recording], where: Path) -> list[Recording]:
     """Return the recordings with their speakers, and with their classes where the folders are the speakers.
 
     Raises:
         DatasetError: if it cannot be told what is the class.
     """
-    noise = [entry for entry in found if entry.label == NOISE]
-    spoken = [entry for entry in found if entry.label != NOISE]
+    noise = [entry for entry in recordings if entry.label == NOISE]
+    spoken = [entry for entry in recordings if entry.label != NOISE]
     told = [entry._replace(speaker=entry.speaker or _in_name(entry)) for entry in spoken]
     if not all(entry.speaker for entry in told):
         swapped = _folders_of_speakers(spoken) or _levels_of_speakers(spoken, where)
@@ -74,13 +74,13 @@ def with_speakers(found: list[Recording], where: Path) -> list[Recording]:
     return sorted([*noise, *told])
 
 
-def looks_spoken(found: Sequence[Recording]) -> list[str]:
+def looks_spoken(recordings: Sequence[Recording]) -> list[str]:
     """Return what may be speakers in the names of recordings that tell none: words that recur in several classes.
 
     The first or the last word before the number, as in ``anna1.wav``: at least two of them, each twice or more in two
     classes, that are in half of these names. Or folders inside of the class folders that recur.
     """
-    loose = [entry for entry in found if entry.speaker is None]
+    loose = [entry for entry in recordings if entry.speaker is None]
     inner: dict[str, set[str]] = {}
     for entry in loose:
         inner.setdefault(entry.label, set()).update([entry.inner] if entry.inner else [])
@@ -114,10 +114,10 @@ def _in_name(entry: Recording) -> str | None:
     return told[1] if told is not None and told[0] == entry.label else None
 
 
-def _folders_of_speakers(found: Sequence[Recording]) -> list[Recording] | None:
+def _folders_of_speakers(recordings: Sequence[Recording]) -> list[Recording] | None:
     """Return the recordings of ``SPEAKER/WORD_SPEAKER_NUMBER.wav``: the word is the class, the folder the speaker."""
     swapped = []
-    for entry in found:
+    for entry in recordings:
         told = class_and_speaker(entry.stem)
         if told is None or told[1].casefold() != entry.label.casefold():
             return None
@@ -129,18 +129,18 @@ def _folders_of_speakers(found: Sequence[Recording]) -> list[Recording] | None:
     return swapped if shared > 1 else None
 
 
-def _levels_of_speakers(found: Sequence[Recording], where: Path) -> list[Recording] | None:
+def _levels_of_speakers(recordings: Sequence[Recording], where: Path) -> list[Recording] | None:
     """Return the recordings of ``SPEAKER/WORD/*.wav`` where it is certain; refuse two levels where nothing is."""
     inner: dict[str, set[str]] = {}
-    for entry in found:
+    for entry in recordings:
         inner.setdefault(entry.label, set()).update([entry.inner] if entry.inner else [])
     again = levels(inner)
-    if not again or any(map(_in_name, found)):
+    if not again or any(map(_in_name, recordings)):
         return None
-    if all(entry.inner for entry in found):
-        named = [class_and_speaker(entry.stem) == (entry.inner, entry.label) for entry in found]
+    if all(entry.inner for entry in recordings):
+        named = [class_and_speaker(entry.stem) == (entry.inner, entry.label) for entry in recordings]
         if all(named) or (_all_known(again) and not any(map(_is_known, inner))):
-            return [entry._replace(label=str(entry.inner), speaker=entry.label, inner=None) for entry in found]
+            return [entry._replace(label=str(entry.inner), speaker=entry.label, inner=None) for entry in recordings]
     if all(map(_is_known, inner)) and not any(map(_is_known, again)):
         return None
     raise DatasetError(
@@ -149,7 +149,7 @@ def _levels_of_speakers(found: Sequence[Recording], where: Path) -> list[Recordi
     )
 
 
-def _called_otherwise(found: list[Recording]) -> list[Recording]:
+def _called_otherwise(recordings: list[Recording]) -> list[Recording]:
     """Return the recordings with speakers where folders call their class otherwise than the names in them do.
 
     ``zero/0_anna_1.wav``: what stands first is one name in each folder and different in every folder. What stands
@@ -157,7 +157,7 @@ def _called_otherwise(found: list[Recording]) -> list[Recording]:
     with its class alone is more likely the class.
     """
     by_label: dict[str, list[re.Match[str] | None]] = {}
-    for entry in found:
+    for entry in recordings:
         match = None if _SPOKEN.fullmatch(entry.stem) else _THREE.fullmatch(entry.stem)
         by_label.setdefault(entry.label, []).append(match)
     speakers: dict[str, set[str]] = {}
@@ -171,26 +171,28 @@ def _called_otherwise(found: list[Recording]) -> list[Recording]:
     everybody = Counter(speaker for class_speakers in speakers.values() for speaker in class_speakers)
     shared = all(any(everybody[speaker] > 1 for speaker in class_speakers) for class_speakers in speakers.values())
     if len(set(firsts)) < len(firsts) or len(everybody) < 2 or not shared:
-        return found
-    return [entry._replace(speaker=entry.stem.split("_")[1]) if entry.label in speakers else entry for entry in found]
+        return recordings
+    return [
+        entry._replace(speaker=entry.stem.split("_")[1]) if entry.label in speakers else entry for entry in recordings
+    ]
 
 
-def _words_as_speakers(found: list[Recording]) -> list[Recording]:
+def _words_as_speakers(recordings: list[Recording]) -> list[Recording]:
     """Return the recordings of ``SPEAKER_WORD_NUMBER.wav`` with the word as the class, where it is a word for sure."""
-    if any(entry.speaker is None or _SPOKEN.fullmatch(entry.stem) for entry in found):
-        return found
-    speakers = {str(entry.speaker) for entry in found}
-    if len(speakers) < 2 or not _all_known(speakers) or any(_is_known(entry.label) for entry in found):
-        return found
-    return [entry._replace(label=str(entry.speaker), speaker=entry.label) for entry in found]
+    if any(entry.speaker is None or _SPOKEN.fullmatch(entry.stem) for entry in recordings):
+        return recordings
+    speakers = {str(entry.speaker) for entry in recordings}
+    if len(speakers) < 2 or not _all_known(speakers) or any(_is_known(entry.label) for entry in recordings):
+        return recordings
+    return [entry._replace(label=str(entry.speaker), speaker=entry.label) for entry in recordings]
 
 
-def _refuse_words_in_names(found: Sequence[Recording], where: Path) -> None:
+def _refuse_words_in_names(recordings: Sequence[Recording], where: Path) -> None:
     """Refuse ``anna/yes1.wav``: folders that are no known words, with names of words in several of them."""
-    loose = [entry for entry in found if entry.speaker is None]
-    words = [] if len(loose) < len(found) else _recurring(loose, least=1)
-    if words and _all_known(words) and not any(_is_known(entry.label) for entry in found):
-        folders = sorted({entry.label for entry in found})
+    loose = [entry for entry in recordings if entry.speaker is None]
+    words = [] if len(loose) < len(recordings) else _recurring(loose, least=1)
+    if words and _all_known(words) and not any(_is_known(entry.label) for entry in recordings):
+        folders = sorted({entry.label for entry in recordings})
         raise DatasetError(
             f"{where} holds the folders {listed(folders)} with recordings called {listed(words)} in each: the folders "
             f"seem to be speakers, not classes; {_REMEDY}."

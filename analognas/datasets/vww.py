@@ -140,10 +140,10 @@ def _states(folder: Path) -> list[tuple[str, tuple[int, int, int]]]:
         raise DatasetError(f"{error.filename} cannot be read ({error.strerror}); mend or remove it.") from error
 
 
-def _labelled(one: _Set) -> list[tuple[str, int]]:
+def _labelled(photographs: _Set) -> list[tuple[str, int]]:
     """Return name and label of every photograph, sorted by name."""
     try:
-        with one.annotations.open(encoding="utf-8") as file:
+        with photographs.annotations.open(encoding="utf-8") as file:
             content = json.load(file, object_hook=_without_outlines)
         people = {category["id"] for category in content["categories"] if category["name"] == _CATEGORY}
         if not people:
@@ -159,13 +159,17 @@ def _labelled(one: _Set) -> list[tuple[str, int]]:
             raise ContentError("it names no photographs")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DatasetError(
-            f"{one.annotations} is not a file of COCO's annotations: {wrong(error)}; get it again."
+            f"{photographs.annotations} is not a file of COCO's annotations: {wrong(error)}; get it again."
         ) from error
     for name, _ in labelled:
         if Path(name).name != name:
-            raise DatasetError(f"{one.annotations} names a photograph {name!r} outside {one.folder}; get it again.")
-        if not (one.folder / name).is_file():
-            raise DatasetError(f"{one.folder} lacks {name}, which {one.annotations.name} names; get the set again.")
+            raise DatasetError(
+                f"{photographs.annotations} names a photograph {name!r} outside {photographs.folder}; get it again."
+            )
+        if not (photographs.folder / name).is_file():
+            raise DatasetError(
+                f"{photographs.folder} lacks {name}, which {photographs.annotations.name} names; get the set again."
+            )
     return labelled
 
 

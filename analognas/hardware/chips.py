@@ -348,9 +348,9 @@ def _known(name: str, given: Mapping[str, float], known: Mapping[str, Any]) -> N
 
 
 def _loaded(name: str) -> Chip:
-    found: Chip | Callable[[], Chip] = load(name, f"chip {name!r}", HardwareError)
+    loaded: Chip | Callable[[], Chip] = load(name, f"chip {name!r}", HardwareError)
     try:
-        made = found if isinstance(found, Chip) or not callable(found) else found()
+        made = loaded if isinstance(loaded, Chip) or not callable(loaded) else loaded()
     except Exception as error:  # somebody else's code may fail in any way
         raise HardwareError(f"chip {name!r} cannot be made ({own_code(error)}): mend it.") from error
     if not isinstance(made, Chip):

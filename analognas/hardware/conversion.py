@@ -78,16 +78,16 @@ def check_convertible(model: nn.Module, *, others_digital: bool = False) -> None
             raise HardwareError(finding.sentence)
 
 
-def summed_up(found: list[Finding], kinds: Mapping[str, str]) -> list[str]:
+def summed_up(noticed: list[Finding], kinds: Mapping[str, str]) -> list[str]:
     """Return the sentences of what was found, the first of each kind; layers that stay digital are named by class.
 
     Args:
         found: what was found.
         kinds: the class of each layer that stays digital, by its name.
     """
-    sentences = first_of_each([finding for finding in found if finding.kind != "digital"])
+    sentences = first_of_each([finding for finding in noticed if finding.kind != "digital"])
     groups: dict[str, list[str]] = {}
-    for finding in found:
+    for finding in noticed:
         if finding.kind == "digital":
             groups.setdefault(kinds[finding.layer], []).append(finding.layer)
     for kind, names in groups.items():
@@ -101,10 +101,10 @@ def summed_up(found: list[Finding], kinds: Mapping[str, str]) -> list[str]:
     return sentences
 
 
-def first_of_each(found: list[Finding]) -> list[str]:
+def first_of_each(noticed: list[Finding]) -> list[str]:
     """Return the first sentence of each kind, with how many more of the kind there are."""
     kinds: dict[str, list[str]] = {}
-    for finding in found:
+    for finding in noticed:
         kinds.setdefault(finding.kind, []).append(finding.sentence)
     return [
         sentences[0] + (f" ({len(sentences) - 1} more like that.)" if len(sentences) > 1 else "")

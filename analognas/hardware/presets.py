@@ -254,10 +254,10 @@ def preset(name: str) -> Preset:
     return of_a_package
 
 
-def _problem(found: Any) -> str | None:
-    if isinstance(found, Preset):
+def _problem(loaded: Any) -> str | None:
+    if isinstance(loaded, Preset):
         return None
-    return f"is a {type(found).__name__}: let its entry point name an analognas.hardware.presets.Preset."
+    return f"is a {type(loaded).__name__}: let its entry point name an analognas.hardware.presets.Preset."
 
 
 def said_tiles(name: str) -> TileShape | None:

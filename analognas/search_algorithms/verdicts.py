@@ -129,17 +129,17 @@ def with_interval(row: Mapping[Any, Any]) -> dict[Any, Any]:
     return extended
 
 
-def overall(found: Iterable[Verdict]) -> str:
+def overall(judged: Iterable[Verdict]) -> str:
     """Return the worst status; ``held`` if there is no limit."""
-    return max((verdict.status for verdict in found), key=STATUSES.index, default=HELD)
+    return max((verdict.status for verdict in judged), key=STATUSES.index, default=HELD)
 
 
-def described(found: list[Verdict]) -> Described:
+def described(judged: list[Verdict]) -> Described:
     """Return a JSON-serializable description: ``status`` (the worst), and the figures of each limit by its name."""
     figures = {
-        verdict.name: {key: value for key, value in asdict(verdict).items() if key != "name"} for verdict in found
+        verdict.name: {key: value for key, value in asdict(verdict).items() if key != "name"} for verdict in judged
     }
-    return cast("Described", {"status": overall(found), **figures})
+    return cast("Described", {"status": overall(judged), **figures})
 
 
 def from_described(data: Mapping[str, Any]) -> list[Verdict]:

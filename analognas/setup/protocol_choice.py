@@ -87,7 +87,7 @@ class Tailored:
     """What was chosen, and how long a run will take with it, as far as one can tell.
 
     ``profile`` is of the images that are used, ``whole`` of all that there are. ``params`` are those of the run, and
-    ``form`` tells what was made smaller. ``one`` is the time of one characterization in seconds, ``time`` that of the
+    ``form`` tells what was made smaller. ``each`` is the time of one characterization in seconds, ``time`` that of the
     whole run by parts. ``kept`` are the keys that would have been chosen, and were left alone because they are the
     user's.
     """
@@ -97,7 +97,7 @@ class Tailored:
     choices: tuple[Choice, ...]
     params: Params
     form: Form
-    one: float
+    each: float
     time: RunTime
     hours: float
     workers: int
@@ -127,7 +127,7 @@ class Tailored:
                 "take too long (see dataset.per_class, and --hours)."
             )
         said.append(
-            f"Time: a typical characterization takes {duration(self.one)} on one core (a few small ones were timed, "
+            f"Time: a typical characterization takes {duration(self.each)} on one core (a few small ones were timed, "
             f"the others are judged by their layers), so with {self.workers} side by side the run takes "
             f"{duration(self.seconds)}, {duration(self.time.besides)} of it whatever the protocol (starting, fitting, "
             f"searching, logging); {self.hours:g} h were allowed (--hours)."
@@ -164,7 +164,7 @@ class Tailored:
             "sizes_of_all": self.whole.sizes,
             "images_per_class": dict(zip(self.profile.class_names, self.profile.counts["train"], strict=True)),
             "params": {choice.key: choice.value for choice in self.choices},
-            "seconds_per_characterization": round(self.one, 1),
+            "seconds_per_characterization": round(self.each, 1),
             "seconds": round(self.seconds),
             "seconds_by_part": self.time.to_dict(),
             "hours_allowed": self.hours,
@@ -222,7 +222,7 @@ def choose(
         adapted = _with(params, choices, given)
         tried = Tailored(
             used, profile, choices, adapted, attempt.form,
-            one=machine.speed.seconds(costs.mean, adapted.characterize, used.sizes["train"], used.sizes["validation"]),
+            each=machine.speed.seconds(costs.mean, adapted.characterize, used.sizes["train"], used.sizes["validation"]),
             time=estimate(adapted, used.sizes, costs, machine, more),
             hours=hours, workers=machine.workers,
             kept=tuple(choice.key for choice in chosen if choice.key in given),

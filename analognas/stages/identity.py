@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from analognas.errors import AnalogNASWarning, MismatchError
 from analognas.files import digest
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from analognas.datasets import Dataset
     from analognas.params import CharacterizeParams, HardwareParams, Params
     from analognas.workspace import Paths
+
+
+class PartIdentity(TypedDict):
+    """What a result on a part of a dataset depends on; ``augment`` only where images are changed in training."""
+
+    digest: str
+    split: str
+    part: str
+    augment: NotRequired[list[str]]
 
 
 @dataclass(frozen=True)
@@ -34,10 +43,12 @@ class DatasetSpec:
         given = tuple(dataset_arguments(params, paths).items())
         return cls(given, description["digest"], description["split_digest"], tuple(description["augment"]))
 
-    def identity(self, part: str) -> dict[str, Any]:
+    def identity(self, part: str) -> PartIdentity:
         """Return what a result on a part of the dataset depends on, for its key."""
-        augment = {"augment": list(self.augment)} if self.augment else {}
-        return {"digest": self.digest, "split": self.split_digest, "part": part, **augment}
+        identity: PartIdentity = {"digest": self.digest, "split": self.split_digest, "part": part}
+        if self.augment:
+            identity["augment"] = list(self.augment)
+        return identity
 
     def load(self) -> Dataset:
         """Return the dataset, which a process keeps until another is used; raises MismatchError if the data changed."""

@@ -109,10 +109,10 @@ def describe_dataset(params: Params, paths: Paths, progress: Progress | None = N
     if known is not None and key in known:
         return known[key]
     dataset = load_dataset(params, paths, progress)
-    found = look(dataset)
-    for doubt in doubts(found):
+    looked = look(dataset)
+    for doubt in doubts(looked):
         warnings.warn(f"dataset {dataset.name}: {doubt}", AnalogNASWarning, stacklevel=2)
-    description: Description = {**describe(dataset), "looked": recorded(found)}
+    description: Description = {**describe(dataset), "looked": recorded(looked)}
     if known is not None:
         known[key] = description
     return description

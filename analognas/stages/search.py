@@ -91,15 +91,15 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
 
 def _optimizer(name: str, evaluator: Evaluator, params: Params) -> Optimizer:
     given = params.search
-    found = optimizer_class(name)
+    strategy = optimizer_class(name)
     further: dict[str, Any] = {}
     if limits := inputs.cost(params):  # only then: an optimizer of the user's own may know nothing of costs
         further["cost"] = limits
-    if issubclass(found, NSGA2):
+    if issubclass(strategy, NSGA2):
         further["chip"] = params.cost.of(params.hardware)
         if given.objectives:
             further["objectives"] = given.objectives
-    return found(
+    return strategy(
         evaluator,
         population_size=given.population_size,
         nb_iter=given.nb_iter,

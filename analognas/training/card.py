@@ -5,17 +5,59 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from analognas.datasets.preprocessing import Preprocessing
 from analognas.hardware.tile_shape import TileShape
 from analognas.training.columns import time_label
+
+if TYPE_CHECKING:
+    from analognas.hardware.recorded import HardwareRecord
+    from analognas.training.intervals import CurvePoint
 
 _NOT_RECORDED = "not recorded"
 #: What this package says where nobody has told it a licence.
 _UNTOLD = ("unknown", "that of the ")
 #: Characters that Markdown would take for more than themselves.
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_|<>[]#"})
+
+
+class DatasetIdentity(TypedDict):
+    """Which data: their name, the digest of images and labels, and that of the split."""
+
+    name: str
+    digest: str
+    split_digest: str
+
+
+class WinnerManifest(TypedDict):
+    """What ``winner.json`` says of a trained winner.
+
+    Attributes:
+        format: of the folder.
+        dataset: which data.
+        part: that it was measured on.
+        seed: base seed.
+        protocol: the section ``train``.
+        row: as ``ResultRow.to_dict`` gives it.
+        accuracy: percent, of each programming at each time.
+        curve: accuracy after each time with its 90 % interval.
+        images: of that part.
+        licence: of the data.
+        made_with: versions of aihwkit and torch.
+    """
+
+    format: int
+    dataset: DatasetIdentity
+    part: str
+    seed: int
+    protocol: dict[str, Any]
+    row: dict[str, Any]
+    accuracy: list[list[float]]
+    curve: list[CurvePoint]
+    images: int
+    licence: str
+    made_with: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -31,7 +73,7 @@ class Known:
     notes: Sequence[str] = ()
 
 
-def card(content: Mapping[str, Any], files: Mapping[str, bytes], known: Known) -> str:
+def card(content: WinnerManifest, files: Mapping[str, bytes], known: Known) -> str:
     """Return the card of a winner in Markdown; the same winner has the same card.
 
     Args:
@@ -59,7 +101,7 @@ def card(content: Mapping[str, Any], files: Mapping[str, bytes], known: Known) -
     return "\n".join(lines)
 
 
-def _what(content: Mapping[str, Any], architecture: Mapping[str, Any], chip: Mapping[str, Any]) -> Iterator[str]:
+def _what(content: WinnerManifest, architecture: Mapping[str, Any], chip: HardwareRecord) -> Iterator[str]:
     row = content["row"]
     yield (
         f"A network of {row['params']:,} parameters on {row['tiles']} analog tiles of the simulated chip "
@@ -105,7 +147,7 @@ def _takes(preprocessing: Preprocessing) -> Iterator[str]:
     yield f"- Classes: {', '.join(map(_plain, preprocessing.class_names))}."
 
 
-def _curve(content: Mapping[str, Any]) -> Iterator[str]:
+def _curve(content: WinnerManifest) -> Iterator[str]:
     yield "| after programming | accuracy, % | 90 % interval | std over programmings |"
     yield "| --- | ---: | ---: | ---: |"
     for point in content["curve"]:
@@ -131,7 +173,7 @@ def _limits(known: Known) -> Iterator[str]:
         yield from known.limits
 
 
-def _data(content: Mapping[str, Any]) -> Iterator[str]:
+def _data(content: WinnerManifest) -> Iterator[str]:
     dataset, licence = content["dataset"], content["licence"]
     yield f"Name: {_plain(dataset['name'])}"
     yield f"Digest of images and labels: `{dataset['digest']}`"
@@ -141,7 +183,7 @@ def _data(content: Mapping[str, Any]) -> Iterator[str]:
     yield f"Licence: {_NOT_RECORDED if untold else _plain(licence)}{own}"
 
 
-def _protocol(content: Mapping[str, Any], chip: Mapping[str, Any]) -> Iterator[str]:
+def _protocol(content: WinnerManifest, chip: HardwareRecord) -> Iterator[str]:
     protocol = content["protocol"]
     yield f"{protocol['epochs']} digital and {protocol['hwa_epochs']} hardware-aware epochs, seed {content['seed']}"
     times = ", ".join(time_label(time) for time in protocol["times"])
@@ -150,7 +192,7 @@ def _protocol(content: Mapping[str, Any], chip: Mapping[str, Any]) -> Iterator[s
     yield f"Made with {', '.join(f'{name} {number}' for name, number in content['made_with'].items())}"
 
 
-def _not_for(content: Mapping[str, Any], chip: Mapping[str, Any]) -> Iterator[str]:
+def _not_for(content: WinnerManifest, chip: HardwareRecord) -> Iterator[str]:
     longest = time_label(max(content["protocol"]["times"]))
     yield (
         f"Other chips than `{chip['rpu_config']}` as it is configured here, and real devices without measuring on "

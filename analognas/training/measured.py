@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from analognas.hardware.recorded import HardwareRecord
+    from analognas.training.card import DatasetIdentity
     from analognas.training.columns import NetworkFigures
     from analognas.training.intervals import CurvePoint
 
@@ -69,7 +70,7 @@ class Inputs(TypedDict):
     """
 
     network: str
-    dataset: dict[str, str]
+    dataset: DatasetIdentity
     part: str
     hardware: str
     layers: str

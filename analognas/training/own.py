@@ -237,17 +237,17 @@ class OwnNetwork:
         return model
 
     def _looked_at(self, network: nn.Module) -> tuple[Structure, list[str]]:
-        found = list(findings(network))
-        _refuse(found)
+        noticed = list(findings(network))
+        _refuse(noticed)
         given_in_evaluation = not network.training
         observed, again = (_observed(network, self._images) for _ in range(2))
         self._check_output(observed.outputs, "evaluation")
         self._check_output(_forward(_copied(network), self._images, "training"), "training")
-        found += observed.findings
-        _refuse(found)
+        noticed += observed.findings
+        _refuse(noticed)
         kinds = {name: type(module).__name__ for name, module in network.named_modules()}
-        notes = summed_up(found, kinds)
-        if any(finding.kind == "digital" for finding in found):
+        notes = summed_up(noticed, kinds)
+        if any(finding.kind == "digital" for finding in noticed):
             held = observed.structure.weights
             total = sum(parameter.numel() for parameter in network.parameters())
             notes.append(
@@ -311,8 +311,8 @@ def _name(make: Callable[..., Any]) -> str:
     return getattr(make, "__qualname__", type(make).__name__)
 
 
-def _refuse(found: list[Finding]) -> None:
-    ending = [finding for finding in found if finding.ends]
+def _refuse(noticed: list[Finding]) -> None:
+    ending = [finding for finding in noticed if finding.ends]
     if ending:
         raise HardwareError(" ".join(first_of_each(ending)))
 

@@ -31,7 +31,7 @@ from analognas.hardware.recorded import from_record, record
 from analognas.rows import ResultRow
 from analognas.search_spaces.architecture import Architecture
 from analognas.training import drift, intervals
-from analognas.training.card import Known, card
+from analognas.training.card import DatasetIdentity, Known, WinnerManifest, card
 from analognas.training.columns import ONE_DAY, checked_seconds
 from analognas.training.params import TrainingParams
 from analognas.training.protocol import Characterization, drift_seed, reproducible
@@ -64,7 +64,7 @@ class Winner:
     protocol: TrainingParams
     seed: int
     part: str
-    dataset: dict[str, str]
+    dataset: DatasetIdentity
     row: ResultRow
     preprocessing: Preprocessing
     accuracy: NDArray[np.float64] = field(repr=False)
@@ -100,9 +100,9 @@ class Winner:
         import pandas as pd
 
         names, levels = self._levels(inputs)
-        found = self.probabilities(levels, seconds_after_programming, repeats=repeats)
-        classes = found.mean(axis=0).argmax(axis=1)
-        chosen = found[:, np.arange(len(classes)), classes]
+        probabilities = self.probabilities(levels, seconds_after_programming, repeats=repeats)
+        classes = probabilities.mean(axis=0).argmax(axis=1)
+        chosen = probabilities[:, np.arange(len(classes)), classes]
         return pd.DataFrame(
             {
                 "input": names,
@@ -110,7 +110,7 @@ class Winner:
                 "class_name": [self.preprocessing.class_names[index] for index in classes],
                 "confidence": chosen.mean(axis=0),
                 "confidence_std": chosen.std(axis=0, ddof=1) if len(chosen) > 1 else np.zeros(len(classes)),
-                "agreement": (found.argmax(axis=2) == classes).mean(axis=0),
+                "agreement": (probabilities.argmax(axis=2) == classes).mean(axis=0),
             }
         )
 
@@ -205,7 +205,7 @@ class Winner:
 class Packed:
     """A winner as it is written, but for its card: what the manifest says, and the other files by name."""
 
-    content: dict[str, Any]
+    content: WinnerManifest
     files: dict[str, bytes]
 
     def write(self, directory: Path, known: Known | None = None) -> None:
@@ -243,7 +243,7 @@ def pack(characterization: Characterization, dataset: Dataset) -> Packed:
     trained, accuracy, right = characterization.trained, characterization.accuracy, characterization.right
     if trained is None or accuracy is None or right is None:
         raise ValueError(f"there is no network to save: {characterization.row.reason}")
-    content = {
+    content: WinnerManifest = {
         "format": _FORMAT,
         "dataset": _identity(dataset),
         "part": characterization.part,
@@ -357,5 +357,5 @@ def _load_weights(model: nn.Module, path: Path, content: bytes) -> None:
         raise CorruptFileError(f"{path} does not fit its architecture ({wrong(error)}): {_REMEDY}.") from error
 
 
-def _identity(dataset: Dataset) -> dict[str, str]:
+def _identity(dataset: Dataset) -> DatasetIdentity:
     return {"name": dataset.name, "digest": dataset.digest, "split_digest": dataset.split_digest}

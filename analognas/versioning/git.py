@@ -132,9 +132,9 @@ def first_commit(root: Path) -> None:
     if top is None or unknown(root) or not uncommitted(root):
         return
     staged = ask(root, "diff", "--cached", "--name-only", "-z")
-    here = root.resolve()
+    resolved = root.resolve()
     if staged is None or any(
-        not (Path(top.rstrip("\n")) / name).is_relative_to(here) for name in staged.split("\0")[:-1]
+        not (Path(top.rstrip("\n")) / name).is_relative_to(resolved) for name in staged.split("\0")[:-1]
     ):
         return
     folder = Path((ask(root, "rev-parse", "--absolute-git-dir") or "").rstrip("\n"))

@@ -143,7 +143,9 @@ class Faults:
     @staticmethod
     def environment(**more: str) -> dict[str, str]:
         """Return the environment of a command that may be injected with faults."""
-        path = os.pathsep.join(filter(None, [str(HERE / "injected"), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(
+            filter(None, [str(HERE / "injected"), str(HERE.parent / "injected"), os.environ.get("PYTHONPATH")])
+        )
         return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path} | more
 
     def attempt(self, paths: Paths, *arguments: str, **options: Any) -> Attempt:

@@ -23,20 +23,12 @@ from analognas.stages.rounds import Entry, next_round, write_round
 from analognas.versioning import Versioning, sharing
 from analognas.workspace import Paths
 
+pytestmark = pytest.mark.usefixtures("git_knows_anna")
+
 
 def git(folder: Path, *arguments: str, check: bool = True) -> str:
     done = subprocess.run(["git", *arguments], cwd=folder, check=check, capture_output=True, text=True)
     return done.stdout.strip()
-
-
-@pytest.fixture(autouse=True)
-def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let git know a name and an address, and nothing else of whoever runs this."""
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    (tmp_path / "gitconfig").write_text(
-        "[user]\n\tname = Anna\n\temail = anna@example.org\n[init]\n\tdefaultBranch = main\n"
-    )
 
 
 @pytest.mark.parametrize(

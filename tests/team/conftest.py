@@ -275,7 +275,9 @@ class Month:
         self.trainings, self.world = self.folder / "trainings", self.folder / "world"
         if not self.world.exists():
             self.world.write_text("small")
-        path = os.pathsep.join(filter(None, [str(HERE / "injected"), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(
+            filter(None, [str(HERE / "injected"), str(HERE.parent / "injected"), os.environ.get("PYTHONPATH")])
+        )
         foreign = ("ANALOGNAS_", "PREFECT_", "MLFLOW_", "TEAM_", "GIT_")
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
             "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "PREFECT_HOME": str(self.folder / "prefect"),

@@ -17,27 +17,49 @@ NOTHING = "Every stage is up to date and tracked: nothing to do."
 BOUND = 3600
 
 
-def starts(month: Any, anna: Any, quick: list[str]) -> None:
-    """Let Anna make the workspace, run, and share it."""
+def makes(month: Any, anna: Any, quick: list[str], remote: str) -> None:
+    """Let Anna make the workspace, and say where git and DVC push to."""
     anna("init", str(anna.paths.root), *quick)
     anna.git("remote", "add", "origin", str(month.bare))
-    anna.dvc("remote", "add", "-d", "team", str(month.remote))
-    anna("run")
+    anna.dvc("remote", "add", "-d", "team", remote)
     anna.git("add", ".dvc/config")
-    anna.commit("The first run")
+
+
+def characterizes(anna: Any) -> None:
+    """Let Anna characterize the sample, stage by stage, and commit it."""
+    for stage in ("record", "sample", "characterize"):
+        anna("stage", stage)
+    anna.commit("The sample")
+
+
+def shares_first(anna: Any) -> None:
+    """Let Anna push for the first time."""
     anna("push")
     anna.git("push", "--quiet", "--set-upstream", "origin", "main")
     assert anna.changed() == ""
+
+
+def clones(ben: Any, anna: Any) -> None:
+    """Let Ben clone and pull: he has what Anna has."""
+    ben.clone()
+    ben("pull")
+    assert ben.changed() == ""
+    assert ben.stored() == anna.stored()
+
+
+def starts(month: Any, anna: Any, quick: list[str]) -> None:
+    """Let Anna make the workspace, run, and share it."""
+    makes(month, anna, quick, str(month.remote))
+    anna("run")
+    anna.commit("The first run")
+    shares_first(anna)
     assert len(month.trained()) == 12
 
 
 def joins(month: Any, ben: Any, anna: Any) -> None:
     """Let Ben clone and pull: he has what Anna has, and there is nothing to do for him."""
     trained = month.trained()
-    ben.clone()
-    ben("pull")
-    assert ben.changed() == ""
-    assert ben.stored() == anna.stored()
+    clones(ben, anna)
     ben("run")
     assert NOTHING in ben("run")
     assert month.trained() == trained
@@ -285,25 +307,17 @@ def test_s3_is_away_during_a_push(hour: Any, quick: list[str]):
         pytest.skip("dvc-s3 and moto's server are not installed: pip install dvc-s3 'moto[server]'")
     anna, ben = hour.person("anna"), hour.person("ben")
     with hour.event("S3 is away during a push") as seen, hour.s3() as s3:
-        anna("init", str(anna.paths.root), *quick)
-        anna.git("remote", "add", "origin", str(hour.bare))
-        anna.dvc("remote", "add", "-d", "team", "s3://team/analognas")
+        makes(hour, anna, quick, "s3://team/analognas")
         anna.dvc("remote", "modify", "team", "endpointurl", s3.url)
-        for stage in ("record", "sample", "characterize"):
-            anna("stage", stage)
         anna.git("add", ".dvc/config")
-        anna.commit("A sample")
+        characterizes(anna)
         s3.kill()
         said = anna("push", code=1)
         assert "The DVC remote 'team' cannot be" in said
         s3.start()
         s3.put("team")  # this server keeps nothing when it ends
-        anna("push")
-        anna.git("push", "--quiet", "--set-upstream", "origin", "main")
-        ben.clone()
-        ben("pull")
-        assert anna.changed() == ben.changed() == ""
-        assert ben.stored() == anna.stored()
+        shares_first(anna)
+        clones(ben, anna)
         seen += [said.text.splitlines()[-1], "pushed later, and pulled"]
 
 
@@ -312,19 +326,10 @@ def test_s3_is_away_during_a_push(hour: Any, quick: list[str]):
 def test_an_hour_of_it(hour: Any, quick: list[str]):
     """The short part: two people work at once, without servers, stage by stage."""
     anna, ben = hour.person("anna"), hour.person("ben")
-    anna("init", str(anna.paths.root), *quick)
-    anna.git("remote", "add", "origin", str(hour.bare))
-    anna.dvc("remote", "add", "-d", "team", str(hour.remote))
-    for stage in ("record", "sample", "characterize"):
-        anna("stage", stage)
-    anna.git("add", ".dvc/config")
-    anna.commit("The sample")
-    anna("push")
-    anna.git("push", "--quiet", "--set-upstream", "origin", "main")
-    ben.clone()
-    ben("pull")
-    assert anna.changed() == ben.changed() == ""
-    assert ben.stored() == anna.stored()
+    makes(hour, anna, quick, str(hour.remote))
+    characterizes(anna)
+    shares_first(anna)
+    clones(ben, anna)
     assert len(hour.trained()) == len(ben.stored()) == 12
 
     for who, number in ((anna, "2"), (ben, "3")):

@@ -7,17 +7,9 @@ import pytest
 from analognas.errors import WorkspaceError
 from analognas.versioning import git
 
+pytestmark = pytest.mark.usefixtures("git_knows_anna")
+
 Git = Callable[..., str]
-
-
-@pytest.fixture(autouse=True)
-def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let git know a name and an address, and nothing else of whoever runs this."""
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "gitconfig").write_text("[user]\n\tname = Anna\n\temail = anna@example.org\n")
 
 
 @pytest.fixture

@@ -14,15 +14,7 @@ from analognas.versioning.lock import Lock
 from analognas.versioning.merging import FOLLOWS, Merged, install_driver, merge
 from analognas.workspace import Paths, round_name, round_number
 
-
-@pytest.fixture(autouse=True)
-def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let git know a name and an address, and nothing else of whoever runs this."""
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    (tmp_path / "gitconfig").write_text(
-        "[user]\n\tname = Anna\n\temail = anna@example.org\n[init]\n\tdefaultBranch = main\n"
-    )
+pytestmark = pytest.mark.usefixtures("git_knows_anna")
 
 
 def git(folder: Path, *arguments: str, check: bool = True) -> str:

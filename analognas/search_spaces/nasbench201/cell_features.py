@@ -76,33 +76,33 @@ def _paths(graph: _Graph, terms: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
                 yield (*path, operation)
 
 
-def _counts(graph: _Graph, output: tuple[int, ...], found: list[tuple[int, ...]]) -> dict[str, float]:
+def _counts(graph: _Graph, output: tuple[int, ...], live: list[tuple[int, ...]]) -> dict[str, float]:
     kinds = Counter(operation for operation, _ in graph.values())
     convolutions = (CONV3X3, CONV1X1)
     weights = 9 * kinds[CONV3X3] + kinds[CONV1X1]
     named: dict[str, float] = {
-        "alive": bool(found),
-        "paths": len(found),
+        "alive": bool(live),
+        "paths": len(live),
         **{f"count_{short}": kinds[operation] for operation, short in _SHORT.items()},
         "count_conv": kinds[CONV3X3] + kinds[CONV1X1],
         "weights": weights,
         "log_weights": math.log1p(weights),
-        "paths_skip_only": found.count(()),
-        "paths_without_conv": sum(not set(convolutions) & set(path) for path in found),
-        "paths_without_pool": sum(POOL not in path for path in found),
+        "paths_skip_only": live.count(()),
+        "paths_without_conv": sum(not set(convolutions) & set(path) for path in live),
+        "paths_without_pool": sum(POOL not in path for path in live),
     }
     along = {
-        "depth": [sum(operation in convolutions for operation in path) for path in found],
-        "c3": [path.count(CONV3X3) for path in found],
-        "c1": [path.count(CONV1X1) for path in found],
-        "pool": [path.count(POOL) for path in found],
-        "field": [2 * path.count(CONV3X3) + 2 * path.count(POOL) for path in found],
+        "depth": [sum(operation in convolutions for operation in path) for path in live],
+        "c3": [path.count(CONV3X3) for path in live],
+        "c1": [path.count(CONV1X1) for path in live],
+        "pool": [path.count(POOL) for path in live],
+        "field": [2 * path.count(CONV3X3) + 2 * path.count(POOL) for path in live],
     }
     for name, values in along.items():
         known = values or [0]
         named |= {f"max_{name}": max(known), f"min_{name}": min(known), f"mean_{name}": sum(known) / len(known)}
     named["sum_depth"] = sum(along["depth"])
-    neighbours = [list(itertools.pairwise(path)) for path in found]
+    neighbours = [list(itertools.pairwise(path)) for path in live]
     named["paths_pool_conv"] = sum(any(a == POOL and b != POOL for a, b in pairs) for pairs in neighbours)
     named["paths_conv_pool"] = sum(any(a != POOL and b == POOL for a, b in pairs) for pairs in neighbours)
     named["output_terms"] = len(output)

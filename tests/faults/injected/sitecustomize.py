@@ -8,14 +8,14 @@ FAULTS_CLOCK      seconds that the clock jumps back by, as soon as it has been a
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.util
 import json
 import os
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from replaced import replace_when_loaded
 
 
 def _append(path: str, *values: object) -> None:
@@ -28,35 +28,17 @@ def _append(path: str, *values: object) -> None:
         os.close(handle)
 
 
-class _Trainings(importlib.abc.MetaPathFinder):
-    """Notes every characterization when its module is loaded, in whichever process."""
+def _noted(path: str) -> Callable[[Any], Any]:
+    """Return what makes of ``characterize`` one that notes every characterization that begins."""
 
-    _module = "analognas.training.protocol"
+    def noting(original: Any) -> Any:
+        def characterize(architecture: Any, *arguments: Any, **options: Any) -> Any:
+            _append(path, time.monotonic(), os.getpid(), architecture.id)
+            return original(architecture, *arguments, **options)
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+        return characterize
 
-    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != self._module:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        assert spec is not None
-        assert spec.loader is not None
-        load = spec.loader.exec_module
-
-        def exec_module(module: Any) -> None:
-            load(module)
-            original = module.characterize
-
-            def characterize(architecture: Any, *arguments: Any, **options: Any) -> Any:
-                _append(self._path, time.monotonic(), os.getpid(), architecture.id)
-                return original(architecture, *arguments, **options)
-
-            module.characterize = characterize
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
+    return noting
 
 
 def _note_order(path: str) -> None:
@@ -91,7 +73,7 @@ def _jump_back(seconds: float) -> None:
 
 
 if "FAULTS_TRAININGS" in os.environ:
-    sys.meta_path.insert(0, _Trainings(os.environ["FAULTS_TRAININGS"]))
+    replace_when_loaded("analognas.training.protocol", "characterize", _noted(os.environ["FAULTS_TRAININGS"]))
 if "FAULTS_ORDER" in os.environ:
     _note_order(os.environ["FAULTS_ORDER"])
 if "FAULTS_CLOCK" in os.environ:

@@ -11,17 +11,16 @@ TEAM_WORLD      a file that says which networks are good: ``small`` or ``large``
 from __future__ import annotations
 
 import functools
-import importlib.abc
-import importlib.util
 import json
 import math
 import os
 import random
-import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
+
+from replaced import replace_when_loaded
 
 
 def _formula(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,30 +72,7 @@ def _inside(_: Any) -> Any:
     return Pool
 
 
-class _Replaced(importlib.abc.MetaPathFinder):
-    """Replaces something of a module when that is loaded, in whichever process."""
-
-    def __init__(self, module: str, name: str, replace: Callable[..., Any]) -> None:
-        self._module, self._name, self._replace = module, name, replace
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != self._module:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        assert spec is not None
-        assert spec.loader is not None
-        load = spec.loader.exec_module
-
-        def exec_module(module: Any) -> None:
-            load(module)
-            setattr(module, self._name, self._replace(getattr(module, self._name)))
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
-
-
 if "TEAM_WORLD" in os.environ:
-    sys.meta_path.insert(0, _Replaced("analognas.stages.characterize", "measure", _formula))
-    sys.meta_path.insert(0, _Replaced("analognas.stages.fit", "unfitted", _quick))
-    sys.meta_path.insert(0, _Replaced("analognas.stages.processes", "Pool", _inside))
+    replace_when_loaded("analognas.stages.characterize", "measure", _formula)
+    replace_when_loaded("analognas.stages.fit", "unfitted", _quick)
+    replace_when_loaded("analognas.stages.processes", "Pool", _inside)
