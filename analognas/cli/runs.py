@@ -1,0 +1,129 @@
+"""``analognas runs``, ``compare`` and ``restore``: what ran in a workspace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analognas.cli.group import tell
+from analognas.cli.options import json_option
+from analognas.cli.printing import folded, plain_table
+
+if TYPE_CHECKING:
+    from analognas.runs import Run
+    from analognas.runs.comparing import Comparison
+
+_WORDS = {"params": "parameters", "tiles": "tiles"}
+
+
+@click.command()
+@click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, metavar="N",
+              help="How many of the newest.")  # fmt: skip
+@json_option
+def runs(most: int, as_json: bool) -> None:
+    """List the finished runs of this workspace, newest first.
+
+    They are those that the workspace holds now, that commits of git hold (DVC's experiments, too), and that MLflow
+    knows. What stands in the column "run" is taken by `analognas compare` and `analognas restore`.
+    """
+    from rich.console import Console
+
+    from analognas.runs import listed
+    from analognas.workspace import Paths
+
+    listing = listed(Paths.find(), most)
+    tell(listing.notes)
+    if as_json:
+        click.echo(json.dumps([run.to_dict() for run in listing.runs]))
+        return
+    if not listing.runs:
+        click.echo("No run has come to its end here yet: `analognas run`.")
+        return
+    headings = ("when", "run", "data", "chip", "winner", "1 day,\n%", "AVM,\npoints", "limits")
+    Console().print(plain_table(headings, map(_row, listing.runs), numbers=(5, 6)))
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b", default=".")
+@json_option
+def compare(a: str, b: str, as_json: bool) -> None:
+    """Compare two finished runs: the parameters that differ, and which winner is better.
+
+    A and B are commits, runs of MLflow, or folders of workspaces, see `analognas runs`; B left out is what this
+    workspace holds now. Differences are B minus A.
+    """
+    from rich.console import Console
+
+    from analognas.runs import find
+    from analognas.runs.comparing import compare as compared
+    from analognas.workspace import Paths
+
+    paths = Paths.find()
+    done = compared(find(paths, a), find(paths, b))
+    if as_json:
+        click.echo(json.dumps(done.to_dict()))
+        return
+    console = Console()
+    for table in _side_by_side(done):
+        console.print(table)
+        click.echo()
+    for sentence in done.sentences():
+        console.print(sentence, highlight=False, markup=False)
+
+
+def _side_by_side(done: Comparison) -> Iterator[Any]:
+    """Yield a table of the figures, and one of what else differs."""
+    a, b = done.a, done.b
+    rows = [("winner", *(str(run.train["winner"]["id"]) for run in (a, b)), "")]
+    for name, (first, second) in done.exact.items():
+        rows.append((_WORDS[name], f"{first:,}", f"{second:,}", f"{second - first:+,}"))
+    rows += [
+        (
+            f"{figure.words}, {figure.unit}",
+            _within(figure.a, figure.half_a),
+            _within(figure.b, figure.half_b),
+            f"{figure.difference:+.2f}"
+            + ("" if figure.low is None else f"\n{figure.low:+.2f} to {figure.high:+.2f}\n{figure.verdict}"),
+        )
+        for figure in done.figures
+    ]
+    titles = ("", f"A\n{folded(a.name, 18)}", f"B\n{folded(b.name, 18)}", "B minus A")
+    yield plain_table(titles, rows, numbers=(1, 2, 3))
+    differing = {**done.params, **done.versions}
+    if differing:
+        told = [
+            (folded(key, 32), *(folded(_value(value), 20) for value in values)) for key, values in differing.items()
+        ]
+        yield plain_table(("what differs", "A", "B"), told)
+
+
+def _within(value: float, half: float | None) -> str:
+    return f"{value:.2f}" if half is None else f"{value:.2f}\n{value - half:.2f} to {value + half:.2f}"
+
+
+def _value(value: Any) -> str:
+    from analognas.params.sections import shown
+
+    return shown(value) if not isinstance(value, str) else value
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    told = run.to_dict()
+    name = run.name if run.commit or run.tracked else "."
+    return (
+        f"{run.when.astimezone():%Y-%m-%d\n%H:%M}",
+        f"{name}\n(here)" if run.here and name != "." else f"{name} (here)" if run.here else name,
+        folded(str(told["data"] or ""), 10),
+        folded(run.chip.rpartition(":")[2], 10),
+        told["winner"][:8],
+        *(_figure(told[name], told[f"{name}_std"]) for name in ("acc_1d", "avm")),
+        folded(told["limits"], 6),
+    )
+
+
+def _figure(value: float, std: float | None) -> str:
+    return f"{value:.2f}" if std is None else f"{value:.2f}\n±{std:.2f}"

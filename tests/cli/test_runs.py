@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from analognas.cli import main
+from analognas.versioning import history
+from analognas.workspace import Paths
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), env={"COLUMNS": "80"})
+
+
+@pytest.fixture
+def here(past: Paths, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """Return a workspace with three runs, and work in it."""
+    monkeypatch.chdir(past.root)
+    return past
+
+
+def test_runs_are_a_table_of_80_columns_with_what_compare_takes(here: Paths):
+    text = call("runs").stdout
+    second, first = (entry.sha[:9] for entry in history.commits(here.root, 2))
+    for part in (second, first, ". (here)", "digits", "92af7a75", "96.55", "±0.88", "1.42", "held"):
+        assert part in text
+    assert text.index(second) < text.index(first)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    listed = json.loads(call("runs", "--json").stdout)
+    assert [run["subject"] for run in listed] == [None, "second run", "first run"]
+    assert [run["run"] for run in listed[1:]] == [second, first]
+    assert len(json.loads(call("runs", "--most", "1", "--json").stdout)) == 1
+
+
+def test_where_nothing_has_run_that_is_said(histories: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(histories.empty("empty").root)
+    assert call("runs").stdout == "No run has come to its end here yet: `analognas run`.\n"
+    assert json.loads(call("runs", "--json").stdout) == []
+
+
+def test_two_runs_are_compared_in_words_and_as_json(here: Paths):
+    text = call("compare", "HEAD~1", "HEAD").stdout
+    words = " ".join(text.split())
+    for part in ("train.epochs 20 30", "+2.05", "better", "96.55", "98.60", "not paired", "9,946"):
+        assert part in words
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    told = json.loads(call("compare", "HEAD~1", "HEAD", "--json").stdout)
+    assert (told["verdict"], told["paired"], told["interval"]) == ("better", False, 0.9)
+    assert told["params"] == {"train.epochs": {"a": 20, "b": 30}}
+    assert json.loads(call("compare", "HEAD", "--json").stdout)["b"]["here"]
+
+
+def test_what_is_no_run_is_bad_input(here: Paths):
+    for arguments in (("compare", "nonsense"), ("compare", "HEAD~2"), ("compare",)):
+        result = call(*arguments)
+        assert result.exit_code == 2
+        assert "Traceback" not in result.stderr
