@@ -8,6 +8,7 @@ from __future__ import annotations
 from analognas.cli import (
     datasets,
     doctor,
+    explaining,
     listings,
     measuring,
     pipeline,
@@ -28,6 +29,8 @@ for command in (
     pipeline.report,
     runs.runs,
     runs.compare,
+    runs.restore,
+    explaining.explain,
     winner.predict,
     winner.export,
     measuring.measure,

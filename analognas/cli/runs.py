@@ -75,6 +75,29 @@ def compare(a: str, b: str, as_json: bool) -> None:
         console.print(sentence, highlight=False, markup=False)
 
 
+@click.command()
+@click.argument("run", metavar="RUN")
+@json_option
+def restore(run: str, as_json: bool) -> None:
+    """Bring an earlier run back: its parameters, its evaluator and its winner, and what else is kept of it.
+
+    RUN is a commit, a run of MLflow, or a folder, see `analognas runs`. What is in the workspace now is kept aside, and
+    the last line says how it comes back. Git's index, and files of yours, are not touched.
+    """
+    from analognas.cli.progress import StageProgress
+    from analognas.runs import find
+    from analognas.runs.restoring import restore as restored
+    from analognas.tracking import standing
+    from analognas.workspace import Paths
+
+    paths = Paths.find()
+    with StageProgress("restore", visible=not as_json) as progress:
+        done = restored(paths, find(paths, run), progress.update)
+    note = standing.sentence(paths)
+    tell([*([done.problem] if done.problem else []), *([note] if note else [])])
+    click.echo(json.dumps(done.to_dict()) if as_json else "\n".join(done.sentences()))
+
+
 def _side_by_side(done: Comparison) -> Iterator[Any]:
     """Yield a table of the figures, and one of what else differs."""
     a, b = done.a, done.b
