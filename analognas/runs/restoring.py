@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from analognas.params.file import Draft
 from analognas.progress import Progress, silent
 from analognas.runs.sources import OUTPUTS, copy
 from analognas.stages.protocols import STAGES
+from analognas.tracking import history as tracked
 from analognas.versioning import Versioning
 from analognas.versioning.branch import WRITTEN
 from analognas.versioning.sharing import pull
@@ -32,6 +34,8 @@ ASIDE = "kept"
 #: Without these a run is not back.
 _NEEDED = ("data/evaluator", "data/winner")
 _DIGITS = 12
+#: Runs in MLflow among which one is looked for.
+_MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,10 @@ def restore(paths: Paths, run: Run, progress: Progress = silent) -> Restored:
         try:
             progress(2, 3, f"bringing back the run {run.name}")
             problem = _put(paths, there)
-            lacking = tuple(name for name in OUTPUTS if not (paths.root / name).exists())
-            gone = [name for name in _NEEDED if name in lacking]
+            if _lacking(paths, _NEEDED):
+                _from_mlflow(paths, run, Path(folder) / "tracked")
+            lacking = _lacking(paths, OUTPUTS)
+            gone = _lacking(paths, _NEEDED)
             if gone:
                 raise CorruptFileError(
                     f"{' and '.join(gone)} of the run {run.name} are in none of MLflow, DVC's cache and its remote: "
@@ -103,6 +109,22 @@ def restore(paths: Paths, run: Run, progress: Progress = silent) -> Restored:
             raise
         progress(3, 3, f"the run {run.name} is back")
     return Restored(run, kept, lacking, problem)
+
+
+def _lacking(paths: Paths, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if not (paths.root / name).exists())
+
+
+def _from_mlflow(paths: Paths, run: Run, folder: Path) -> None:
+    """Take what MLflow has of the outputs of a run that is kept elsewhere, too, if it knows it."""
+    params = Params.load(paths.params)
+    with suppress(AnalogNASError):  # it is away, or its files were deleted
+        for known, _ in tracked.logged(paths, params, _MOST):
+            if known.state == run.state:
+                tracked.fetch(paths, params, known, folder)
+                for name in _lacking(paths, OUTPUTS):
+                    copy(folder / name, paths.root / name)
+                return
 
 
 def keep_aside(paths: Paths) -> Path:

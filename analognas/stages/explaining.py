@@ -43,9 +43,9 @@ def explain(params: Params, paths: Paths, asked: str | None = None) -> dict[str,
 
     Returns:
         ``id``, ``params``, ``tiles``, ``genes`` (name, value, what it is), ``cost`` (of an inference, or None) with
-        ``chip`` or ``problem``, ``prediction`` (by target, with uncertainty and 90 % interval, and whether a measurement
-        counts in it) or None with ``evaluator`` saying why, ``contributions`` (by target; None if the evaluator gives
-        none), ``measured`` (one entry for each training) and ``winner`` (figures on test, or None).
+        ``chip`` or ``problem``, ``prediction`` (by target, with uncertainty and 90 % interval, and whether a
+        measurement counts in it) or None with ``evaluator`` saying why, ``contributions`` (by target; None if the
+        evaluator gives none), ``measured`` (one entry for each training) and ``winner`` (figures on test, or None).
 
     Raises:
         InputError: if there is no such architecture.
@@ -91,8 +91,8 @@ def find(params: Params, paths: Paths, space: ConfigSpace, asked: str | None) ->
             f"{len(named)} architectures begin with {asked} ({', '.join(sorted(named))}): give more digits."
         )
     raise InputError(
-        f"No architecture of this workspace begins with {asked} (winner, candidates, sample, rounds): give its genes as "
-        "JSON, since an id does not tell them."
+        f"No architecture of this workspace begins with {asked} (winner, candidates, sample, rounds): give its genes "
+        "as JSON, since an id does not tell them."
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from analognas.causes import quoted
 from analognas.errors import CorruptFileError
-from analognas.files import json_bytes, write_bytes
+from analognas.files import json_bytes, sealed_bytes, write_bytes
 from analognas.stages.protocols import STAGES
 from analognas.tracking import connection
 from analognas.tracking.reading import opened_client
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from analognas.params import Params
+
+_DATASET = "data/dataset.json"
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def fetch(paths: Paths, params: Params, run: Logged, to: Path) -> None:
     there = Paths(to)
     with opened_client(paths, params) as client:
         for name, content in _small(client, run).items():
-            write_bytes(to / name, content)
+            if run.whole or name != _DATASET:  # of the data only what the stages depend on was recorded
+                write_bytes(to / name, content)
         for stage, folder in (*((stage, "plots") for stage in STAGES), *MODELS.items()):
             try:
                 client.download_artifacts(run.stages[stage], folder, str(there.data))
@@ -123,17 +126,23 @@ def _small(client: MlflowClient, run: Logged) -> dict[str, bytes]:
                 if path.is_file()
             }
     if "params.yaml" not in files:
-        files["params.yaml"] = json_bytes(_recorded(client, run))  # which is YAML, too
+        sections = _recorded(client, run)
+        dataset = sections.pop("dataset", {})
+        sections.pop("environment", None)
+        files |= {"params.yaml": json_bytes(sections), _DATASET: sealed_bytes(dataset)}  # JSON is YAML, too
     return files
 
 
 def _recorded(client: MlflowClient, run: Logged) -> dict[str, Any]:
-    """Return the parameters that the stages of a run had, by section; those of the dataset are in none of them."""
+    """Return the parameters that the stages of a run had, by section.
+
+    ``dataset`` is what was recorded of the data, no parameter: those of the dataset are in no stage that is logged.
+    """
     sections: dict[str, Any] = {}
     for source in run.stages.values():
         for name, text in client.get_run(source).data.params.items():
             section, *keys = name.split(".")
-            if section in ("dataset", "environment") or not keys:
+            if not keys:
                 continue
             owner = sections.setdefault(section, {})
             for key in keys[:-1]:

@@ -21,6 +21,8 @@ def test_recorded_parameters_are_put_together_of_those_of_the_stages():
     client: Any = SimpleNamespace(get_run=lambda run: SimpleNamespace(data=SimpleNamespace(params=stages[run])))
     run = SimpleNamespace(stages={stage: stage for stage in stages})
     assert history._recorded(client, run) == {  # type: ignore[arg-type]
+        "dataset": {"name": "digits"},
+        "environment": {"torch": 2},
         "base": {"seed": 0},
         "space": {"ranges": {"M": [1, 2]}},
         "search": {"T_AVM": None, "optimizer": "ea_optimized", "constraints": {}},
@@ -58,4 +60,7 @@ def test_what_was_logged_comes_back_byte_for_byte(finished_copy: Paths, monkeypa
     assert file_digest(Paths(there).winner) == winner
     assert read_sealed(Paths(there).metrics("fit"), remedy="") == read_sealed(paths.metrics("fit"), remedy="")
     recorded = Params.load(there / "params.yaml")
+    (described,) = [files["data/dataset.json"] for found, files in history.logged(paths, params, 5) if found == older]
+    assert json.loads(described)["digest"] == read_sealed(paths.dataset, remedy="")["digest"]
+    assert not Paths(there).dataset.exists()
     assert (recorded.train, recorded.hardware) == (params.train, params.hardware)
