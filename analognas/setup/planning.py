@@ -108,9 +108,9 @@ class Plan:
         if self.seconds is not None and self.around is not None:
             whole, around = map(run_time.duration, (self.seconds, self.around))
             said.append(
-                f"The run would take {whole}, {around} of it to start and log, on this machine if it does nothing else: "
-                "estimated from a few small characterizations that were timed just now, the others judged by their "
-                "layers; a stage that may come out the same counts as one that runs."
+                f"The run would take {whole}, {around} of it to start and log, on this machine if it does nothing "
+                "else: estimated from a few small characterizations that were timed just now, the others judged by "
+                "their layers; a stage that may come out the same counts as one that runs."
             )
         return said
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analognas.cli import main
-from analognas.versioning import history
+from analognas.versioning import Versioning, history
 from analognas.workspace import Paths
 
 
@@ -60,3 +60,18 @@ def test_what_is_no_run_is_bad_input(here: Paths):
         result = call(*arguments)
         assert result.exit_code == 2
         assert "Traceback" not in result.stderr
+
+
+def test_an_earlier_run_comes_back_and_says_how_to_undo_it(here: Paths, monkeypatch: pytest.MonkeyPatch):
+    def checkout(versioning: Versioning, *_: str) -> None:
+        for name in ("evaluator", "winner"):
+            (versioning.root / "data" / name).mkdir()
+
+    monkeypatch.setattr(Versioning, "checkout", checkout)
+    text = call("restore", "HEAD").stdout
+    assert "its parameters, its evaluator, and its winner 92af7a759c5029bc" in text
+    assert "the next `analognas run` makes them anew" in text
+    again = text.rpartition("`analognas restore ")[2].partition("`")[0]
+    told = json.loads(call("restore", again, "--json").stdout)
+    assert told["run"]["acc_1d"] == 90.0
+    assert told["lacking"][0] == "data/architectures.parquet"

@@ -10,6 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from analognas.cli import main
+from analognas.files import read_sealed
+from analognas.setup.probe import Speed
+from analognas.setup.run_time import Machine
+from analognas.versioning import Versioning
 from analognas.workspace import Paths
 
 PAGE = (Path(__file__).parents[2] / "docs" / "runs.md").read_text(encoding="utf-8")
@@ -28,3 +32,34 @@ def test_what_lists_and_compares_runs(command: list[str], past: Paths, monkeypat
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     assert result.stdout
+
+
+@pytest.mark.parametrize("command", commands("restore"), ids=" ".join)
+def test_what_brings_a_run_back(command: list[str], past: Paths, monkeypatch: pytest.MonkeyPatch):
+    def checkout(versioning: Versioning, *_: str) -> None:
+        for name in ("evaluator", "winner"):
+            (versioning.root / "data" / name).mkdir()
+
+    monkeypatch.setattr(Versioning, "checkout", checkout)
+    monkeypatch.chdir(past.root)
+    assert CliRunner().invoke(main, command).exit_code == 0
+
+
+@pytest.mark.parametrize("command", commands("explain"), ids=" ".join)
+def test_what_explains(command: list[str], finished: Paths, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(finished.root)
+    winner = read_sealed(finished.metrics("train"), remedy="")["winner"]["id"]
+    typed = [winner[:6] if word == "92af" else word for word in command]
+    result = CliRunner().invoke(main, typed)
+    assert result.exit_code == 0, result.output
+    assert "what it is" in result.stdout
+
+
+@pytest.mark.parametrize("command", commands("run"), ids=" ".join)
+def test_what_looks_before(command: list[str], finished: Paths, monkeypatch: pytest.MonkeyPatch):
+    machine = Machine(Speed(1e-9, 5e-9, 1e-9), workers=2)
+    monkeypatch.setattr("analognas.setup.planning.timed", lambda *_: machine)
+    monkeypatch.chdir(finished.root)
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert "The run would take" in " ".join(result.stdout.split())
