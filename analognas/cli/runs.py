@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,13 +87,17 @@ def restore(run: str, as_json: bool) -> None:
     """
     from analognas.cli.progress import StageProgress
     from analognas.runs import find
+    from analognas.runs.restoring import bring_back, is_kept
     from analognas.runs.restoring import restore as restored
     from analognas.tracking import standing
     from analognas.workspace import Paths
 
     paths = Paths.find()
     with StageProgress("restore", visible=not as_json) as progress:
-        done = restored(paths, find(paths, run), progress.update)
+        if is_kept(paths, Path(run)):
+            done = bring_back(paths, Path(run))
+        else:
+            done = restored(paths, find(paths, run), progress.update)
     note = standing.sentence(paths)
     tell([*([done.problem] if done.problem else []), *([note] if note else [])])
     click.echo(json.dumps(done.to_dict()) if as_json else "\n".join(done.sentences()))

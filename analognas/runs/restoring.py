@@ -43,26 +43,29 @@ class Restored:
     """What was done.
 
     Attributes:
-        run: that is back.
+        run: that is back; None: what was kept aside is, whether a run had come to its end in it or not.
         kept: the folder with what was in the workspace before.
         lacking: outputs of stages that are kept nowhere: the next run makes them anew.
         problem: what a remote of DVC could not give, a sentence; None: it was not asked, or gave all.
     """
 
-    run: Run
+    run: Run | None
     kept: Path
-    lacking: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
     problem: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
         told = {"kept": str(self.kept), "lacking": list(self.lacking), "problem": self.problem}
-        return {"run": self.run.to_dict(), **told}
+        return {"run": None if self.run is None else self.run.to_dict(), **told}
 
     def sentences(self) -> list[str]:
         """Return what was done, in words."""
-        winner = self.run.train["winner"]["id"]
-        said = [f"The run {self.run.name} is back: its parameters, its evaluator, and its winner {winner}."]
+        if self.run is None:
+            said = ["What was kept aside is back, byte for byte."]
+        else:
+            winner = self.run.train["winner"]["id"]
+            said = [f"The run {self.run.name} is back: its parameters, its evaluator, and its winner {winner}."]
         if self.lacking:
             names = ", ".join(self.lacking)
             said.append(f"Kept nowhere are {names} of it: the next `analognas run` makes them anew.")
@@ -109,6 +112,28 @@ def restore(paths: Paths, run: Run, progress: Progress = silent) -> Restored:
             raise
         progress(3, 3, f"the run {run.name} is back")
     return Restored(run, kept, lacking, problem)
+
+
+def is_kept(paths: Paths, folder: Path) -> bool:
+    """Return whether a folder is what was kept aside of a workspace."""
+    return folder.is_dir() and folder.resolve().parent == (paths.private() / ASIDE).resolve()
+
+
+def bring_back(paths: Paths, folder: Path) -> Restored:
+    """Bring back what was kept aside, byte for byte, and keep aside what is there.
+
+    Raises:
+        BusyError: if another run works in the workspace.
+        WorkspaceError: if it cannot be written.
+    """
+    with alone(paths):
+        kept = keep_aside(paths)
+        try:
+            _replace(paths, folder)
+        except BaseException:
+            _replace(paths, kept)
+            raise
+    return Restored(None, kept)
 
 
 def _lacking(paths: Paths, names: tuple[str, ...]) -> tuple[str, ...]:

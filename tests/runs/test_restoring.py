@@ -17,12 +17,17 @@ from analognas.runs.restoring import restore
 from analognas.setup.template import source
 from analognas.stages import STAGES
 from analognas.versioning import Versioning
+from analognas.versioning.dvc_inside import NoRemoteError
 from analognas.workspace import Paths
 
 
 def all_files(paths: Paths) -> dict[str, bytes]:
     """Return what is in a workspace, but for git's and the private files."""
-    names = (path for path in paths.root.rglob("*") if path.is_file() and not {".git", ".analognas"} & set(path.parts))
+    names = (
+        path
+        for path in paths.root.rglob("*")
+        if path.is_file() and not {".git", ".dvc", ".analognas"} & set(path.parts)
+    )
     return {path.relative_to(paths.root).as_posix(): path.read_bytes() for path in names}
 
 
@@ -36,7 +41,11 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
             (versioning.root / name).mkdir()
             (versioning.root / name / "content").write_text(content)
 
+    def pull(*_: Any) -> Any:
+        raise NoRemoteError("No DVC remote is set.")
+
     monkeypatch.setattr(Versioning, "checkout", checkout)
+    monkeypatch.setattr(module, "pull", pull)
     return held
 
 
@@ -53,14 +62,19 @@ def test_parameters_figures_and_outputs_are_those_of_the_run(past: Paths, cache:
 
 def test_what_was_there_comes_back_byte_for_byte(past: Paths, cache: dict[str, str]):
     override(past.params, ["train.repeats=7"])
+    past.metrics("search").unlink()  # in the middle of something: no run came to its end with that
     (past.rounds).mkdir()
     (past.rounds / "001-000001.json").write_text("of nobody's commit")
     before = all_files(past)
     done = restore(past, find(past, "HEAD"))
     assert all_files(past) != before
     assert module.keep_aside(past) != done.kept
-    restore(past, find(past, str(done.kept)))
+    assert module.is_kept(past, done.kept)
+    assert not module.is_kept(past, past.winner)
+    again = module.bring_back(past, done.kept)
     assert all_files(past) == before
+    assert again.sentences()[0] == "What was kept aside is back, byte for byte."
+    assert again.kept != done.kept
 
 
 def test_what_is_kept_nowhere_changes_nothing(past: Paths, cache: dict[str, str]):
