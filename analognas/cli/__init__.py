@@ -30,6 +30,7 @@ for command in (
     runs.runs,
     runs.compare,
     runs.restore,
+    runs.sweep,
     explaining.explain,
     winner.predict,
     winner.export,

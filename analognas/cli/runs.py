@@ -103,6 +103,59 @@ def restore(run: str, as_json: bool) -> None:
     click.echo(json.dumps(done.to_dict()) if as_json else "\n".join(done.sentences()))
 
 
+@click.command()
+@click.argument("values", nargs=-1, required=True, metavar="KEY=A,B,...")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Where to draw it (PNG, SVG, PDF); left out: below .analognas/sweeps.")  # fmt: skip
+@json_option
+def sweep(values: tuple[str, ...], plot: Path | None, as_json: bool) -> None:
+    """Run the pipeline with several values of one key, or of two, and show the winners side by side.
+
+    KEY=A,B,... is e.g. hardware.adc_bits=5,6,8. The workspace stays as it is; what is characterized goes into its
+    store, and is not characterized again, nor does a point run again that came to its end.
+    """
+    from rich.console import Console
+
+    from analognas.cli.progress import StageProgress
+    from analognas.runs.sweeping import asked_values
+    from analognas.runs.sweeping import sweep as swept
+    from analognas.workspace import Paths
+
+    asked = asked_values(values)
+    paths = Paths.find()
+    with StageProgress("sweep", visible=not as_json) as progress:
+        done = swept(paths, asked, plot, progress.update)
+    if as_json:
+        click.echo(json.dumps(done.to_dict()))
+        return
+    rows = [
+        (*(folded(_value(value), 16) for value in point.values.values()), *_told(point.to_dict()))
+        for point in done.points
+    ]
+    headings = (*(key.replace(".", ".\n") for key in done.keys), "winner", "1 day,\n%", "1 month,\n%", "AVM,\npoints",
+                "limits")  # fmt: skip
+    console = Console()
+    console.print(plain_table(headings, rows, numbers=range(len(done.keys) + 1, len(headings) - 1)))
+    for point in done.points:
+        if point.problem is not None:
+            tell([f"{', '.join(f'{key} {value}' for key, value in point.values.items())}: {point.problem}"])
+    console.print("Intervals are of 90 %, over programmings and test images; each winner was trained once.")
+    if done.plot is not None:
+        console.print(f"Plot      {done.plot}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _told(point: dict[str, Any]) -> tuple[str, ...]:
+    winner = point["winner"]
+    if winner is None:
+        return ("failed", "", "", "", "")
+    figures = (f"{winner[name]:.2f}" + _half(winner[f"{name}_half"]) for name in ("acc_1d", "acc_30d", "avm"))
+    return (winner["id"][:8], *figures, folded(point["limits"], 6))
+
+
+def _half(half: float | None) -> str:
+    return "" if half is None else f"\n±{half:.2f}"
+
+
 def _side_by_side(done: Comparison) -> Iterator[Any]:
     """Yield a table of the figures, and one of what else differs."""
     a, b = done.a, done.b

@@ -79,7 +79,8 @@ class Comparison:
     @property
     def exact(self) -> dict[str, tuple[int, int]]:
         """Figures of both winners that follow from the architecture, by name."""
-        return {name: (int(_number(self.a, name)), int(_number(self.b, name))) for name in EXACT}
+        winners = [run.train["winner"] for run in (self.a, self.b)]
+        return {name: (int(_number(winners[0], name)), int(_number(winners[1], name))) for name in EXACT}
 
     @property
     def verdict(self) -> str:
@@ -153,8 +154,8 @@ def _figures(a: Run, b: Run) -> Iterator[Figure]:
     for name, words, unit, sign in FIGURES:
         if not all(isinstance(run.train["winner"].get(name), int | float) for run in (a, b)):
             continue  # a protocol without that time
-        first, second = (_number(run, name) for run in (a, b))
-        half_a, half_b = (_half(run, name) for run in (a, b))
+        first, second = (_number(run.train["winner"], name) for run in (a, b))
+        half_a, half_b = (half_of(run.train, run.dataset, name) for run in (a, b))
         apart = second - first
         low, high = None, None
         if half_a is not None and half_b is not None:
@@ -172,32 +173,37 @@ def _verdict(low: float | None, high: float | None, sign: int) -> str:
     return BETTER if (low > 0) == (sign > 0) else WORSE
 
 
-def _half(run: Run, name: str) -> float | None:
-    """Return the half width of the 90 % interval of a figure over programmings and test images; None: not known.
+def half_of(train: Mapping[str, Any], dataset: Mapping[str, Any], name: str) -> float | None:
+    """Return the half width of the 90 % interval of a winner's figure over programmings and test images.
 
-    That of a limit is taken where one is set. Otherwise the variance over images is bounded by what the means allow:
-    an image that a share p of the programmings classify rightly contributes at most p (1 - p) to that of an accuracy,
-    and one that changes sides in a month at most its share to that of the difference.
+    None: it is not known. That of a limit is taken where one is set. Otherwise the variance over images is bounded by
+    what the means allow: an image that a share p of the programmings classify rightly contributes at most p (1 - p) to
+    that of an accuracy, and one that changes sides in a month at most its share to that of the difference.
+
+    Args:
+        train: what the stage ``train`` said.
+        dataset: what was recorded of the data.
+        name: of the figure.
     """
-    winner = run.train["winner"]
-    known = run.train["limits"].get(_LIMITS.get(name, ""))
+    winner = train["winner"]
+    known = train["limits"].get(_LIMITS.get(name, ""))
     if isinstance(known, Mapping) and known["high"] > known["low"] and known["value"] == winner[name]:
         return float(known["high"] - known["low"]) / 2
-    images = int((run.dataset.get("sizes") or {}).get("test") or 0)
+    images = int((dataset.get("sizes") or {}).get("test") or 0)
     repeats, sem = winner.get("repeats"), winner.get(f"{name}_sem", 0.0 if name == "acc_digital" else None)
     if images < 2 or not isinstance(repeats, int) or repeats < 2 or not isinstance(sem, int | float):
         return None
     if name == "avm":
-        before, after = (_number(run, time) / 100 for time in ("acc_1s", "acc_30d"))
+        before, after = (_number(winner, time) / 100 for time in ("acc_1s", "acc_30d"))
         spread = min(before + after, 2 - before - after) - (before - after) ** 2
     else:
-        mean = _number(run, name) / 100
+        mean = _number(winner, name) / 100
         spread = mean * (1 - mean)
     return half_width([float(sem) ** 2, 100**2 * spread / (images - 1)], [repeats - 1, images - 1], _LEVEL)
 
 
-def _number(run: Run, name: str) -> float:
-    value = run.train["winner"][name]
+def _number(winner: Mapping[str, Any], name: str) -> float:
+    value = winner[name]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name} is no number")
     return float(value)

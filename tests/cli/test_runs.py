@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analognas.cli import main
+from analognas.errors import StageError
+from analognas.files import write_sealed
 from analognas.versioning import Versioning, history
 from analognas.workspace import Paths
 
@@ -75,3 +77,22 @@ def test_an_earlier_run_comes_back_and_says_how_to_undo_it(here: Paths, monkeypa
     told = json.loads(call("restore", again, "--json").stdout)
     assert (told["run"], told["lacking"]) == (None, [])
     assert json.loads(call("compare", "HEAD", ".", "--json").stdout)["b"]["acc_1d"] == 90.0
+
+
+def test_a_sweep_is_one_table_and_one_plot(workspace: Paths, histories: Any, monkeypatch: pytest.MonkeyPatch):
+    def run(stage: str, params: Any, paths: Paths, *_: Any) -> None:
+        if params.hardware.adc_bits == 5 and stage == "fit":
+            raise StageError("Nothing can be fitted.")
+        if stage == "train":
+            write_sealed(paths.metrics("train"), histories.figures(acc_1d=90.0 + params.hardware.adc_bits))
+
+    monkeypatch.setattr("analognas.runs.sweeping.run_stage", run)
+    monkeypatch.chdir(workspace.root)
+    result = call("sweep", "hardware.adc_bits=5,6", "--plot", "mine.png")
+    for part in ("adc_bits", "failed", "96.00", "92af7a75", "mine.png", "90 %"):
+        assert part in result.stdout
+    assert "adc_bits 5: Nothing can be fitted." in result.stderr
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    told = json.loads(call("sweep", "hardware.adc_bits=6,7", "--json").stdout)
+    assert [point["stored"] for point in told["points"]] == [True, False]
+    assert call("sweep", "hardware.adc_bits=6").exit_code == 2
