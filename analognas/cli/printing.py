@@ -11,8 +11,12 @@ WIDTH = 80
 
 
 def folded(text: str, width: int) -> str:
-    """Return a text in lines of at most ``width``, broken at spaces and hyphens; a longer word is cut, with a sign."""
-    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=True)
+    """Return a text in lines of at most ``width``: broken at spaces, and at hyphens if a word is longer than that.
+
+    A word that is longer still is cut, with a sign.
+    """
+    hyphens = any(len(word) > width for word in text.split())
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=hyphens)
     return "\n".join(line if len(line) <= width else f"{line[: width - 1]}…" for line in lines)
 
 

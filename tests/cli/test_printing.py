@@ -12,6 +12,8 @@ from analognas.cli.printing import folded, plain_table
     ("text", "width", "lines"),
     [
         ("analognas-bench", 10, ["analognas-", "bench"]),
+        ("the fan-in of", 11, ["the fan-in", "of"]),
+        ("in a fan-in", 8, ["in a", "fan-in"]),
         ("not shown", 6, ["not", "shown"]),
         ("held", 6, ["held"]),
         ("abcdefghijklmnop", 10, ["abcdefghi…"]),
