@@ -38,7 +38,7 @@ def spaces(as_json: bool) -> None:
     from analognas.search_spaces.config_space import DATASETS
     from analognas.search_spaces.family import KNOWN, family
     from analognas.stages import inputs
-    from analognas.stages.recorded import describe_dataset
+    from analognas.stages.recorded import describe_dataset, recorded_dataset
     from analognas.workspace import Paths
 
     added = plugins("space")
@@ -54,10 +54,8 @@ def spaces(as_json: bool) -> None:
         paths = Paths.find()
         params = Params.load(paths.params)
         # Before the first run the data may not be recorded yet: then they are looked at, and nothing is written.
-        known = paths.dataset.is_file()
-        rows = [
-            show(inputs.space(params, paths) if known else inputs.space_of(params, describe_dataset(params, paths)))
-        ]
+        data = recorded_dataset(paths) if paths.dataset.is_file() else describe_dataset(params, paths)
+        rows = [show(inputs.space_of(params, data))]
     except WorkspaceError:
         rows = [show(ConfigSpace(name)) for name in DATASETS]
         rows += _added(added, lambda plugin: show(ConfigSpace("digits", family=plugin.name)))

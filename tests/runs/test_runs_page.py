@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from analognas.cli import main
-from analognas.files import read_sealed
+from analognas.files import read_sealed, write_sealed
 from analognas.setup.probe import Speed
 from analognas.setup.run_time import Machine
 from analognas.versioning import Versioning
@@ -43,6 +44,19 @@ def test_what_brings_a_run_back(command: list[str], past: Paths, monkeypatch: py
     monkeypatch.setattr(Versioning, "checkout", checkout)
     monkeypatch.chdir(past.root)
     assert CliRunner().invoke(main, command).exit_code == 0
+
+
+@pytest.mark.parametrize("command", commands("sweep"), ids=" ".join)
+def test_what_varies_a_run(command: list[str], workspace: Paths, histories: Any, monkeypatch: pytest.MonkeyPatch):
+    def run(stage: str, _params: Any, paths: Paths, *_: Any) -> None:
+        if stage == "train":
+            write_sealed(paths.metrics("train"), histories.figures())
+
+    monkeypatch.setattr("analognas.runs.sweeping.run_stage", run)
+    monkeypatch.chdir(workspace.root)
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert "92af7a75" in result.stdout
 
 
 @pytest.mark.parametrize("command", commands("explain"), ids=" ".join)
