@@ -203,7 +203,8 @@ def _made(paths: Paths, there: Paths, values: Mapping[str, Any], params: Params)
     for name in ("params.yaml", PERSONAL):
         if (paths.root / name).is_file():
             shutil.copyfile(paths.root / name, there.root / name)
-    shutil.copytree(paths.rounds, there.rounds)
+    if paths.rounds.is_dir():
+        shutil.copytree(paths.rounds, there.rounds)
     store = ResultStore.of(paths.home).root.resolve()
     store.mkdir(parents=True, exist_ok=True)
     (there.data / "results").symlink_to(store, target_is_directory=True)

@@ -7,6 +7,7 @@ are judged by their layers (``run_time``), and only what is left to do counts.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import time
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 #: What becomes of a stage: it runs, it runs unless what it reads comes out the same, it is up to date.
 RUNS, DEPENDS, CACHED = "runs", "depends", "up to date"
+#: How ``Versioning`` says that a parameter differs.
+_PARAMETER = re.compile(r"parameter (\S+) of (\S+): .*")
 #: Reasons of a stage that are told.
 _TOLD = 3
 
@@ -153,8 +156,7 @@ def _stages(paths: Paths, params: Params, dataset: Description) -> dict[str, tup
     for stage in STAGES:
         recorded = versioning.stage_params(stage)
         changed = [] if recorded is None else list(_changed(recorded, params, dataset, environment))
-        # DVC has compared parameters with files that are written anew when something runs.
-        others = [reason for reason in known[stage] if not reason.startswith("parameter ") or recorded is None]
+        others = [reason for reason in known[stage] if _parameter(reason) not in (recorded or {})]
         certain = [*changed, *(reason for reason in others if not reason.startswith("input "))]
         before = [name for name, (what, _) in found.items() if what != CACHED]
         if certain:
@@ -164,6 +166,17 @@ def _stages(paths: Paths, params: Params, dataset: Description) -> dict[str, tup
         else:
             found[stage] = CACHED, ()
     return found
+
+
+def _parameter(reason: str) -> str | None:
+    """Return the parameter that a reason of DVC's is about, as it is recorded; None if it is about none.
+
+    DVC compares them with what the files say, which are written anew when something runs.
+    """
+    match = _PARAMETER.fullmatch(reason)
+    if match is None:
+        return None
+    return match[1] if match[2] == "params.yaml" else f"{Path(match[2]).stem}.{match[1]}"
 
 
 def _changed(
@@ -210,7 +223,8 @@ def _as_it_would_be(paths: Paths, dataset: Description) -> Iterator[Paths]:
     with tempfile.TemporaryDirectory() as folder:
         there = Paths(Path(folder))
         write_sealed(there.dataset, dataset)
-        shutil.copytree(paths.rounds, there.rounds)
+        if paths.rounds.is_dir():
+            shutil.copytree(paths.rounds, there.rounds)
         if paths.architectures.is_file():
             shutil.copyfile(paths.architectures, there.architectures)
         yield there

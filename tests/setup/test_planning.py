@@ -92,6 +92,12 @@ def test_values_that_are_others_than_recorded_are_named():
     ]
 
 
+def test_what_dvc_says_of_parameters_counts_if_they_were_not_recorded():
+    assert planning._parameter("parameter train.epochs of params.yaml: modified") == "train.epochs"
+    assert planning._parameter("parameter protocol.fit of data/environment.json: new") == "environment.protocol.fit"
+    assert planning._parameter("input data/rounds: modified") is None
+
+
 def test_stages_after_one_that_runs_may_come_out_the_same(
     past: Paths, monkeypatch: pytest.MonkeyPatch, machine: list[int]
 ):
@@ -99,8 +105,10 @@ def test_stages_after_one_that_runs_may_come_out_the_same(
     monkeypatch.setattr(Versioning, "looked", lambda *_: told)
     monkeypatch.setattr(planning, "current_environment", lambda _: {})
     monkeypatch.setattr(planning, "_changed", lambda recorded, *_: ["x is 1"] if "fit" in recorded else [])
+    told["train"] = ["parameter train.newer of params.yaml: new", "parameter train of params.yaml: modified"]
     found = planning._stages(past, Params.load(past.params), {})  # type: ignore[typeddict-item]
-    assert [found[stage][0] for stage in STAGES] == [CACHED, CACHED, RUNS, DEPENDS, DEPENDS]
+    assert found.pop("train") == (RUNS, ("parameter train.newer of params.yaml: new",))
+    assert [found[stage][0] for stage in found] == [CACHED, CACHED, RUNS, DEPENDS]
     assert found["search"][1] == ("fit runs before it",)
 
 
