@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import random
@@ -15,15 +16,18 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from filelock import FileLock
+from ruamel.yaml import YAML
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from analognas.evaluators import XGBoostEvaluator
+from analognas.files import write_sealed
 from analognas.params import Params
+from analognas.params.file import override
 from analognas.params.overrides import parse
 from analognas.rows import ResultRow
 from analognas.setup.preparing import prepare
@@ -288,3 +292,84 @@ def formula(retrained: Paths, monkeypatch: pytest.MonkeyPatch) -> Formula:
     monkeypatch.setattr(characterize_stage, "measure", made)
     monkeypatch.setattr(fit_stage, "unfitted", _quick)
     return made
+
+
+class Histories:
+    """Makes workspaces with runs that nobody computed, recorded and committed as the drivers do."""
+
+    dataset: ClassVar[dict[str, Any]] = {
+        "name": "digits", "digest": "d" * 64, "split_digest": "s" * 64, "augment": [], "sizes": {"test": 360},
+    }  # fmt: skip
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def empty(self, name: str) -> Paths:
+        """Return a workspace in git and DVC in which nothing has run."""
+        root = self._folder / name
+        (root / ".dvc").mkdir(parents=True)
+        for file in ("params.yaml", "dvc.yaml", ".gitignore"):
+            shutil.copyfile(source() / file, root / file)
+        subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, check=True)
+        return Paths(root)
+
+    @staticmethod
+    def figures(**given: Any) -> dict[str, Any]:
+        """Return what ``train`` says of a winner."""
+        winner: dict[str, Any] = {
+            "id": "92af7a759c5029bc", "params": 9946, "tiles": 6, "repeats": 25, "acc_digital": 98.25, "acc_1s": 97.42,
+            "acc_1d": 96.55, "acc_1d_std": 0.88, "acc_1d_sem": 0.18, "acc_30d": 96.0, "acc_30d_std": 1.4,
+            "acc_30d_sem": 0.28, "avm": 1.42, "avm_std": 1.58, "avm_sem": 0.32,
+        }  # fmt: skip
+        hardware = {"rpu_config": "analognas-bench", "tile_size": 256}
+        return {"winner": winner | given, "limits": {"status": "held"}, "notes": [], "hardware": hardware}
+
+    def stand(self, paths: Paths, train: dict[str, Any], *assignments: str) -> None:
+        """Let a workspace hold the run of some figures and parameters, recorded in ``dvc.lock``."""
+        override(paths.params, assignments)
+        write_sealed(paths.dataset, self.dataset)
+        write_sealed(paths.environment, {"torch": "2.9", "protocol": {"train": 1}})
+        for stage in STAGES:
+            write_sealed(paths.metrics(stage), train if stage == "train" else {"stage": stage})
+        for folder in (paths.evaluator, paths.winner, paths.search):
+            folder.mkdir(exist_ok=True)
+            (folder / "content").write_text(str(train))
+        values = YAML(typ="safe").load(paths.params.read_text())
+        entries: dict[str, Any] = {"record": {"params": {"params.yaml": {"dataset": values["dataset"]}}, "outs": []}}
+        outputs: dict[str, str] = {"fit": "evaluator", "search": "search", "train": "winner"}
+        for stage in STAGES:
+            known = {"base.seed": values["base"]["seed"], "hardware": values["hardware"], stage: values[stage]}
+            outs = [{"path": f"data/{outputs[stage]}", "md5": "0" * 32 + ".dir"}] if stage in outputs else []
+            written = paths.metrics(stage)
+            md5 = hashlib.md5(written.read_bytes(), usedforsecurity=False).hexdigest()
+            outs.append({"path": written.relative_to(paths.root).as_posix(), "md5": md5})
+            entries[stage] = {"params": {"params.yaml": known, "data/dataset.json": {"name": "digits"}}, "outs": outs}
+        with (paths.root / "dvc.lock").open("w") as file:
+            YAML(typ="safe").dump({"schema": "2.0", "stages": entries}, file)
+
+    def commit(self, paths: Paths, message: str) -> None:
+        """Commit what git holds of a workspace."""
+        me = ("-c", "user.name=me", "-c", "user.email=m@example.org")
+        for arguments in (("add", "--all"), (*me, "commit", "--quiet", "--message", message)):
+            subprocess.run(["git", *arguments], cwd=paths.root, check=True)
+
+
+@pytest.fixture
+def histories(tmp_path: Path) -> Histories:
+    """Return what makes workspaces with runs that nobody computed."""
+    return Histories(tmp_path)
+
+
+@pytest.fixture
+def past(histories: Histories) -> Paths:
+    """Return a workspace whose git holds two runs, and which holds a third one that nobody committed."""
+    paths = histories.empty("past")
+    histories.commit(paths, "empty")
+    histories.stand(paths, histories.figures(), "train.epochs=20")
+    histories.commit(paths, "first run")
+    better = histories.figures(acc_1d=98.6, acc_1s=98.9, acc_30d=98.5, avm=0.4)
+    histories.stand(paths, better, "train.epochs=30")
+    histories.commit(paths, "second run")
+    worse = histories.figures(acc_1d=90.0, id="1111222233334444")
+    histories.stand(paths, worse, "train.epochs=30", "hardware.adc_bits=5")
+    return paths

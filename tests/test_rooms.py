@@ -39,7 +39,7 @@ _LEARNED = _DATA | {"training", "evaluators"}
 _SEARCHED = _LEARNED | {"search_algorithms"}
 _STAGES = _SEARCHED | {"testing", "params", "stages"}
 _VERSIONED = _STAGES | {"versioning"}
-_DRIVEN = _VERSIONED | {"notices", "tracking", "retraining", "setup", "report", "pages", "orchestration"}
+_DRIVEN = _VERSIONED | {"notices", "tracking", "retraining", "setup", "report", "pages", "orchestration", "runs"}
 
 #: What each room may import besides itself: rooms, and single modules of others.
 MAY: dict[str, set[str]] = {
@@ -60,7 +60,8 @@ MAY: dict[str, set[str]] = {
     "setup": _VERSIONED,
     "report": _VERSIONED,
     "pages": _VERSIONED | {"report"},
-    "orchestration": _DRIVEN,
+    "runs": _VERSIONED | {"tracking", "setup"},
+    "orchestration": _DRIVEN - {"runs"},
     "cli": _DRIVEN,
     "flows": {"orchestration"},
 }

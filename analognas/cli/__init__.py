@@ -5,7 +5,19 @@ Commands import what they need when they are called, so that ``analognas --help`
 
 from __future__ import annotations
 
-from analognas.cli import datasets, doctor, listings, measuring, pipeline, retraining, sharing, winner, workspaces
+from analognas.cli import (
+    datasets,
+    doctor,
+    explaining,
+    listings,
+    measuring,
+    pipeline,
+    retraining,
+    runs,
+    sharing,
+    winner,
+    workspaces,
+)
 from analognas.cli.group import main
 
 __all__ = ["main"]
@@ -15,6 +27,11 @@ for command in (
     pipeline.search,
     pipeline.stage,
     pipeline.report,
+    runs.runs,
+    runs.compare,
+    runs.restore,
+    runs.sweep,
+    explaining.explain,
     winner.predict,
     winner.export,
     measuring.measure,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analognas.cli.options import json_option
+from analognas.cli.printing import folded, plain_table
 from analognas.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -109,20 +110,16 @@ def _list(as_json: bool) -> None:
         click.echo(json.dumps([row for _, row in rows]))
         return
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
-    table = Table()
-    for heading in ("name", "input", "classes", "here", "licence", "how to get it"):
-        # What is to be typed must not be cut short.
-        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
+    told = []
     for entry, row in rows:
         shape = "x".join(map(str, entry.input_shape)) if entry.input_shape else "any"
         available = "-" if "path" in entry.accepts and not entry.files else "yes" if row["available"] else "no"
         available = "no" if "error" in row else available
-        cells = (entry.name, shape, str(entry.classes or "any"), available, entry.licence, row.get("error", entry.note))
-        table.add_row(*map(escape, cells))  # "analognas[bench]" is no style
-    Console().print(table)
+        # What is to be typed must not be cut short, and no word is to be broken.
+        how = folded(f"{row.get('error', entry.note)}; licence: {entry.licence}", 36)
+        told.append((entry.name, shape, str(entry.classes or "any"), available, how))
+    Console().print(plain_table(("name", "input", "classes", "here", "how to get it, and its licence"), told))
 
 
 def _published(name: str) -> tuple[str, tuple[Published, ...]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from analognas.hardware.presets import Preset
     from analognas.hardware.tile_shape import TileShape
     from analognas.plugins import Plugin
+    from analognas.search_spaces import ConfigSpace
 
 #: What is printed as JSON, and what is printed as text.
 Row = tuple[dict[str, Any], str]
@@ -35,18 +36,26 @@ def spaces(as_json: bool) -> None:
     from analognas.plugins import plugins
     from analognas.search_spaces import ConfigSpace
     from analognas.search_spaces.config_space import DATASETS
-    from analognas.search_spaces.family import KNOWN
+    from analognas.search_spaces.family import KNOWN, family
     from analognas.stages import inputs
+    from analognas.stages.recorded import describe_dataset, recorded_dataset
     from analognas.workspace import Paths
 
     added = plugins("space")
 
     def show(space: ConfigSpace) -> Row:
-        return space.to_dict(), str(space)
+        known = family(space.family)
+        told = space.to_dict()
+        for gene in told["hyperparameters"]:
+            gene["meaning"] = known.meaning(gene["name"])
+        return told, _space(space, {gene["name"]: gene["meaning"] for gene in told["hyperparameters"]})
 
     try:
         paths = Paths.find()
-        rows = [show(inputs.space(Params.load(paths.params), paths))]
+        params = Params.load(paths.params)
+        # Before the first run the data may not be recorded yet: then they are looked at, and nothing is written.
+        data = recorded_dataset(paths) if paths.dataset.is_file() else describe_dataset(params, paths)
+        rows = [show(inputs.space_of(params, data))]
     except WorkspaceError:
         rows = [show(ConfigSpace(name)) for name in DATASETS]
         rows += _added(added, lambda plugin: show(ConfigSpace("digits", family=plugin.name)))
@@ -56,6 +65,17 @@ def spaces(as_json: bool) -> None:
     click.echo("\n\n".join(text for _, text in rows))
     names = [*KNOWN, *(f"{plugin.name} ({plugin.package})" for plugin in added)]
     click.echo(f"\nspace.name may be {', '.join(names)}, or module:Class of your own.")
+
+
+def _space(space: ConfigSpace, meanings: Mapping[str, str]) -> str:
+    """Return a space as its text, with what each gene is below its range."""
+    first, *lines = str(space).splitlines()
+    genes = [gene.name for gene in space.hyperparameters]
+    told = textwrap.wrap(first, 80, subsequent_indent="  ", break_on_hyphens=False)
+    for name, line in zip(genes, lines, strict=True):
+        told.append(line)
+        told += textwrap.wrap(meanings[name], 80, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(told)
 
 
 @click.command()

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from analognas.cli.group import tell
-from analognas.cli.options import hours_option, json_option, override_options, section_values
+from analognas.cli.options import (
+    hours_of,
+    hours_option,
+    json_option,
+    override_options,
+    quick_option,
+    section_values,
+)
+from analognas.cli.printing import folded, plain_table
 
 if TYPE_CHECKING:
     from analognas.workspace import Paths
@@ -19,11 +28,17 @@ if TYPE_CHECKING:
 @click.command()
 @override_options
 @hours_option
+@quick_option
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only say what would run, what is stored already, and how long it would take; write nothing.",
+)
 @json_option
 @click.option("--verbose", is_flag=True, help="Show Prefect's log.")
 def run(
     assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
-    hours: float | None, as_json: bool, verbose: bool,
+    hours: float | None, quick: bool, dry_run: bool, as_json: bool, verbose: bool,
 ) -> None:  # fmt: skip
     """Run the pipeline of this workspace: only what is not up to date.
 
@@ -36,7 +51,10 @@ def run(
     from analognas.tracking import standing
     from analognas.versioning import git
 
-    given = section_values(assignments, dataset, path, max_params)
+    given, hours = section_values(assignments, dataset, path, max_params), hours_of(hours, quick)
+    if dry_run:
+        _plan(given, hours, as_json)
+        return
     page = tracked = None
     with ExitStack() as stack:
         paths = find_or_make(dataset, path, given, hours, as_json, stack)
@@ -53,6 +71,39 @@ def run(
             tell(done.notes)
             page, tracked = done.page, done.tracked
     _report(paths, as_json, page, tracked)
+
+
+def _plan(given: Mapping[str, Any], hours: float | None, as_json: bool) -> None:
+    """Say what a run would do."""
+    from analognas.cli.progress import StageProgress
+    from analognas.setup.planning import plan
+    from analognas.setup.run_time import duration
+    from analognas.workspace import Paths
+
+    if hours is not None:
+        raise click.UsageError("--dry-run looks at the protocol that there is: leave --hours and --quick out.")
+    paths = Paths.find()
+    with StageProgress("dry run", visible=not as_json) as progress:
+        planned = plan(paths, given, progress.update)
+    if as_json:
+        click.echo(json.dumps(planned.to_dict()))
+        return
+    from rich.console import Console
+
+    words = {"runs": "runs", "depends": "runs, unless what it reads comes out the same", "up to date": "up to date"}
+    rows = [
+        (
+            step.stage,
+            folded(words[step.what], 26),
+            "\n".join(folded(reason, 34) for reason in step.reasons),
+            duration(step.seconds).removeprefix("about ") if step.seconds else "",
+        )
+        for step in planned.steps
+    ]
+    console = Console()
+    console.print(plain_table(("stage", "", "because", "time"), rows, numbers=(3,)))
+    for sentence in planned.sentences():
+        console.print(sentence, highlight=False, markup=False)
 
 
 @click.command()

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analognas.cli.group import tell
-from analognas.cli.options import hours_option, json_option, override_options, section_values
+from analognas.cli.options import (
+    hours_of,
+    hours_option,
+    json_option,
+    override_options,
+    quick_option,
+    section_values,
+)
 from analognas.errors import WorkspaceError
 from analognas.workspace import Paths, alone
 
@@ -173,13 +180,14 @@ def _say(fitted: Tailored | None) -> None:
 @click.argument("target", type=click.Path(path_type=Path))
 @override_options
 @hours_option
+@quick_option
 @json_option
 def init(
     target: Path, assignments: tuple[str, ...], dataset: str | None, path: str | None, max_params: str | None,
-    hours: float | None, as_json: bool,
+    hours: float | None, quick: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a workspace in TARGET: parameters, stages, flow, git and DVC.
 
-    With --dataset or --hours the protocol is fitted to the data and this machine, and params.yaml says why.
+    With --dataset, --hours or --quick the protocol is fitted to the data and this machine, and params.yaml says why.
     """
-    make(target, section_values(assignments, dataset, path, max_params), hours, as_json)
+    make(target, section_values(assignments, dataset, path, max_params), hours_of(hours, quick), as_json)

@@ -18,6 +18,7 @@ from analognas.evaluators import storage
 from analognas.evaluators.base import Context, Evaluator, usable_rows
 from analognas.evaluators.boosting import Boosting
 from analognas.evaluators.columns import LEAST_ROWS, TARGETS
+from analognas.evaluators.contributions import Contributions, contributions
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, Settings, fit_model
@@ -134,6 +135,20 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         fitted = self._fitted(architectures[0].space.name if len(architectures) else "")
         features = fitted.schema_.transform(architectures)
         return frame([architecture.id for architecture in architectures], fitted.model_.predict(features))
+
+    def explain(self, architecture: Architecture) -> dict[str, Contributions]:
+        """Return what each feature (``feature_names``) contributes to the prediction, by target: Shapley values.
+
+        Raises:
+            NotFittedError: if it was not fitted, and none is packaged for the space.
+            MismatchError: if the architecture is of another space.
+        """
+        fitted = self._fitted(architecture.space.name)
+        return contributions(fitted.model_, fitted.schema_.transform([architecture]))
+
+    def feature_names(self, space: str = "") -> tuple[str, ...]:
+        """Return the names of the features in order; of a packaged evaluator those of a space."""
+        return self._fitted(space).schema_.names
 
     def save(self, path: Path | str) -> None:
         """Write the evaluator to a directory: ``schema.json``, XGBoost's UBJ models, ``anchors.npy``."""

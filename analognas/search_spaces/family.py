@@ -50,6 +50,10 @@ class Family(ABC):
         """Return genes that a space has only if it gives a range for them; none by default."""
         return ()
 
+    def meaning(self, name: str) -> str:
+        """Return what the gene of this name is, in a few words; an empty text if nobody has said it."""
+        return ""
+
     def function(self, genes: Mapping[str, Gene]) -> str | None:
         """Return a text that architectures share if their networks compute the same functions, None if unknown."""
         return None

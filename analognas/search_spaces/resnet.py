@@ -76,6 +76,16 @@ _GENE = re.compile(r"(?:out_channel0|kernel_size0|M|(R|B|convblock|widenfact)([1
 _WIDTH = re.compile(r"out_channel0|(?:widenfact|B)[1-9]\d*")
 _DEPTH = re.compile(r"M|(?:R|convblock)[1-9]\d*")
 
+_MEANINGS = {
+    "out_channel0": "filters (output channels) of the first convolution",
+    "kernel_size0": "edge length of its kernels, pixels",
+    "M": "main blocks, one after the other",
+    "R": "residual blocks in main block {block}, one after the other",
+    "B": "parallel branches of each residual block there",
+    "convblock": "kind of these branches: basic is 3x3, 3x3; bottleneck is 1x1, 3x3, 1x1",
+    "widenfact": "channels of main block {block}, times those before it",
+}
+
 
 class ResNet(Family):
     """The ResNet-like family; see the module's text for the network and ``RANGES`` for the genes."""
@@ -107,6 +117,11 @@ class ResNet(Family):
                 discrete("widenfact", i),
             ]
         return tuple(genes)
+
+    def meaning(self, name: str) -> str:
+        """Return what the gene of this name is, in a few words."""
+        kind = name.rstrip("0123456789")
+        return _MEANINGS.get(name) or _MEANINGS.get(kind, "").format(block=name.removeprefix(kind))
 
     def reads(self, name: str) -> bool:
         """Say whether a gene of this name belongs to the family."""

@@ -120,26 +120,55 @@ def estimate(params: Params, sizes: Mapping[str, int], efforts: Efforts, machine
         more: architectures that are characterized besides the sample: those of rounds and of the sentinel set.
     """
     again = efforts.sample[: params.characterize.replicates]
-    each = [
-        machine.speed.seconds(effort, params.characterize, sizes["train"], sizes["validation"])
-        for effort in (*efforts.sample, *again, *(more * [efforts.mean]))
-    ]
-    started = machine.slowness * (START + _FIRST) + machine.read
-    tasks = _TASK * machine.slowness * min(_TASKS, len(each)) / max(1, machine.workers)
-    characterize = (side_by_side(each, machine.workers) + started) / machine.share + tasks
+    each = (*efforts.sample, *again, *(more * [efforts.mean]))
+    return RunTime(
+        machine.spent,
+        starting(machine),
+        characterizing(each, params, sizes, machine),
+        fitting(len(each), machine) + searching(params, machine),
+        training(efforts, params, sizes, machine),
+    )
 
+
+def starting(machine: Machine) -> float:
+    """Return the seconds of a run besides its stages."""
+    return machine.slowness * _AROUND + _READS * machine.read
+
+
+def characterizing(efforts: Sequence[float], params: Params, sizes: Mapping[str, int], machine: Machine) -> float:
+    """Return the seconds of characterizing architectures of these efforts."""
+    each = [
+        machine.speed.seconds(effort, params.characterize, sizes["train"], sizes["validation"]) for effort in efforts
+    ]
+    tasks = _TASK * machine.slowness * min(_TASKS, len(each)) / max(1, machine.workers)
+    return (side_by_side(each, machine.workers) + _ready(machine)) / machine.share + tasks
+
+
+def fitting(rows: int, machine: Machine) -> float:
+    """Return the seconds of fitting the evaluator to so many rows."""
+    return machine.slowness * (_FIT + _FIT_ROW * rows)
+
+
+def searching(params: Params, machine: Machine) -> float:
+    """Return the seconds of the search, and of random search beside it."""
     search = params.search
     asked = search.runs * search.population_size * search.nb_iter
     asked *= 1 if search.optimizer == "random_search" else 2  # random search runs beside all others
-    fit_and_search = _FIT + _FIT_ROW * len(each) + _SEARCH + _QUERY * asked
+    return machine.slowness * (_SEARCH + _QUERY * asked)
 
+
+def training(efforts: Efforts, params: Params, sizes: Mapping[str, int], machine: Machine) -> float:
+    """Return the seconds of training winner and plain network."""
     final = [
         machine.speed.seconds(effort, params.train, sizes["train"], sizes["validation"] + sizes["test"])
         for effort in (efforts.winner, efforts.plain)
     ]
-    train = (side_by_side(final, min(2, machine.workers)) + started) / machine.share
-    around = machine.slowness * _AROUND + _READS * machine.read
-    return RunTime(machine.spent, around, characterize, machine.slowness * fit_and_search, train)
+    return (side_by_side(final, min(2, machine.workers)) + _ready(machine)) / machine.share
+
+
+def _ready(machine: Machine) -> float:
+    """Return the seconds until a worker process has begun."""
+    return machine.slowness * (START + _FIRST) + machine.read
 
 
 def side_by_side(seconds: Sequence[float], processes: int) -> float:

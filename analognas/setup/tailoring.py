@@ -143,9 +143,8 @@ def _fitted(
     Raises:
         HoursError: if nothing fits.
     """
-    from analognas.setup import probe
     from analognas.stages.inputs import space_of
-    from analognas.stages.recorded import dataset_arguments, load_dataset
+    from analognas.stages.recorded import load_dataset
 
     profile = Profile.of(dataset)
     efforts = _efforts_of(dataset)
@@ -156,12 +155,9 @@ def _fitted(
     while True:
         if progress is not None:
             progress(0, 1, "timing a few small characterizations")
-        speed = probe.measure(_spread(space), dataset, adapted)
-        start, read = probe.start_up(dataset_arguments(adapted, paths))
+        machine = timed(space, dataset, adapted, paths, began)
         if progress is not None:
             progress(1, 1, "timed a few small characterizations")
-        spent = time.process_time() - began + start
-        machine = Machine(speed, _side_by_side(params), start, read, spent)
         done = choose(profile, before, params, machine, efforts, hours, yours, more, form)
         if not done.fits:
             break
@@ -177,6 +173,24 @@ def _fitted(
         return choose(profile, before, with_values(params, defaults), machine, efforts, hours, others, more)
 
     raise HoursError(refusal(done, params, yours, more, without), done.to_dict())
+
+
+def timed(space: ConfigSpace, dataset: Dataset, params: Params, paths: Paths, began: float) -> Machine:
+    """Time some architectures of a space and the start of a worker process; see ``probe``.
+
+    Args:
+        space: whose architectures are timed, from the smallest to the largest.
+        dataset: of the workspace.
+        params: of its runs.
+        paths: of the workspace.
+        began: processor seconds of this process when looking began.
+    """
+    from analognas.setup import probe
+    from analognas.stages.recorded import dataset_arguments
+
+    speed = probe.measure(_spread(space), dataset, params)
+    start, read = probe.start_up(dataset_arguments(params, paths))
+    return Machine(speed, _side_by_side(params), start, read, time.process_time() - began + start)
 
 
 def _side_by_side(params: Params) -> int:
@@ -207,7 +221,7 @@ def _efforts_of(dataset: Dataset) -> EffortsOf:
         if place not in spaces:
             try:
                 space = space_of(params, _described(dataset, shape))
-                spaces[place] = (space, *_finalists(space))
+                spaces[place] = (space, *finalists(space))
             except SpaceError:
                 spaces[place] = None
         entry = spaces[place]
@@ -222,7 +236,7 @@ def _efforts_of(dataset: Dataset) -> EffortsOf:
     return efforts
 
 
-def _finalists(space: ConfigSpace) -> tuple[float, float]:
+def finalists(space: ConfigSpace) -> tuple[float, float]:
     """Return the efforts of the winner, as large as it may reasonably be, and of the plain network beside it."""
     from analognas.search_spaces.baseline import plain_network
 

@@ -5,18 +5,17 @@ MLflow knows the versions and their aliases; it is loaded when they are asked fo
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from analognas.errors import AnalogNASError, StageError
+from analognas.errors import AnalogNASError
 from analognas.params import Params
-from analognas.tracking import connection, moved
-from analognas.tracking.failures import Place, explain, look
+from analognas.tracking import connection
+from analognas.tracking.failures import Place
+from analognas.tracking.reading import opened_client
 
 if TYPE_CHECKING:
     from analognas.tracking.registry import Registry, Version
@@ -68,28 +67,8 @@ def champion_of(registered: list[Version]) -> Version | None:
 @contextmanager
 def opened_registry(paths: Paths, params: Params) -> Iterator[Registry]:
     """Yield the evaluator's versions; what MLflow raises becomes one sentence."""
-    uri = connection.tracking_uri(paths)
     name = connection.registered_name(paths, params, "evaluator")
-    opened = False
-    try:
-        moved.settle(paths, params)
-        with warnings.catch_warnings(), connection.one_process(paths):
-            warnings.simplefilter("ignore")  # what MLflow and SQLAlchemy deprecate among themselves
-            connection.configure()
-            connection.check_database(uri)
-            look(uri)
-            from mlflow import MlflowClient
+    with opened_client(paths, params, Place("registered_model", name, name)) as client:
+        from analognas.tracking.registry import Registry
 
-            from analognas.tracking.registry import Registry
-
-            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            opened = True
-            yield Registry(client, name)
-    except AnalogNASError:
-        raise
-    except Exception as error:  # MLflow raises whatever its database, its server and its disk raise
-        if opened and isinstance(error, AnalogNASError):  # of what is registered
-            raise
-        logging.getLogger(__name__).debug("MLflow failed", exc_info=True)
-        failure = explain(error, uri, Place("registered_model", name, name))
-        raise StageError(f"{failure.what}: {failure.remedy}.") from error
+        yield Registry(client, name)

@@ -18,21 +18,33 @@ from PIL import Image
 
 from analognas import pages
 from analognas.errors import CorruptFileError
-from analognas.files import digest, file_digest, read_parquet
+from analognas.files import file_digest, read_parquet
 from analognas.tracking import cards, registry
 from analognas.tracking.connection import experiment_name, registered_name
 from analognas.tracking.failures import Place, look_at_store
 from analognas.tracking.labels import tags, title
 from analognas.tracking.metrics import curves, flat_metrics, headlines
 from analognas.tracking.registry import Registry
-from analognas.tracking.state import MODELS, decisions, read_or_empty, stage_data, timings_file
+from analognas.tracking.state import (
+    MODELS,
+    SPAN,
+    STAGE,
+    STAGE_HASH,
+    STATE,
+    WORKSPACE,
+    decisions,
+    read_or_empty,
+    run_state,
+    stage_data,
+    timings_file,
+)
+from analognas.versioning.branch import WRITTEN
 
 if TYPE_CHECKING:
     from analognas.params import Params
     from analognas.versioning import Versioning
     from analognas.workspace import Paths
 
-STAGE, STAGE_HASH, STATE, SPAN = "analognas.stage", "analognas.stage_hash", "analognas.state", "analognas.stages"
 #: Whether the limits of the search hold, and the sentences about each: a run's description.
 LIMITS, _NOTE = "analognas.limits", "mlflow.note.content"
 _PARENT = "mlflow.parentRunId"
@@ -141,16 +153,13 @@ class Synchroniser:
         """Return the run of this state of the pipeline: it exists, or one that got less far goes on, or a new one."""
         names = list(hashes)
         for length in range(len(names), 0, -1):
-            run = self._first(f"tags.`{STATE}` = '{_state(hashes, names[:length])}'")
+            reached = run_state({name: hashes[name] for name in names[:length]})
+            run = self._first(f"tags.`{STATE}` = '{reached}'")
             if run is not None:
                 return str(run.info.run_id)
-        state = {STATE: _state(hashes, names)}
+        named, state = title(self._paths, self._params), {STATE: run_state(hashes)}
         start = _now() - round(1000 * sum(self._seconds(name, value) or 0.0 for name, value in hashes.items()))
-        return str(
-            self._client.create_run(
-                self._experiment, run_name=title(self._paths, self._params), tags=state, start_time=start
-            ).info.run_id
-        )
+        return str(self._client.create_run(self._experiment, run_name=named, tags=state, start_time=start).info.run_id)
 
     def _seconds(self, stage: str, value: str) -> float | None:
         """Return how long the stage of this hash ran, None if it was not here."""
@@ -177,7 +186,7 @@ class Synchroniser:
             data = _used(_images(self._paths), "training, validation and test")
             self._client.log_inputs(parent, datasets=[data])
         plot = self._paths.plot("train.png")
-        known = {**told, STATE: _state(hashes, list(hashes))}
+        known = {**told, STATE: run_state(hashes)}
         for figures in files.values():
             known |= _limits(figures)
         if "train" in hashes:
@@ -189,8 +198,18 @@ class Synchroniser:
             if said := cards.of_run(self._paths):
                 known[_NOTE] = said
                 self._client.log_text(parent, pages.html(pages.read(self._paths)), "report.html")
+        self._keep_files(parent)
         for key, text in known.items():
             self._client.set_tag(parent, key, text)
+
+    def _keep_files(self, parent: str) -> None:
+        """Keep what git holds of a run with it: git lacks what was not committed before the next one."""
+        for name in WRITTEN:
+            path, place = self._paths.root / name, Path(WORKSPACE, name)
+            if path.is_dir():
+                self._client.log_artifacts(parent, str(path), place.as_posix())
+            elif path.is_file():
+                self._client.log_artifact(parent, str(path), place.parent.as_posix())
 
     def _log_stage(self, name: str, value: str, parent: str, told: Mapping[str, str]) -> Run:
         figures = read_or_empty(self._paths.metrics(name))
@@ -320,10 +339,6 @@ def _limits(figures: Mapping[str, Any]) -> dict[str, str]:
         return {}
     said = "\n\n".join(f"Limit {verdict}." for verdict in from_described(figures["limits"]))
     return {LIMITS: str(figures["limits"]["status"])} | ({_NOTE: said} if said else {})
-
-
-def _state(hashes: Mapping[str, str], names: list[str]) -> str:
-    return digest([hashes[name] for name in names])
 
 
 def _images(paths: Paths) -> Dataset:

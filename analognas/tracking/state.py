@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 #: Stages that write a model, and its folder in ``data/``; :func:`registered_name` is what it is registered under.
 MODELS = {"fit": "evaluator", "train": "winner"}
 
+#: Tags of runs: of which stage and hash one is; of a whole pipeline's, ``run_state`` and the stages that it tells of.
+STAGE, STAGE_HASH, STATE, SPAN = "analognas.stage", "analognas.stage_hash", "analognas.state", "analognas.stages"
+#: Where the files that git holds lie with the run of a pipeline, as a workspace has them.
+WORKSPACE = "workspace"
 
 # What marks a round in the file that tells what is logged.
 ROUND_PREFIX = "round-"
@@ -36,6 +41,11 @@ def stage_hashes(paths: Paths, versioning: Versioning | None) -> dict[str, str]:
             break
         hashes[name] = stage_hash
     return hashes
+
+
+def run_state(hashes: Mapping[str, str]) -> str:
+    """Return what tells a state of the whole pipeline from all others, of the hashes of its stages in order."""
+    return digest(list(hashes.values()))
 
 
 def untracked(paths: Paths, params: Params, versioning: Versioning | None) -> tuple[str, ...]:

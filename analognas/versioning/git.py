@@ -183,12 +183,18 @@ def _listed(names: Sequence[str]) -> str:
 
 def ask(folder: Path, *arguments: str, text: str = "") -> str | None:
     """Return what git prints in a folder; None if it says no or fails, or is not there."""
+    printed = ask_bytes(folder, *arguments, given=os.fsencode(text))
+    return None if printed is None else os.fsdecode(printed)
+
+
+def ask_bytes(folder: Path, *arguments: str, given: bytes = b"") -> bytes | None:
+    """Return what ``ask`` does, byte for byte: the content of files."""
     program = shutil.which("git")
     if program is None:
         return None
     try:
         done = subprocess.run(
-            [program, *arguments], cwd=folder, input=text, capture_output=True, text=True, check=False,
+            [program, *arguments], cwd=folder, input=given, capture_output=True, check=False,
             timeout=SECONDS, env=os.environ | {"GIT_TERMINAL_PROMPT": "0"},
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

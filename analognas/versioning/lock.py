@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,13 @@ class Lock:
         None if the stage has not been recorded, one of its files is another one now, or a stage before it has
         been recorded with other outputs since. (Folders are only looked for, not read.)
         """
+        return self._hash(stage, lambda _: True)
+
+    def kept_hash(self, stage: str) -> str | None:
+        """Return :meth:`recorded_hash` of a folder that has but some of the files, as a commit does."""
+        return self._hash(stage, Path.exists)
+
+    def _hash(self, stage: str, counts: Callable[[Path], bool]) -> str | None:
         lock = self.stages()
         entry = lock.get(stage)
         if entry is None:
@@ -43,7 +50,8 @@ class Lock:
         written = {out["path"]: out["md5"] for other in lock.values() for out in other.get("outs", [])}
         if any(written.get(dep["path"], dep["md5"]) != dep["md5"] for dep in entry.get("deps", [])):
             return None
-        whole = all(_is(self.root / out["path"], out["md5"]) for out in entry.get("outs", []))
+        files = {self.root / out["path"]: out["md5"] for out in entry.get("outs", [])}
+        whole = all(_is(path, md5) for path, md5 in files.items() if counts(path))
         return _entry_hash(entry) if whole else None
 
     def stage_params(self, stage: str) -> dict[str, Any] | None:

@@ -112,9 +112,20 @@ class Versioning(Lock):
         changes = {name.rpartition(":")[2]: entries for name, entries in answer.items()}
         return {stage: _reasons(changes.get(stage, [])) for stage in stages}
 
+    def looked(self, stages: Sequence[str]) -> dict[str, list[str]]:
+        """Return what :meth:`status` does, and repair nothing: an output that the cache has lost is a reason."""
+        self.stages()
+        return self._asked(stages)
+
     def commit(self, *stages: str) -> None:
         """Record in ``dvc.lock`` what stages have just read and written, and keep their outputs in the cache."""
         self._dvc("commit", "--force", *stages, timeout=None)  # a push may take long, and a stage may be hours of work
+
+    def checkout(self, *stages: str) -> None:
+        """Bring here what ``dvc.lock`` names of stages, as far as DVC's cache has it; what is there is overwritten."""
+        # DVC ends with an error where its cache lacks something, and the rest is here then.
+        with contextlib.suppress(StageError):
+            self._dvc("checkout", "--force", *(f"dvc.yaml:{stage}" for stage in stages), timeout=None)
 
     def _dvc(
         self,

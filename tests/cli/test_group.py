@@ -91,10 +91,36 @@ def commands(
             yield from commands(command, typed)
 
 
+@pytest.mark.parametrize("command", [*commands(), ((), main)], ids=lambda each: "-".join(each[0]) if each else "")
+def test_help_fits_80_columns_and_breaks_no_word(command: tuple[tuple[str, ...], click.Command]):
+    typed, known = command
+    text = CliRunner().invoke(main, [*typed, "--help"], env={"COLUMNS": "80"}).stdout
+    assert max(map(len, text.splitlines())) <= 80
+    words = set(text.split())
+    for param in known.params:
+        for option in [*param.opts, *param.secondary_opts]:
+            if isinstance(param, click.Option):
+                assert any(word.strip(",/[]") == option or option in word.split("/") for word in words), option
+    told = " ".join([known.help or "", *(p.help or "" for p in known.params if isinstance(p, click.Option))])
+    for word in told.split():
+        # click breaks at the hyphens within a word, never at those of an option.
+        assert word in text or ("-" in word and not word.lstrip("`(").startswith("-")), word
+
+
+@pytest.mark.parametrize("typed", [("datasets",), ("spaces",), ("hardware",)], ids=" ".join)
+def test_listings_fit_80_columns(typed: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    text = CliRunner().invoke(main, list(typed), env={"COLUMNS": "80"}).stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert typed != ("datasets",) or all(part in text for part in ("characterize.source", "'analognas[bench]'"))
+
+
 WITH_JSON = {typed: command for typed, command in commands() if any("--json" in p.opts for p in command.params)}
 #: Commands that nothing can be wrong for before they look, without what they need.
 NEEDED = {
     ("search",): ("--true-evaluations", "1"), ("stage",): ("sample",), ("init",): ("w", "--dataset", "digitz"),
+    ("compare",): ("HEAD",), ("restore",): ("HEAD",), ("sweep",): ("search.k=1,2",),
     ("datasets", "fetch"): ("digitz",), ("datasets", "check"): ("digitz",),
 }  # fmt: skip
 

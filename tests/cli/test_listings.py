@@ -41,6 +41,25 @@ def test_chips_whose_costs_are_known_are_listed_with_every_constant_and_its_sour
     assert "vdd = 0.9 V" in text
 
 
+def test_the_space_of_a_workspace_is_shown_before_anything_was_recorded(inside: Paths):
+    recorded = call("spaces", "--json").stdout
+    inside.dataset.unlink()
+    assert call("spaces", "--json").stdout == recorded
+    assert not inside.dataset.exists()
+
+
+def test_it_is_said_what_each_gene_is(inside: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (space,) = json.loads(call("spaces", "--json").stdout)
+    assert all(gene["meaning"] for gene in space["hyperparameters"])
+    text = call("spaces").output
+    assert "residual blocks in main block 2, one after the other" in text
+    (tmp_path / "outside").mkdir()
+    monkeypatch.chdir(tmp_path / "outside")
+    text = call("spaces").output
+    assert "filters (output channels) of the first convolution" in text
+    assert max(map(len, text.splitlines()[:-1])) <= 80
+
+
 def test_the_space_of_a_workspace_is_shown_with_its_ranges(inside: Paths):
     assert call("stage", "sample", "--json").exit_code == 0
     (space,) = json.loads(call("spaces", "--json").stdout)

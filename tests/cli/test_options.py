@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from analognas.cli.options import hours_option, json_option, override_options, section_values
+from analognas.cli.options import hours_of, hours_option, json_option, override_options, section_values
 from analognas.errors import ParamsError
 
 
@@ -22,6 +22,14 @@ def told(**given: Any) -> None:
 
 def call(*arguments: str) -> Result:
     return CliRunner().invoke(told, list(arguments))
+
+
+def test_quick_stands_for_hours_under_three_minutes():
+    assert hours_of(None, quick=False) is None
+    assert hours_of(2.0, quick=False) == 2.0
+    assert 60 * (hours_of(None, quick=True) or 9) < 3
+    with pytest.raises(click.UsageError, match="give one of them"):
+        hours_of(1.0, quick=True)
 
 
 def test_what_is_not_given_sets_nothing():

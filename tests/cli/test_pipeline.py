@@ -17,6 +17,8 @@ from analognas.orchestration import sessions
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.results import ResultStore
+from analognas.setup.probe import Speed
+from analognas.setup.run_time import Machine
 from analognas.setup.template import source
 from analognas.stages import PROTOCOLS
 from analognas.versioning import Versioning
@@ -115,6 +117,31 @@ def test_record_takes_down_the_data_that_the_parameters_name_now(inside: Paths):
     assert now["digest"] == before["digest"]
     assert now["split_digest"] != before["split_digest"]
     assert read_sealed(inside.environment, remedy="")["protocol"]["train"] == PROTOCOLS["train"]
+
+
+def test_a_dry_run_tells_and_writes_nothing(finished: Paths, monkeypatch: pytest.MonkeyPatch):
+    machine = Machine(Speed(1e-9, 5e-9, 1e-9), workers=2)
+    monkeypatch.setattr("analognas.setup.planning.timed", lambda *_: machine)
+    monkeypatch.chdir(finished.root)
+    before = finished.params.read_bytes()
+    result = CliRunner().invoke(main, ["run", "--dry-run", "--set", "train.epochs=3"], env={"COLUMNS": "80"})
+    words = " ".join(result.stdout.split())
+    assert result.exit_code == 0
+    for part in ("characterize runs", "10 are stored already", "The run would take about", "Nothing is versioned"):
+        assert part in words
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    told = json.loads(call("run", "--dry-run", "--json").stdout)
+    assert (told["architectures"], told["stored"]) == (10, 10)
+    assert [stage["stage"] for stage in told["stages"]] == list(PROTOCOLS)
+    assert finished.params.read_bytes() == before
+
+
+@pytest.mark.parametrize("more", [("--hours", "1"), ("--quick",)])
+def test_a_dry_run_fits_no_protocol(inside: Paths, more: tuple[str, ...]):
+    result = call("run", "--dry-run", *more)
+    assert result.exit_code == 2
+    assert "leave --hours and --quick out" in result.stderr
+    assert call("run", "--quick", "--hours", "1").exit_code == 2
 
 
 @pytest.mark.slow

@@ -95,6 +95,14 @@ def test_the_templates_protocol_stays_for_its_own_data(here: Path) -> None:
     assert "fitted" in json.loads(call("init", "short", "--hours", "0.1", "--json").stdout)
 
 
+def test_quick_is_fitted_to_less_than_three_minutes_and_says_what_it_is_not_good_for(here: Path) -> None:
+    fitted = json.loads(call("init", "quick", "--quick", "--json").stdout)["fitted"]
+    assert fitted["seconds"] < 180
+    assert (fitted["fits"], fitted["first_look"]) == (True, True)
+    assert "not for telling apart networks that are close" in call("init", "again", "--quick").stdout
+    assert "Not good for telling which network" in " ".join(call("init", "--help").stdout.split())
+
+
 def test_run_outside_of_a_workspace_makes_one_for_the_data_and_goes_on_in_it(
     here: Path, photos: Path, ran: list[Paths], monkeypatch: pytest.MonkeyPatch
 ) -> None:

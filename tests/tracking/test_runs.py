@@ -22,6 +22,7 @@ class Client:
         self.tags: dict[str, str] = {}
         self.datasets: list[Any] = []
         self.status, self.end = "RUNNING", 0
+        self.files: dict[str, list[str]] = {}
 
     def log_batch(self, _run: str, **entities: list[Any]) -> None:
         self.batches.append(entities)
@@ -32,6 +33,12 @@ class Client:
 
     def log_inputs(self, _run: str, datasets: list[Any]) -> None:
         self.datasets += datasets
+
+    def log_artifact(self, _run: str, path: str, place: str) -> None:
+        self.files.setdefault(place, []).append(Path(path).name)
+
+    def log_artifacts(self, _run: str, path: str, place: str) -> None:
+        self.files.setdefault(place, []).extend(sorted(file.name for file in Path(path).iterdir()))
 
     def set_tag(self, _run: str, name: str, value: str) -> None:
         self.tags[name] = value
@@ -85,10 +92,17 @@ def test_parameters_are_flat_and_what_is_empty_is_kept():
     }  # fmt: skip
 
 
-def test_the_state_is_that_of_the_stages_in_order():
-    hashes = {"sample": "1", "fit": "2"}
-    assert runs._state(hashes, ["sample"]) == digest(["1"])
-    assert runs._state(hashes, ["sample", "fit"]) == digest(["1", "2"]) != runs._state(hashes, ["fit", "sample"])
+def test_what_git_holds_is_kept_with_the_run_as_a_workspace_has_it(synchroniser: Any):
+    root = synchroniser._paths.root
+    for name in ("params.yaml", "dvc.lock", "data/metrics/fit.json", "data/rounds/000.json", "data/winner/winner.json"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    synchroniser._keep_files("run")
+    assert synchroniser._client.files == {
+        "workspace": ["params.yaml", "dvc.lock"],
+        "workspace/data/metrics": ["fit.json"],
+        "workspace/data/rounds": ["000.json"],
+    }
 
 
 def test_limits_are_tags_with_a_sentence_for_each():

@@ -56,6 +56,15 @@ def test_a_stage_is_recorded_while_its_files_are_those(lock: Lock):
     assert lock.recorded_hash("fit") is None
 
 
+def test_where_but_some_files_are_kept_these_are_looked_at(lock: Lock):
+    (lock.root / "data" / "evaluator").rmdir()
+    assert lock.kept_hash("fit") == lock.stage_hash("fit")
+    (lock.root / "data" / "table").unlink()
+    assert lock.kept_hash("sample") == lock.stage_hash("sample")
+    (lock.root / "data" / "table").write_text("abd")
+    assert lock.kept_hash("sample") is None
+
+
 def test_a_stage_that_saw_another_input_is_not_recorded(lock: Lock):
     changed = stages()
     changed["sample"]["outs"] = [{"path": "data/table", "md5": md5("other")}]

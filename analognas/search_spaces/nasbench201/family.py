@@ -82,6 +82,13 @@ class NASBench201(Family):
         """Return width and depth, which a range adds."""
         return (Hyperparameter("channels", "discrete", 1, 256), Hyperparameter("cells", "discrete", 1, 16))
 
+    def meaning(self, name: str) -> str:
+        """Return what the gene of this name is, in a few words."""
+        if name in EDGE_GENES:
+            operations = ", ".join(f"{number} {operation}" for number, operation in enumerate(OPERATIONS))
+            return f"operation on the edge from node {name[-2]} to node {name[-1]} of the cell: {operations}"
+        return {"channels": "channels of the first stage", "cells": "cells in each of the three stages"}.get(name, "")
+
     def reads(self, name: str) -> bool:
         """Say whether a gene of this name belongs to the family."""
         return name in EDGE_GENES or name in ("channels", "cells")

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from analognas.errors import InputError
+from analognas.evaluators.registry import load_evaluator
+from analognas.files import read_parquet, read_sealed
+from analognas.params import Params
+from analognas.params.file import override
+from analognas.stages.explaining import explain
+from analognas.workspace import Paths
+
+
+def told(paths: Paths, asked: str | None = None) -> dict[str, Any]:
+    return explain(Params.load(paths.params), paths, asked)
+
+
+def test_the_winner_is_explained_if_nobody_is_named(finished: Paths):
+    known = told(finished)
+    train = read_sealed(finished.metrics("train"), remedy="")["winner"]
+    assert (known["id"], known["params"], known["tiles"]) == (train["id"], train["params"], train["tiles"])
+    assert known["winner"] == train
+    assert known["cost"]["latency_us"] > 0
+    meanings = {gene["name"]: gene["meaning"] for gene in known["genes"]}
+    assert meanings["M"] == "main blocks, one after the other"
+    assert meanings["R1"] == "residual blocks in main block 1, one after the other"
+    assert all(meanings.values())
+    json.dumps(known, allow_nan=False)
+
+
+def test_what_was_characterized_is_known_by_its_first_digits(finished: Paths):
+    table = read_parquet(finished.surrogate, remedy="")
+    row = table[table["status"] == "ok"].iloc[0]
+    known = told(finished, row["id"][:10])
+    assert known["id"] == row["id"]
+    (measured,) = known["measured"]
+    assert (measured["acc_1d"], measured["role"]) == (row["acc_1d"], "sample")
+    assert known["prediction"]["measured"]
+
+
+def test_the_contributions_add_up_to_what_the_evaluator_predicts(finished: Paths):
+    known = told(finished)
+    evaluator = load_evaluator(finished.evaluator)
+    for target, parts in known["contributions"].items():
+        (architecture,) = [a for a in evaluator.evidence_.architectures if a.id == known["id"]] or [None]
+        total = parts["base_on_scale"] + sum(row["on_scale"] for row in parts["features"])
+        assert len(parts["features"]) == len(evaluator.feature_names())
+        strengths = [abs(row["on_scale"]) for row in parts["features"]]
+        assert strengths == sorted(strengths, reverse=True)
+        if architecture is not None:
+            model = evaluator.model_.targets[target]
+            features = evaluator.schema_.transform([architecture])
+            assert total == pytest.approx(model.ensemble.predict(features).mean(), abs=1e-4)
+
+
+def test_genes_are_taken_as_json(finished: Paths):
+    genes = {"out_channel0": 5, "kernel_size0": 3, "M": 1, "R1": 1, "B1": 1, "convblock1": "basic", "widenfact1": 1}
+    known = told(finished, json.dumps(genes))
+    assert {gene["name"]: gene["value"] for gene in known["genes"]} == genes
+    assert known["winner"] is None
+    assert known["in_space"]
+    assert not told(finished, json.dumps(genes | {"out_channel0": 16, "widenfact1": 3}))["in_space"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("{", "is no JSON"),
+        ('{"M": 1}', "See `analognas spaces`"),
+        ("nonsense", "names no architecture"),
+        ("0000000000000000", "No architecture of this workspace begins with"),
+    ],
+)
+def test_what_is_no_architecture_is_refused(finished: Paths, asked: str, said: str):
+    with pytest.raises(InputError, match=said):
+        told(finished, asked)
+
+
+def test_before_a_run_and_on_another_chip_nothing_is_predicted(finished_copy: Paths, workspace: Paths):
+    genes = {"out_channel0": 5, "kernel_size0": 3, "M": 1, "R1": 1, "B1": 1, "convblock1": "basic", "widenfact1": 1}
+    known = told(workspace, json.dumps(genes))
+    assert (known["prediction"], known["measured"]) == (None, [])
+    assert "`analognas run`" in known["evaluator"]
+    override(finished_copy.params, ["hardware.adc_bits=4"])
+    known = told(finished_copy)
+    assert known["prediction"] is None
+    assert "hardware" in known["evaluator"]
