@@ -1,4 +1,4 @@
-"""What each feature contributes to a prediction of boosted trees: Shapley values (SHAP).
+"""What each feature contributes to predictions of boosted trees: Shapley values (SHAP).
 
 Those of trees are XGBoost's own, exact (TreeSHAP: Lundberg and others, Nature Machine Intelligence 2, 2020); of the
 linear trend that a member may start from, a feature contributes its slope times its distance from the mean of the data.
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contributions:
-    """What the features contribute to one prediction of one target.
+    """What the features contribute to predictions of one target for n architectures.
 
     Attributes:
-        value: the prediction, in the target's unit.
-        base: what would be predicted if nothing was known of the architecture, in that unit.
-        on_scale: of each feature, on the scale on which trees add up, (f,).
-        base_on_scale: with the sum of ``on_scale`` it is the prediction on that scale.
-        points: of each feature, by how much the prediction would be lower without it, in the target's unit, (f,). The
+        predictions: in the target's unit, (n,).
+        base: what would be predicted if nothing was known of an architecture, in that unit.
+        on_scale: of each feature, on the scale on which trees add up, (n, f).
+        base_on_scale: with the sum of a row of ``on_scale`` it is the prediction on that scale.
+        points: of each feature, by how much the prediction would be lower without it, in the target's unit, (n, f). The
             scale is curved, so they add up only roughly.
     """
 
-    value: float
+    predictions: Array
     base: float
     on_scale: Array
     base_on_scale: float
@@ -46,36 +46,38 @@ class Contributions:
 
 
 def contributions(model: Model, features: Features) -> dict[str, Contributions]:
-    """Return the contributions by target to the prediction at ``features`` (1, f)."""
+    """Return the contributions by target to the predictions at ``features`` (n, f)."""
     means = dict(zip(model.structural, model.novelty.mean.tolist(), strict=True))
     return {target: _of(known, features, means) for target, known in model.targets.items()}
 
 
 def _of(model: TargetModel, features: Features, means: Mapping[int, float]) -> Contributions:
     parts = _added_up(model.ensemble, features, means)
-    on_scale, base = parts[:-1], float(parts[-1])
+    on_scale, base = parts[:, :-1], float(parts[0, -1])
 
     def unit(scores: Array) -> Array:
         return model.scale.inverse(scores if model.score_map is None else model.score_map(scores))
 
-    total = base + float(on_scale.sum())
-    value, nothing = unit(np.array([total, base])).tolist()
-    return Contributions(value, nothing, on_scale, base, value - unit(total - on_scale))
+    totals = base + on_scale.sum(axis=1)
+    values, nothing = unit(totals), float(unit(np.array([base]))[0])
+    without = unit((totals[:, None] - on_scale).reshape(-1)).reshape(on_scale.shape)
+    return Contributions(values, nothing, on_scale, base, values[:, None] - without)
 
 
 def _added_up(ensemble: Ensemble, features: Features, means: Mapping[int, float]) -> Array:
-    """Return the contributions of all features and, last, what there is without them, (f + 1,)."""
+    """Return the contributions of all features and, last, what there is without them, (n, f + 1)."""
     data = xgb.DMatrix(features, nthread=1)
-    total = np.zeros(features.shape[1] + 1)
+    total = np.zeros((len(features), features.shape[1] + 1))
     for member in ensemble.members:
-        total += member.booster.predict(data, pred_contribs=True)[0]
+        total += member.booster.predict(data, pred_contribs=True)
         if member.trend is None:
             continue
         trend = member.trend
-        total[-1] += trend.intercept
+        total[:, -1] += trend.intercept
         for column, low, high, slope in zip(trend.columns, trend.low, trend.high, trend.slopes, strict=True):
             # Members have seen other rows: the mean of all may lie just outside of what one of them has seen.
-            held, mean = (min(max(value, low), high) for value in (float(features[0, column]), means[column]))
-            total[column] += slope * (held - mean)
-            total[-1] += slope * mean
+            held = features[:, column].astype(np.float64).clip(low, high)
+            mean = min(max(means[column], low), high)
+            total[:, column] += slope * (held - mean)
+            total[:, -1] += slope * mean
     return np.asarray(total / len(ensemble.members))

@@ -104,6 +104,7 @@ class Content:
         classes: accuracy on the test images of each class (``data/plots/classes.csv``); empty if it was looked up.
         measured: what was characterized (``data/surrogate.parquet``).
         unseen: predictions out of fold and what was measured (``data/plots/fit.csv``).
+        contributions: what features of architectures contribute to their predicted AVM, see ``stages.explaining``.
         progress: best objective by evaluations of each search (``data/plots/search.csv``).
         layers: of the winner, in the order of execution.
         origin: what everything was made from: name and value.
@@ -116,6 +117,7 @@ class Content:
     classes: pd.DataFrame
     measured: pd.DataFrame
     unseen: pd.DataFrame
+    contributions: pd.DataFrame
     progress: pd.DataFrame
     layers: tuple[DrawnLayer, ...]
     origin: tuple[tuple[str, str], ...]
@@ -152,6 +154,7 @@ def read(paths: Paths) -> Content:
         classes=tables["classes"],
         measured=read_parquet(paths.surrogate, remedy=_REMEDY),
         unseen=tables["fit"],
+        contributions=_contributions(paths),
         progress=tables["search"],
         layers=tuple(_layers(paths, figures)),
         origin=tuple(_origin(paths)),
@@ -195,6 +198,13 @@ def _with_own(curves: pd.DataFrame, own: list[OwnFigures]) -> pd.DataFrame:
         for point in network["curve"]
     ]
     return pd.concat([curves, pd.DataFrame(points)], ignore_index=True) if points else curves
+
+
+def _contributions(paths: Paths) -> pd.DataFrame:
+    from analognas.params import Params
+    from analognas.stages.explaining import of_sample
+
+    return of_sample(Params.load(paths.params), paths, "avm")
 
 
 def _layers(paths: Paths, figures: RunFigures) -> Iterator[DrawnLayer]:

@@ -21,6 +21,8 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 _GREY = "#8a8f98"
 #: Classes that are drawn at most: those that the winner knows worst.
 _CLASSES = 25
+#: Features that are drawn at most: those that count most.
+_FEATURES = 10
 #: Networks whose names have place beside their lines.
 _WITHIN = 3
 _TIMES = {1.0: "1 s", 60.0: "1 min", 3_600.0: "1 h", 86_400.0: "1 day", 604_800.0: "1 week", 2_592_000.0: "30 days"}
@@ -47,7 +49,7 @@ class Drawn:
 
 def drawn(content: Content) -> list[Drawn]:
     """Return the figures that there are data for, in the order of the page."""
-    makers: tuple[Callable[[Content], Drawn | None], ...] = (drift, by_class, trade_off, predictions, search)
+    makers: tuple[Callable[[Content], Drawn | None], ...] = (drift, by_class, trade_off, predictions, robust, search)
     return [figure for maker in makers if (figure := maker(content)) is not None]
 
 
@@ -164,6 +166,37 @@ def predictions(content: Content) -> Drawn | None:
         "a new measurement. The line is where both agree."
     )
     return Drawn("predictions", "Predicted and measured", caption, figure, {"unseen": titles})
+
+
+def robust(content: Content) -> Drawn | None:
+    """Draw what the evaluator has learned of the loss of a month: the features that count most."""
+    table = content.contributions
+    if table.empty:
+        return None
+    strength = table.assign(points=table["points"].abs()).groupby("feature", sort=True)["points"].mean()
+    shown = strength[strength > 0].sort_values(ascending=False, kind="stable").index[:_FEATURES].tolist()
+    if not shown:
+        return None
+    figure, axes = _figure(content, "what makes networks robust", "contribution to the predicted AVM, points", "")
+    for place, name in enumerate(shown):
+        part = table[table["feature"] == name]
+        ranks = part["value"].rank(pct=True)
+        # Points of one feature are set apart by their order, so that they do not hide each other.
+        height = place + 0.5 * (part["points"].rank(method="first") % 5 / 5 - 0.4)
+        points = axes.scatter(part["points"], height, c=ranks, cmap="viridis", s=14, vmin=0, vmax=1)
+    axes.axvline(0, color=_GREY, linewidth=1)
+    axes.set_yticks(range(len(shown)), [name.replace("_", " ") for name in shown], parse_math=False)
+    axes.invert_yaxis()
+    bar = figure.colorbar(points, ax=axes, ticks=[0, 1])
+    bar.ax.set_yticklabels(["low", "high"])
+    bar.set_label("value of the feature")
+    architectures = table["id"].nunique()
+    caption = (
+        f"Shapley values of the evaluator for the {architectures} architectures of the sample: right of the line a "
+        "feature lets more be lost in a month, left of it less. They say what the evaluator has learned, not what "
+        "causes what; `analognas explain` has those of one architecture."
+    )
+    return Drawn("robust", "What makes networks robust", caption, figure, {})
 
 
 def search(content: Content) -> Drawn | None:

@@ -78,8 +78,8 @@ class Run:
     @property
     def chip(self) -> str:
         """The name of the chip."""
-        told = (self.train.get("hardware") or {}).get("rpu_config") or self.params.get("hardware", {}).get("rpu_config")
-        return str(told or "")
+        simulated = self.train.get("hardware")
+        return str((simulated or self.params.get("hardware", {})).get("rpu_config") or "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""

@@ -33,7 +33,7 @@ from analognas.versioning import Versioning
 from analognas.workspace import Paths
 
 if TYPE_CHECKING:
-    from analognas.datasets.base import Description
+    from analognas.datasets.records import Description
     from analognas.search_spaces import ConfigSpace
     from analognas.stages.characterize import Job
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
 
 from analognas.errors import AnalogNASError, CorruptFileError, InputError, SpaceError
 from analognas.evaluators.base import assessed
@@ -72,6 +75,42 @@ def explain(params: Params, paths: Paths, asked: str | None = None) -> dict[str,
     return told
 
 
+def of_sample(params: Params, paths: Paths, target: str) -> pd.DataFrame:
+    """Return what each feature contributes to the predictions of the architectures that were characterized.
+
+    Args:
+        params: of the workspace.
+        paths: the workspace.
+        target: ``acc_1d``, ``avm`` or ``acc_1d_std``.
+
+    Returns:
+        One row for each architecture and feature that differs among them: ``id``, ``feature``, ``value``, ``points``
+        (see ``Contributions``). No rows if the evaluator tells none, is of other data or another chip, or is not there.
+    """
+    columns = ["id", "feature", "value", "points"]
+    try:
+        evaluator = load_evaluator(paths.evaluator, params.fit.evaluator)
+        evaluator.check(space=inputs.space(params, paths).name, **identity.context(params, paths))
+        architectures = inputs.architectures(params, paths)
+    except AnalogNASError:
+        return pd.DataFrame(columns=columns)
+    if not isinstance(evaluator, XGBoostEvaluator) or not architectures:
+        return pd.DataFrame(columns=columns)
+    names = np.array(evaluator.feature_names())
+    values = evaluator.schema_.transform(architectures)
+    points = evaluator.explain(architectures)[target].points
+    differs = np.ptp(values, axis=0) > 0
+    count = int(differs.sum())
+    return pd.DataFrame(
+        {
+            "id": np.repeat([architecture.id for architecture in architectures], count),
+            "feature": np.tile(names[differs], len(architectures)),
+            "value": values[:, differs].ravel(),
+            "points": points[:, differs].ravel(),
+        }
+    )
+
+
 def find(params: Params, paths: Paths, space: ConfigSpace, asked: str | None) -> Architecture:
     """Return the architecture that somebody means; see ``explain``, also for what it raises."""
     if asked is None:
@@ -114,7 +153,7 @@ def _of_genes(text: str, space: ConfigSpace) -> Architecture:
 
 def _known(params: Params, paths: Paths) -> Iterator[Architecture]:
     """Yield the architectures that files of the workspace name; what has not run yet names none."""
-    sources = (
+    sources: tuple[Callable[[], Iterable[Architecture]], ...] = (
         lambda: [_winner(paths)],
         lambda: [candidate.architecture for candidate in inputs.candidates(params, paths)],
         lambda: inputs.architectures(params, paths),
@@ -163,16 +202,19 @@ def _contributions(architecture: Architecture, evaluator: Any) -> dict[str, Any]
     names = evaluator.feature_names()
     values = evaluator.schema_.transform([architecture])[0].tolist()
     told = {}
-    for target, known in evaluator.explain(architecture).items():
+    for target, known in evaluator.explain([architecture]).items():
         rows = [
             {"feature": name, "value": value, "points": points, "on_scale": on_scale}
             for name, value, points, on_scale in zip(
-                names, values, known.points.tolist(), known.on_scale.tolist(), strict=True
+                names, values, known.points[0].tolist(), known.on_scale[0].tolist(), strict=True
             )
         ]
         rows.sort(key=lambda row: -abs(row["on_scale"]))
         told[target] = {
-            "value": known.value, "base": known.base, "base_on_scale": known.base_on_scale, "features": rows,
+            "value": float(known.predictions[0]),
+            "base": known.base,
+            "base_on_scale": known.base_on_scale,
+            "features": rows,
         }  # fmt: skip
     return told
 

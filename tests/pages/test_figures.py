@@ -15,7 +15,7 @@ def content(finished: Paths) -> Content:
 
 def test_every_figure_says_of_what_it_is_and_what_its_bars_are(content: Content):
     found = figures.drawn(content)
-    assert [figure.name for figure in found] == ["drift", "classes", "trade-off", "predictions", "search"]
+    assert [figure.name for figure in found] == ["drift", "classes", "trade-off", "predictions", "robust", "search"]
     for figure in found:
         title = figure.figure.axes[0].get_title(loc="left")
         assert title.startswith(f"digits, analognas-bench, winner {content.figures['winner']['id'][:8]}: ")
@@ -69,10 +69,27 @@ def test_the_classes_that_the_winner_knows_worst_are_drawn(content: Content):
     assert "20 test images of each class" in found.caption
 
 
+def test_the_features_that_count_most_are_drawn_first(content: Content):
+    rows = [
+        {"id": each, "feature": f"feature {number}", "value": float(sign), "points": sign * float(number)}
+        for number in range(14)
+        for each, sign in (("a", -1), ("b", 1))
+    ]
+    found = figures.robust(replace(content, contributions=pd.DataFrame(rows)))
+    assert found is not None
+    axes = found.figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        f"feature {number}" for number in range(13, 3, -1)
+    ]
+    assert sorted(axes.collections[0].get_offsets()[:, 0].tolist()) == [-13.0, 13.0]
+    assert "2 architectures" in found.caption
+
+
 def test_without_data_there_is_no_figure(content: Content):
     nothing = replace(
         content, curves=content.curves.iloc[:0], classes=content.classes.iloc[:0],
         measured=content.measured.assign(acc_30d=float("nan")), unseen=content.unseen.iloc[:0],
+        contributions=content.contributions.iloc[:0],
         progress=content.progress.assign(best=float("nan")),
     )  # fmt: skip
     assert figures.drawn(nothing) == []

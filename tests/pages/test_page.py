@@ -33,7 +33,7 @@ def test_a_page_holds_everything_and_asks_nobody(finished: Paths):
     text = pages.html(pages.read(finished))
     page = Page(text)
     assert "script" not in page.tags
-    assert page.tags.count("figure") == 5
+    assert page.tags.count("figure") == 6
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.addresses)
     assert len(text.encode()) < 2_000_000
     pages.html.cache_clear()

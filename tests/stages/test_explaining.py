@@ -10,7 +10,7 @@ from analognas.evaluators.registry import load_evaluator
 from analognas.files import read_parquet, read_sealed
 from analognas.params import Params
 from analognas.params.file import override
-from analognas.stages.explaining import explain
+from analognas.stages.explaining import explain, of_sample
 from analognas.workspace import Paths
 
 
@@ -88,3 +88,22 @@ def test_before_a_run_and_on_another_chip_nothing_is_predicted(finished_copy: Pa
     known = told(finished_copy)
     assert known["prediction"] is None
     assert "hardware" in known["evaluator"]
+
+
+def test_the_contributions_of_the_sample_are_those_of_each_architecture(finished: Paths):
+    table = of_sample(Params.load(finished.params), finished, "avm")
+    known = told(finished)
+    evaluator = load_evaluator(finished.evaluator)
+    assert set(table["feature"]) <= set(evaluator.feature_names())
+    row = table.iloc[0]
+    assert table["id"].nunique() == 10
+    features = {each["feature"]: each for each in told(finished, row["id"])["contributions"]["avm"]["features"]}
+    assert features[row["feature"]]["points"] == pytest.approx(row["points"], abs=1e-6)
+    assert features[row["feature"]]["value"] == pytest.approx(row["value"])
+    assert known["contributions"]["avm"]["features"]
+
+
+def test_an_evaluator_of_another_chip_tells_nothing_of_the_sample(finished: Paths):
+    params = Params.load(finished.params)
+    other = params.model_copy(update={"hardware": params.hardware.model_copy(update={"g_max": 5.0})})
+    assert of_sample(other, finished, "avm").empty
