@@ -1,4 +1,4 @@
-"""The units and settings in deploy/systemd name what the installed tools know."""
+"""The units, containers and settings in deploy/ name what the installed tools know, and fit each other."""
 
 import configparser
 import inspect
@@ -7,10 +7,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from analognas.cli import main
 from analognas.setup.template import source
@@ -18,6 +21,11 @@ from analognas.setup.template import source
 FOLDER = source() / "deploy" / "systemd"
 UNITS = sorted(FOLDER.glob("*.service"))
 PAGE = source() / "docs" / "team.md"
+COMPOSE = source() / "deploy" / "compose.yaml"
+CONTAINERS: dict[str, Any] = YAML(typ="safe").load(COMPOSE)
+SERVICES: dict[str, dict[str, Any]] = CONTAINERS["services"]
+#: What the containers call what is a unit of systemd.
+OURS = {"mlflow": "analognas-mlflow", "prefect": "analognas-prefect", "retrain": "analognas-retrain"}
 
 
 def command(unit: Path) -> list[str]:
@@ -43,9 +51,10 @@ def known_to_mlflow() -> tuple[set[str], set[str]]:
     return {*vars(environment_variables), *(one.envvar for one in given)}, {name for one in given for name in one.opts}
 
 
-def test_every_option_is_one():
-    assert [unit.stem for unit in UNITS] == ["analognas-mlflow", "analognas-prefect", "analognas-retrain"]
-    mlflow, prefect, retrain = map(command, UNITS)
+@pytest.mark.parametrize("kind", ["units", "containers"])
+def test_every_option_is_one(kind: str):
+    assert [unit.stem for unit in UNITS] == list(OURS.values())
+    mlflow, prefect, retrain = map(command, UNITS) if kind == "units" else (SERVICES[name]["command"] for name in OURS)
     assert mlflow[:2] == ["mlflow", "server"]
     assert options(mlflow) <= known_to_mlflow()[1]
     assert prefect[:3] == ["prefect", "server", "start"]
@@ -63,8 +72,13 @@ def test_every_variable_is_one():
     known = known_to_mlflow()[0] | _get_valid_setting_names(Settings)
     files = [PAGE, source() / "docs" / "security.md", *FOLDER.glob("*.env")]
     found = {file.name: variables(file.read_text()) for file in files}
+    found |= {name: set(filter(_of_a_tool, SERVICES[name]["environment"])) for name in OURS}
     assert {name: names - known for name, names in found.items() if names - known} == {}
     assert all(found.values())
+
+
+def _of_a_tool(variable: str) -> bool:
+    return variable.startswith(("MLFLOW_", "PREFECT_"))
 
 
 def test_servers_are_not_in_the_network_and_no_password_is_in_a_unit():
@@ -171,3 +185,117 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path):
         ["systemd-analyze", "verify", *map(str, tmp_path.iterdir())], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def interpolated(text: str) -> set[str]:
+    """Return the variables that Compose puts in."""
+    return set(re.findall(r"(?<!\$)\$\{([A-Z_]+)(?::[?-][^}]*)?\}", text))
+
+
+def _as_in_units(value: str) -> str:
+    """Return a setting of a container as it is where all is on one machine."""
+    return re.sub(r"(//|@)(postgresql|mlflow|prefect)(?=:)", r"\g<1>127.0.0.1", re.sub(r"\$\{[^}]*\}", "CHANGE", value))
+
+
+def test_containers_have_the_settings_and_commands_of_the_units():
+    for name, unit in zip(OURS, UNITS, strict=True):
+        service = parsed(unit)
+        theirs = {key: _as_in_units(value) for key, value in SERVICES[name]["environment"].items()}
+        assert theirs.items() >= settings(Path(service["EnvironmentFile"]).name).items(), name
+        assert SERVICES[name]["working_dir"] == service["WorkingDirectory"]
+        listening = [word.replace("0.0.0.0", "127.0.0.1") for word in SERVICES[name]["command"]]
+        assert listening == command(unit)
+    more = {key for name in OURS for key in SERVICES[name]["environment"]}
+    more -= {key for file in FOLDER.glob("*.env") for key in settings(file.name)}
+    # What only containers need: other names for the same servers, and what is told only if it is wanted.
+    assert more == {"MLFLOW_SERVER_ALLOWED_HOSTS", "PREFECT_UI_API_URL", "PREFECT_UI_URL", "ANALOGNAS_NOTIFY"}
+    inside, outside = configparser.ConfigParser(), configparser.ConfigParser()
+    inside.read_string(_as_in_units(CONTAINERS["configs"]["mlflow-auth"]["content"]))
+    outside.read(FOLDER / "mlflow-auth.ini")
+    assert dict(inside["mlflow"]) == dict(outside["mlflow"])
+
+
+def test_a_container_that_is_stopped_ends_as_the_unit_does():
+    unit, container = parsed(UNITS[2]), SERVICES["retrain"]
+    assert container["stop_signal"] == unit["KillSignal"]
+    assert container["stop_grace_period"] == f"{unit['TimeoutStopSec']}s"
+    assert container["hostname"]  # otherwise each new container would be another machine, with a schedule of its own
+
+
+def test_what_a_container_names_is_there():
+    for name, service in SERVICES.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert how == {"condition": "service_healthy"}, name
+            assert "healthcheck" in SERVICES[other]
+        assert {given["source"] for given in service.get("configs", [])} <= set(CONTAINERS["configs"])
+        assert _volumes(service).keys() <= set(CONTAINERS["volumes"])
+        assert "test" in service["healthcheck"]
+        if "build" not in service:
+            assert re.fullmatch(r"\w+:\d+\.\d+-\w+", service["image"]), "the version stands in the tag"
+            continue
+        assert (COMPOSE.parent / service["build"]["context"]).resolve() == source()
+        recipe = (source() / service["build"]["dockerfile"]).read_text()
+        assert f" AS {service['build']['target']}\n" in recipe
+        assert [line for line in recipe.splitlines() if line.startswith("USER")] == ["USER analognas"] * 2
+    used = {place for service in SERVICES.values() for place in _volumes(service)}
+    assert used == set(CONTAINERS["volumes"])
+    assert {given["source"] for one in SERVICES.values() for given in one.get("configs", [])} == set(
+        CONTAINERS["configs"]
+    )
+
+
+def _volumes(service: dict[str, Any]) -> dict[str, str]:
+    return dict(volume.split(":") for volume in service["volumes"])
+
+
+def test_containers_listen_to_this_machine_alone_and_their_passwords_are_elsewhere():
+    kept = dict(line.split("=", 1) for line in (source() / "deploy" / "compose.env").read_text().split() if "=" in line)
+    assert set(kept.values()) == {"CHANGE", ""}
+    assert interpolated(COMPOSE.read_text()) == set(kept)
+    for name, service in SERVICES.items():
+        for port in service.get("ports", []):
+            host, outer, inner = port.split(":")
+            assert (host, outer) == ("127.0.0.1", inner)
+            assert service["command"][service["command"].index("--port") + 1] == inner
+            assert f"//127.0.0.1:{inner}/" in service["healthcheck"]["test"][-1]
+        assert ("ports" in service) is (name in ("mlflow", "prefect"))
+        for key, value in service["environment"].items():
+            if re.search("(?i)(password|auth_string|secret|notify|://.+@)", f"{key}={value}"):
+                assert interpolated(value), key
+    assert "network_mode" not in COMPOSE.read_text()
+    assert "privileged" not in COMPOSE.read_text().replace("no-new-privileges", "")
+
+
+def test_containers_write_only_to_their_volumes():
+    for name in OURS:
+        service = SERVICES[name]
+        assert service["read_only"] is True
+        places = list(map(Path, _volumes(service).values()))
+        written = [service["working_dir"], *(
+            value for key, value in service["environment"].items()
+            if value.startswith("/") and key != "MLFLOW_AUTH_CONFIG_PATH"
+        )]  # fmt: skip
+        assert all(any(Path(value).is_relative_to(place) for place in places) for value in written), name
+        made = (source() / "deploy" / "Dockerfile").read_text()
+        assert all(f"{place}" in made for place in places)  # a volume is root's where the image has no such folder
+
+
+def test_images_are_built_from_what_the_checkout_has():
+    recipe = (source() / "deploy" / "Dockerfile").read_text()
+    (base,) = {line.split()[1] for line in recipe.splitlines() if line.startswith("FROM") and line.endswith("base")}
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base)
+    taken = [
+        line[1:]
+        for line in (source() / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
+        if line[:1] == "!"
+    ]
+    assert all(list(source().glob(name)) for name in taken)
+    project = tomllib.loads((source() / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = [*wheel["packages"], *wheel["force-include"], "pyproject.toml", project["project"]["readme"], "LICENSE"]
+    assert [name for name in needed if not any(Path(name).is_relative_to(there) for there in taken)] == []
+    for line in recipe.splitlines():
+        if line.startswith("COPY"):
+            copied = [name for name in line.split()[1:-1] if name != "."]
+            assert all(any(Path(name).match(there) for there in taken) for name in copied)
+            assert all((source() / name).is_file() for name in copied)

@@ -113,7 +113,8 @@ class Served:
             if not kinds or kind in kinds:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
-        if self.runner is not None and "serve" not in self.processes().values():
+        if self.runner is not None and (not kinds or "serve" in kinds):
+            self.runner.kill()
             self.runner.wait(30)
 
     def ask(self, path: str, data: Any = None) -> Any:
