@@ -77,7 +77,7 @@ def _parts(told: Mapping[str, Any], features: int) -> Iterator[Any]:
         yield "It is not in this workspace's space now: another range, or more parameters than space.max_params."
     yield from _cost(told)
     click.echo()
-    genes = [(gene["name"], str(gene["value"]), folded(gene["meaning"], 45)) for gene in told["genes"]]
+    genes = [(gene["name"], str(gene["value"]), folded(gene["meaning"], 52)) for gene in told["genes"]]
     yield plain_table(("gene", "value", "what it is"), genes)
     yield from _prediction(told)
     for target, (words, unit) in _TARGETS.items():

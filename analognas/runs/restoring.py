@@ -111,7 +111,7 @@ def restore(paths: Paths, run: Run, progress: Progress = silent) -> Restored:
             _replace(paths, kept)
             raise
         progress(3, 3, f"the run {run.name} is back")
-    return Restored(run, kept, lacking, problem)
+    return Restored(run, kept, lacking, problem if lacking else None)
 
 
 def is_kept(paths: Paths, folder: Path) -> bool:

@@ -30,6 +30,7 @@ from analognas.setup.tailoring import finalists, timed
 from analognas.stages import STAGES, characterize, inputs, lookup, sample
 from analognas.stages.recorded import describe_dataset, load_dataset
 from analognas.versioning import Versioning
+from analognas.versioning.repository import NOT_IN_CACHE
 from analognas.workspace import Paths
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ def _stages(paths: Paths, params: Params, dataset: Description) -> dict[str, tup
         recorded = versioning.stage_params(stage)
         changed = [] if recorded is None else list(_changed(recorded, params, dataset, environment))
         others = [reason for reason in known[stage] if _parameter(reason) not in (recorded or {})]
+        if versioning.recorded_hash(stage) is not None:  # what is here as recorded, a run puts into the cache again
+            others = [reason for reason in others if not reason.endswith(NOT_IN_CACHE)]
         certain = [*changed, *(reason for reason in others if not reason.startswith("input "))]
         before = [name for name, (what, _) in found.items() if what != CACHED]
         if certain:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,16 +154,12 @@ def _of_genes(text: str, space: ConfigSpace) -> Architecture:
 
 def _known(params: Params, paths: Paths) -> Iterator[Architecture]:
     """Yield the architectures that files of the workspace name; what has not run yet names none."""
-    sources: tuple[Callable[[], Iterable[Architecture]], ...] = (
-        lambda: [_winner(paths)],
-        lambda: [candidate.architecture for candidate in inputs.candidates(params, paths)],
-        lambda: inputs.architectures(params, paths),
-    )
-    for source in sources:
-        try:
-            yield from source()
-        except CorruptFileError:
-            continue
+    with suppress(CorruptFileError):
+        yield _winner(paths)
+    with suppress(CorruptFileError):
+        yield from [candidate.architecture for candidate in inputs.candidates(params, paths)]
+    with suppress(CorruptFileError):
+        yield from inputs.architectures(params, paths)
 
 
 def _cost(architecture: Architecture, params: Params) -> dict[str, Any]:

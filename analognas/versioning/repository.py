@@ -29,7 +29,7 @@ _TIMEOUT = 600
 #: As the configuration of this package's own repository: nothing calls home, nothing touches git's index.
 _SITE_CACHE = ("core", "site_cache_dir")
 #: What DVC says of an output that its cache lacks, whether it is here or not.
-_NOT_IN_CACHE = ": not in cache"
+NOT_IN_CACHE = ": not in cache"
 _IGNORED = "/config.local\n/tmp\n/cache\n"
 _CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n"
 
@@ -94,7 +94,7 @@ class Versioning(Lock):
         """
         self.stages()  # a damaged one is named here: DVC only says that it cannot be parsed
         reasons = self._asked(stages)
-        lost = [stage for stage in stages if any(reason.endswith(_NOT_IN_CACHE) for reason in reasons[stage])]
+        lost = [stage for stage in stages if any(reason.endswith(NOT_IN_CACHE) for reason in reasons[stage])]
         if not lost:
             return reasons
         for stage in lost:

@@ -112,6 +112,19 @@ def test_stages_after_one_that_runs_may_come_out_the_same(
     assert found["search"][1] == ("fit runs before it",)
 
 
+def test_an_output_that_only_the_cache_has_lost_is_no_reason(past: Paths, monkeypatch: pytest.MonkeyPatch):
+    told = {stage: ["output data/winner: not in cache"] for stage in STAGES}
+    monkeypatch.setattr(Versioning, "looked", lambda *_: told)
+    monkeypatch.setattr(planning, "current_environment", lambda _: {})
+    monkeypatch.setattr(planning, "_changed", lambda *_: [])
+    params = Params.load(past.params)
+    found = planning._stages(past, params, {})  # type: ignore[typeddict-item]
+    assert {what for what, _ in found.values()} == {CACHED}
+    shutil.rmtree(past.winner)
+    found = planning._stages(past, params, {})  # type: ignore[typeddict-item]
+    assert found["train"] == (RUNS, ("output data/winner: not in cache",))
+
+
 @pytest.mark.slow
 def test_with_dvc_it_is_what_a_run_then_does(finished_copy: Paths, machine: list[int]):
     paths = finished_copy
