@@ -17,26 +17,6 @@ _TARGETS = {
     "avm": ("AVM (1 s to 1 month)", "points"),
     "acc_1d_std": ("spread over programmings after 1 day", "points"),
 }
-#: Features in words; the others are genes, which are explained above.
-_FEATURES = {
-    "log_params": "parameters (log)",
-    "log_macs": "multiplications (log)",
-    "longest_path": "analog layers on the longest path",
-    "shortest_path": "analog layers on the shortest path",
-    "skips": "skip connections",
-    "layers": "analog layers",
-    "log_width_first": "first width (log)",
-    "log_width_last": "last width (log)",
-    "log_width_min": "least width (log)",
-    "log_width_max": "largest width (log)",
-    "log_width_mean": "mean width (log)",
-    "log_fan_in_min": "least fan-in (log)",
-    "log_fan_in_mean": "mean fan-in (log)",
-    "log_width_noise": "noise of narrow layers (log)",
-    "log_fan_in_noise": "noise of small fan-ins (log)",
-    "log_tiles": "tiles (log)",
-    "utilisation": "share of the tiles in use",
-}
 
 
 @click.command()
@@ -124,9 +104,11 @@ def _prediction(told: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _contributions(known: Mapping[str, Any], what: str, features: int) -> Any:
+    from analognas.evaluators.features import feature_label  # loads NumPy
+
     rows = [("if nothing was known", "", f"{known['base']:.2f}")]
     for row in known["features"][:features]:
-        name = _FEATURES.get(row["feature"], row["feature"])
+        name = feature_label(row["feature"])
         rows.append((name, f"{row['value']:.4g}", f"{row['points']:+.2f}"))
     rows.append(("predicted by features alone", "", f"{known['value']:.2f}"))
     return plain_table((what, "value", "contributes"), rows, numbers=(1, 2))

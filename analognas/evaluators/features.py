@@ -48,8 +48,34 @@ STRUCTURAL = (
     "utilisation",
 )
 
+#: What these are in words.
+_LABELS = {
+    "log_params": "parameters (log)",
+    "log_macs": "multiplications (log)",
+    "longest_path": "analog layers on the longest path",
+    "shortest_path": "analog layers on the shortest path",
+    "skips": "skip connections",
+    "layers": "analog layers",
+    "log_width_first": "first width (log)",
+    "log_width_last": "last width (log)",
+    "log_width_min": "least width (log)",
+    "log_width_max": "largest width (log)",
+    "log_width_mean": "mean width (log)",
+    "log_fan_in_min": "least fan-in (log)",
+    "log_fan_in_mean": "mean fan-in (log)",
+    "log_width_noise": "noise of narrow layers (log)",
+    "log_fan_in_noise": "noise of small fan-ins (log)",
+    "log_tiles": "tiles (log)",
+    "utilisation": "share of the tiles in use",
+}
+
 # Feature vectors kept per schema: a search of 200 x 200 fits, a long-lived process stays small.
 _CACHE_SIZE = 100_000
+
+
+def feature_label(name: str) -> str:
+    """Return a feature in words; of one that is a gene, or counts paths, its name."""
+    return _LABELS.get(name, name)
 
 
 def structural_features(structure: Structure, tile_size: TileSize) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
+from analognas.evaluators.features import feature_label
 from analognas.search_algorithms.pareto import non_dominated
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def robust(content: Content) -> Drawn | None:
         height = place + 0.5 * (part["points"].rank(method="first") % 5 / 5 - 0.4)
         points = axes.scatter(part["points"], height, c=ranks, cmap="viridis", s=14, vmin=0, vmax=1)
     axes.axvline(0, color=_GREY, linewidth=1)
-    axes.set_yticks(range(len(shown)), [name.replace("_", " ") for name in shown], parse_math=False)
+    axes.set_yticks(range(len(shown)), [feature_label(name) for name in shown], parse_math=False)
     axes.invert_yaxis()
     bar = figure.colorbar(points, ax=axes, ticks=[0, 1])
     bar.ax.set_yticklabels(["low", "high"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from analognas.errors import MismatchError
-from analognas.evaluators.features import STRUCTURAL, FeatureSchema, GeneColumns, structural_features
+from analognas.evaluators.features import STRUCTURAL, FeatureSchema, GeneColumns, feature_label, structural_features
 from analognas.hardware.cost import tiles, utilisation
 from analognas.hardware.tile_shape import TileShape
 from analognas.search_spaces import Architecture, ConfigSpace, Genes, SpaceId
@@ -172,3 +172,10 @@ def test_features_of_many_at_once_are_those_of_each(dataset, tile_size):
     plain = [Architecture(one.space, Genes(dict(one.genes)), one.params) for one in coded]
     schema = FeatureSchema.learn(plain[:50], tile_size)
     assert (schema.transform(coded) == schema.transform(plain)).all()
+
+
+def test_every_structural_feature_has_words_of_its_own():
+    words = [feature_label(name) for name in STRUCTURAL]
+    assert len(set(words)) == len(words)
+    assert not any("_" in word for word in words)
+    assert feature_label("convblock1") == "convblock1"
