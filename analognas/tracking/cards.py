@@ -42,12 +42,12 @@ def of_version(paths: Paths, params: Params, folder: str) -> str:
 
 
 def _winner(paths: Paths) -> Iterator[str]:
-    """Yield the card that lies in its folder."""
+    """Yield the card that lies in its folder; of a winner that was looked up, which has no weights, the report."""
     try:
         _, files = read_folder(paths.winner, "winner.json", remedy="")
     except AnalogNASError:
         return
-    yield files["card.md"].decode().rstrip()
+    yield (files["card.md"].decode() if "card.md" in files else of_run(paths)).rstrip()
 
 
 def _evaluator(paths: Paths) -> Iterator[str]:

@@ -21,6 +21,8 @@ _STATUS = re.compile(r"(?:failed with error code|too many) (\d{3})\b")
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 #: What MLflow keeps runs in, by the beginning of the address.
 _DATABASES = ("sqlite", *_PORTS)
+#: What neither a server nor a database raises, but a fault of the code that writes.
+_FAULTS = (KeyError, IndexError, AttributeError, TypeError, AssertionError)
 _KNOWN = ("http", "https", *_DATABASES, "file", "", "databricks", "databricks-uc", "uc")
 
 
@@ -126,6 +128,11 @@ def explain(error: BaseException, uri: str, place: Place | None = None) -> Failu
     if away is not None:
         return Failure(
             f"{at} {away}", "start it, or unset MLFLOW_TRACKING_URI for the database of the workspace", lasting=False
+        )
+    if isinstance(error, _FAULTS):
+        return Failure(
+            f"analognas itself failed when it wrote to {at} ({type(error).__name__}: {quoted(error)})",
+            "report that with what `analognas doctor` says",
         )
     if scheme not in _KNOWN:
         return Failure(

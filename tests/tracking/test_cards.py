@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from analognas.folders import read_folder, write_folder
 from analognas.params import Params
 from analognas.tracking import cards
 from analognas.workspace import Paths
@@ -29,6 +30,17 @@ def test_the_card_of_an_evaluator_has_a_line_for_each_target_and_the_chip(finish
         "accuracy after 1 day", "AVM", "standard deviation after 1 day",
     ]  # fmt: skip
     assert "- chip: analognas-bench, adc_bits 6" in lines
+
+
+def test_the_card_of_a_winner_without_weights_is_the_report(finished_copy: Paths):
+    """As of one that was looked up in a table: nothing was trained, so there is no card in its folder."""
+    _, files = read_folder(finished_copy.winner, "winner.json", remedy="")
+    row = json.loads((finished_copy.winner / "winner.json").read_text())["row"]
+    architecture = {"architecture.json": files["architecture.json"]}
+    write_folder(finished_copy.winner, "winner.json", {"row": row, "source": "analognas-bench"}, architecture)
+    card = cards.of_version(finished_copy, Params.load(finished_copy.params), "winner")
+    assert card.startswith(cards.of_run(finished_copy).rstrip())
+    assert "- data: digits, digest `" in card
 
 
 @pytest.mark.parametrize("folder", ["evaluator", "winner"])

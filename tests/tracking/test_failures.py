@@ -133,6 +133,15 @@ def test_what_a_server_answers_is_said_in_our_words(answering, status, text, wha
     assert not {"API request", "Traceback", "<html>", "MlflowException"} & set(failure.what.split("'"))
 
 
+def test_a_fault_of_ours_is_not_blamed_on_the_database():
+    failure = explain(KeyError("card.md"), "sqlite:////tmp/mlflow.db")
+    assert failure.what.startswith(
+        "analognas itself failed when it wrote to MLflow at sqlite:////tmp/mlflow.db (KeyError"
+    )
+    assert "database" not in failure.what + failure.remedy
+    assert failure.lasting
+
+
 def test_what_a_person_may_not_do_is_said_with_the_call_that_grants_it(answering, monkeypatch: pytest.MonkeyPatch):
     uri = answering(403, "Permission denied")
     error = raised(uri)
