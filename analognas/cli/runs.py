@@ -197,7 +197,7 @@ def _row(run: Run) -> tuple[str, ...]:
     name = run.name if run.commit or run.tracked else "."
     return (
         f"{run.when.astimezone():%Y-%m-%d\n%H:%M}",
-        f"{name}\n(here)" if run.here and name != "." else f"{name} (here)" if run.here else name,
+        f"{name}\n(here)" if run.current and name != "." else f"{name} (here)" if run.current else name,
         folded(str(told["data"] or ""), 10),
         folded(run.chip.rpartition(":")[2], 10),
         told["winner"][:8],
