@@ -124,7 +124,11 @@ def sweep(values: tuple[str, ...], plot: Path | None, as_json: bool) -> None:
     asked = asked_values(values)
     paths = Paths.find()
     with StageProgress("sweep", visible=not as_json) as progress:
-        done = swept(paths, asked, plot, progress.update)
+
+        def show(part: float, whole: float, text: str) -> None:
+            progress.update(round(100 * part / whole), 100, text)
+
+        done = swept(paths, asked, plot, show)
     if as_json:
         click.echo(json.dumps(done.to_dict()))
         return
