@@ -129,7 +129,9 @@ def _small(client: MlflowClient, run: Logged) -> dict[str, bytes]:
         sections = _recorded(client, run)
         dataset = sections.pop("dataset", {})
         sections.pop("environment", None)
-        files |= {"params.yaml": json_bytes(sections), _DATASET: sealed_bytes(dataset)}  # JSON is YAML, too
+        files["params.yaml"] = json_bytes(sections)  # which is YAML, too
+        if dataset:  # without DVC nothing of it was recorded
+            files[_DATASET] = sealed_bytes(dataset)
     return files
 
 
