@@ -15,6 +15,7 @@ import click
 
 from analognas.causes import own_code
 from analognas.cli.options import json_option
+from analognas.cli.printing import WIDTH
 
 if TYPE_CHECKING:
     from analognas.hardware.chips import Chip as CostChip
@@ -71,10 +72,10 @@ def _space(space: ConfigSpace, meanings: Mapping[str, str]) -> str:
     """Return a space as its text, with what each gene is below its range."""
     first, *lines = str(space).splitlines()
     genes = [gene.name for gene in space.hyperparameters]
-    told = textwrap.wrap(first, 80, subsequent_indent="  ", break_on_hyphens=False)
+    told = _folded(first, "", "  ")
     for name, line in zip(genes, lines, strict=True):
         told.append(line)
-        told += textwrap.wrap(meanings[name], 80, initial_indent="      ", subsequent_indent="      ")
+        told += _folded(meanings[name], "      ", "      ")
     return "\n".join(told)
 
 
@@ -107,18 +108,18 @@ def hardware(as_json: bool) -> None:
         return
     click.echo("What is simulated (hardware.rpu_config):\n")
     click.echo("\n\n".join(text for _, text in rows))
-    click.echo("\nhardware.rpu_config may also be module:function of your own; see docs/hardware.md.")
+    click.echo("\nhardware.rpu_config may also be module:function of your own; see\ndocs/hardware.md.")
     click.echo("\n\nWhat an inference costs (cost.chip):\n")
     click.echo("\n\n".join(map(_costing, costing)))
     click.echo(
-        "\nEach constant may be replaced (cost.constants). cost.chip may also be own, with constants of yours alone, "
-        "or module:name; see docs/cost.md."
+        "\nEach constant may be replaced (cost.constants). cost.chip may also be own, with\n"
+        "constants of yours alone, or module:name; see docs/cost.md."
     )
 
 
 def _chip(name: str, chip: Preset, tiles: TileShape) -> str:
     layers = f"aihwkit's layers, about ten times as slow ({chip.slow})" if chip.slow else "fast layers"
-    return f"{name}: tiles of {tiles}, {layers}\n    {chip.note}\n    source: {chip.source}"
+    return _paragraphs(f"{name}: tiles of {tiles}, {layers}", [chip.note, f"source: {chip.source}"])
 
 
 def _costing(chip: CostChip) -> str:
@@ -126,8 +127,19 @@ def _costing(chip: CostChip) -> str:
     lines = [chip.note, f"source: {chip.source}"]
     for constant in chip.constants:  # what all have in common stands above
         lines.append(str(constant).replace(f"; {chip.source}", "").replace(f"{chip.source}: ", ""))
-    folded = (textwrap.wrap(line, 80, initial_indent="    ", subsequent_indent="      ") for line in lines)
-    return "\n".join([f"{chip.name}: tiles of {chip.shape}{many}", *chain.from_iterable(folded)])
+    return _paragraphs(f"{chip.name}: tiles of {chip.shape}{many}", lines)
+
+
+def _paragraphs(first: str, lines: Iterable[str]) -> str:
+    """Return a line and what is said of it below, folded for 80 columns at spaces alone."""
+    head = _folded(first, "", "  ")
+    return "\n".join([*head, *chain.from_iterable(_folded(line, "    ", "      ") for line in lines)])
+
+
+def _folded(line: str, begin: str, further: str) -> list[str]:
+    return textwrap.wrap(
+        line, WIDTH, initial_indent=begin, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _added(plugins: Iterable[Plugin], show: Callable[[Plugin], Row]) -> Iterator[Row]:

@@ -124,7 +124,11 @@ def sweep(values: tuple[str, ...], plot: Path | None, as_json: bool) -> None:
     asked = asked_values(values)
     paths = Paths.find()
     with StageProgress("sweep", visible=not as_json) as progress:
-        done = swept(paths, asked, plot, progress.update)
+
+        def show(part: float, whole: float, text: str) -> None:
+            progress.update(round(100 * part / whole), 100, text)
+
+        done = swept(paths, asked, plot, show)
     if as_json:
         click.echo(json.dumps(done.to_dict()))
         return
@@ -197,7 +201,7 @@ def _row(run: Run) -> tuple[str, ...]:
     name = run.name if run.commit or run.tracked else "."
     return (
         f"{run.when.astimezone():%Y-%m-%d\n%H:%M}",
-        f"{name}\n(here)" if run.here and name != "." else f"{name} (here)" if run.here else name,
+        f"{name}\n(here)" if run.current and name != "." else f"{name} (here)" if run.current else name,
         folded(str(told["data"] or ""), 10),
         folded(run.chip.rpartition(":")[2], 10),
         told["winner"][:8],

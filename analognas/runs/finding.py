@@ -53,7 +53,7 @@ class Run:
         subject: first line of the message of that commit.
         tracked: its id in MLflow; None: it is not there, or nobody asked.
         folder: the folder that it is in; None: it is in none.
-        here: whether it is what the workspace holds now.
+        current: whether it is what the workspace holds now.
     """
 
     state: str
@@ -67,7 +67,7 @@ class Run:
     subject: str | None = None
     tracked: str | None = None
     folder: Path | None = None
-    here: bool = False
+    current: bool = False
 
     @property
     def name(self) -> str:
@@ -87,7 +87,7 @@ class Run:
         return {
             "run": self.name,
             "when": self.when.isoformat(timespec="seconds"),
-            "here": self.here,
+            "here": self.current,
             "commit": self.commit,
             "subject": self.subject,
             "mlflow": self.tracked,
@@ -136,7 +136,7 @@ def listed(paths: Paths, most: int = 20) -> Listing:
         ):
             for run in each:
                 known[run.state] = _same(known[run.state], run) if run.state in known else run
-    ordered = sorted(known.values(), key=lambda run: (run.here, run.when), reverse=True)
+    ordered = sorted(known.values(), key=lambda run: (run.current, run.when), reverse=True)
     return Listing(tuple(ordered[:most]), tuple(notes))
 
 
@@ -182,7 +182,7 @@ def of_folder(paths: Paths, folder: Path) -> Run:
     if not there.metrics("train").is_file():
         raise InputError(f"{there.root} holds no run: name a workspace, a commit or a run of MLflow.")
     for run in _here(there):
-        return replace(run, here=there.root == paths.root)
+        return replace(run, current=there.root == paths.root)
     raise InputError(
         f"In {there.root} no run came to its end with what it holds now: `analognas run`, or name another."
     )
@@ -198,7 +198,7 @@ def _here(paths: Paths) -> Iterator[Run]:
     if not set(STAGES) <= set(hashes):
         return
     when = datetime.fromtimestamp(paths.metrics("train").stat().st_mtime, UTC)
-    yield _read(paths.root, run_state(hashes), when, Folder(paths.root), folder=paths.root, here=True)
+    yield _read(paths.root, run_state(hashes), when, Folder(paths.root), folder=paths.root, current=True)
 
 
 def _told(runs: Iterator[Run], notes: list[str]) -> Iterator[Run]:
@@ -284,8 +284,8 @@ def _read(place: Path, state: str, when: datetime, source: Source, **known: Any)
     return run
 
 
-def _same(one: Run, other: Run) -> Run:
+def _same(first: Run, other: Run) -> Run:
     """Return one run that is kept in two places: the first of them is where it is taken from."""
-    named = {name: getattr(one, name) or getattr(other, name) for name in ("commit", "subject", "tracked", "folder")}
-    dated = [run.when for run in (one, other) if run.tracked] or [min(one.when, other.when)]
-    return replace(one, when=dated[0], here=one.here or other.here, **named)
+    named = {name: getattr(first, name) or getattr(other, name) for name in ("commit", "subject", "tracked", "folder")}
+    dated = [run.when for run in (first, other) if run.tracked] or [min(first.when, other.when)]
+    return replace(first, when=dated[0], current=first.current or other.current, **named)

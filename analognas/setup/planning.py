@@ -134,15 +134,15 @@ def plan(paths: Paths, values: Mapping[str, Any], progress: Progress = silent) -
     check_parts(params)
     check_size(params, paths, space)
     unversioned = Versioning.problem(paths.root)
-    found = _stages(paths, params, dataset) if unversioned is None else dict.fromkeys(STAGES, (RUNS, ()))
+    becomes = _stages(paths, params, dataset) if unversioned is None else dict.fromkeys(STAGES, (RUNS, ()))
     with _as_it_would_be(paths, dataset) as there:
-        jobs = _jobs(there, params, paths, sampled=found["sample"][0] != CACHED)
+        jobs = _jobs(there, params, paths, sampled=becomes["sample"][0] != CACHED)
     store = ResultStore.of(paths.home)
     left = [job for job in jobs if job.key not in store]
-    seconds, around = _seconds(paths, params, space, jobs, left, found, began, progress)
+    seconds, around = _seconds(paths, params, space, jobs, left, becomes, began, progress)
     steps = tuple(
         Step(stage, what, reasons, 0.0 if what == CACHED else seconds.get(stage))
-        for stage, (what, reasons) in found.items()
+        for stage, (what, reasons) in becomes.items()
     )
     whole = None if around is None else around + sum(step.seconds or 0.0 for step in steps)
     return Plan(steps, len(jobs), len(jobs) - len(left), whole, around, unversioned)
@@ -153,7 +153,7 @@ def _stages(paths: Paths, params: Params, dataset: Description) -> dict[str, tup
     versioning = Versioning(paths.root)
     known = versioning.looked(STAGES)
     environment = current_environment(params.hardware)
-    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    becomes: dict[str, tuple[str, tuple[str, ...]]] = {}
     for stage in STAGES:
         recorded = versioning.stage_params(stage)
         changed = [] if recorded is None else list(_changed(recorded, params, dataset, environment))
@@ -161,14 +161,14 @@ def _stages(paths: Paths, params: Params, dataset: Description) -> dict[str, tup
         if versioning.recorded_hash(stage) is not None:  # what is here as recorded, a run puts into the cache again
             others = [reason for reason in others if not reason.endswith(NOT_IN_CACHE)]
         certain = [*changed, *(reason for reason in others if not reason.startswith("input "))]
-        before = [name for name, (what, _) in found.items() if what != CACHED]
+        before = [name for name, (what, _) in becomes.items() if what != CACHED]
         if certain:
-            found[stage] = RUNS, tuple(certain[:_TOLD])
+            becomes[stage] = RUNS, tuple(certain[:_TOLD])
         elif others or before:
-            found[stage] = DEPENDS, (*others[:_TOLD], *(f"{name} runs before it" for name in before[-1:]))
+            becomes[stage] = DEPENDS, (*others[:_TOLD], *(f"{name} runs before it" for name in before[-1:]))
         else:
-            found[stage] = CACHED, ()
-    return found
+            becomes[stage] = CACHED, ()
+    return becomes
 
 
 def _parameter(reason: str) -> str | None:
@@ -251,12 +251,12 @@ def _seconds(
     space: ConfigSpace,
     jobs: list[Job],
     left: list[Job],
-    found: Mapping[str, tuple[str, tuple[str, ...]]],
+    becomes: Mapping[str, tuple[str, tuple[str, ...]]],
     began: float,
     progress: Progress,
 ) -> tuple[dict[str, float], float | None]:
     """Return the seconds of each stage, and those besides; nothing if all is up to date or nothing is trained."""
-    if all(what == CACHED for what, _ in found.values()) or lookup.is_table(params):
+    if all(what == CACHED for what, _ in becomes.values()) or lookup.is_table(params):
         return {}, None
     progress(0, 1, "timing a few small characterizations")
     dataset = load_dataset(params, paths)

@@ -95,8 +95,8 @@ def _runs(client: MlflowClient, paths: Paths, params: Params, most: int) -> list
     if experiment is None:
         return []
     condition = f"tags.`{SPAN}` = '{' '.join(STAGES)}'"
-    found = client.search_runs([experiment.experiment_id], condition, max_results=most)
-    return [_logged(client, run) for run in found if STATE in run.data.tags]
+    runs = client.search_runs([experiment.experiment_id], condition, max_results=most)
+    return [_logged(client, run) for run in runs if STATE in run.data.tags]
 
 
 def _logged(client: MlflowClient, run: Run) -> Logged:
@@ -129,7 +129,9 @@ def _small(client: MlflowClient, run: Logged) -> dict[str, bytes]:
         sections = _recorded(client, run)
         dataset = sections.pop("dataset", {})
         sections.pop("environment", None)
-        files |= {"params.yaml": json_bytes(sections), _DATASET: sealed_bytes(dataset)}  # JSON is YAML, too
+        files["params.yaml"] = json_bytes(sections)  # which is YAML, too
+        if dataset:  # without DVC nothing of it was recorded
+            files[_DATASET] = sealed_bytes(dataset)
     return files
 
 

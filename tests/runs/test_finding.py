@@ -17,7 +17,7 @@ from analognas.workspace import Paths
 def test_the_runs_of_git_and_the_one_that_is_here_are_listed_newest_first(past: Paths):
     runs = listed(past).runs
     assert [run.subject for run in runs] == [None, "second run", "first run"]
-    assert [run.here for run in runs] == [True, False, False]
+    assert [run.current for run in runs] == [True, False, False]
     assert [run.train["winner"]["acc_1d"] for run in runs] == [90.0, 98.6, 96.55]
     assert [run.params["train"]["epochs"] for run in runs] == [30, 30, 20]
     assert [run.params["hardware"]["adc_bits"] for run in runs] == [5, None, None]
@@ -31,7 +31,7 @@ def test_a_run_that_is_committed_and_here_is_one(past: Paths, histories: Any):
     histories.commit(past, "third run")
     runs = listed(past).runs
     assert len(runs) == 3
-    assert (runs[0].here, runs[0].subject) == (True, "third run")
+    assert (runs[0].current, runs[0].subject) == (True, "third run")
     assert isinstance(runs[0].source, Folder)
     (past.root / "README").touch()
     write_sealed(past.environment, {"torch": "3"})
@@ -72,11 +72,11 @@ def test_a_run_is_found_by_what_git_calls_it_and_by_its_folder(past: Paths, hist
     assert {find(past, name).commit for name in (sha, sha[:9], "HEAD", "main")} == {sha}
     assert find(past, "HEAD~1").commit == first
     assert isinstance(find(past, "HEAD~1").source, Commit)
-    assert find(past, ".").here
+    assert find(past, ".").current
     other = histories.empty("other")
     histories.stand(other, histories.figures(acc_1d=77.0), "train.epochs=3")
     run = find(past, str(other.root))
-    assert (run.train["winner"]["acc_1d"], run.here, run.folder) == (77.0, False, other.root)
+    assert (run.train["winner"]["acc_1d"], run.current, run.folder) == (77.0, False, other.root)
 
 
 @pytest.mark.parametrize("name", ["nonsense", "--all", "abcdef0123", "HEAD~2", "data"])

@@ -57,7 +57,7 @@ def test_parameters_figures_and_outputs_are_those_of_the_run(past: Paths, cache:
     assert (past.winner / "content").read_text() == "winner"
     assert done.lacking == ("data/architectures.parquet", "data/surrogate.parquet", "data/plots")
     runs = listed(past).runs
-    assert (runs[0].here, runs[0].subject) == (True, "first run")
+    assert (runs[0].current, runs[0].subject) == (True, "first run")
 
 
 def test_what_was_there_comes_back_byte_for_byte(past: Paths, cache: dict[str, str]):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,6 +28,18 @@ def test_recorded_parameters_are_put_together_of_those_of_the_stages():
         "space": {"ranges": {"M": [1, 2]}},
         "search": {"T_AVM": None, "optimizer": "ea_optimized", "constraints": {}},
     }
+
+
+def test_what_was_recorded_of_the_data_is_told_where_it_was(monkeypatch: pytest.MonkeyPatch):
+    run = history.Logged("1", "s", datetime.now(UTC), {}, whole=False)
+    for sections, name in (
+        ({"dataset": {"name": "digits"}, "base": {"seed": 1}}, "digits"),
+        ({"base": {"seed": 1}}, None),
+    ):
+        monkeypatch.setattr(history, "_recorded", lambda *_, sections=sections: dict(sections))
+        files = history._small(SimpleNamespace(), run)  # type: ignore[arg-type]
+        assert json.loads(files["params.yaml"]) == {"base": {"seed": 1}}
+        assert json.loads(files.get("data/dataset.json", b"{}")).get("name") == name
 
 
 def test_without_a_database_nothing_is_asked_and_none_is_made(workspace: Paths):
@@ -60,7 +73,5 @@ def test_what_was_logged_comes_back_byte_for_byte(finished_copy: Paths, monkeypa
     assert file_digest(Paths(there).winner) == winner
     assert read_sealed(Paths(there).metrics("fit"), remedy="") == read_sealed(paths.metrics("fit"), remedy="")
     recorded = Params.load(there / "params.yaml")
-    (described,) = [files["data/dataset.json"] for found, files in history.logged(paths, params, 5) if found == older]
-    assert json.loads(described)["digest"] == read_sealed(paths.dataset, remedy="")["digest"]
     assert not Paths(there).dataset.exists()
     assert (recorded.train, recorded.hardware) == (params.train, params.hardware)
