@@ -37,7 +37,7 @@ test-quick: $(STAMP)  ## all but those that run a whole pipeline or a real serve
 test-faults: $(STAMP)  ## end processes, fill the disk, damage files: about half an hour
 	$(BIN)/python -m pytest -m faults tests/faults
 
-test-team: $(STAMP)  ## a month of a team of two and a schedule, with real servers: six minutes
+test-team: $(STAMP)  ## a month of a team of two and a schedule, with real servers: six minutes; TEAM_DATABASE=postgresql TEAM_REMOTE=s3
 	$(BIN)/python -m pytest -m team tests/team
 
 test-matrix: $(STAMP)  ## the default run for 20 seeds on five instruction sets: hours; FOLDER=... keeps it

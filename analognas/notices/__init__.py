@@ -5,7 +5,7 @@ A notice is written as a small file before it is sent, and stays until the recei
 
 from __future__ import annotations
 
-from analognas.notices.going import crashed, going_on
+from analognas.notices.going import alive, crashed, going_on
 from analognas.notices.outbox import resume, tell, waiting
 
-__all__ = ["crashed", "going_on", "resume", "tell", "waiting"]
+__all__ = ["alive", "crashed", "going_on", "resume", "tell", "waiting"]

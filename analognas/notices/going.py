@@ -73,5 +73,10 @@ def crashed(paths: Paths) -> bool:
     return True
 
 
+def alive(paths: Paths) -> bool:
+    """Return whether a run goes on in a workspace, or was killed and nobody has asked :func:`crashed` since."""
+    return _file(paths).exists()
+
+
 def _file(paths: Paths) -> Path:
     return paths.root / ".analognas" / "going.json"

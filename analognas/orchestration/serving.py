@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _PATIENT = {"PREFECT_CLIENT_MAX_RETRIES": "6", "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500"}
 #: One retrains; the other one finds it at work and says so, instead of waiting for its turn.
 _SLOTS = 2
+#: In which the server has to say which runs were due.
+_SECONDS = 5.0
 #: The tag of a run that goes on with one whose process was killed.
 _AGAIN = "taken-up"
 
@@ -84,7 +86,9 @@ def serve(
         os.chdir(paths.root)  # the entrypoint of a deployment is relative to where it was made
         flow = flows.load_flow(paths.root / "flows" / "retrain.py").retrain
         schedule = _schedule(cron, timezone or "UTC", interval_hours, deployed)
-        watch = Watch(paths, _written(schedule), partial(due_dates, schedule))
+        poll = get_current_settings().runner.poll_frequency
+        taken = 2 * poll + 5  # it asks that often; a second time, if it was about to
+        watch = Watch(paths, _written(schedule), partial(due_dates, schedule), partial(due_runs, place), taken)
         # Not `flow.serve`: that would send each run the flow as it is now, and what else stands in the file not at all.
         deployment = flow.to_deployment(
             name=place.name,
@@ -182,6 +186,34 @@ def _serving(paths: Paths) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def due_runs(place: Place, first: datetime, last: datetime) -> dict[datetime, tuple[str, str]]:
+    """Return type and name of the states of a workspace's retrainings that were due within some time, by when.
+
+    The server is asked once, and has seconds to answer.
+
+    Raises:
+        httpx.HTTPError: if it does not.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    impatient = {PREFECT_API_REQUEST_TIMEOUT: _SECONDS, PREFECT_CLIENT_MAX_RETRIES: 0}
+    with temporary_settings(impatient), get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(
+            flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=["retrain"])),
+            deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=[place.name])),
+            flow_run_filter=filters.FlowRunFilter(
+                expected_start_time=filters.FlowRunFilterExpectedStartTime(after_=first, before_=last)
+            ),
+        )
+    return {
+        run.expected_start_time: (run.state.type.value, run.state.name or "")
+        for run in runs
+        if run.expected_start_time is not None and run.state is not None
+    }
 
 
 def take_up(paths: Paths, deployed: DeploymentResponse) -> None:

@@ -6,7 +6,9 @@ import ast
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,6 +143,26 @@ def test_what_the_user_should_know_stands_in_the_state(retrain: Retrain, monkeyp
     assert (state.type.value, state.name) == ("COMPLETED", "Completed")
     assert away.warning in state.message
     assert state.result()["retrained"] is False
+
+
+def test_the_server_says_what_became_of_the_runs_that_were_due(tmp_path: Path, prefect_server: None):
+    from prefect.client.orchestration import get_client
+    from prefect.states import Cancelled, Scheduled
+
+    place = deployments.Place.of(Paths(tmp_path))
+    first, second, third = (datetime.now(UTC) + timedelta(minutes=minute) for minute in (-2, -1, 9))
+    with get_client(sync_client=True) as client:
+        flow = client.create_flow_from_name("retrain")
+        for name in (place.name, f"{place.name}-of-another"):
+            deployment = client.create_deployment(flow, name=name)
+            for date in (first, second, third):
+                run = client.create_flow_run_from_deployment(deployment, state=Scheduled(scheduled_time=date))
+                if date == second and name == place.name:
+                    client.set_flow_run_state(run.id, Cancelled(), force=True)
+    near = timedelta(seconds=1)
+    due = {first: ("SCHEDULED", "Scheduled"), second: ("CANCELLED", "Cancelled")}
+    assert serving.due_runs(place, first - near, second + near) == due
+    assert serving.due_runs(place, first - 3 * near, first - near) == {}
 
 
 def test_the_tasks_of_the_flow_are_called_in_order():

@@ -43,10 +43,12 @@ def test_who_is_killed_is_told_of_once(tmp_path: Path, told: list[tuple[Any, ...
     paths = Paths(tmp_path)
     process = start(tmp_path)
     assert not going.crashed(paths)  # it goes on
+    assert going.alive(paths)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert going.crashed(paths)
     assert not going.crashed(paths)
+    assert not going.alive(paths)
     ((event, about, text, facts),) = told
     assert (event, about, facts) == ("crashed", "7", {"run": None})
     assert text.startswith(f"A retraining in {tmp_path} was killed, or the machine went down: ")
@@ -56,6 +58,7 @@ def test_who_comes_to_an_end_is_not(tmp_path: Path, told: list[tuple[Any, ...]])
     process = start(tmp_path)
     process.communicate("end\n")
     assert not going.crashed(Paths(tmp_path))
+    assert not going.alive(Paths(tmp_path))
     for error in (ValueError, KeyboardInterrupt, SystemExit):
         with pytest.raises(error), going.going_on(Paths(tmp_path), {"id": "8", "what": "A run"}):
             raise error

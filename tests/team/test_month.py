@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -17,11 +16,11 @@ NOTHING = "Every stage is up to date and tracked: nothing to do."
 BOUND = 3600
 
 
-def makes(month: Any, anna: Any, quick: list[str], remote: str) -> None:
+def makes(month: Any, anna: Any, quick: list[str]) -> None:
     """Let Anna make the workspace, and say where git and DVC push to."""
     anna("init", str(anna.paths.root), *quick)
     anna.git("remote", "add", "origin", str(month.bare))
-    anna.dvc("remote", "add", "-d", "team", remote)
+    month.gives_remote(anna)
     anna.git("add", ".dvc/config")
 
 
@@ -49,7 +48,7 @@ def clones(ben: Any, anna: Any) -> None:
 
 def starts(month: Any, anna: Any, quick: list[str]) -> None:
     """Let Anna make the workspace, run, and share it."""
-    makes(month, anna, quick, str(month.remote))
+    makes(month, anna, quick)
     anna("run")
     anna.commit("The first run")
     shares_first(anna)
@@ -206,7 +205,7 @@ class TestAMonth:
             ben.git("pull", "--quiet")
             ben("pull")
             before, trained = len(month.receiver.told("retrain", "sharing")), len(month.trained())
-            with month.away(month.remote):
+            with month.remote_away():
                 ben("search", "--true-evaluations", "4", "--batch", "2", "--no-run")
                 said = ben("push", code=1)
                 assert "The DVC remote 'team' cannot be" in said
@@ -239,6 +238,26 @@ class TestAMonth:
             month.nothing_twice()
             assert not month.receiver.told("retrain", "crashed")
             seen += [f"the run ended {first}", "the next one COMPLETED", "what waited for the remote is pushed"]
+
+    def test_the_database_is_away_during_a_retraining(self, month: Any):
+        if month.database is None:
+            pytest.skip("the servers keep what they have in files: TEAM_DATABASE=postgresql")
+        served = month.person("retrain")
+        with month.event("PostgreSQL is away for half a minute during a retraining") as seen:
+            before = len(month.trained())
+            run = month.due(served)
+            month.until(lambda: len(month.trained()) > before, "a characterization")
+            with month.database.away():
+                time.sleep(30)
+            month.until(lambda: not month.busy(served), "the end of the work")
+            first = month.ended(run)
+            assert month.ended(month.until(lambda: month.due(served), "Prefect's server")) == "COMPLETED"
+            assert served.changed() == ""
+            assert month.in_bare("retrain") == served.git("rev-parse", "HEAD")
+            month.nothing_twice()
+            assert not month.receiver.told("retrain", "crashed")
+            assert len(set(month.logged())) == len(month.logged())
+            seen += [f"the run ended {first}", "the next one COMPLETED", "nothing is trained or logged twice"]
 
     def test_the_champion_is_moved_by_hand(self, month: Any):
         anna = month.person("anna")
@@ -300,33 +319,12 @@ class TestAMonth:
             seen.append(f"clean, {len(fresh.stored())} results with Anna's keys and digests, nothing to do")
 
 
-@pytest.mark.team
-@pytest.mark.timeout(BOUND)
-def test_s3_is_away_during_a_push(hour: Any, quick: list[str]):
-    if not all(map(find_spec, ("dvc_s3", "moto", "boto3"))):
-        pytest.skip("dvc-s3 and moto's server are not installed: pip install dvc-s3 'moto[server]'")
-    anna, ben = hour.person("anna"), hour.person("ben")
-    with hour.event("S3 is away during a push") as seen, hour.s3() as s3:
-        makes(hour, anna, quick, "s3://team/analognas")
-        anna.dvc("remote", "modify", "team", "endpointurl", s3.url)
-        anna.git("add", ".dvc/config")
-        characterizes(anna)
-        s3.kill()
-        said = anna("push", code=1)
-        assert "The DVC remote 'team' cannot be" in said
-        s3.start()
-        s3.put("team")  # this server keeps nothing when it ends
-        shares_first(anna)
-        clones(ben, anna)
-        seen += [said.text.splitlines()[-1], "pushed later, and pulled"]
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_hour_of_it(hour: Any, quick: list[str]):
     """The short part: two people work at once, without servers, stage by stage."""
     anna, ben = hour.person("anna"), hour.person("ben")
-    makes(hour, anna, quick, str(hour.remote))
+    makes(hour, anna, quick)
     characterizes(anna)
     shares_first(anna)
     clones(ben, anna)
