@@ -200,14 +200,14 @@ def due_runs(place: Place, first: datetime, last: datetime) -> dict[datetime, tu
     from prefect.client.schemas import filters
     from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+    # Its own class of times has another name on another Python; it takes any.
+    between = filters.FlowRunFilterExpectedStartTime.model_validate({"after_": first, "before_": last})
     impatient = {PREFECT_API_REQUEST_TIMEOUT: _SECONDS, PREFECT_CLIENT_MAX_RETRIES: 0}
     with temporary_settings(impatient), get_client(sync_client=True) as client:
         runs = client.read_flow_runs(
             flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=["retrain"])),
             deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=[place.name])),
-            flow_run_filter=filters.FlowRunFilter(
-                expected_start_time=filters.FlowRunFilterExpectedStartTime(after_=first, before_=last)
-            ),
+            flow_run_filter=filters.FlowRunFilter(expected_start_time=between),
         )
     return {
         run.expected_start_time: (run.state.type.value, run.state.name or "")
