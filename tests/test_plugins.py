@@ -308,7 +308,7 @@ def test_a_broken_package_does_not_hide_the_others(
     shown = CliRunner().invoke(main, [command])
     assert shown.exit_code == 0
     assert "broken-things 0.2" in shown.stdout or command == "datasets"
-    assert "division by zero" in shown.stdout
+    assert "division by zero" in " ".join(shown.stdout.split())  # a table's cell may take several lines
 
 
 def test_a_broken_package_is_one_sentence_where_it_is_named(

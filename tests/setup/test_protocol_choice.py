@@ -63,9 +63,9 @@ def test_the_run_fits_the_time_by_the_times_that_were_measured() -> None:
         images, scored = one.profile.sizes["train"], one.profile.sizes["validation"]
         trained = images * (how["characterize.epochs"] * 2e-10 + how["characterize.hwa_epochs"] * 3e-10)
         passes = scored * (2 + 4 * how["characterize.repeats"]) * 5e-11
-        assert one.one == pytest.approx(typical * (trained + passes))
+        assert one.each == pytest.approx(typical * (trained + passes))
         number = how["sample.size"] + how["characterize.replicates"]
-        assert one.seconds > one.one * number / 2
+        assert one.seconds > one.each * number / 2
 
 
 def test_more_workers_or_a_faster_machine_do_more() -> None:
@@ -110,7 +110,7 @@ def test_what_the_images_that_are_used_decide_follows_from_them() -> None:
 
 def test_what_is_besides_the_sample_takes_its_time() -> None:
     found = chosen(hours=500.0, more=50).seconds - chosen(hours=500.0).seconds
-    assert found == pytest.approx(50 * chosen(hours=500.0).one / (2 * run_time._SIDE_BY_SIDE), rel=0.02)
+    assert found == pytest.approx(50 * chosen(hours=500.0).each / (2 * run_time._SIDE_BY_SIDE), rel=0.02)
 
 
 def test_the_winners_protocol_follows_that_of_the_characterizations() -> None:
@@ -212,7 +212,7 @@ def test_what_the_user_has_set_stays_and_is_counted_with() -> None:
     assert "sample.size" not in values(one)
     assert one.kept == ("sample.size",)
     assert "Yours, and kept: sample.size. Delete such a line" in one.lines()[3]
-    assert one.seconds > 1000 * one.one / 2
+    assert one.seconds > 1000 * one.each / 2
     assert len(chosen(hours=500.0).lines()) == 3  # nothing to say where nothing is kept
 
 

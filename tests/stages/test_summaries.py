@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import get_type_hints
+from typing import Any
 
 import pytest
 
@@ -8,7 +8,7 @@ from analognas.files import read_sealed
 from analognas.stages import summaries
 from analognas.workspace import Paths
 
-TYPES = {
+TYPES: dict[str, Any] = {
     "sample": summaries.SampleSummary,
     "characterize": summaries.CharacterizeSummary,
     "fit": summaries.FitSummary,
@@ -20,4 +20,4 @@ TYPES = {
 @pytest.mark.parametrize("stage", TYPES)
 def test_what_a_stage_writes_has_the_keys_of_its_type(finished: Paths, stage: str):
     written = read_sealed(finished.metrics(stage), remedy="")
-    assert set(get_type_hints(TYPES[stage])) == set(written)
+    assert TYPES[stage].__required_keys__ | TYPES[stage].__optional_keys__ == set(written)
