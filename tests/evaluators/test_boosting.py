@@ -94,7 +94,8 @@ def test_a_trend_finds_the_line_and_ends_with_the_data():
     trend = Trend.fit(features, 2 * features[:, 0] - 1.0, columns=(0, 1))
     points = np.array([[0.25, 3, 9], [0.75, 3, -9], [1, 3, 0], [50, 3, 0]], dtype=np.float32)
     predicted = trend.predict(points)
-    assert predicted[:3] == pytest.approx([-0.5, 0.5, 1.0], abs=0.05)
+    # How much the ridge holds back is chosen otherwise by the lowest scikit-learn.
+    assert predicted[:3] == pytest.approx([-0.5, 0.5, 1.0], abs=0.15)
     assert predicted[3] == pytest.approx(predicted[2], abs=0.05)
 
 
