@@ -39,20 +39,20 @@ hours_option = click.option(
 )  # fmt: skip
 
 
-quick_option = click.option(
-    "--quick", is_flag=True,
-    help="As --hours 0.045: a run under three minutes on two cores, to see that all works. Not good for telling "
-    "which network is the better one, nor for an evaluator to be used.",
-)  # fmt: skip
-
 #: What ``--quick`` stands for: two and three quarter minutes.
 QUICK_HOURS = 0.045
+
+quick_option = click.option(
+    "--quick", is_flag=True,
+    help=f"As --hours {QUICK_HOURS}: a run under three minutes on two cores, to see that all works. Not good for "
+    "telling which network is the better one, nor for an evaluator to be used.",
+)  # fmt: skip
 
 
 def hours_of(hours: float | None, quick: bool) -> float | None:
     """Return the hours that a run may take by these two options; raises UsageError if both are given."""
     if quick and hours is not None:
-        raise click.UsageError("--quick stands for --hours 0.045: give one of them.")
+        raise click.UsageError(f"--quick stands for --hours {QUICK_HOURS}: give one of them.")
     return QUICK_HOURS if quick else hours
 
 

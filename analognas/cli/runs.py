@@ -1,4 +1,4 @@
-"""``analognas runs``, ``compare`` and ``restore``: what ran in a workspace."""
+"""``analognas runs``, ``compare``, ``restore``, ``sweep``: what ran in a workspace, and the same with other values."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ prediction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,10 +45,10 @@ class Contributions:
     points: Array
 
 
-def contributions(model: Model, features: Features) -> dict[str, Contributions]:
+def contributions(model: Model, features: Features, targets: Sequence[str]) -> dict[str, Contributions]:
     """Return the contributions by target to the predictions at ``features`` (n, f)."""
     means = dict(zip(model.structural, model.novelty.mean.tolist(), strict=True))
-    return {target: _of(known, features, means) for target, known in model.targets.items()}
+    return {target: _of(model.targets[target], features, means) for target in targets}
 
 
 def _of(model: TargetModel, features: Features, means: Mapping[int, float]) -> Contributions:

@@ -136,18 +136,21 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         features = fitted.schema_.transform(architectures)
         return frame([architecture.id for architecture in architectures], fitted.model_.predict(features))
 
-    def explain(self, architectures: Sequence[Architecture]) -> dict[str, Contributions]:
+    def explain(
+        self, architectures: Sequence[Architecture], targets: Sequence[str] = TARGETS
+    ) -> dict[str, Contributions]:
         """Return what each feature (``feature_names``) contributes to the predictions, by target: Shapley values.
 
         Args:
             architectures: of one space, at least one.
+            targets: of them.
 
         Raises:
             NotFittedError: if it was not fitted, and none is packaged for the space.
             MismatchError: if an architecture is of another space.
         """
         fitted = self._fitted(architectures[0].space.name)
-        return contributions(fitted.model_, fitted.schema_.transform(architectures))
+        return contributions(fitted.model_, fitted.schema_.transform(architectures), targets)
 
     def feature_names(self, space: str = "") -> tuple[str, ...]:
         """Return the names of the features in order; of a packaged evaluator those of a space."""

@@ -114,10 +114,13 @@ class Watch:
         return [date for date in dates if began is None or began < date - _NEAR]
 
     def _asked(self, first: datetime, last: datetime) -> dict[datetime, tuple[str, str]] | None:
-        """Return the states of the runs that were due, None if the server cannot be asked, for whatever reason."""
+        """Return the states of the runs that were due, None if the server cannot be asked."""
+        import httpx
+        from prefect.exceptions import PrefectException
+
         try:
             return dict(self._states(first - _NEAR, last + _NEAR))
-        except Exception:
+        except (httpx.HTTPError, PrefectException, OSError, ValueError):  # the last: it answers something else
             return None
 
     def _certainly(

@@ -132,7 +132,7 @@ def listed(paths: Paths, most: int = 20) -> Listing:
         for each in (
             _told(_here(paths), notes),
             _committed(paths, most, places),
-            _tracked(paths, params, most, places, notes),
+            _tracked(paths, params, places, most=most, notes=notes),
         ):
             for run in each:
                 known[run.state] = _same(known[run.state], run) if run.state in known else run
@@ -163,7 +163,7 @@ def find(paths: Paths, name: str) -> Run:
             )
         params = Params.load(paths.params)
         places = (Path(folder) / str(number) for number in range(10**9))
-        runs = [run for run in _tracked(paths, params, 1000, places) if (run.tracked or "").startswith(name)]
+        runs = list(_tracked(paths, params, places, begins=name))
     if len(runs) != 1:
         what = (
             f"No commit and no run in MLflow begins with {name}" if not runs else f"{len(runs)} runs begin with {name}"
@@ -190,9 +190,8 @@ def of_folder(paths: Paths, folder: Path) -> Run:
 
 def _here(paths: Paths) -> Iterator[Run]:
     """Yield the run that a folder holds now, if it came to its end and nothing has changed since."""
-    versioning = Versioning.find(paths.root) if (paths.root / "dvc.yaml").is_file() else None
-    if versioning is not None or (paths.root / "dvc.yaml").is_file():
-        hashes = stage_hashes(paths, versioning)
+    if (paths.root / "dvc.yaml").is_file():
+        hashes = stage_hashes(paths, Versioning.find(paths.root))
     else:
         hashes = _kept_hashes(paths)
     if not set(STAGES) <= set(hashes):
@@ -230,10 +229,11 @@ def _of_commit(paths: Paths, commit: history.Kept, place: Path) -> Run:
 
 
 def _tracked(
-    paths: Paths, params: Params, most: int, places: Iterator[Path], notes: list[str] | None = None
-) -> Iterator[Run]:
+    paths: Paths, params: Params, places: Iterator[Path], *, most: int = tracked.MOST, begins: str = "",
+    notes: list[str] | None = None,
+) -> Iterator[Run]:  # fmt: skip
     try:
-        logged = tracked.logged(paths, params, most)
+        logged = tracked.logged(paths, params, most, lambda run: run.info.run_id.startswith(begins))
     except StageError as error:
         if notes is None:
             raise

@@ -34,8 +34,6 @@ ASIDE = "kept"
 #: Without these a run is not back.
 _NEEDED = ("data/evaluator", "data/winner")
 _DIGITS = 12
-#: Runs in MLflow among which one is looked for.
-_MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -144,12 +142,10 @@ def _from_mlflow(paths: Paths, run: Run, folder: Path) -> None:
     """Take what MLflow has of the outputs of a run that is kept elsewhere, too, if it knows it."""
     params = Params.load(paths.params)
     with suppress(AnalogNASError):  # it is away, or its files were deleted
-        for known, _ in tracked.logged(paths, params, _MOST):
-            if known.state == run.state:
-                tracked.fetch(paths, params, known, folder)
-                for name in _lacking(paths, OUTPUTS):
-                    copy(folder / name, paths.root / name)
-                return
+        for known, _ in tracked.logged(paths, params, wanted=lambda logged: tracked.state_of(logged) == run.state)[:1]:
+            tracked.fetch(paths, params, known, folder)
+            for name in _lacking(paths, OUTPUTS):
+                copy(folder / name, paths.root / name)
 
 
 def keep_aside(paths: Paths) -> Path:

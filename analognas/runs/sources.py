@@ -77,7 +77,7 @@ class Tracked:
 
     @property
     def recorded(self) -> bool:
-        """See ``Source``: before 0.4 the files of git were not kept with a run."""
+        """See ``Source``: an earlier version did not keep the files of git with a run."""
         return not self.run.whole
 
     def fetch(self, to: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analognas.errors import AnalogNASError, CorruptFileError, InputError, SpaceError
-from analognas.evaluators.base import assessed
+from analognas.evaluators.base import Evaluator, assessed
 from analognas.evaluators.columns import TARGETS
 from analognas.evaluators.registry import load_evaluator
 from analognas.evaluators.xgboost import XGBoostEvaluator
@@ -90,8 +90,7 @@ def of_sample(params: Params, paths: Paths, target: str) -> pd.DataFrame:
     """
     columns = ["id", "feature", "value", "points"]
     try:
-        evaluator = load_evaluator(paths.evaluator, params.fit.evaluator)
-        evaluator.check(space=inputs.space(params, paths).name, **identity.context(params, paths))
+        evaluator = _evaluator(params, paths, inputs.space(params, paths))
         architectures = inputs.architectures(params, paths)
     except AnalogNASError:
         return pd.DataFrame(columns=columns)
@@ -99,7 +98,7 @@ def of_sample(params: Params, paths: Paths, target: str) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     names = np.array(evaluator.feature_names())
     values = evaluator.schema_.transform(architectures)
-    points = evaluator.explain(architectures)[target].points
+    points = evaluator.explain(architectures, (target,))[target].points
     differs = np.ptp(values, axis=0) > 0
     count = int(differs.sum())
     return pd.DataFrame(
@@ -174,8 +173,7 @@ def _prediction(architecture: Architecture, params: Params, paths: Paths, space:
     if not paths.evaluator.is_dir():
         return {"prediction": None, "contributions": None, "evaluator": "There is no evaluator yet: `analognas run`."}
     try:
-        evaluator = load_evaluator(paths.evaluator, params.fit.evaluator)
-        evaluator.check(space=space.name, **identity.context(params, paths))
+        evaluator = _evaluator(params, paths, space)
         row = assessed(evaluator, [architecture]).to_dict("records")[0]
     except AnalogNASError as error:  # of other data, or another chip, than the parameters now say
         return {"prediction": None, "contributions": None, "evaluator": str(error)}
@@ -191,6 +189,13 @@ def _prediction(architecture: Architecture, params: Params, paths: Paths, space:
         "contributions": _contributions(architecture, evaluator),
         "evaluator": type(evaluator).__name__,
     }
+
+
+def _evaluator(params: Params, paths: Paths, space: ConfigSpace) -> Evaluator:
+    """Return the workspace's evaluator; raises AnalogNASError if it is of other data or another chip."""
+    evaluator = load_evaluator(paths.evaluator, params.fit.evaluator)
+    evaluator.check(space=space.name, **identity.context(params, paths))
+    return evaluator
 
 
 def _contributions(architecture: Architecture, evaluator: Any) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from analognas.params import Params
 
 _DATASET = "data/dataset.json"
+#: Runs among which one is looked for.
+MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,24 @@ def is_there(paths: Paths) -> bool:
     return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (paths.root / "mlflow.db").exists()
 
 
-def logged(paths: Paths, params: Params, most: int) -> list[tuple[Logged, dict[str, bytes]]]:
+def state_of(run: Run) -> str | None:
+    """Return the state of the pipeline that a run of MLflow tells of, None if it tells of none."""
+    state: str | None = run.data.tags.get(STATE)
+    return state
+
+
+def logged(
+    paths: Paths, params: Params, most: int = MOST, wanted: Callable[[Run], bool] = lambda _: True
+) -> list[tuple[Logged, dict[str, bytes]]]:
     """Return the newest finished runs of a workspace, newest first, each with its small files by name.
 
     The names are those of a workspace (``data/metrics/train.json``); there is ``params.yaml`` in any case.
+
+    Args:
+        paths: the workspace.
+        params: its parameters.
+        most: so many of the newest are looked at.
+        wanted: which of them are meant; only their files are fetched.
 
     Raises:
         StageError: if MLflow cannot be used.
@@ -64,7 +80,7 @@ def logged(paths: Paths, params: Params, most: int) -> list[tuple[Logged, dict[s
     if not is_there(paths):
         return []
     with opened_client(paths, params) as client:
-        return [(run, _small(client, run)) for run in _runs(client, paths, params, most)]
+        return [(run, _small(client, run)) for run in _runs(client, paths, params, most, wanted)]
 
 
 def fetch(paths: Paths, params: Params, run: Logged, to: Path) -> None:
@@ -90,13 +106,13 @@ def fetch(paths: Paths, params: Params, run: Logged, to: Path) -> None:
                     ) from error
 
 
-def _runs(client: MlflowClient, paths: Paths, params: Params, most: int) -> list[Logged]:
+def _runs(client: MlflowClient, paths: Paths, params: Params, most: int, wanted: Callable[[Run], bool]) -> list[Logged]:
     experiment = client.get_experiment_by_name(connection.experiment_name(paths, params))
     if experiment is None:
         return []
     condition = f"tags.`{SPAN}` = '{' '.join(STAGES)}'"
     runs = client.search_runs([experiment.experiment_id], condition, max_results=most)
-    return [_logged(client, run) for run in runs if STATE in run.data.tags]
+    return [_logged(client, run) for run in runs if state_of(run) is not None and wanted(run)]
 
 
 def _logged(client: MlflowClient, run: Run) -> Logged:
