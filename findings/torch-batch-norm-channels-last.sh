@@ -5,7 +5,7 @@
 # on small images a batch-norm in it takes several times as long as in the other layout: 7 channels take as long as 30. For
 # 64 images of 7 x 8 x 8 the forward pass was 5 to 7 times, the backward pass 8 to 27 times as slow, with SSE, AVX2 and
 # AVX-512 alike (ATEN_CPU_CAPABILITY); with 64 channels they are about equal. It decides which layout is faster for small
-# networks (TinyML, analog chips) are: a step of one of 5,000 parameters and 14 convolutions has 14 of these.
+# networks (TinyML, analog chips): a training step of one of 5,000 parameters and 14 convolutions has 14 of these.
 #
 # Seen on an Intel Xeon (Sapphire Rapids), one thread, microseconds, channels-last and contiguous:
 #   7 channels: forward 310, 44; backward 430, 16
