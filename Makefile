@@ -35,10 +35,10 @@ test-quick: $(STAMP)  ## all but those that run a whole pipeline or a real serve
 	$(PYTEST) -m "not slow"
 
 test-faults: $(STAMP)  ## end processes, fill the disk, damage files: about half an hour
-	$(BIN)/python -m pytest -m faults tests/faults
+	$(BIN)/python -m pytest -m faults tests
 
 test-team: $(STAMP)  ## a month of a team of two and a schedule, with real servers: six minutes; TEAM_DATABASE=postgresql TEAM_REMOTE=s3
-	$(BIN)/python -m pytest -m team tests/team
+	$(BIN)/python -m pytest -m team tests
 
 test-matrix: $(STAMP)  ## the default run for 20 seeds on five instruction sets: hours; FOLDER=... keeps it
 	$(BIN)/python -m benchmarks.matrix $(if $(FOLDER),--folder $(FOLDER))

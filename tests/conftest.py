@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -126,8 +127,16 @@ class Formula:
 SHARED = {"finished", "champion", "prefect_server"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bound unit tests more tightly than ``pyproject.toml`` does the others, unless they have a bound of their own."""
+#: What takes many minutes runs only where it is asked for by its marker: ``make test-faults``, ``make test-team``.
+ONLY_ASKED = {"faults", "team"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what was not asked for; bound unit tests more tightly than the others, unless they have a bound."""
+    left_out = ONLY_ASKED - set(re.findall(r"\w+", config.option.markexpr or ""))
+    skipped = {item for item in items if any(item.get_closest_marker(name) for name in left_out)}
+    config.hook.pytest_deselected(items=list(skipped))
+    items[:] = [item for item in items if item not in skipped]
     for item in items:
         marked = any(item.get_closest_marker(name) for name in ("slow", "faults", "team", "timeout"))
         if not marked and not SHARED.intersection(getattr(item, "fixturenames", ())):

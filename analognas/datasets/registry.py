@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from analognas import plugins
@@ -145,6 +146,11 @@ def find(name: str) -> Entry:
     if entry is None:
         known = {_key(known_name): known_name for known_name in names()}
         nearest = difflib.get_close_matches(_key(name), known, n=1, cutoff=0.5)
+        if (Path(name).name != name or not nearest) and Path(name).expanduser().exists():
+            raise DatasetError(
+                f"{name} is a file or folder, not a dataset's name: name what reads it (image-folder for pictures, kws "
+                f"for recordings, arrays for NumPy files), and give it as the path, as in `image-folder --path {name}`."
+            )
         hint = f"did you mean {known[nearest[0]]!r}? " if nearest else ""
         raise DatasetError(f"There is no dataset {name!r}; {hint}there are {', '.join(names())}.")
     return entry

@@ -51,7 +51,7 @@ class Failure:
     lasting: bool = True
 
 
-def look(uri: str) -> None:
+def reach(uri: str) -> None:
     """Ask within seconds whether anybody is at an address: MLflow itself would try for minutes.
 
     Raises:
@@ -77,7 +77,7 @@ def look(uri: str) -> None:
         _connect(parts.hostname, port or _PORTS[scheme])
 
 
-def look_at_store(location: str) -> None:
+def reach_store(location: str) -> None:
     """Ask within seconds whether anybody is where MLflow's client itself writes files: S3, which it tries for minutes.
 
     Args:

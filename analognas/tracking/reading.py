@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from analognas.errors import AnalogNASError, StageError
 from analognas.tracking import connection, moved
-from analognas.tracking.failures import Place, explain, look
+from analognas.tracking.failures import Place, explain, reach
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,7 +38,7 @@ def opened_client(paths: Paths, params: Params, place: Place | None = None) -> I
             warnings.simplefilter("ignore")  # what MLflow and SQLAlchemy deprecate among themselves
             connection.configure()
             connection.check_database(uri)
-            look(uri)
+            reach(uri)
             from mlflow import MlflowClient
 
             yield MlflowClient(tracking_uri=uri, registry_uri=uri)

@@ -21,7 +21,7 @@ from analognas.errors import CorruptFileError
 from analognas.files import file_digest, read_parquet
 from analognas.tracking import cards, registry
 from analognas.tracking.connection import experiment_name, registered_name
-from analognas.tracking.failures import Place, look_at_store
+from analognas.tracking.failures import Place, reach_store
 from analognas.tracking.labels import tags, title
 from analognas.tracking.metrics import curves, flat_metrics, headlines
 from analognas.tracking.registry import Registry
@@ -134,12 +134,12 @@ class Synchroniser:
         if experiment is not None:
             if experiment.lifecycle_stage == "deleted":
                 self._client.restore_experiment(experiment.experiment_id)
-            look_at_store(experiment.artifact_location)
+            reach_store(experiment.artifact_location)
             return str(experiment.experiment_id)
         # A server has its own place for artifacts; beside a local database it is the workspace.
         place = artifact_folder(self._paths, name).as_uri() if local else None
         identity = str(self._client.create_experiment(name, artifact_location=place))
-        look_at_store(self._client.get_experiment(identity).artifact_location)
+        reach_store(self._client.get_experiment(identity).artifact_location)
         return identity
 
     def _registry(self, model: str) -> Registry:

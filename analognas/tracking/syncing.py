@@ -22,7 +22,7 @@ from analognas.errors import AnalogNASError
 from analognas.files import write_sealed
 from analognas.tracking import moved
 from analognas.tracking.connection import check_database, configure, one_process, tracking_uri
-from analognas.tracking.failures import AwayError, Failure, explain, look
+from analognas.tracking.failures import AwayError, Failure, explain, reach
 from analognas.tracking.state import (
     ROUND_PREFIX,
     known_hashes,
@@ -118,7 +118,7 @@ def _sync(
         configure()
         uri = tracking_uri(paths)
         check_database(uri)
-        look(uri)
+        reach(uri)
         from analognas.tracking.runs import Synchroniser
 
         connected.append(Synchroniser(paths, params, versioning, uri))

@@ -55,6 +55,15 @@ def test_unknown_name_far_from_all_lists_them():
         load("a thing")
 
 
+def test_a_path_for_a_name_says_what_reads_it(tmp_path, monkeypatch):
+    with pytest.raises(DatasetError, match=f"^{tmp_path} is a file or folder, not a dataset's name: .*image-folder"):
+        load(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digit").mkdir()
+    with pytest.raises(DatasetError, match="There is no dataset 'digit'; did you mean 'digits'"):
+        load("digit")
+
+
 @pytest.mark.parametrize(
     "option",
     [{"path": "/data"}, {"image_size": 16}, {"channels": 3}, {"features": "mfcc"}, {"seconds": 1.0}, {"classes": 12}],

@@ -39,15 +39,6 @@ HERE = Path(__file__).parent
 DVC = YAML(typ="safe").load((source() / "dvc.yaml").read_text())["stages"]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes unless it is asked for: ``-m faults``."""
-    if "faults" in (config.option.markexpr or ""):
-        return
-    left_out = [item for item in items if item.get_closest_marker("faults")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
-
-
 @dataclass(frozen=True)
 class Attempt:
     """What became of a command that the driver ran; see ``driver.attempt``."""

@@ -140,7 +140,7 @@ def untrained(paths: Paths) -> int:
     return len(characterize_stage.pending(Params.load(paths.params), paths))
 
 
-@pytest.mark.slow
+@pytest.mark.team
 @pytest.mark.timeout(900)
 def test_a_schedule_and_a_colleague_do_not_block_each_other_and_nothing_is_trained_twice(
     team: tuple[Paths, Paths, Path], formula: Any, monkeypatch: pytest.MonkeyPatch

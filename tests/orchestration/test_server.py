@@ -212,7 +212,7 @@ def test_what_is_no_address_is_one_sentence(url: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.faults)])
 def test_the_ephemeral_server_outlives_ctrl_c_but_not_its_run(end: signal.Signals, prefect_home: dict[str, str]):
     code = (
         "import time; from analognas.orchestration import server; server.configure_prefect()\n"
@@ -264,14 +264,18 @@ def staying(prefect_home: dict[str, str], serving_prefect: Any) -> Iterator[dict
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_ctrl_c_ends_all_processes_and_the_next_run_goes_on(workspace: Paths, staying: dict[str, str]):
     override(workspace.params, ["sample.size=32", "characterize.epochs=30"])
     run = Started(["run"], workspace, staying)
-    run.wait_for_results(1)
-    os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does it: to everybody
-    run.children_end(within=10)
-    assert run.process.wait(60) == 1
+    try:
+        run.wait_for_results(1)
+        os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does it: to everybody
+        run.children_end(within=10)
+        assert run.process.wait(60) == 1
+    finally:
+        run.process.kill()
+        run.process.wait()
     assert run.said().splitlines()[-1].startswith("analognas: interrupted; what was finished is kept, run again")
     kept = run.results()
     assert 1 <= kept < 32
@@ -281,8 +285,8 @@ def test_ctrl_c_ends_all_processes_and_the_next_run_goes_on(workspace: Paths, st
         pass
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.faults
+@pytest.mark.timeout(900)
 def test_a_run_that_is_cancelled_in_prefect_ends_and_can_be_gone_on_with(retrained: Paths, staying: dict[str, str]):
     """As the interface's button does it: the run's state becomes Cancelling, the runner that serves it sees that."""
     before = file_digest(retrained.evaluator)
@@ -336,7 +340,7 @@ class Started:
         return self._log.read_text().strip()
 
     def until(
-        self, what: Callable[[], Any], name: str, within: float = 200, state: Callable[[], Any] = lambda: ""
+        self, what: Callable[[], Any], name: str, within: float = 400, state: Callable[[], Any] = lambda: ""
     ) -> Any:
         deadline = time.monotonic() + within
         while not (found := what()):

@@ -59,15 +59,6 @@ QUICK = (
 STORY: list[tuple[str, float, str]] = []
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes unless it is asked for: ``-m team``."""
-    if "team" in (config.option.markexpr or ""):
-        return
-    left_out = [item for item in items if item.get_closest_marker("team")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
-
-
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """Remember the first event of a class that failed: those after it would only tell the same again."""
     if call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception) and item.parent is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from analognas.tracking import connection, failures
-from analognas.tracking.failures import AwayError, Place, explain, look, look_at_store
+from analognas.tracking.failures import AwayError, Place, explain, reach, reach_store
 
 
 @pytest.fixture
@@ -71,27 +71,27 @@ def raised(uri: str) -> Exception:
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg2"])
 def test_a_server_that_is_not_there_is_noticed_at_once(scheme: str):
     with pytest.raises(AwayError, match=r"^refuses connections$"):
-        look(f"{scheme}://127.0.0.1:9/db")
+        reach(f"{scheme}://127.0.0.1:9/db")
 
 
 def test_a_server_that_hangs_is_waited_for_some_seconds(silent: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(failures, "PATIENCE", 0.2)
     start = time.monotonic()
     with pytest.raises(AwayError, match=r"^does not answer$"):
-        look(f"http://{silent}")
+        reach(f"http://{silent}")
     assert time.monotonic() - start < 3  # by itself MLflow waits for 8 times 120 s
 
 
 def test_a_host_that_nobody_knows_is_said():
     with pytest.raises(AwayError, match=r"^has a host name that nobody knows$"):
-        look("http://nowhere.invalid:5000")
+        reach("http://nowhere.invalid:5000")
 
 
 @pytest.mark.parametrize("uri", ["sqlite:////tmp/nothing.db", "file:///tmp", "gopher://x", "", "databricks"])
 def test_where_there_is_no_server_nobody_is_asked(uri: str, monkeypatch: pytest.MonkeyPatch):
     asked: list[Any] = []
     monkeypatch.setattr(socket, "create_connection", lambda *place, **_: asked.append(place))
-    look(uri)
+    reach(uri)
     assert asked == []
 
 
@@ -99,12 +99,12 @@ def test_where_there_is_no_server_nobody_is_asked(uri: str, monkeypatch: pytest.
 def test_a_store_that_mlflow_itself_writes_to_is_asked_first(variable: str, monkeypatch: pytest.MonkeyPatch):
     for name in ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
-    look_at_store("s3://team/artifacts")  # Amazon's, perhaps by a proxy
+    reach_store("s3://team/artifacts")  # Amazon's, perhaps by a proxy
     monkeypatch.setenv(variable, "http://name:secret@127.0.0.1:9")
-    look_at_store("mlflow-artifacts:/1")  # the server's own business
-    look_at_store("file:///srv/artifacts")
+    reach_store("mlflow-artifacts:/1")  # the server's own business
+    reach_store("file:///srv/artifacts")
     with pytest.raises(AwayError) as caught:
-        look_at_store("s3://team/artifacts")
+        reach_store("s3://team/artifacts")
     failure = explain(caught.value, "http://127.0.0.1:5000")
     assert failure.what.startswith("MLflow at http://127.0.0.1:5000 keeps files in s3://team/artifacts, and http://")
     assert failure.what.endswith("@127.0.0.1:9 refuses connections")
@@ -125,7 +125,7 @@ def test_a_store_that_mlflow_itself_writes_to_is_asked_first(variable: str, monk
 )  # fmt: skip
 def test_what_a_server_answers_is_said_in_our_words(answering, status, text, what, remedy, lasting):
     uri = answering(status, text)
-    look(uri)
+    reach(uri)
     failure = explain(raised(uri), uri)
     assert what in failure.what
     assert remedy in failure.remedy

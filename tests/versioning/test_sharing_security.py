@@ -32,10 +32,11 @@ def point_to(root: Path, url: str) -> None:
     (root / ".dvc" / "config.local").write_text(text)
 
 
-@pytest.fixture
-def shared(tmp_path: Path) -> Paths:
-    """A workspace with a remote, in which a folder and a result were pushed."""
-    root = tmp_path / "workspace"
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace and its remote, made once: DVC takes seconds for it."""
+    place = tmp_path_factory.mktemp("pushed")
+    root = place / "workspace"
     (root / "data" / "evaluator").mkdir(parents=True)
     (root / "data" / "evaluator" / "schema.json").write_text("{}")
     (root / "params.yaml").write_text("base: {seed: 0}\n")
@@ -43,11 +44,19 @@ def shared(tmp_path: Path) -> Paths:
     (root / ".gitignore").write_text("/data/\n")
     versioning = Versioning.init(root)
     assert versioning is not None
-    point_to(root, f"{tmp_path}/there")
+    point_to(root, f"{place}/there")
     versioning.commit("fit")
     ResultStore.of(root).put(*made_up_result(1))
     assert sharing.push(Paths(root)).problems == []
-    return Paths(root)
+    return place
+
+
+@pytest.fixture
+def shared(pushed: Path, tmp_path: Path) -> Paths:
+    """A workspace with a remote, in which a folder and a result were pushed."""
+    shutil.copytree(pushed, tmp_path, dirs_exist_ok=True)
+    point_to(tmp_path / "workspace", f"{tmp_path}/there")
+    return Paths(tmp_path / "workspace")
 
 
 def forget(paths: Paths) -> None:

@@ -138,8 +138,8 @@ def _waits(job: Any) -> None:
 
 
 @needs_dask
-@pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.faults
+@pytest.mark.timeout(900)
 def test_a_run_on_two_workers_of_which_one_is_killed_gives_the_bytes_of_a_serial_one(
     finished: Paths, workspace: Paths, tmp_path: Path, closed_port: int
 ):
