@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,14 +55,29 @@ def extract(root: Path, sha: str, to: Path, names: Sequence[str]) -> None:
     Raises:
         CorruptFileError: if git cannot give one of them.
     """
-    listed = git.ask_bytes(root, "ls-tree", "-r", "-z", "--name-only", sha, "--", *names)
-    for name in (listed or b"").split(b"\0")[:-1]:
-        path = os.fsdecode(name)
-        content = git.ask_bytes(root, "cat-file", "blob", f"{sha}:./{path}")
-        remedy = f"see `git fsck` in {root}"
+    listed = git.ask_bytes(root, "ls-tree", "-r", "-z", sha, "--", *names)
+    entries = [entry.split(b"\t", 1) for entry in (listed or b"").split(b"\0")[:-1]]
+    places = {os.fsdecode(path): described.split()[2] for described, path in entries}
+    remedy = f"see `git fsck` in {root}"
+    for path, content in zip(places, _contents(root, list(places.values())), strict=True):
         if content is None:
             raise CorruptFileError(f"git cannot give {path} of the commit {sha[:9]}: {remedy}.")
         write_bytes(inside(to, path, remedy=remedy), content)
+
+
+def _contents(root: Path, blobs: Sequence[bytes]) -> Iterator[bytes | None]:
+    """Yield what blobs hold, from one process of git; None for each from the first on that it cannot give."""
+    told = git.ask_bytes(root, "cat-file", "--batch", given=b"".join(blob + b"\n" for blob in blobs)) or b""
+    for blob in blobs:
+        # "SHA blob SIZE", a line feed, so many bytes, a line feed; or "SHA missing"
+        header, _, told = told.partition(b"\n")
+        words = header.split()
+        if len(words) != 3 or words[:2] != [blob, b"blob"] or len(told) < int(words[2]):
+            told = b""
+            yield None
+            continue
+        yield told[: int(words[2])]
+        told = told[int(words[2]) + 1 :]
 
 
 _FORMAT = "--format=%H%x1f%ct%x1f%s"

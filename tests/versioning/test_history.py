@@ -59,8 +59,20 @@ def test_files_come_as_the_commit_holds_them(root: Path, tmp_path: Path):
     assert told == {"params.yaml": b"first", "dvc.lock": b"first\r\n", "data/metrics/train.json": b"first"}
 
 
-def test_what_git_has_lost_is_told(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_git_has_lost_is_told(root: Path, tmp_path: Path):
+    (told,) = subprocess.run(
+        ["git", "rev-parse", "HEAD:./dvc.lock"], cwd=root, check=True, capture_output=True, text=True
+    ).stdout.split()
+    (root.parent / ".git" / "objects" / told[:2] / told[2:]).unlink()
+    history.extract(root, "HEAD", tmp_path / "to", ("params.yaml",))
+    with pytest.raises(CorruptFileError, match=r"git cannot give dvc\.lock of the commit"):
+        history.extract(root, "HEAD", tmp_path / "again", ("params.yaml", "dvc.lock"))
+
+
+def test_without_git_nothing_is_given(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     ask = git.ask_bytes
-    monkeypatch.setattr(git, "ask_bytes", lambda root, *words: None if "cat-file" in words else ask(root, *words))
+    monkeypatch.setattr(
+        git, "ask_bytes", lambda root, *words, **given: None if "cat-file" in words else ask(root, *words, **given)
+    )
     with pytest.raises(CorruptFileError, match=r"git cannot give params\.yaml of the commit"):
         history.extract(root, "HEAD", tmp_path / "to", ("params.yaml",))
