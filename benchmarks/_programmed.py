@@ -32,16 +32,19 @@ if TYPE_CHECKING:
 
 #: 1 s, 1 day, 30 days.
 TIMES = (1.0, 86_400.0, 2_592_000.0)
-#: Programmings that a set has, and how many of each kind there are: the references, and sets of the others.
+#: Programmings that a set has.
 BUDGET = 6
-PLANS = {"independent": 400, "mirrored": 198, "latin": 198, "symmetric": 198}
+#: How programmings are drawn, and how many of each there are for every reference.
+PLANS = {"independent": 1.0, "mirrored": 0.5, "latin": 0.5, "symmetric": 0.5}
 #: Networks there are.
 MOST = 40
 #: Programmings of one stored file: what is lost where a run ends.
-CHUNK = 66
+CHUNK = 20
 #: Shares of the images that are looked at, hardest first.
 SHARES = (1.0, 0.5, 0.25, 0.125)
 _SEED = 20
+# Of the weights' changes: small enough that hardly a unit of a layer turns on or off.
+_STEP = 1e-3
 _KINDS = 2 + len(TIMES)
 
 
@@ -143,20 +146,21 @@ class Network:
         from analognas.training.digital import logits
 
         out = logits(model, self.x)
-        right = out.argmax(1) == self.y
-        own = out.gather(1, self.y[:, None])[:, 0]
-        others = out.scatter(1, self.y[:, None], -torch.inf).amax(1)
-        margin = own - others
+        margin, right = self._ahead(out), out.argmax(1) == self.y
         # Who is right is said by the sign, in half precision and in a tie, too.
         margin = torch.where(right, margin.clamp(min=1e-4), margin.clamp(max=-1e-4))
         return margin.numpy(), out.softmax(1).gather(1, self.y[:, None])[:, 0].numpy()
+
+    def _ahead(self, out: Tensor) -> Tensor:
+        others = out.scatter(1, self.y[:, None], -torch.inf).amax(1)
+        return out.gather(1, self.y[:, None])[:, 0] - others
 
     def measure(self, plan: str, first: int) -> None:
         """Measure and store a chunk of programmings, unless it is there."""
         file = self._file(plan, first)
         if file.is_file():
             return
-        numbers = range(first, min(first + CHUNK, PLANS[plan]))
+        numbers = range(first, first + CHUNK)
         margin, probability = (np.empty((len(numbers), len(TIMES), len(self.x)), np.float16) for _ in range(2))
 
         def look(model: nn.Module, place: int, column: int) -> None:
@@ -165,10 +169,10 @@ class Network:
         self.programmed(plan, numbers, look)
         keep(file, margin=margin, probability=probability)
 
-    def stored(self, plan: str) -> tuple[Array, Array]:
-        """Return margins and probabilities of all programmings of a plan, (programmings, times, images) each."""
+    def stored(self, plan: str, references: int) -> tuple[Array, Array]:
+        """Return margins and probabilities of the programmings of a plan, (programmings, times, images) each."""
         chunks = []
-        for first in range(0, PLANS[plan], CHUNK):
+        for first in chunks_of(plan, references):
             with np.load(self._file(plan, first), allow_pickle=False) as parts:
                 chunks.append((parts["margin"].astype(np.float32), parts["probability"].astype(np.float32)))
         margin, probability = (np.concatenate(part) for part in zip(*chunks, strict=True))
@@ -179,51 +183,46 @@ class Network:
         seed_torch(_SEED, self.architecture.id, "clean")
         return self.margins(self.analog)[0]
 
-    def linear(self) -> Array:
+    def linear(self, references: int) -> Array:
         """Return the margins of the independent programmings if outputs were linear in the weights, as ``stored``.
 
         Outputs are those of the network without converters and noise, moved by the weights' changes times the
-        derivatives at the clean weights. Stored as accuracies would be too coarse: margins in half precision.
+        derivatives at the clean weights: central differences in double precision.
         """
-        file = self.folder / "linear.npz"
+        file = self.folder / f"linear-{references}.npz"
         if not file.is_file():
-            keep(file, margin=self._linear().astype(np.float16))
+            keep(file, margin=self._linear(references).astype(np.float32))
         with np.load(file, allow_pickle=False) as parts:
-            return np.asarray(parts["margin"], dtype=np.float32)
+            return np.asarray(parts["margin"])
 
-    def _linear(self) -> Array:
-        from torch.func import functional_call, jacrev, vmap
-
+    def _linear(self, references: int) -> Array:
         from analognas.hardware.analog import analog_layers, partly_digital
+        from analognas.training.digital import logits
 
         layers = dict(analog_layers(self.analog))
-        exact = partly_digital(self.analog, list(layers))
-        clean = {f"{name}.weight": layer.get_weights()[0].clone() for name, layer in layers.items()}
-        changes = torch.empty((PLANS["independent"], len(TIMES), sum(weight.numel() for weight in clean.values())))
+        exact = partly_digital(self.analog, list(layers)).double()
+        own = [exact.get_submodule(name) for name in layers]
+        clean = [layer.weight.detach().clone() for layer in own]
+        x = self.x.double()
+        margins = np.empty((references, len(TIMES), len(x)))
+
+        @torch.no_grad()
+        def outputs(changes: list[Tensor], step: float) -> Tensor:
+            for layer, weight, change in zip(own, clean, changes, strict=True):
+                layer.weight.copy_(weight + step * change)  # type: ignore[operator]
+            return logits(exact, x)
 
         def look(_model: nn.Module, place: int, column: int) -> None:
             for layer in layers.values():
                 for tile in layer.analog_tiles():
                     tile.tile.weight.data = tile.tile.weight.data * tile.alpha
-            aged = [layer.get_weights()[0] - own for layer, own in zip(layers.values(), clean.values(), strict=True)]
-            changes[place, column] = torch.cat([part.reshape(-1) for part in aged])
+            aged = [layer.get_weights()[0].double() for layer in layers.values()]
+            changes = [weight.view_as(was) - was for weight, was in zip(aged, clean, strict=True)]
+            slope = (outputs(changes, _STEP) - outputs(changes, -_STEP)) / (2 * _STEP)
+            margins[place, column] = self._ahead(outputs(changes, 0.0) + slope).numpy()
 
-        self.programmed("independent", range(PLANS["independent"]), look)
-
-        def outputs(weights: dict[str, Tensor], image: Tensor) -> Tensor:
-            out: Tensor = functional_call(exact, weights, (image[None],))[0]
-            return out
-
-        with torch.no_grad():
-            outs = []
-            for x in self.x.split(32):
-                slopes = vmap(jacrev(outputs), in_dims=(None, 0))(clean, x)
-                flat = torch.cat([slope.flatten(2) for slope in slopes.values()], dim=2)
-                outs.append(exact(x) + torch.einsum("ktw,ncw->ktnc", changes, flat))
-        out = torch.cat(outs, dim=2)
-        own = out.gather(3, self.y.expand(*out.shape[:3])[..., None])[..., 0]
-        others = out.scatter(3, self.y.expand(*out.shape[:3])[..., None], -torch.inf).amax(3)
-        return np.asarray((own - others).numpy())
+        self.programmed("independent", range(references), look)
+        return margins
 
     def seconds(self) -> Array:
         """Return processor seconds of a programming with its drifts, and of looking at shares (``SHARES``) of images.
@@ -257,13 +256,17 @@ class Network:
         self.programmed("independent", [0] * rounds, look)
         return np.asarray(spent[1:].min(axis=0))
 
-    @property
-    def complete(self) -> bool:
-        """Whether all programmings are stored."""
-        return all(self._file(plan, first).is_file() for plan in PLANS for first in range(0, PLANS[plan], CHUNK))
+    def complete(self, references: int) -> bool:
+        """Return whether all programmings are stored."""
+        return all(self._file(plan, first).is_file() for plan in PLANS for first in chunks_of(plan, references))
 
     def _file(self, plan: str, first: int) -> Path:
         return self.folder / f"{plan}-{first:03d}.npz"
+
+
+def chunks_of(plan: str, references: int) -> range:
+    """Return the first programmings of the stored files of a plan."""
+    return range(0, -(-int(PLANS[plan] * references) // CHUNK) * CHUNK, CHUNK)
 
 
 def networks(count: int, folder: Path, *, only_known: bool = False) -> Iterator[Network]:

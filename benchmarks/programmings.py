@@ -1,9 +1,9 @@
 """Whether six programmings of a network can tell its mean accuracy and AVM as exactly as 25: estimators side by side.
 
-Small networks for the digits are trained as the product trains them and programmed 400 times as references, and in sets
-of six whose noise is drawn in other ways. Of every estimator at the cost of six programmings: its variance relative to
-the mean of six independent ones (25 independent ones: 0.24), its bias, and how far the standard deviation over
-programmings is off that follows from the six.
+Small networks for the digits are trained as the product trains them and programmed many times as references, and in
+sets of six whose noise is drawn in other ways. Of every estimator at the cost of six programmings: its variance
+relative to the mean of six independent ones (25 independent ones: 0.24), its bias, and how far the standard deviation
+over programmings is off that follows from the six.
 
     python -m benchmarks.programmings --folder DIR --networks 40 --json
 
@@ -52,14 +52,14 @@ class Reference:
     seconds: Array
 
     @classmethod
-    def of(cls, network: Network) -> Reference:
+    def of(cls, network: Network, references: int) -> Reference:
         """Return what is stored of a network, or compute what is missing but for its programmings."""
         from benchmarks._programmed import PLANS
 
-        stored = {plan: network.stored(plan) for plan in PLANS}
+        stored = {plan: network.stored(plan, references) for plan in PLANS}
         return cls(
             {plan: margin for plan, (margin, _) in stored.items()},
-            stored["independent"][1], network.linear(), network.clean_margins(), network.seconds(),
+            stored["independent"][1], network.linear(references), network.clean_margins(), network.seconds(),
         )  # fmt: skip
 
     def sets(self, kind: str) -> Array:
@@ -153,7 +153,7 @@ def hardest(references: list[Reference]) -> tuple[str, list[Outcome]]:
             if many < 1:
                 continue
             outcomes = with_control(values, controls, few, few + many)
-            relative = float(np.mean(sum(outcome.variance for outcome in outcomes) / _unit(references)))
+            relative = float(np.mean([outcome.variance for outcome in outcomes] / _unit(references)))
             if best is None or relative < best[0]:
                 best = relative, f"{few} on all images, {many:.0f} on {100 * share:.0f} %", outcomes
     assert best is not None
@@ -161,8 +161,8 @@ def hardest(references: list[Reference]) -> tuple[str, list[Outcome]]:
 
 
 def _unit(references: list[Reference]) -> Array:
-    """Return the summed variances of the mean of six independent programmings, (3,)."""
-    return np.sum([counted(r.margins["independent"]).var(axis=0, ddof=1) / BUDGET for r in references], axis=0)
+    """Return the variances of the mean of six independent programmings, (networks, 3)."""
+    return np.array([counted(r.margins["independent"]).var(axis=0, ddof=1) / BUDGET for r in references])
 
 
 def spreads(references: list[Reference], kind: str) -> dict[str, float]:
@@ -216,7 +216,7 @@ def compare(references: list[Reference]) -> dict[str, Any]:
         error = np.array([outcome.error for outcome in outcomes])
         table[name] = {
             quantity: {
-                "variance": float(sum(outcome.variance[column] for outcome in outcomes) / unit[column]),
+                "variance": float(np.mean([outcome.variance[column] for outcome in outcomes] / unit[:, column])),
                 "bias": float(bias[:, column].mean()),
                 "bias_error": float(np.sqrt((error[:, column] ** 2).sum()) / len(outcomes)),
                 "bias_rms": float(np.sqrt(max(0.0, np.mean(bias[:, column] ** 2 - error[:, column] ** 2)))),
@@ -237,17 +237,17 @@ def compare(references: list[Reference]) -> dict[str, Any]:
     }
 
 
-def measure(networks: Iterable[Network], only_measured: bool) -> list[Reference]:
+def measure(networks: Iterable[Network], count: int, only_measured: bool) -> list[Reference]:
     """Measure what is missing of networks, unless only those are wanted that are complete; return what there is."""
-    from benchmarks._programmed import CHUNK, PLANS
+    from benchmarks._programmed import PLANS, chunks_of
 
     references = []
     for network in networks:
-        for plan, count in PLANS.items():
-            for first in range(0, 0 if only_measured else count, CHUNK):
-                network.measure(plan, first)
-        if network.complete:
-            references.append(Reference.of(network))
+        missing = [] if only_measured else [(plan, first) for plan in PLANS for first in chunks_of(plan, count)]
+        for plan, first in missing:
+            network.measure(plan, first)
+        if network.complete(count):
+            references.append(Reference.of(network, count))
             print(f"{network.architecture.id}: {network.architecture.params:,} parameters", file=sys.stderr)
     return references
 
@@ -276,6 +276,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="where networks and references are kept")
     parser.add_argument("--networks", type=int, default=40, help="how many, at most 40")
+    parser.add_argument("--references", type=int, default=400, help="programmings of each, a multiple of 40")
     parser.add_argument("--measured", action="store_true", help="measure nothing, take those that are complete")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
@@ -286,7 +287,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     chosen = networks(arguments.networks, arguments.folder, only_known=arguments.measured)
-    references = measure(chosen, arguments.measured)
+    references = measure(chosen, arguments.references, arguments.measured)
     if len(references) < 2:
         raise SystemExit(f"{len(references)} networks are complete in {arguments.folder}: two are needed.")
     report = compare(references)
