@@ -44,7 +44,7 @@ CHUNK = 20
 SHARES = (1.0, 0.5, 0.25, 0.125)
 _SEED = 20
 # Of the weights' changes: small enough that hardly a unit of a layer turns on or off.
-_STEP = 1e-3
+_STEP = 1e-2
 _KINDS = 2 + len(TIMES)
 
 
@@ -187,7 +187,7 @@ class Network:
         """Return the margins of the independent programmings if outputs were linear in the weights, as ``stored``.
 
         Outputs are those of the network without converters and noise, moved by the weights' changes times the
-        derivatives at the clean weights: central differences in double precision.
+        derivatives at the clean weights: central differences.
         """
         file = self.folder / f"linear-{references}.npz"
         if not file.is_file():
@@ -200,27 +200,27 @@ class Network:
         from analognas.training.digital import logits
 
         layers = dict(analog_layers(self.analog))
-        exact = partly_digital(self.analog, list(layers)).double()
+        exact = partly_digital(self.analog, list(layers))
         own = [exact.get_submodule(name) for name in layers]
         clean = [layer.weight.detach().clone() for layer in own]
-        x = self.x.double()
-        margins = np.empty((references, len(TIMES), len(x)))
+        margins = np.empty((references, len(TIMES), len(self.x)))
 
         @torch.no_grad()
         def outputs(changes: list[Tensor], step: float) -> Tensor:
             for layer, weight, change in zip(own, clean, changes, strict=True):
                 layer.weight.copy_(weight + step * change)  # type: ignore[operator]
-            return logits(exact, x)
+            return logits(exact, self.x)
 
         def look(_model: nn.Module, place: int, column: int) -> None:
             for layer in layers.values():
                 for tile in layer.analog_tiles():
                     tile.tile.weight.data = tile.tile.weight.data * tile.alpha
-            aged = [layer.get_weights()[0].double() for layer in layers.values()]
+            aged = [layer.get_weights()[0] for layer in layers.values()]
             changes = [weight.view_as(was) - was for weight, was in zip(aged, clean, strict=True)]
             slope = (outputs(changes, _STEP) - outputs(changes, -_STEP)) / (2 * _STEP)
-            margins[place, column] = self._ahead(outputs(changes, 0.0) + slope).numpy()
+            margins[place, column] = self._ahead(base + slope).numpy()
 
+        base = logits(exact, self.x)
         self.programmed("independent", range(references), look)
         return margins
 
