@@ -118,10 +118,11 @@ def trends_at(trends: Sequence[Trend], features: Features) -> Array:
     low, high, slopes = (np.array([getattr(own, name) for own in trends]) for name in ("low", "high", "slopes"))
     total = np.repeat([[own.intercept] for own in trends], len(features), axis=1)
     # Not `@`: the order of BLAS's sums depends on its threads and on the number of rows.
-    for number, column in enumerate(trends[0].columns):
-        values = features[:, column].astype(np.float64)
-        part = [ends[:, number, None] for ends in (low, high)]
-        total += slopes[:, number, None] * np.minimum(np.maximum(values, part[0]), part[1])
+    for number, values in enumerate(features.T[list(trends[0].columns)].astype(np.float64)):
+        part = np.maximum(values, low[:, number, None])
+        np.minimum(part, high[:, number, None], out=part)
+        part *= slopes[:, number, None]
+        total += part
     return total
 
 

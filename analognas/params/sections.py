@@ -93,6 +93,8 @@ class SampleParams(_Section):
     """How many."""
     method: Literal["latin_hypercube", "uniform"] = "latin_hypercube"
     """How they are spread over the space."""
+    spread: Literal["genes", "size"] = "genes"
+    """``genes``: as the method draws them. ``size``: evenly over the logarithm of the number of parameters."""
 
 
 class CharacterizeParams(TrainingParams):

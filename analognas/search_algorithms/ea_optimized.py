@@ -74,12 +74,12 @@ class EAOptimizer(Optimizer):
         waiting = np.arange(len(parents))
         for _ in range(_STEPS):
             codes, params = space.mutants(codes, kinds, self.rng, max_params=self.limits.max_nb_param)
-            keys = space.coding.keys(codes)
+            keys = zip(space.coding.keys(codes), params.tolist(), strict=True)
             # For most that are known no architecture is made, whose name is a hash.
-            unseen = [row for row, key in enumerate(keys) if key not in self._codes and params[row]]
+            unseen = [row for row, (key, size) in enumerate(keys) if size and key not in self._codes]
             done = np.zeros(len(codes), dtype=bool)
             for row, mutant in zip(unseen, space.coded(codes[unseen], params[unseen]), strict=True):
-                if mutant.id not in taken and self.is_new(mutant):
+                if mutant.id not in taken and mutant.id not in self._origins:  # and within the limit, as all mutants
                     done[row] = True
                     taken.add(mutant.id)
                     yield int(waiting[row]), mutant, kinds[row]

@@ -13,8 +13,6 @@ import pandas as pd
 if TYPE_CHECKING:
     from analognas.search_spaces.architecture import Architecture
 
-_COLUMNS = ("iteration", "origin", "id", "genes", "params", "objective", "feasible", "violation")
-
 
 class KnownValues(TypedDict, total=False):
     """What is predicted or was measured of an architecture, by column: percent and percentage points.
@@ -140,18 +138,16 @@ class SearchResult:
 def history_table(evaluated: Iterable[Evaluated]) -> pd.DataFrame:
     """Return one row for every record, columns as in ``SearchResult.history``."""
     records = list(evaluated)
-    rows = [
-        (
-            record.iteration,
-            record.origin,
-            record.architecture.id,
-            record.architecture.genes.to_json(),
-            record.architecture.params,
-            record.objective,
-            record.feasible,
-            record.violation,
-        )
-        for record in records
-    ]
+    architectures = [record.architecture for record in records]
+    own = {
+        "iteration": [record.iteration for record in records],
+        "origin": [record.origin for record in records],
+        "id": [architecture.id for architecture in architectures],
+        "genes": [architecture.genes.to_json() for architecture in architectures],
+        "params": [architecture.params for architecture in architectures],
+        "objective": [record.objective for record in records],
+        "feasible": [record.feasible for record in records],
+        "violation": [record.violation for record in records],
+    }
     told = rows_table([record.row for record in records])
-    return pd.concat([pd.DataFrame(rows, columns=list(_COLUMNS)), told], axis=1)
+    return pd.concat([pd.DataFrame(own), told], axis=1)

@@ -37,20 +37,33 @@ class Coding:
         self.arrays = arrays
         self.names = tuple(gene.name for gene in schema)
         self.values = tuple(tuple(gene.values) for gene in schema)
-        self.lengths = np.array([len(values) for values in self.values])
+        self.lengths = np.array([len(values) for values in self.values], dtype=np.int32)
         self._places = [{value: place for place, value in enumerate(values)} for values in self.values]
         self._conditions = self._levels(schema)
-        self._tables = [_table(values) for values in self.values]
+        # The values of all genes that are numbers, each after a 0 for an absent one, in one table: read at once.
+        self._numbers = [place for place, values in enumerate(self.values) if all(isinstance(v, int) for v in values)]
+        tables = [np.array([0, *self.values[place]], dtype=np.int64) for place in self._numbers]
+        self._table = np.concatenate([np.zeros(0, dtype=np.int64), *tables])
+        self._starts = np.cumsum([1, *map(len, tables)])[:-1, None]
+        # Those that are not, with an empty text at the end, where ``ABSENT`` points to.
+        self._labels = {
+            place: np.array([*map(str, values), ""])
+            for place, values in enumerate(self.values)
+            if place not in self._numbers
+        }
         self._order = sorted(range(len(self.names)), key=self.names.__getitem__)
         self._texts = [
-            [json.dumps({name: value}, separators=(",", ":"))[1:-1] for value in values]
+            [*(json.dumps({name: value}, separators=(",", ":"))[1:-1] + "," for value in values), ""]
             for name, values in zip(self.names, self.values, strict=True)
         ]
+        # Which genes a kind of mutation may change, once somebody has asked; see ``variation``.
+        self.of_kind: dict[str, NDArray[np.bool_]] = {}
 
-    def _levels(self, schema: Sequence[Hyperparameter]) -> list[tuple[NDArray[Any], ...]]:
+    def _levels(self, schema: Sequence[Hyperparameter]) -> list[tuple[Any, Any, NDArray[Any]]]:
         """Return genes, those that they depend on, and the least places of these at which they are active.
 
-        All of one entry depend on genes that are unconditional or of an entry before.
+        Genes are said as columns: a slice where they lie in a row, or are one, which NumPy reads much faster. All of
+        one entry depend on genes that are unconditional or of an entry before.
         """
         levels: dict[str, int] = {}
         entries: dict[int, list[tuple[int, int, int]]] = {}
@@ -63,7 +76,8 @@ class Coding:
             level = levels[gene.name] = levels[name] + 1
             least = int(np.searchsorted(np.array(self.values[decider]), minimum))
             entries.setdefault(level, []).append((number, decider, least))
-        return [tuple(np.array(part) for part in zip(*entries[level], strict=True)) for level in sorted(entries)]
+        parts = [tuple(np.array(part) for part in zip(*entries[level], strict=True)) for level in sorted(entries)]
+        return [(_in_a_row(numbers), _in_a_row(deciders), least) for numbers, deciders, least in parts]
 
     def encode(self, many: Iterable[Mapping[str, Gene]]) -> Codes:
         """Return the codes of genes that are within the ranges, shape (n, genes)."""
@@ -84,15 +98,15 @@ class Coding:
         row = memoryview(code).cast("i")
         return {self.names[i]: self.values[i][row[i]] for i in self._order if row[i] != ABSENT}
 
-    def text(self, code: bytes) -> str:
-        """Return the canonical text of the genes of one row, as ``Genes.to_json`` does."""
-        row = memoryview(code).cast("i")
-        texts = self._texts
-        return "{" + ",".join([texts[i][row[i]] for i in self._order if row[i] != ABSENT]) + "}"
+    def texts(self, codes: Codes) -> list[str]:
+        """Return the canonical text of the genes of every row, as ``Genes.to_json`` does."""
+        columns = codes.T.tolist()
+        parts = [map(self._texts[place].__getitem__, columns[place]) for place in self._order]
+        return [f"{{{text[:-1]}}}" for text in map("".join, zip(*parts, strict=True))]
 
     def genes(self, codes: Codes) -> list[CodedGenes]:
         """Return the genes of every row."""
-        return [CodedGenes(self, key) for key in self.keys(codes)]
+        return [CodedGenes(self, key, text) for key, text in zip(self.keys(codes), self.texts(codes), strict=True)]
 
     def keys(self, codes: Codes) -> list[bytes]:
         """Return every row as something that sets and dictionaries can hold."""
@@ -102,7 +116,9 @@ class Coding:
 
     def columns(self, codes: Codes) -> dict[str, NDArray[Any]]:
         """Return the values of each gene, (n,) each: integers, 0 where it is not active, or texts, empty there."""
-        return {name: table[column] for name, table, column in zip(self.names, self._tables, codes.T, strict=True)}
+        values = self._table.take(codes.T[self._numbers] + self._starts)
+        columns = {self.names[place]: column for place, column in zip(self._numbers, values, strict=True)}
+        return columns | {self.names[place]: texts[codes[:, place]] for place, texts in self._labels.items()}
 
     def resolve(self, codes: Codes, fresh: Codes) -> None:
         """Let genes vanish that are not active (any more), and take those that become active from ``fresh``, in place.
@@ -122,18 +138,16 @@ class CodedGenes(Genes):
 
     __slots__ = ("_text", "code", "coding")
 
-    def __init__(self, coding: Coding, code: bytes) -> None:
+    def __init__(self, coding: Coding, code: bytes, text: str) -> None:
         self.coding = coding
         self.code = code
+        self._text = text
 
     def __getattr__(self, name: str) -> Any:
         """Make what is not there yet."""
         if name == "_items":
             self._items = self.coding.decode(self.code)
             return self._items
-        if name == "_text":
-            self._text = self.coding.text(self.code)
-            return self._text
         raise AttributeError(name)
 
     def __reduce__(self) -> tuple[type[Genes], tuple[dict[str, Gene]]]:
@@ -141,8 +155,7 @@ class CodedGenes(Genes):
 
     def to_json(self) -> str:
         """Return the canonical text of the genes."""
-        text: str = self._text
-        return text
+        return self._text
 
 
 def coding_of(architectures: Sequence[Architecture]) -> Coding | None:
@@ -151,8 +164,9 @@ def coding_of(architectures: Sequence[Architecture]) -> Coding | None:
     return codings.pop() if len(codings) == 1 else None
 
 
-def _table(values: Sequence[Gene]) -> NDArray[Any]:
-    """Return the values, and what stands for an absent one at the end, where ``ABSENT`` points to."""
-    if all(isinstance(value, int) for value in values):
-        return np.array([*values, 0], dtype=np.int64)
-    return np.array([*map(str, values), ""])
+def _in_a_row(places: NDArray[Any]) -> Any:
+    """Return the columns at these places as a slice: one for all, or those that follow each other; else the places."""
+    first = int(places[0])
+    if (places == first).all():
+        return slice(first, first + 1)
+    return slice(first, first + len(places)) if (np.diff(places) == 1).all() else places

@@ -11,6 +11,7 @@ from analognas.search_spaces.architecture import Architecture
 from analognas.search_spaces.hyperparameter import Hyperparameter
 from analognas.search_spaces.inputs import DATASETS, canonical_dataset
 from analognas.search_spaces.schema import Schema
+from analognas.search_spaces.spreading import SPREADS, spread_by_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,16 +53,25 @@ class ConfigSpace(Schema):
         return sampling.size(self)
 
     def sample(
-        self, n: int, seed: int = 0, method: str = "latin_hypercube", max_params: int | None = None
+        self,
+        n: int,
+        seed: int = 0,
+        method: str = "latin_hypercube",
+        max_params: int | None = None,
+        spread: str = "genes",
     ) -> list[Architecture]:
         """Return ``n`` distinct architectures within the budget, the same for the same seed.
 
         ``method`` is "latin_hypercube" or "uniform", over the unit cube of all genes. The budget is the
         smaller one of ``max_params`` and the space's own. Where hardly any draw keeps it, draws are repaired:
-        random genes shrink towards their minimum until it does. Raises SpaceError if the space does not
+        random genes shrink towards their minimum until it does. With ``spread="size"`` many are drawn, and those
+        taken whose numbers of parameters are even in the logarithm. Raises SpaceError if the space does not
         hold ``n`` such architectures.
         """
-        return sampling.sample(self, n, seed=seed, method=method, max_params=self.budget(max_params))
+        if spread not in SPREADS:
+            raise SpaceError(f"Spread {spread!r} is unknown: use one of {', '.join(SPREADS)}.")
+        draw = spread_by_size if spread == "size" else sampling.sample
+        return draw(self, n, seed=seed, method=method, max_params=self.budget(max_params))
 
     def enumerate(self, max_params: int | None = None) -> Iterator[Architecture]:
         """Yield every architecture within the budget once, in the order of its genes; for small spaces."""

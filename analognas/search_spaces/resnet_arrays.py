@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,6 @@ from analognas.search_spaces.resnet_plan import SMALLEST_SIDE, _size, _stem_stri
 from analognas.search_spaces.structure import LayerArrays
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from analognas.search_spaces.family import Shape
@@ -25,101 +24,111 @@ class ResNetArrays:
 
     def count_params(self, columns: Columns, input_shape: Shape, classes: int) -> Numbers:
         """Return the numbers of trainable parameters, (n,)."""
-        width = columns["out_channel0"]
-        total = width * (input_shape[0] * columns["kernel_size0"] ** 2 + 2)
-        for block in _blocks(columns, input_shape):
-            before, out, inner, blocks = block.before, block.out, block.inner, block.further + 1
-            # Of the residual blocks of one branch: what goes into the first convolutions, and what all weigh.
-            entering = before + block.further * out
-            basic = out * (9 * (entering + blocks * out) + 4 * blocks)
-            bottleneck = inner * (entering + blocks * (9 * inner + out + 4)) + 2 * blocks * out
-            params = block.branches * np.where(block.basic, basic, bottleneck) + block.shortcut * out * (before + 2)
-            total = total + block.there * params
-            width = np.where(block.there, out, width)
-        return np.asarray(total + classes * (width + 1))
+        return _Blocks(columns, input_shape).count_params(columns, input_shape, classes)
 
     def layers(self, columns: Columns, input_shape: Shape, classes: int) -> LayerArrays:
         """Return layers and paths of the networks."""
-        width = columns["out_channel0"]
-        n = len(width)
-        none, single = np.zeros(n, dtype=np.int64), np.ones(n, dtype=np.int64)
-        sizes = [_size(side, _stem_stride(input_shape)) for side in input_shape[1:]]
-        # rows, columns, pixels, parallel, repeats of each kind of layers
-        kinds: list[tuple[Any, ...]] = [
-            (input_shape[0] * columns["kernel_size0"] ** 2, width, none + sizes[0] * sizes[1], single, single)
-        ]
-        levels = [0]
-        longest, shortest, skips = 2 * single, 2 * single, none
-        widths = []
-        for block in _blocks(columns, input_shape):
-            there, basic, inner, out = block.there.astype(np.int64), block.basic, block.inner, block.out
-            before_pixels = sizes[0] * sizes[1]
-            if block.halve:
-                sizes = [_size(side, 2) for side in sizes]
-            after = none + sizes[0] * sizes[1]
-            middle = np.where(basic, out, inner)
-            parallel = block.branches * there
-            for repeats, entering, pixels in (
-                (there, block.before, before_pixels),
-                (block.further * there, out, after),
-            ):
-                first = np.where(basic, 9 * entering, entering)
-                levels.append(len(kinds))
-                kinds.append((first, middle, np.where(basic, after, pixels), parallel, repeats))
-                if entering is block.before:
-                    shortcut = there * block.shortcut
-                    kinds.append((entering, out, after, shortcut, shortcut))
-                levels.append(len(kinds))
-                kinds.append((9 * middle, middle, after, parallel, repeats))
-                levels.append(len(kinds))
-                third = there * ~basic
-                kinds.append((inner, out, after, parallel * third, repeats * third))
-            longest = longest + there * np.where(basic, 2, 3) * (1 + block.further)
-            shortest = shortest + shortcut
-            skips = skips + there * (1 + block.further) - shortcut
-            widths.append(there * out)
-            width = np.where(block.there, out, width)
-        levels.append(len(kinds))
-        kinds.append((width, none + classes, single, single, single))
-        rows, outputs, pixels, parallel, repeats = (np.stack(part) for part in zip(*kinds, strict=True))
-        convolution = np.arange(len(kinds)) < len(kinds) - 1
+        blocks = _Blocks(columns, input_shape)
+        shape = blocks.shape
+        none, ones = np.zeros(shape[1], dtype=np.int64), np.ones(shape[1], dtype=np.int64)
+        basic, inner, out = blocks.basic, blocks.inner, blocks.out
+        there = blocks.there.astype(np.int64)
+        shortcut, parallel, further = there * blocks.shortcut, blocks.branches * there, blocks.further * there
+        third = there * ~basic
+        parallel_third = parallel * third
+        before_pixels, after = (np.broadcast_to(pixels, shape) for pixels in (blocks.pixels[:-1], blocks.pixels[1:]))
+        middle, factor = np.where(basic, out, inner), np.where(basic, 9, 1)
+        second = 9 * middle
+        # Rows, columns, pixels, parallel, repeats of the kinds of layers: the stem; of each block its first residual
+        # block with the shortcut (second kind), then the further ones; the head.
+        stem = (
+            input_shape[0] * columns["kernel_size0"] ** 2,
+            columns["out_channel0"],
+            none + blocks.pixels[0],
+            ones,
+            ones,
+        )
+        own = (
+            (factor * blocks.before, blocks.before, second, inner, factor * out, second, inner),
+            (middle, out, middle, out, middle, middle, out),
+            (np.where(basic, after, before_pixels), after, after, after, after, after, after),
+            (parallel, shortcut, parallel, parallel_third, parallel, parallel, parallel_third),
+            (there, shortcut, there, third, further, further, further * third),
+        )
+        head = (blocks.last, none + classes, ones, ones, ones)
+        rows, outputs, pixels, parallel, repeats = (
+            np.concatenate([first[None], np.stack(part, axis=1).reshape(-1, shape[1]), last[None]])
+            for first, part, last in zip(stem, own, head, strict=True)
+        )
+        kinds = len(own[0])
+        levels = [kinds * block + 1 + kind for block in range(shape[0]) for kind in range(kinds) if kind != 1]
+        depths = there * (1 + blocks.further)
         return LayerArrays(
             rows=rows,
             columns=outputs,
             pixels=pixels,
             parallel=parallel,
             repeats=repeats,
-            convolution=convolution,
-            levels=tuple(levels),
-            params=self.count_params(columns, input_shape, classes),
-            longest_path=longest,
-            shortest_path=shortest,
-            skips=skips,
-            widths=np.stack(widths),
+            convolution=np.arange(len(rows)) < len(rows) - 1,
+            levels=(0, *levels, len(rows) - 1),
+            params=blocks.count_params(columns, input_shape, classes),
+            longest_path=2 + (depths * np.where(basic, 2, 3)).sum(axis=0),
+            shortest_path=2 + shortcut.sum(axis=0),
+            skips=(depths - shortcut).sum(axis=0),
+            widths=there * out,
         )
 
 
-class _Block:
-    """Main block i of n networks; numbers are at least 1 where a network has no such block, which ``there`` says."""
+class _Blocks:
+    """The b main blocks of n networks, (b, n) each.
 
-    def __init__(self, columns: Columns, i: int, before: Numbers, halve: bool) -> None:
-        self.there = columns["M"] >= i
-        self.before = before
-        self.out = np.maximum(before * columns[f"widenfact{i}"], 1)
-        self.inner = np.maximum(self.out // 4, 1)
-        self.basic = columns[f"convblock{i}"] == "basic"
-        self.branches = columns[f"B{i}"]
-        self.further = np.maximum(columns[f"R{i}"] - 1, 0)
-        self.halve = halve
-        self.shortcut = np.ones_like(self.there) if halve else before != self.out
+    Numbers are at least 1 where a network has no such block, which ``there`` says.
+
+    Args:
+        columns: the values of the genes, (n,) each.
+        input_shape: channels, height, width.
+    """
+
+    def __init__(self, columns: Columns, input_shape: Shape) -> None:
+        first = columns["out_channel0"]
+        blocks = range(1, int(columns["M"].max(initial=1)) + 1)
+        self.shape = len(blocks), len(first)
+
+        def of_blocks(gene: str) -> NDArray[Any]:
+            return np.array([columns[f"{gene}{block}"] for block in blocks]).reshape(self.shape)
+
+        self.there = columns["M"] >= np.array(blocks)[:, None]
+        wider = of_blocks("widenfact")
+        # Where there is no block, the width stays: that of the last block is the network's.
+        widths = np.multiply.accumulate(np.concatenate([first[None], np.where(self.there, wider, 1)]), axis=0)
+        self.before, self.last = widths[:-1], widths[-1]
+        self.out = np.maximum(self.before * wider, 1)
+        self.inner = np.maximum(self.out >> 2, 1)  # a quarter
+        self.basic = of_blocks("convblock") == "basic"
+        self.branches = of_blocks("B")
+        self.further = np.maximum(of_blocks("R") - 1, 0)
+        halved, self.pixels = _sides(input_shape, len(blocks))
+        self.shortcut = (self.before != self.out) | halved
+
+    def count_params(self, columns: Columns, input_shape: Shape, classes: int) -> Numbers:
+        """Return the numbers of trainable parameters of the networks, (n,)."""
+        before, out, inner, blocks = self.before, self.out, self.inner, self.further + 1
+        # Of the residual blocks of one branch: what goes into the first convolutions, and what all weigh.
+        entering = before + self.further * out
+        basic = out * (9 * (entering + blocks * out) + 4 * blocks)
+        bottleneck = inner * (entering + blocks * (9 * inner + out + 4)) + 2 * blocks * out
+        params = self.branches * np.where(self.basic, basic, bottleneck) + self.shortcut * out * (before + 2)
+        stem = columns["out_channel0"] * (input_shape[0] * columns["kernel_size0"] ** 2 + 2)
+        return np.asarray(stem + (self.there * params).sum(axis=0) + classes * (self.last + 1))
 
 
-def _blocks(columns: Columns, input_shape: Shape) -> Iterator[_Block]:
-    width = columns["out_channel0"]
-    side = _size(min(input_shape[1:]), _stem_stride(input_shape))
-    for i in range(1, int(columns["M"].max(initial=0)) + 1):
-        halve = i > 1 and side > SMALLEST_SIDE
-        side = _size(side, 2) if halve else side
-        block = _Block(columns, i, width, halve)
-        yield block
-        width = np.where(block.there, block.out, width)
+@cache
+def _sides(input_shape: Shape, blocks: int) -> tuple[NDArray[np.bool_], Numbers]:
+    """Return which blocks halve the image, (blocks, 1), and its pixels before the first and after each, likewise."""
+    sides = [_size(side, _stem_stride(input_shape)) for side in input_shape[1:]]
+    pixels, halved = [sides[0] * sides[1]], []
+    for block in range(blocks):
+        halved.append(block > 0 and min(sides) > SMALLEST_SIDE)
+        sides = [_size(side, 2) for side in sides] if halved[-1] else sides
+        pixels.append(sides[0] * sides[1])
+    return np.array(halved, dtype=bool)[:, None], np.array(pixels)[:, None]

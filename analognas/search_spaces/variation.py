@@ -91,9 +91,10 @@ def _eligible(space: Schema, codes: Codes, kinds: Sequence[str]) -> NDArray[np.b
     coding = space.coding
     others: NDArray[np.bool_] = (codes != ABSENT) & (coding.lengths > 1)
     if coding.arrays is not None:  # see ``Family.arrays``
-        own = {kind: set(space.builder.mutation_genes(kind, dict.fromkeys(coding.names, 0))) for kind in set(kinds)}
-        of_kind = {kind: [name in names for name in coding.names] for kind, names in own.items()}
-        others &= np.array([of_kind[kind] for kind in kinds], dtype=bool).reshape(codes.shape)
+        for kind in set(kinds) - coding.of_kind.keys():
+            names = set(space.builder.mutation_genes(kind, dict.fromkeys(coding.names, 0)))
+            coding.of_kind[kind] = np.array([name in names for name in coding.names])
+        others &= np.array([coding.of_kind[kind] for kind in kinds], dtype=bool).reshape(codes.shape)
         return others
     for row, kind, genes in zip(others, kinds, coding.genes(codes), strict=True):
         names = space.builder.mutation_genes(kind, genes)
@@ -109,8 +110,9 @@ def _changed(space: Schema, codes: Codes, eligible: NDArray[np.bool_], rng: np.r
     chosen = (rng.random(len(codes)) * count).astype(np.int64)
     change |= eligible.cumsum(axis=1, dtype=np.int32) == chosen[:, None] + 1
     # Any other value, all alike: one to all but one steps on, around the end.
-    steps = 1 + (rng.random(codes.shape) * (lengths - 1)).astype(np.int32)
-    changed = np.where(change & eligible, (codes + steps) % lengths, codes).astype(np.int32)
+    stepped = codes + 1 + (rng.random(codes.shape) * (lengths - 1)).astype(np.int32)
+    stepped -= lengths * (stepped >= lengths)
+    changed = np.where(change & eligible, stepped, codes)
     space.coding.resolve(changed, (rng.random(codes.shape) * lengths).astype(np.int32))
     return changed
 

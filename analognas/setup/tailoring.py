@@ -229,7 +229,7 @@ def _efforts_of(dataset: Dataset) -> EffortsOf:
             return None
         if (*place, size) not in known:
             seed = derive_seed(params.base.seed, "sample")
-            sample = _sample(entry[0], size, seed, params.sample.method)
+            sample = _sample(entry[0], size, seed, params.sample.method, params.sample.spread)
             known[(*place, size)] = Efforts(_costs(sample), *entry[1:])
         return known[(*place, size)]
 
@@ -278,10 +278,12 @@ def size_of_images(folder: Path, looked_at: int = 300) -> Choice | None:
     return Choice("dataset.image_size", RESIZED, f"{what}; twice the size takes four times as long")
 
 
-def _sample(space: ConfigSpace, size: int, seed: int, method: str = "latin_hypercube") -> list[Architecture]:
+def _sample(
+    space: ConfigSpace, size: int, seed: int, method: str = "latin_hypercube", spread: str = "genes"
+) -> list[Architecture]:
     """Return so many architectures of a space, or all that it has."""
     try:
-        return space.sample(size, seed=seed, method=method)
+        return space.sample(size, seed=seed, method=method, spread=spread)
     except SpaceError:  # a space that holds fewer
         return list(space.enumerate())
 

@@ -30,7 +30,8 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SampleSumm
     size = params.sample.size
     progress(0, size, "sampling architectures")
     space = inputs.space(params, paths)
-    architectures = space.sample(size, seed=derive_seed(params.base.seed, "sample"), method=params.sample.method)
+    seed, how = derive_seed(params.base.seed, "sample"), params.sample
+    architectures = space.sample(size, seed=seed, method=how.method, spread=how.spread)
     tile_shape = params.hardware.tile_shape
     frame = pd.DataFrame(
         {

@@ -27,6 +27,22 @@ def test_every_task_is_measured_over_three_decades(task: str):
     assert 0 < point["seconds"] < 30
 
 
+def test_the_least_of_some_rounds_is_compared_with_that_of_an_earlier_commit(monkeypatch):
+    seconds = {"now": [0.2, 0.1], "then": [1.0, 1.2]}
+
+    def elsewhere(task: str, size: int, code: Path = Path("now")) -> dict[str, float]:
+        return {"size": size, "seconds": seconds[code.name].pop(0), "megabytes": 5.0, "whole": 50.0}
+
+    monkeypatch.setattr(growth, "_elsewhere", elsewhere)
+    point = growth.compared("search", 400, Path("then"), rounds=2)
+    assert (point["seconds"], point["then"]["seconds"], point["times_faster"]) == (0.1, 1.0, 10.0)
+
+
+def test_code_that_does_not_run_is_said(tmp_path):
+    with pytest.raises(SystemExit, match="store of 10 does not run with the code in"):
+        growth._elsewhere("store", 10, tmp_path)  # a folder without the package
+
+
 @pytest.mark.slow
 def test_it_prints_one_json_object():
     done = subprocess.run(
