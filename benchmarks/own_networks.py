@@ -6,7 +6,7 @@ it, parameters, tiles, accuracy before and after a day and a month on the chip, 
 refused.
 
 `--ratio` instead compares one training step and one evaluation of depthwise separable blocks on tiles with plain
-PyTorch, in one interleaved run.
+PyTorch, in one interleaved run, by the time of the processor.
 
     python -m benchmarks.own_networks --networks resnet8 ds_cnn --json
     python -m benchmarks.own_networks --ratio
@@ -46,8 +46,8 @@ def textures(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.i
     images = np.empty((count, 3, SIZE, SIZE), dtype=np.uint8)
     for image, kind in zip(images, y, strict=True):
         pattern = _pattern(CLASSES[kind], rng)
-        first, second = rng.uniform(0, 255, (2, 3, 1, 1))
-        image[:] = np.clip(first + (second - first) * pattern + rng.normal(0, 25, (3, SIZE, SIZE)), 0, 255)
+        dark, bright = rng.uniform(0, 110, (3, 1, 1)), rng.uniform(145, 255, (3, 1, 1))
+        image[:] = np.clip(dark + (bright - dark) * pattern + rng.normal(0, 20, (3, SIZE, SIZE)), 0, 255)
     return images, y
 
 
@@ -85,7 +85,8 @@ def make(folder: Path, images: int, epochs: int, repeats: int) -> Paths:
         paths,
         parse([
             "dataset.name=arrays", "dataset.path=textures.npz", f"train.epochs={epochs}", "train.learning_rate=0.05",
-            f"train.hwa_epochs={max(1, epochs // 3)}", "train.hwa_learning_rate=0.005", f"train.repeats={repeats}",
+            "train.batch_size=32", f"train.hwa_epochs={max(1, epochs // 3)}", "train.hwa_learning_rate=0.005",
+            f"train.repeats={repeats}",
             "train.times=[1, 86400, 2592000]",
         ]),
     )  # fmt: skip
@@ -164,7 +165,7 @@ def ratio(rounds: int) -> dict[str, Any]:
     }.items():
         for model in (network, analog):
             model.train(name != "evaluation")
-        seconds = medians(variants, rounds, warm_up=4)
+        seconds = medians(variants, rounds, warm_up=4, clock=time.process_time)
         told[name] = {"ratio": round(seconds["tiles"] / seconds["plain"], 2)} | {
             f"{key}_ms": round(1000 * value, 1) for key, value in seconds.items()
         }
@@ -175,7 +176,7 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS), metavar="NAME")
-    parser.add_argument("--images", type=int, default=600, help="drawn images, of which 60 % are for training")
+    parser.add_argument("--images", type=int, default=480, help="drawn images, of which 60 % are for training")
     parser.add_argument("--epochs", type=int, default=12, help="digital epochs; a third of them on tiles")
     parser.add_argument("--repeats", type=int, default=5, help="programmings")
     parser.add_argument("--ratio", action="store_true", help="time depthwise blocks against plain PyTorch instead")

@@ -82,6 +82,15 @@ def deviations(x: Tensor, count: int, window: Window) -> Tensor:
     return (squares / (entries - 1)).sqrt().to(x.dtype)
 
 
+def input_lines(x: Tensor, own: Tensor | None, converters: Converters) -> Tensor:
+    """Return what the input lines of all tiles carry for ``x`` (dense), with the range of each channel (1, C, 1, 1)."""
+    if own is None:
+        return conv.to_input(x, None, converters)
+    # What is beyond a range is beyond 1, and is clipped with the converter's bound where that is no more.
+    value = x / own if converters.inp_bound <= 1 else _clipped(x, own) / own
+    return conv.to_input(conv.dense(value), None, converters)
+
+
 class _Products(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -91,7 +100,7 @@ class _Products(torch.autograd.Function):
         converters, window = groups.converters, groups.window
         x = conv.dense(x)
         own = None if ranges is None else _channels(ranges, x.shape[1])
-        lines = conv.to_input(x if own is None else conv.dense(_clipped(x, own) / own), None, converters)
+        lines = input_lines(x, own, converters)
         matrix = weights if noisy is None else noisy
         kernels = matrix.view(len(matrix), x.shape[1] // groups.count, *window.kernel)
         out = conv.dense(conv2d(lines, kernels, None, window.stride, window.padding, window.dilation, groups.count))
@@ -132,19 +141,18 @@ class _Products(torch.autograd.Function):
             d_x = inner * _within(x, own.abs(), passing.input_range)
             if need_ranges:
                 terms = _terms_once(x, inner, own, count) if window.dense else _terms(x, sums, kernels, ranges, groups)
-                within = _by_group((inner * value).sum(0), count) * ranges
+                within = _summed(inner * value, count) * ranges
                 d_ranges = _range_gradient(ranges, within, terms, _entries(x, groups), groups.range_parameters)
-                d_ranges += _by_group((gradient * out).sum(0), count) / ranges
+                d_ranges += _summed(gradient * out, count) / ranges
         return d_x, d_weights, d_ranges, None, None, None
 
 
 def _terms_once(x: Tensor, inner: Tensor, own: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return what clipped inputs add to the gradients of the ranges where each input is used once, by group."""
     high, low = x >= own, x <= -own
-    upper = torch.where(high, inner, 0).clamp_(max=0).sum(0)
-    lower = torch.where(low, inner, 0).clamp_(min=0).sum(0)
-    clipped = (x.abs() >= own).sum(0)
-    return _by_group(upper, count), _by_group(lower, count), _by_group(clipped, count)
+    upper = torch.where(high, inner, 0).clamp_(max=0)
+    lower = torch.where(low, inner, 0).clamp_(min=0)
+    return _summed(upper, count), _summed(lower, count), _summed(x.abs() >= own, count)
 
 
 def _terms(
@@ -211,6 +219,11 @@ def _outputs(values: Tensor, outputs: int) -> Tensor:
 def _by_group(values: Tensor, count: int) -> Tensor:
     """Return the sums over the channels of each group and their pixels, (groups,), of values (C, H, W)."""
     return values.reshape(count, -1).sum(1)
+
+
+def _summed(images: Tensor, count: int) -> Tensor:
+    """Return the sums over images (N, C, H, W), dense, of the channels of each group and their pixels, (groups,)."""
+    return _last(images).reshape(-1, images.shape[1]).sum(0).view(count, -1).sum(1)
 
 
 def _last(images: Tensor) -> Tensor:

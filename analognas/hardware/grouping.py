@@ -14,6 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+#: Weights of a tile of which the standard deviation says nothing of outliers: a depthwise kernel of 7x7 has 49.
+_FEW = 64
+
 
 class GroupedConvolution(nn.Module):
     """A grouped convolution as a convolution for each group; computes the same.
@@ -105,16 +108,17 @@ class GroupedConvolution(nn.Module):
     def _together(self, x: Tensor) -> Tensor:
         """Return what the groups give, computed at once: noise is drawn in another order than group by group."""
         from analognas.hardware import converters as conv
+        from analognas.hardware.grouped_product import input_lines
         from analognas.hardware.layers import bias_of, scale_of, tile_converters
         from analognas.hardware.mvm import kernels_of
 
         layers: list[Any] = list(self.groups)
         tiles = [next(layer.analog_tiles()) for layer in layers]
         converters = tile_converters(tiles[0].rpu_config.forward)
+        own = None
         if tiles[0].input_range is not None:
-            ranges = torch.cat([tile.input_range.expand(self.in_channels) for tile in tiles]).view(-1, 1, 1)
-            x = torch.minimum(torch.maximum(x, -ranges.abs()), ranges.abs()) / ranges
-        lines = conv.to_input(conv.dense(x), None, converters)
+            own = torch.cat([tile.input_range.expand(self.in_channels) for tile in tiles]).view(1, -1, 1, 1)
+        lines = input_lines(conv.dense(x), own, converters)
         _, window, _ = next(layers[0].columns())
         kernels = torch.cat([kernels_of(tile.tile.weight, window, self.in_channels) for tile in tiles])
         out = conv2d(lines, kernels, None, window.stride, window.padding, window.dilation, len(layers))
@@ -164,6 +168,26 @@ def ungrouped(model: nn.Module) -> nn.Module:
         return model
     replaced: nn.Module = copy.deepcopy(model, parts)
     return replaced
+
+
+def unclipped(model: nn.Module) -> nn.Module:
+    """Return a converted network, changed in place, in which no group of few weights is clipped at their deviation.
+
+    aihwkit's ``LAYER_GAUSSIAN`` clips a tile after each step of training at so many standard deviations of its weights.
+    That cuts outliers off a large matrix, whose mean is about 0. The nine weights of a depthwise kernel may all be
+    alike: their deviation is then small or nothing, they shrink at every step, and the training diverges.
+    """
+    from aihwkit.simulator.parameters.enums import WeightClipType
+
+    for module in model.modules():
+        if isinstance(module, GroupedConvolution):
+            for layer in module.groups:
+                for tile in layer.analog_tiles():  # type: ignore[operator]
+                    clip = getattr(tile.rpu_config, "clip", None)
+                    few = tile.in_size * tile.out_size < _FEW
+                    if few and clip is not None and clip.type == WeightClipType.LAYER_GAUSSIAN:
+                        clip.type = WeightClipType.NONE  # the configuration of a tile is its own
+    return model
 
 
 def units(model: nn.Module, names: list[str]) -> dict[str, list[str]]:

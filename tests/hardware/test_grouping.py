@@ -134,6 +134,32 @@ def test_in_training_the_groups_are_computed_at_once_and_all_of_a_tile_is_learne
     torch.testing.assert_close(bias, apart[0].groups[2].analog_module.bias.grad, atol=1e-9, rtol=1e-11)
 
 
+def test_a_group_of_few_weights_is_not_clipped_at_their_deviation() -> None:
+    from aihwkit.optim import AnalogSGD
+    from aihwkit.simulator.parameters.enums import WeightClipType
+
+    few, many = nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(32, 32, 3, groups=2)
+    with torch.no_grad():
+        few.weight.copy_(torch.ones(4, 1, 3, 3) + 0.01 * torch.randn(4, 1, 3, 3))
+    analog = convert(nn.Sequential(few, nn.Conv2d(4, 32, 1), many), rpu_config(HardwareParams())).train()
+    clips = {name: tile.rpu_config.clip.type for name, tile in tiles(analog)}
+    assert [name for name, kind in clips.items() if kind == WeightClipType.NONE] == [
+        f"0.groups.{place}.analog_module" for place in range(4)
+    ]
+    assert list(clips.values()).count(WeightClipType.LAYER_GAUSSIAN) == 3
+    optimizer = AnalogSGD(analog.parameters(), lr=1e-6)
+    optimizer.regroup_param_groups(analog)
+    for _ in range(5):
+        optimizer.zero_grad()
+        analog(torch.randn(2, 4, 6, 6)).sum().backward()
+        optimizer.step()
+    for place in range(4):
+        (tile,) = analog[0].groups[place].analog_tiles()
+        torch.testing.assert_close(
+            tile.tile.weight * tile.mapping_scales, few.weight[place].view(1, -1), atol=1e-3, rtol=0
+        )
+
+
 def test_its_clean_weights_come_back() -> None:
     config = rpu_config(HardwareParams())
     first = convert(network(), config).eval()
