@@ -142,10 +142,10 @@ def ratio(rounds: int) -> dict[str, Any]:
         return run
 
     def step(model: nn.Module, with_: Any) -> Callable[[], None]:
-        one = passes(model)
+        both = passes(model)
 
         def run() -> None:
-            one()
+            both()
             with_.step()
 
         return run

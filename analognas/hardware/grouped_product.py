@@ -174,7 +174,7 @@ def _terms(
     upper, lower = torch.zeros_like(ranges), torch.zeros_like(ranges)
     clipped = torch.zeros(count, dtype=torch.int64, device=x.device)
     taps = kernels.view(count, outputs, width, kh * kw).permute(0, 2, 3, 1).reshape(channels, kh * kw, outputs)
-    there = gradient.unflatten(1, (count, outputs))
+    there = gradient.view(len(gradient), count, outputs, *gradient.shape[2:])
     offsets = [torch.arange(size, device=x.device) for size in (kh, kw)]
     for where in torch.split((~(x.abs() < own.view(1, -1, 1, 1))).nonzero(), _CHUNK):
         n, c, row, column = where.unbind(1)

@@ -45,22 +45,22 @@ def age_days(paths: Paths) -> float | None:
     return None if champion is None else (datetime.now(UTC) - champion.created).total_seconds() / 86_400
 
 
-def describe(registered: list[Version], here: Version | None = None, *, whole: bool = False) -> str:
+def describe(registered: list[Version], local: Version | None = None, *, whole: bool = False) -> str:
     """Return the versions as lines for a terminal of 80 columns.
 
     Args:
         registered: newest first.
-        here: the one that ``data/evaluator/`` is.
+        local: the one that ``data/evaluator/`` is.
         whole: all of them, each with its digest and how it became champion; otherwise those that have a name or are
             here, the newest ones, and how the champion became it.
     """
     if not registered:
         return "No evaluator is registered: the first one that `analognas run` logs becomes the champion."
-    named = [version for version in registered if version.aliases or version is here]
+    named = [version for version in registered if version.aliases or version is local]
     shown = [version for version in registered if whole or version in named or version in registered[:_NEWEST]]
     lines = ["version  which                 registered, UTC   sentinel  out of fold  coverage"]
     for version in shown:
-        known = [*version.aliases, *(["here"] if version is here else []), *(["rolled back"] * version.rolled_back)]
+        known = [*version.aliases, *(["here"] if version is local else []), *(["rolled back"] * version.rolled_back)]
         names = ", ".join(known)
         tau, covered, sentinel = (
             "-" if value is None else f"{value:.2f}" for value in (version.tau, version.coverage, version.sentinel_tau)

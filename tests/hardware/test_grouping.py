@@ -120,10 +120,10 @@ def test_in_training_the_groups_are_computed_at_once_and_all_of_a_tile_is_learne
             (1 + step) * torch.randn(2, 8, 6, 6, generator=torch.Generator().manual_seed(step)).double()
             for _ in range(2)
         )
-        found, expected = together(given), apart(reference)
-        torch.testing.assert_close(found, expected, atol=1e-11, rtol=0)
-        for out in (found, expected):
-            out.square().sum().backward()
+        out, expected = together(given), apart(reference)
+        torch.testing.assert_close(out, expected, atol=1e-11, rtol=0)
+        for outputs in (out, expected):
+            outputs.square().sum().backward()
     assert sum(type(module).__name__ == "FastConvolution" for module in together.modules()) == 4
     for (name, tile), (_, other) in zip(tiles(together), tiles(apart), strict=True):
         torch.testing.assert_close(tile.input_range, other.input_range, atol=1e-12, rtol=0, msg=name)

@@ -77,18 +77,18 @@ def test_why_there_are_none_is_a_sentence(past: Paths, monkeypatch: pytest.Monke
 
 def test_the_answers_are_those_that_were_measured(finished: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run = find(finished, ".")
-    here = Paths(tmp_path / "here")
-    write_text(here.params, finished.params.read_text())
-    known = answers.of_both(here, run, run)
+    workspace = Paths(tmp_path / "workspace")
+    write_text(workspace.params, finished.params.read_text())
+    known = answers.of_both(workspace, run, run)
     assert known.problem is None
     assert known.a is not None
     for name, values in known.a.items():
         assert np.mean(values) == pytest.approx(run.train["winner"][name], abs=1e-9)
-    (memo,) = (here.private() / answers.FOLDER).glob("*.json")
+    (memo,) = (workspace.private() / answers.FOLDER).glob("*.json")
     content = read_sealed(memo, remedy="")
     assert np.shape(content["right"]) == (4, len(known.a["acc_1d"]))
     monkeypatch.setattr(answers, "_worked_out", None)
-    again = answers.of_both(here, run, run)
+    again = answers.of_both(workspace, run, run)
     assert again.a is not None
     assert all(np.array_equal(again.a[name], values) for name, values in known.a.items())
 
@@ -96,11 +96,11 @@ def test_the_answers_are_those_that_were_measured(finished: Paths, tmp_path: Pat
 def test_other_data_and_other_answers_are_no_pair(finished: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from analognas.training import Winner
 
-    here = Paths(tmp_path / "here")
-    write_text(here.params, finished.params.read_text())
+    workspace = Paths(tmp_path / "workspace")
+    write_text(workspace.params, finished.params.read_text())
     run = find(finished, ".")
     other = replace(run, dataset={**run.dataset, "digest": "e" * 64})
-    assert "are not those of this workspace now" in str(answers.of_both(here, other, run).problem)
+    assert "are not those of this workspace now" in str(answers.of_both(workspace, other, run).problem)
     right = np.zeros((2, 4, 10), dtype=bool)
     monkeypatch.setattr(Winner, "answers", lambda *_: right)
-    assert "are not those of the run" in str(answers.of_both(here, run, run).problem)
+    assert "are not those of the run" in str(answers.of_both(workspace, run, run).problem)
