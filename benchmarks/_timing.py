@@ -25,15 +25,18 @@ def fix_process(threads: int) -> None:
         os.execve(sys.executable, [sys.executable, "-m", module.name, *sys.argv[1:]], os.environ | wanted)
 
 
-def medians(variants: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 2) -> dict[str, float]:
-    """Return the median time of each variant, seconds."""
+def medians(
+    variants: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 2,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:  # fmt: skip
+    """Return the median time of each variant, seconds by a clock."""
     times: dict[str, list[float]] = {name: [] for name in variants}
     for number in range(warm_up + rounds):
         for name, run in variants.items():
-            start = time.perf_counter()
+            start = clock()
             run()
             if number >= warm_up:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analognas.cli.options import json_option
-from analognas.cli.printing import folded, plain_table
+from analognas.cli.printing import folded, hanging, plain_table
 from analognas.errors import DatasetError
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
     from analognas.datasets.published import Published
+
+#: Columns of the names before what is told of a dataset.
+_NAMED = 15
 
 
 @click.group(invoke_without_command=True)
@@ -95,7 +98,11 @@ def check(name: str | None, path: Path | None, as_json: bool) -> None:
             given = None if path is None else str(path.expanduser())
             dataset = load(name, path=given, progress=progress.update)
         looked = look(dataset)
-    click.echo(json.dumps(looked) if as_json else "\n".join([*lines(looked), *table(looked)]))
+    if as_json:
+        click.echo(json.dumps(looked))
+        return
+    told = (hanging(line, _NAMED) for line in lines(looked))
+    click.echo("\n".join([*told, *table(looked)]))
 
 
 def _list(as_json: bool) -> None:

@@ -20,6 +20,11 @@ def folded(text: str, width: int) -> str:
     return "\n".join(line if len(line) <= width else f"{line[: width - 1]}…" for line in lines)
 
 
+def hanging(line: str, margin: int) -> str:
+    """Return a line folded for the terminal, no word broken; what follows the first line begins after a margin."""
+    return textwrap.fill(line, WIDTH, subsequent_indent=" " * margin, break_long_words=False, break_on_hyphens=False)
+
+
 def plain_table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None, numbers: Iterable[int] = ()
 ) -> Any:

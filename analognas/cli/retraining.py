@@ -76,9 +76,10 @@ def serve(cron: str | None, interval_hours: float | None, timezone: str | None) 
 
 
 @click.group(invoke_without_command=True)
+@click.option("--all", "whole", is_flag=True, help="All versions, with digests and every promotion.")
 @json_option
 @click.pass_context
-def champion(context: click.Context, as_json: bool) -> None:
+def champion(context: click.Context, whole: bool, as_json: bool) -> None:
     """Show the registered evaluators: which is champion, which challenger, how good they are."""
     if context.invoked_subcommand is not None:
         return
@@ -93,7 +94,7 @@ def champion(context: click.Context, as_json: bool) -> None:
         listed = [{**version.to_dict(), "here": version is standing.version} for version in registered]
         click.echo(json.dumps(listed, sort_keys=True))
     else:
-        click.echo(describe(registered))
+        click.echo(describe(registered, standing.version, whole=whole))
     tell([standing.sentence] if standing.sentence else [])
 
 

@@ -50,21 +50,32 @@ def runs(most: int, as_json: bool) -> None:
 @click.command()
 @click.argument("a")
 @click.argument("b", default=".")
+@click.option("--unpaired", is_flag=True,
+              help="Do not ask the winners for the test images again: at once, with wider intervals.")  # fmt: skip
 @json_option
-def compare(a: str, b: str, as_json: bool) -> None:
+def compare(a: str, b: str, unpaired: bool, as_json: bool) -> None:
     """Compare two finished runs: the parameters that differ, and which winner is better.
 
     A and B are commits, runs of MLflow, or folders of workspaces, see `analognas runs`; B left out is what this
-    workspace holds now. Differences are B minus A.
+    workspace holds now. Differences are B minus A. Where both winners are kept, they classify the test images again,
+    so that intervals are paired; what they answered is remembered.
     """
     from rich.console import Console
 
+    from analognas.cli.progress import StageProgress
     from analognas.runs import find
+    from analognas.runs.answers import of_both
     from analognas.runs.comparing import compare as compared
+    from analognas.runs.comparing import same_images
     from analognas.workspace import Paths
 
     paths = Paths.find()
-    done = compared(find(paths, a), find(paths, b))
+    first, second = find(paths, a), find(paths, b)
+    answers = None
+    if not unpaired and same_images(first, second) and first.train["winner"] != second.train["winner"]:
+        with StageProgress("compare", visible=not as_json) as progress:
+            answers = of_both(paths, first, second, progress.update)
+    done = compared(first, second, answers)
     if as_json:
         click.echo(json.dumps(done.to_dict()))
         return
@@ -107,22 +118,31 @@ def restore(run: str, as_json: bool) -> None:
 @click.argument("values", nargs=-1, required=True, metavar="KEY=A,B,...")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Where to draw it (PNG, SVG, PDF); left out: below .analognas/sweeps.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Only say how many points are to run and how long that takes.")
 @json_option
-def sweep(values: tuple[str, ...], plot: Path | None, as_json: bool) -> None:
+def sweep(values: tuple[str, ...], plot: Path | None, dry_run: bool, as_json: bool) -> None:
     """Run the pipeline with several values of one key, or of two, and show the winners side by side.
 
     KEY=A,B,... is e.g. hardware.adc_bits=5,6,8. The workspace stays as it is; what is characterized goes into its
-    store, and is not characterized again, nor does a point run again that came to its end.
+    store, and is not characterized again, nor does a point run again that came to its end. How long it will take is
+    said first.
     """
     from rich.console import Console
 
     from analognas.cli.progress import StageProgress
-    from analognas.runs.sweeping import asked_values
+    from analognas.runs.sweeping import asked_values, expected
     from analognas.runs.sweeping import sweep as swept
     from analognas.workspace import Paths
 
     asked = asked_values(values)
     paths = Paths.find()
+    if dry_run or not as_json:  # a program gets the figures and needs no word before them
+        with StageProgress("sweep", visible=not as_json) as looking:
+            planned = expected(paths, asked, looking.update)
+        if dry_run:
+            click.echo(json.dumps(planned.to_dict()) if as_json else str(planned))
+            return
+        tell([str(planned)])
     with StageProgress("sweep", visible=not as_json) as progress:
 
         def show(part: float, whole: float, text: str) -> None:

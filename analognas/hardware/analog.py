@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from analognas.causes import quoted
 from analognas.errors import HardwareError
 from analognas.hardware.conversion import check_convertible
-from analognas.hardware.grouping import ungrouped
+from analognas.hardware.grouping import unclipped, ungrouped
 
 
 def convert(model: nn.Module, rpu_config: Any, layers: str = "fast", *, others_digital: bool = False) -> nn.Module:
@@ -64,7 +64,7 @@ def convert(model: nn.Module, rpu_config: Any, layers: str = "fast", *, others_d
         raise HardwareError(
             f"aihwkit cannot put this network on the configured tiles (it says {quoted(error)}): change the tiles."
         ) from error
-    return _make_fast(analog) if layers == "fast" else analog
+    return _make_fast(unclipped(analog)) if layers == "fast" else unclipped(analog)
 
 
 def from_aihwkit(model: nn.Module) -> nn.Module:

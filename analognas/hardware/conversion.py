@@ -92,11 +92,11 @@ def summed_up(noticed: list[Finding], kinds: Mapping[str, str]) -> list[str]:
             groups.setdefault(kinds[finding.layer], []).append(finding.layer)
     for kind, names in groups.items():
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        listed = ", ".join(repr(name) for name in names[:_SHOWN])
+        listed = ", ".join(repr(name) if name else "the network itself" for name in names[:_SHOWN])
         verb = "stays" if len(names) == 1 else "stay"
         sentences.append(
-            f"{listed}{more} ({kind}) {verb} digital and exact: only Conv2d and Linear, exactly these classes, become "
-            "analog; write it with these if its weights are to be on tiles."
+            f"{listed[0].upper()}{listed[1:]}{more} ({kind}) {verb} digital and exact: only Conv2d and Linear, exactly "
+            "these classes, become analog; write it with these if its weights are to be on tiles."
         )
     return sentences
 
@@ -118,7 +118,7 @@ def _of_layer(name: str, layer: nn.Module) -> Iterator[Finding]:
         if layer.groups != 1:
             yield Finding("grouped", name,
                 f"Layer {name!r} is a grouped convolution: aihwkit refuses it, here each of its {layer.groups} groups "
-                "is a matrix on tiles of its own; many groups take many tiles, and long to train.",
+                "is a matrix on tiles of its own; many groups take many tiles, and long to be put on them.",
                 ends=False)  # fmt: skip
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             yield Finding("padding", name,
@@ -155,13 +155,18 @@ def _matrices(name: str, layer: nn.Module) -> Iterator[Finding]:
     kind = type(layer).__name__
     if isinstance(layer, _SCALING):
         return
-    matrices = [key for key, weight in layer.named_parameters(recurse=False) if weight.dim() > 1]
+    matrices = [key for key, weight in layer.named_parameters(recurse=False) if _may_multiply(weight)]
     if not matrices and isinstance(layer, ANALOG):  # a parametrized one: its weight is another module's
         matrices = ["weight"]
     if matrices:
         yield Finding("digital", name,
             f"Layer {name or 'of the network'!r} ({kind}) multiplies with {matrices[0]!r} and would stay digital: only "
             "Conv2d and Linear, exactly these classes, become analog.", ends=False)  # fmt: skip
+
+
+def _may_multiply(weight: Tensor) -> bool:
+    """Return whether a parameter may be a matrix: a token (1, 1, D) or a scale (C, 1, 1) is a vector."""
+    return weight.dim() == 2 or (weight.dim() > 2 and sum(size > 1 for size in weight.shape) > 1)
 
 
 def _fast_path(name: str, layer: nn.Module) -> Iterator[Finding]:

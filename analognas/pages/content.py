@@ -101,7 +101,8 @@ class Content:
         told: the same as table and sentences.
         curves: accuracy over time of the networks that were trained at the end (``data/plots/train.csv``), and of the
             user's own ones.
-        classes: accuracy on the test images of each class (``data/plots/classes.csv``); empty if it was looked up.
+        classes: accuracy on the test images of each class (``data/plots/classes.csv``), and of the user's own networks;
+            empty if it was looked up.
         measured: what was characterized (``data/surrogate.parquet``).
         unseen: predictions out of fold and what was measured (``data/plots/fit.csv``).
         contributions: what features of architectures contribute to their predicted AVM, see ``stages.explaining``.
@@ -151,7 +152,7 @@ def read(paths: Paths) -> Content:
         figures=figures,
         told=told(figures),
         curves=_with_own(tables["train"], figures["own"]),
-        classes=tables["classes"],
+        classes=_with_classes_of_own(tables["classes"], figures["own"]),
         measured=read_parquet(paths.surrogate, remedy=_REMEDY),
         unseen=tables["fit"],
         contributions=_contributions(paths),
@@ -198,6 +199,14 @@ def _with_own(curves: pd.DataFrame, own: list[OwnFigures]) -> pd.DataFrame:
         for point in network["curve"]
     ]
     return pd.concat([curves, pd.DataFrame(points)], ignore_index=True) if points else curves
+
+
+def _with_classes_of_own(classes: pd.DataFrame, own: list[OwnFigures]) -> pd.DataFrame:
+    """Return the accuracies by class with those of the user's own networks behind them."""
+    import pandas as pd
+
+    rows = [{"network": column_of(network).name, **row} for network in own for row in network["classes"]]
+    return pd.concat([classes, pd.DataFrame(rows)], ignore_index=True) if rows else classes
 
 
 def _contributions(paths: Paths) -> pd.DataFrame:

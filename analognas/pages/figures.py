@@ -26,6 +26,8 @@ _CLASSES = 25
 _FEATURES = 10
 #: Networks whose names have place beside their lines.
 _WITHIN = 3
+#: Of networks in the figure of classes: open signs, so that none hides another.
+_MARKERS = "o|x_+1234"
 _TIMES = {1.0: "1 s", 60.0: "1 min", 3_600.0: "1 h", 86_400.0: "1 day", 604_800.0: "1 week", 2_592_000.0: "30 days"}
 
 
@@ -83,14 +85,15 @@ def drift(content: Content) -> Drawn | None:
 
 
 def by_class(content: Content) -> Drawn | None:
-    """Draw the accuracy of each class after a month, of the winner and the plain network."""
+    """Draw the accuracy of each class after a month, of the winner, the plain network and the user's own ones."""
     table = content.classes
     own = table[table["network"] == "winner"].sort_values(["acc_30d", "class"], kind="stable")
     if own.empty:
         return None
     shown = own["class"].tolist()[:_CLASSES]
     figure, axes = _figure(content, "accuracy by class", "test accuracy after 30 days, %", "")
-    for color, marker, (name, part) in zip(_COLORS, "o|", table.groupby("network", sort=False), strict=False):
+    networks = table.groupby("network", sort=False)
+    for color, marker, (name, part) in zip(cycle(_COLORS), cycle(_MARKERS), networks, strict=False):
         values = part.set_index("class")["acc_30d"].reindex(shown)
         axes.plot(values, range(len(shown)), marker, color=color, label=str(name), markersize=8, markeredgewidth=2)
     axes.set_yticks(range(len(shown)), [_short(name) for name in shown], parse_math=False)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from analognas.hardware.params import ToldHardware
     from analognas.search_algorithms.verdicts import Described
     from analognas.stages.summaries import Difference, FitSummary, TrainSummary
+    from analognas.training.by_image import ClassFigures
     from analognas.training.columns import NetworkFigures
     from analognas.training.intervals import CurvePoint
     from analognas.training.measured import LayerFigures, Stored
@@ -49,7 +50,7 @@ class OwnFigures(TypedDict):
     """A network of the user's own that was measured as the winner was.
 
     ``notes`` say what becomes of it on tiles; ``sensitivity`` is None if it was not measured, ``cost`` if there is no
-    such chip.
+    such chip; ``classes`` is empty if an earlier version measured it.
     """
 
     name: str
@@ -57,6 +58,7 @@ class OwnFigures(TypedDict):
     notes: list[str]
     sensitivity: list[LayerFigures] | None
     curve: list[CurvePoint]
+    classes: list[ClassFigures]
     cost: dict[str, float] | None
 
 
@@ -179,7 +181,7 @@ def own_figures(paths: Paths, stored: Stored) -> OwnFigures:
 
     told: OwnFigures = {
         "name": stored.name, "figures": stored.figures, "notes": stored.notes, "sensitivity": stored.sensitivity,
-        "curve": stored.curve, "cost": None,
+        "curve": stored.curve, "classes": stored.classes, "cost": None,
     }  # fmt: skip
     with suppress(InputError):  # there is no such chip: that is said of the winner
         told["cost"] = cost(stored.structure, Params.load(paths.params).cost.of(spec_of(stored.hardware)))

@@ -1,8 +1,9 @@
 """Two finished runs side by side: which parameters differ, and which winner is better.
 
 What a run keeps of its winner are means over programmings with their standard errors, and of the limits that are set
-90 % intervals over programmings and test images. The answers to single images are not kept, so two runs cannot be
-compared image by image, as the winner and the plain network of one run are: here both errors add up.
+90 % intervals over programmings and test images. Where both winners are kept, their answers to single images are worked
+out again (``answers``), and the interval of a difference is paired, as that of the winner and the plain network of one
+run is. Otherwise both errors add up.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import CorruptFileError
-from analognas.training.intervals import half_width
+from analognas.runs.answers import Answers
+from analognas.training.intervals import half_width, of_images
 
 if TYPE_CHECKING:
     from analognas.runs.finding import Run
@@ -40,8 +42,8 @@ class Figure:
     """A figure of two winners in percent or points.
 
     ``a`` and ``b`` are those of the runs, ``half_a`` and ``half_b`` half widths of their 90 % intervals (None: not
-    known); ``difference`` is b minus a, from ``low`` to ``high`` in its 90 % interval; ``verdict`` is what b is beside
-    a.
+    known); ``difference`` is b minus a, from ``low`` to ``high`` in its 90 % interval, which is ``paired`` if it is
+    over the differences on the same images; ``verdict`` is what b is beside a.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Figure:
     difference: float
     low: float | None
     high: float | None
+    paired: bool
     verdict: str
 
 
@@ -67,6 +70,7 @@ class Comparison:
         versions: the same of versions, data and chip by what was recorded of them.
         figures: of the winners.
         same_images: whether both were tested on the same images.
+        unpaired: why intervals are not paired, a sentence; None: they are, or nobody asked.
     """
 
     a: Run
@@ -75,12 +79,18 @@ class Comparison:
     versions: Mapping[str, tuple[Any, Any]]
     figures: tuple[Figure, ...]
     same_images: bool
+    unpaired: str | None = None
 
     @property
     def exact(self) -> dict[str, tuple[int, int]]:
         """Figures of both winners that follow from the architecture, by name."""
         winners = [run.train["winner"] for run in (self.a, self.b)]
         return {name: (int(_number(winners[0], name)), int(_number(winners[1], name))) for name in EXACT}
+
+    @property
+    def paired(self) -> bool:
+        """Whether the intervals of what was measured under drift are paired."""
+        return any(figure.paired for figure in self.figures)
 
     @property
     def verdict(self) -> str:
@@ -102,7 +112,8 @@ class Comparison:
             "figures": {figure.name: asdict(figure) for figure in self.figures},
             "exact": exact,
             "interval": 0.9,
-            "paired": False,
+            "paired": self.paired,
+            "unpaired": self.unpaired,
             "same_test_images": self.same_images,
             "verdict": self.verdict,
         }
@@ -112,14 +123,19 @@ class Comparison:
         said = [self._told(figure) for figure in self.figures if figure.name in ("acc_1d", "avm")]
         if not self.same_images:
             said.append("The runs were tested on different images: a difference may be that of the data.")
-        return [
-            *said,
-            "Intervals are of 90 %, over programmings and test images. They are not paired: of each run the means over "
-            "programmings are kept, not the answers to single images, so both errors add up"
-            + (", and the interval of a difference is wider than one from the same images would be." if self.same_images
-               else "."),
-            "How much another training of the same network would change is in none of them.",
-        ]  # fmt: skip
+        if self.paired:
+            kind = (
+                "Intervals are of 90 %, over programmings and test images. Those of differences are paired: both "
+                "winners answered the same images (digital accuracies are not: both errors add up)."
+            )
+        else:
+            kind = (
+                "Intervals are of 90 %, over programmings and test images. They are not paired: both errors add up"
+                + (", and the interval of a difference is wider than one from the same images would be."
+                   if self.same_images else ".")
+            )  # fmt: skip
+            said += [] if self.unpaired is None else [self.unpaired]
+        return [*said, kind, "How much another training of the same network would change is in none of them."]
 
     def _told(self, figure: Figure) -> str:
         what = f"B's winner {figure.words}" if figure.name == "acc_1d" else f"{figure.words} of B's winner"
@@ -128,29 +144,39 @@ class Comparison:
         apart = f"{figure.difference:+.2f} points"
         if figure.low is None or figure.high is None:
             return f"{what}: {apart}, of which no interval is known."
-        text = f"{what}: {figure.verdict}, {apart} (90 % interval {figure.low:+.2f} to {figure.high:+.2f})"
+        kind = "paired 90 % interval" if figure.paired else "90 % interval"
+        text = f"{what}: {figure.verdict}, {apart} ({kind} {figure.low:+.2f} to {figure.high:+.2f})"
         return f"{text}."
 
 
-def compare(a: Run, b: Run) -> Comparison:
+def compare(a: Run, b: Run, answers: Answers | None = None) -> Comparison:
     """Compare two finished runs; figures are b minus a.
+
+    Args:
+        a, b: the runs.
+        answers: of both winners to the same test images, see ``answers.of_both``; None: nobody asked them.
 
     Raises:
         CorruptFileError: if the figures of one are of another version.
     """
     try:
-        figures = tuple(_figures(a, b))
+        figures = tuple(_figures(a, b, answers or Answers()))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise CorruptFileError(
             f"The figures of {a.name} or {b.name} are of another version: take another run, see `analognas runs`."
         ) from None
     params = dict(_differing(_flat(a.params), _flat(b.params)))
     versions = dict(_differing(_recorded(a), _recorded(b)))
+    return Comparison(a, b, params, versions, figures, same_images(a, b), None if answers is None else answers.problem)
+
+
+def same_images(a: Run, b: Run) -> bool:
+    """Return whether two runs were tested on the same images."""
     digests = [(run.dataset.get("digest"), run.dataset.get("split_digest")) for run in (a, b)]
-    return Comparison(a, b, params, versions, figures, digests[0] == digests[1] and None not in digests[0])
+    return digests[0] == digests[1] and None not in digests[0]
 
 
-def _figures(a: Run, b: Run) -> Iterator[Figure]:
+def _figures(a: Run, b: Run, answers: Answers) -> Iterator[Figure]:
     for name, words, unit, sign in FIGURES:
         if not all(isinstance(run.train["winner"].get(name), int | float) for run in (a, b)):
             continue  # a protocol without that time
@@ -158,13 +184,38 @@ def _figures(a: Run, b: Run) -> Iterator[Figure]:
         half_a, half_b = (half_of(run.train, run.dataset, name) for run in (a, b))
         apart = second - first
         low, high = None, None
-        if half_a is not None and half_b is not None:
+        paired = _paired_half(a.train["winner"], b.train["winner"], answers, name)
+        if paired is not None:
+            low, high = apart - paired, apart + paired
+        elif half_a is not None and half_b is not None:
             # Square-and-add of two independent intervals: Zou and Donner, Statistics in Medicine 27 (2008) 1693.
             half = math.hypot(half_a, half_b)
             low, high = apart - half, apart + half
         same = a.train["winner"] == b.train["winner"]
         verdict = SAME if same else _verdict(low, high, sign)
-        yield Figure(name, words, unit, first, second, half_a, half_b, apart, low, high, verdict)
+        yield Figure(name, words, unit, first, second, half_a, half_b, apart, low, high, paired is not None, verdict)
+
+
+def _paired_half(a: Mapping[str, Any], b: Mapping[str, Any], answers: Answers, name: str) -> float | None:
+    """Return the half width of the 90 % interval of a difference over programmings and the same test images.
+
+    Three variances add up: of the mean over programmings of each network, and of the mean over images of their
+    difference on the same image, as for the winner and the plain network of a run. None: it is not known.
+
+    Args:
+        a, b: figures of the winners.
+        answers: of both to the same images.
+        name: of the figure.
+    """
+    if answers.a is None or answers.b is None or name not in answers.a:
+        return None
+    sems, repeats = [_number(winner, f"{name}_sem") for winner in (a, b)], [int(winner["repeats"]) for winner in (a, b)]
+    apart = answers.b[name] - answers.a[name]
+    if min(repeats) < 2 or len(apart) < 2:
+        return None
+    return half_width(
+        [*(sem**2 for sem in sems), of_images(apart)], [*(count - 1 for count in repeats), len(apart) - 1], _LEVEL
+    )
 
 
 def _verdict(low: float | None, high: float | None, sign: int) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from analognas.tracking import history as tracked
-from analognas.versioning import history
+from analognas.versioning import Versioning, history
 from analognas.versioning.branch import WRITTEN
+from analognas.versioning.lock import Lock
 from analognas.workspace import Paths
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ OUTPUTS = (
     "data/winner",
     "data/plots",
 )
+_WINNER = "data/winner"
 
 
 class Source(Protocol):
@@ -40,6 +43,13 @@ class Source(Protocol):
             AnalogNASError: if it cannot be had.
         """
 
+    def winner(self, to: Path) -> bool:
+        """Write the winner as a new folder; return whether it is kept there, whole.
+
+        Raises:
+            AnalogNASError: if DVC or MLflow fail.
+        """
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -53,6 +63,11 @@ class Folder:
         for name in (*WRITTEN, *OUTPUTS):
             copy(self.root / name, to / name)
 
+    def winner(self, to: Path) -> bool:
+        """See ``Source``."""
+        copy(self.root / _WINNER, to)
+        return to.is_dir()
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -65,6 +80,14 @@ class Commit:
     def fetch(self, to: Path) -> None:
         """See ``Source``."""
         history.extract(self.root, self.sha, to, WRITTEN)
+
+    def winner(self, to: Path) -> bool:
+        """See ``Source``."""
+        with tempfile.TemporaryDirectory() as folder:
+            history.extract(self.root, self.sha, Path(folder), ("dvc.lock",))
+            md5 = Lock(Path(folder)).data_hash(Path(_WINNER))
+        versioning = Versioning.find(self.root)
+        return versioning is not None and md5 is not None and versioning.kept(md5, to)
 
 
 @dataclass(frozen=True)
@@ -83,6 +106,13 @@ class Tracked:
     def fetch(self, to: Path) -> None:
         """See ``Source``."""
         tracked.fetch(self.paths, self.params, self.run, to)
+
+    def winner(self, to: Path) -> bool:
+        """See ``Source``."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.fetch(Path(folder))
+            copy(Path(folder) / _WINNER, to)
+        return to.is_dir()
 
 
 def copy(path: Path, to: Path) -> None:

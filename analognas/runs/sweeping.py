@@ -24,6 +24,8 @@ from analognas.progress import Progress, silent
 from analognas.results import ResultStore
 from analognas.runs.comparing import half_of
 from analognas.runs.parameters import APART
+from analognas.setup import run_time
+from analognas.setup.planning import points_seconds
 from analognas.setup.preparing import check_parts, current_environment, prepare
 from analognas.stages import STAGES, run_stage
 from analognas.stages.recorded import describe_dataset
@@ -125,8 +127,7 @@ def sweep(
         BusyError: if another run works in the workspace.
     """
     with alone(paths):
-        combinations = [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
-        planned = [(each, *_prepared(paths, each)) for each in combinations]
+        planned = [(each, *_prepared(paths, each)) for each in _combinations(values)]
         points = []
         for number, (each, params, identity) in enumerate(planned):
             name = ", ".join(f"{key} {value}" for key, value in each.items())
@@ -139,6 +140,52 @@ def sweep(
         keys = tuple(values)
         place = plot or paths.private() / FOLDER / f"{'-'.join(keys)}.png"
         return Sweep(keys, tuple(points), place if _draw(keys, points, place) else None)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a sweep would take: its points, how many came to their end before, and seconds for the others.
+
+    ``seconds`` are None if nothing is trained.
+    """
+
+    points: int
+    stored: int
+    seconds: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        seconds = None if self.seconds is None else round(self.seconds)
+        return {"points": self.points, "stored": self.stored, "seconds": seconds}
+
+    def __str__(self) -> str:
+        left = self.points - self.stored
+        if not left:
+            return f"All {self.points} points ran before: nothing is run again."
+        text = f"{left} of {self.points} points are to run"
+        if self.seconds is None:
+            return f"{text}; nothing is trained for them."
+        return (
+            f"{text}: {run_time.duration(self.seconds)} on this machine if it does nothing else, estimated from a few "
+            "small characterizations that were timed just now."
+        )
+
+
+def expected(paths: Paths, values: Mapping[str, Sequence[Any]], progress: Progress = silent) -> Expected:
+    """Return how long ``sweep`` would take; nothing is written. Raises InputError as it does."""
+    planned = [(each, *_prepared(paths, each)) for each in _combinations(values)]
+    left = [params for each, params, identity in planned if _stored(_place(paths, identity), each) is None]
+    seconds = points_seconds(paths, left, progress) if left else 0.0
+    return Expected(len(planned), len(planned) - len(left), seconds)
+
+
+def _combinations(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
+
+
+def _place(paths: Paths, identity: str) -> Paths:
+    """Return the folder of a point."""
+    return Paths(paths.private() / FOLDER / identity)
 
 
 def _parted(text: str) -> Iterator[str]:
@@ -168,7 +215,7 @@ def _prepared(paths: Paths, values: Mapping[str, Any]) -> tuple[Params, str]:
 
 
 def _point(paths: Paths, values: Mapping[str, Any], params: Params, identity: str, progress: Progress) -> Point:
-    there = Paths(paths.private() / FOLDER / identity)
+    there = _place(paths, identity)
     stored = _stored(there, values)
     if stored is not None:
         return stored

@@ -12,14 +12,14 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analognas.errors import AnalogNASWarning
-from analognas.files import write_sealed
+from analognas.files import digest, write_sealed
 from analognas.params import Params
 from analognas.params.file import Draft
 from analognas.progress import Progress, silent
@@ -34,6 +34,7 @@ from analognas.versioning.repository import NOT_IN_CACHE
 from analognas.workspace import Paths
 
 if TYPE_CHECKING:
+    from analognas.datasets import Dataset
     from analognas.datasets.records import Description
     from analognas.search_spaces import ConfigSpace
     from analognas.stages.characterize import Job
@@ -146,6 +147,43 @@ def plan(paths: Paths, values: Mapping[str, Any], progress: Progress = silent) -
     )
     whole = None if around is None else around + sum(step.seconds or 0.0 for step in steps)
     return Plan(steps, len(jobs), len(jobs) - len(left), whole, around, unversioned)
+
+
+def points_seconds(paths: Paths, points: Sequence[Params], progress: Progress = silent) -> float | None:
+    """Return how long it takes to run the stages with each of several parameters, one after the other, without DVC.
+
+    What the result store has, and what another one of them characterizes before, is not counted. A few
+    characterizations are timed for each kind of data, layers and device among them.
+
+    Args:
+        paths: the workspace.
+        points: the parameters, looked at.
+        progress: called as it gets on.
+
+    Returns:
+        Seconds; None if results are looked up in a table: nothing is trained then.
+    """
+    store, known = ResultStore.of(paths.home), set[str]()
+    machines: dict[str, run_time.Machine] = {}
+    seconds = 0.0
+    for number, params in enumerate(points):
+        began = time.process_time()
+        if lookup.is_table(params):
+            return None
+        progress(number, len(points), "estimating how long it takes")
+        described = describe_dataset(params, paths)
+        space = inputs.space_of(params, described)
+        with _as_it_would_be(paths, described) as there:
+            jobs = _jobs(there, params, paths, sampled=True)
+        dataset = load_dataset(params, paths)
+        kind = digest([params.dataset.model_dump(mode="json"), params.hardware.layers, params.base.device])
+        if kind not in machines:
+            machines[kind] = timed(space, dataset, params, paths, began)
+        left = [job for job in jobs if job.key not in known and job.key not in store]
+        known |= {job.key for job in left}
+        seconds += sum(_of_stages(params, space, dataset, jobs, left, machines[kind]).values())
+    progress(len(points), len(points), "estimated how long it takes")
+    return seconds
 
 
 def _stages(paths: Paths, params: Params, dataset: Description) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -262,6 +300,13 @@ def _seconds(
     dataset = load_dataset(params, paths)
     machine = timed(space, dataset, params, paths, began)
     progress(1, 1, "timed a few small characterizations")
+    return _of_stages(params, space, dataset, jobs, left, machine), run_time.starting(machine)
+
+
+def _of_stages(
+    params: Params, space: ConfigSpace, dataset: Dataset, jobs: list[Job], left: list[Job], machine: run_time.Machine
+) -> dict[str, float]:
+    """Return the seconds of each stage, of which the characterizations ``left`` are still to be made."""
     sizes = {part: len(dataset.part(part)) for part in ("train", "validation", "test")}
     efforts = run_time.Efforts((), *finalists(space))
     costs = [job.cost for job in left]
@@ -271,4 +316,4 @@ def _seconds(
         "fit": run_time.fitting(len(jobs), machine),
         "search": run_time.searching(params, machine),
         "train": run_time.training(efforts, params, sizes, machine),
-    }, run_time.starting(machine)
+    }

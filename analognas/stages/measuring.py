@@ -153,6 +153,7 @@ def _measured(
         figures=cast("NetworkFigures", figures | own.columns),
         curve=own.curve,
         accuracy=own.accuracy,
+        classes=own.classes,
         structure=network.structure,
         notes=[*network.notes, *_doubts(network, own.columns["acc_digital"])],
         sensitivity=None,

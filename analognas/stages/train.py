@@ -21,8 +21,9 @@ from analognas.search_algorithms.verdicts import BROKEN, described, verdicts
 from analognas.search_spaces.baseline import plain_network
 from analognas.stages import inputs, lookup, plots, processes, recorded
 from analognas.stages.identity import DatasetSpec
+from analognas.training.by_image import by_class, by_image
 from analognas.training.card import Known
-from analognas.training.columns import ONE_DAY, ONE_SECOND, THIRTY_DAYS, time_label
+from analognas.training.columns import time_label
 from analognas.training.intervals import half_width, of_images
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from analognas.search_spaces import Architecture
     from analognas.stages.summaries import Difference, TrainSummary
     from analognas.training.columns import ArchitectureFigures
-    from analognas.training.protocol import Characterization
     from analognas.training.winner import Packed
     from analognas.workspace import Paths
 
@@ -126,16 +126,16 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
         "notes": notes,
     }
     curves = [_curve("winner", winner.test, params)]
-    by_class = [_by_class("winner", winner)]
+    classes = [_by_class("winner", winner)]
     if baseline is not None and baseline.test is not None:
         summary["baseline"] = _figures(baseline.test)
         summary["difference"] = {name: _difference(winner, baseline, name) for name in _COMPARED}
         curves.append(_curve("plain residual network", baseline.test, params))
-        by_class.append(_by_class("plain residual network", baseline))
+        classes.append(_by_class("plain residual network", baseline))
     summary["hardware"] = params.hardware.told()
     write_sealed(paths.metrics("train"), summary)
     plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
-    plots.classes(paths, pd.concat(by_class, ignore_index=True))
+    plots.classes(paths, pd.concat(classes, ignore_index=True))
     progress(2, 2, f"{task.architecture.id}: {winner.test['acc_1d']:.1f} % on test after 1 day")
     return summary
 
@@ -232,7 +232,9 @@ def train(task: Training) -> Outcome:
     on_test = trained.measure(dataset, "test")
     packed = pack(on_test, dataset)
     labels = np.array(dataset.class_names)[dataset.tensors("test")[1].numpy()]
-    return Outcome(on_validation.row, on_test.row, packed, _images(on_test, task.training.times), labels)
+    assert on_test.right is not None
+    images = by_image(on_test.right.mean(axis=0), task.training.times)
+    return Outcome(on_validation.row, on_test.row, packed, images, labels)
 
 
 def _train(task: Training, params: Params, progress: Progress) -> tuple[Outcome, Outcome | None]:
@@ -327,14 +329,6 @@ def _figures(row: ResultRow) -> ArchitectureFigures:
     return cast("ArchitectureFigures", figures)
 
 
-def _images(measured: Characterization, times: tuple[float, ...]) -> dict[str, NDArray[np.float64]]:
-    """Return the mean over programmings for every image, (images,), in percent, or points for the AVM."""
-    assert measured.right is not None
-    mean = 100.0 * measured.right.mean(axis=0)  # (times, images)
-    day, second, month = (mean[times.index(time)] for time in (ONE_DAY, ONE_SECOND, THIRTY_DAYS))
-    return {"acc_1d": day, "acc_30d": month, "avm": second - month}
-
-
 def _difference(winner: Outcome, baseline: Outcome, name: str) -> Difference:
     """Return winner minus plain network with a 95 % interval over programmings and test images.
 
@@ -377,15 +371,6 @@ def _by_class(network: str, outcome: Outcome) -> pd.DataFrame:
     """Return the accuracy on the test images of each class, the mean over programmings, percent."""
     assert outcome.images is not None
     assert outcome.labels is not None
-    images = pd.DataFrame({"class": outcome.labels, **{name: outcome.images[name] for name in ("acc_1d", "acc_30d")}})
-    groups = images.groupby("class", sort=True)
-    means = groups.mean().reset_index()
-    return pd.DataFrame(
-        {
-            "network": network,
-            "class": means["class"],
-            "images": groups.size().to_numpy(),
-            "acc_1d": means["acc_1d"],
-            "acc_30d": means["acc_30d"],
-        }
-    )[plots.OF_CLASSES]
+    table = by_class(outcome.images, outcome.labels)
+    table.insert(0, "network", network)
+    return table[plots.OF_CLASSES]

@@ -6,6 +6,7 @@ MLflow knows the versions and their aliases; it is loaded when they are asked fo
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,11 @@ from analognas.tracking.reading import opened_client
 if TYPE_CHECKING:
     from analognas.tracking.registry import Registry, Version
     from analognas.workspace import Paths
+
+#: Columns of a terminal, and of the names of a version.
+_WIDTH, _NAMES = 80, 22
+#: Of the versions without a name, so many of the newest are told.
+_NEWEST = 8
 
 
 def versions(paths: Paths) -> list[Version]:
@@ -39,24 +45,49 @@ def age_days(paths: Paths) -> float | None:
     return None if champion is None else (datetime.now(UTC) - champion.created).total_seconds() / 86_400
 
 
-def describe(registered: list[Version]) -> str:
-    """Return the versions as lines for a terminal."""
+def describe(registered: list[Version], local: Version | None = None, *, whole: bool = False) -> str:
+    """Return the versions as lines for a terminal of 80 columns.
+
+    Args:
+        registered: newest first.
+        local: the one that ``data/evaluator/`` is.
+        whole: all of them, each with its digest and how it became champion; otherwise those that have a name or are
+            here, the newest ones, and how the champion became it.
+    """
     if not registered:
         return "No evaluator is registered: the first one that `analognas run` logs becomes the champion."
-    lines = []
-    for version in registered:
+    named = [version for version in registered if version.aliases or version is local]
+    shown = [version for version in registered if whole or version in named or version in registered[:_NEWEST]]
+    lines = ["version  which                 registered, UTC   sentinel  out of fold  coverage"]
+    for version in shown:
+        known = [*version.aliases, *(["here"] if version is local else []), *(["rolled back"] * version.rolled_back)]
+        names = ", ".join(known)
         tau, covered, sentinel = (
             "-" if value is None else f"{value:.2f}" for value in (version.tau, version.coverage, version.sentinel_tau)
         )
-        names = ", ".join(version.aliases) or ("rolled back" if version.rolled_back else "")
         lines.append(
-            f"version {version.number:<4}{names:<12} {version.created:%Y-%m-%d %H:%M} UTC   "
-            f"Kendall tau {sentinel} on the sentinel set, {tau} out of fold, coverage {covered}   {version.digest[:12]}"
+            f"{version.number:>7}  {names if len(names) < _NAMES else names[: _NAMES - 2] + '…':<{_NAMES}}"
+            f"{version.created:%Y-%m-%d %H:%M}  {sentinel:>8}  {tau:>11}  {covered:>8}"
         )
-        if version.promoted_at is not None:
-            place = "" if version.previous is None else f" in the place of version {version.previous}"
-            lines.append(f"             promoted {version.promoted_at} by {version.promoted_by}{place}: {version.why}")
-    return "\n".join(lines)
+        if whole:
+            lines += [f"{'':9}digest {version.digest[:12] or 'unknown'}", *_promoted(version, 9)]
+    if left := len(registered) - len(shown):
+        lines.append(f"{left} older {'one' if left == 1 else 'ones'}: `analognas champion --all`.")
+    champion = champion_of(registered)
+    if champion is not None and not whole:
+        lines += _promoted(champion, 0)
+    return "\n".join([*lines, "Sentinel, out of fold: Kendall tau after 1 day. Coverage: of 90 % intervals."])
+
+
+def _promoted(version: Version, margin: int) -> list[str]:
+    """Return how a version became champion, in lines that begin after a margin; none if nobody knows."""
+    if version.promoted_at is None:
+        return []
+    place = "" if version.previous is None else f" in the place of version {version.previous}"
+    text = f"Version {version.number}: promoted {version.promoted_at} by {version.promoted_by}{place}: {version.why}"
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=" " * margin, subsequent_indent=" " * (margin + 2), break_on_hyphens=False
+    )
 
 
 def champion_of(registered: list[Version]) -> Version | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from analognas.hardware.recorded import HardwareRecord
+    from analognas.training.by_image import ClassFigures
     from analognas.training.card import DatasetIdentity
     from analognas.training.columns import NetworkFigures
     from analognas.training.intervals import CurvePoint
@@ -90,6 +91,7 @@ class Stored:
         figures: parameters, tiles, programmings and the measured columns.
         curve: accuracy after each time with its 90 % interval, see ``intervals.curve``.
         accuracy: percent, of each programming at each time.
+        classes: accuracy on the images of each class; empty: of an earlier version, that did not keep it.
         structure: its analog layers.
         notes: what becomes of it on tiles.
         sensitivity: what each layer loses; None: not measured.
@@ -102,6 +104,7 @@ class Stored:
     figures: NetworkFigures
     curve: list[CurvePoint]
     accuracy: list[list[float]]
+    classes: list[ClassFigures]
     structure: Structure
     notes: list[str]
     sensitivity: list[LayerFigures] | None
@@ -138,7 +141,7 @@ class Stored:
     def write(self, folder: Path) -> None:
         """Write it; raises WorkspaceError if the folder holds anything else, which stays, or cannot be written."""
         content = {name: getattr(self, name) for name in
-                   ("name", "inputs", "figures", "curve", "accuracy", "notes", "sensitivity")}  # fmt: skip
+                   ("name", "inputs", "figures", "curve", "accuracy", "classes", "notes", "sensitivity")}  # fmt: skip
         files = {_HARDWARE: json_bytes(self.hardware), _MODEL: self.weights}
         write_folder(folder, MANIFEST, {"format": _FORMAT, **content, "structure": asdict(self.structure)}, files)
 
@@ -168,6 +171,7 @@ def load_measured(folder: Path) -> Stored:
         names = ("name", "inputs", "figures", "curve", "accuracy", "notes", "sensitivity")
         return Stored(
             **{name: content[name] for name in names},
+            classes=content.get("classes", []),
             structure=Structure(layers=layers, **described),
             hardware=json.loads(files[_HARDWARE]),
             weights=files[_MODEL],

@@ -10,9 +10,11 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from analognas.causes import own_code
@@ -25,6 +27,7 @@ from analognas.hardware.observing import observe
 from analognas.hardware.rpu_config import rpu_config
 from analognas.seeds import derive_seed, seed_torch
 from analognas.training import hardware_aware, intervals
+from analognas.training.by_image import ClassFigures, by_class, by_image
 from analognas.training.digital import DivergedError
 from analognas.training.drift import percent
 from analognas.training.given_weights import digest_of, put_in
@@ -52,6 +55,7 @@ class Measured:
             with ``_std`` and ``_sem``).
         curve: accuracy after each time with its 90 % interval, see ``intervals.curve``.
         accuracy: percent, of each programming at each time.
+        classes: accuracy on the images of each class, means over programmings.
         tiles: that it occupies.
         analog: the converted network with its clean weights, in evaluation mode.
     """
@@ -59,6 +63,7 @@ class Measured:
     columns: dict[str, float]
     curve: list[intervals.CurvePoint]
     accuracy: list[list[float]]
+    classes: list[ClassFigures]
     tiles: int
     analog: nn.Module = field(repr=False)
 
@@ -221,9 +226,15 @@ class OwnNetwork:
             columns,
             intervals.curve(right, protocol.times),
             percent(right).tolist(),
+            self._by_class(right, part, protocol),
             number_of_tiles(analog),
             analog.cpu(),
         )
+
+    def _by_class(self, right: NDArray[np.bool_], part: str, protocol: TrainingParams) -> list[ClassFigures]:
+        labels = np.array(self.dataset.class_names)[self.dataset.part(part).y]
+        table = by_class(by_image(right.mean(axis=0), protocol.times), labels)
+        return cast("list[ClassFigures]", table.to_dict("records"))
 
     def restored(self, hardware: HardwareParams, state: Mapping[str, Tensor]) -> nn.Module:
         """Return the network on tiles with the clean weights of a measurement, in evaluation mode.

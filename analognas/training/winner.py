@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analognas.datasets import Dataset
+    from analognas.progress import Progress
 
 _FORMAT = 2
 _MANIFEST = "winner.json"
@@ -161,6 +162,29 @@ class Winner:
             raise DatasetError(_NOTHING)
         return list(range(len(levels))), levels
 
+    def answers(self, dataset: Dataset, progress: Progress | None = None) -> NDArray[np.bool_]:
+        """Return which images of its part of the dataset it classifies rightly: (repeats, times, images).
+
+        The devices are those of the measurement, so these are the answers behind ``accuracy``.
+
+        Args:
+            dataset: that it was measured on.
+            progress: called after each programming.
+
+        Raises:
+            MismatchError: if the dataset is another one.
+        """
+        self._check_dataset(dataset)
+        with reproducible("cpu"):
+            return drift.outcomes(
+                self.model,
+                *dataset.tensors(self.part),
+                times=self.protocol.times,
+                repeats=self.protocol.repeats,
+                seed=drift_seed(self.seed, self.architecture.id, self.part),
+                progress=progress,
+            )
+
     def drift_curve(
         self,
         data: Dataset | tuple[Tensor, Tensor],
@@ -183,12 +207,7 @@ class Winner:
         if isinstance(data, tuple):
             x, y = data
         else:
-            identity = _identity(data)
-            if identity != self.dataset:
-                raise MismatchError(
-                    f"The winner was measured on {self.dataset}, this dataset is {identity}; "
-                    "give images and classes as a tuple to measure on other data."
-                )
+            self._check_dataset(data)
             x, y = data.tensors(self.part)
         with reproducible("cpu"):
             return drift.measure(
@@ -198,6 +217,14 @@ class Winner:
                 times=self.protocol.times if times is None else times,
                 repeats=self.protocol.repeats if repeats is None else repeats,
                 seed=drift_seed(self.seed, self.architecture.id, self.part),
+            )
+
+    def _check_dataset(self, dataset: Dataset) -> None:
+        identity = _identity(dataset)
+        if identity != self.dataset:
+            raise MismatchError(
+                f"The winner was measured on {self.dataset}, this dataset is {identity}; "
+                "give images and classes as a tuple to measure on other data."
             )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from analognas.errors import AnalogNASError
-from analognas.files import read_sealed, write_sealed
+from analognas.files import read_sealed, write_bytes, write_sealed
 
 _FOLDER = ".dir"
 
@@ -57,6 +57,25 @@ def spoiled(objects: Iterable[CachedObject], known: Path) -> list[str]:
     return sorted(set(wrong))
 
 
+def put(listing: CachedObject, to: Path) -> bool:
+    """Write the files of a folder from the cache below a new folder; return whether all are there as recorded.
+
+    Args:
+        listing: of the folder.
+        to: where it is written, whole or not at all.
+    """
+    entries = _entries(listing) if listing.path.is_file() and _is_recorded(listing) else None
+    if entries is None:
+        return False
+    cache = listing.path.parent.parent
+    files = {name: CachedObject(md5, cache / md5[:2] / md5[2:]) for name, md5 in entries.items()}
+    if not all(cached.path.is_file() and _is_recorded(cached) for cached in files.values()):
+        return False
+    for name, cached in files.items():
+        write_bytes(to / name, cached.path.read_bytes())
+    return True
+
+
 def _with_entries(objects: Iterable[CachedObject], wrong: list[str]) -> Iterator[CachedObject]:
     """Yield objects that are there, and what the listings among them name; wrong listings are added to ``wrong``."""
     for cached in objects:
@@ -70,14 +89,14 @@ def _with_entries(objects: Iterable[CachedObject], wrong: list[str]) -> Iterator
             _remove(cached, wrong)
             continue
         cache = cached.path.parent.parent
-        for name in entries:
-            entry = CachedObject(name, cache / name[:2] / name[2:], cached.lines)
+        for md5 in entries.values():
+            entry = CachedObject(md5, cache / md5[:2] / md5[2:], cached.lines)
             if entry.path.is_file():
                 yield entry
 
 
-def _entries(listing: CachedObject) -> list[str] | None:
-    """Return the hashes of the files in a listing; None if one would lie outside of the folder."""
+def _entries(listing: CachedObject) -> dict[str, str] | None:
+    """Return the hashes of the files in a listing by their names; None if one would lie outside of the folder."""
     try:
         entries = json.loads(listing.path.read_bytes())
         names = [PurePosixPath(entry["relpath"]) for entry in entries]
@@ -86,7 +105,7 @@ def _entries(listing: CachedObject) -> list[str] | None:
         return None
     inside = all(name.parts and not name.is_absolute() and ".." not in name.parts for name in names)
     plain = all(len(name) == 32 and set(name) <= set("0123456789abcdef") for name in hashes)
-    return hashes if inside and plain else None
+    return dict(zip(map(str, names), hashes, strict=True)) if inside and plain else None
 
 
 def _is_recorded(cached: CachedObject) -> bool:

@@ -22,6 +22,7 @@ from typing import Any
 from analognas.errors import StageError, WorkspaceError
 from analognas.files import write_text
 from analognas.versioning.dvc_inside import DAMAGED, complaint, default_site_cache
+from analognas.versioning.fetched import CachedObject, put
 from analognas.versioning.lock import Lock
 
 #: Seconds, longer than any single call, shorter than for ever: a call may wait for the lock of another DVC command.
@@ -126,6 +127,19 @@ class Versioning(Lock):
         # DVC ends with an error where its cache lacks something, and the rest is here then.
         with contextlib.suppress(StageError):
             self._dvc("checkout", "--force", *(f"dvc.yaml:{stage}" for stage in stages), timeout=None)
+
+    def kept(self, md5: str, to: Path) -> bool:
+        """Write below a new folder what DVC's cache holds of a folder; return whether it has all of it.
+
+        Args:
+            md5: hash of the folder in a ``dvc.lock``, of whatever commit.
+            to: where it is written, whole or not at all.
+
+        Raises:
+            StageError: if DVC fails.
+        """
+        cache = Path(self._dvc("cache", "dir").strip()) / "files" / "md5"
+        return put(CachedObject(md5, cache / md5[:2] / md5[2:]), to)
 
     def _dvc(
         self,

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from analognas.cli.printing import folded, plain_table
+from analognas.cli.printing import folded, hanging, plain_table
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,12 @@ from analognas.cli.printing import folded, plain_table
 )
 def test_text_is_folded_at_spaces_and_hyphens_only(text: str, width: int, lines: list[str]):
     assert folded(text, width).split("\n") == lines
+
+
+def test_a_long_line_goes_on_below_its_text():
+    first, second = hanging(f"sizes          {'well-known ' * 7}", 15).splitlines()
+    assert (first, second) == ("sizes          " + " ".join(["well-known"] * 6), " " * 15 + "well-known")
+    assert hanging(f"digest         {'a' * 64}", 15) == f"digest         {'a' * 64}"
 
 
 def test_cells_are_text_and_numbers_stand_to_the_right():

@@ -53,6 +53,8 @@ def test_two_runs_are_compared_in_words_and_as_json(here: Paths):
     assert "…" not in text
     told = json.loads(call("compare", "HEAD~1", "HEAD", "--json").stdout)
     assert (told["verdict"], told["paired"], told["interval"]) == ("better", False, 0.9)
+    assert "is not kept here" in told["unpaired"]
+    assert json.loads(call("compare", "HEAD~1", "HEAD", "--unpaired", "--json").stdout)["unpaired"] is None
     assert told["params"] == {"train.epochs": {"a": 20, "b": 30}}
     assert json.loads(call("compare", "HEAD", "--json").stdout)["b"]["here"]
 
@@ -87,12 +89,16 @@ def test_a_sweep_is_one_table_and_one_plot(workspace: Paths, histories: Any, mon
             write_sealed(paths.metrics("train"), histories.figures(acc_1d=90.0 + params.hardware.adc_bits))
 
     monkeypatch.setattr("analognas.runs.sweeping.run_stage", run)
+    monkeypatch.setattr("analognas.runs.sweeping.points_seconds", lambda *_: 600.0)
     monkeypatch.chdir(workspace.root)
     result = call("sweep", "hardware.adc_bits=5,6", "--plot", "mine.png")
     for part in ("adc_bits", "failed", "96.00", "92af7a75", "mine.png", "90 %"):
         assert part in result.stdout
+    assert "2 of 2 points are to run: about 10 min" in " ".join(result.stderr.split())
     assert "adc_bits 5: Nothing can be fitted." in result.stderr
     assert max(map(len, result.stdout.splitlines())) <= 80
+    dry = call("sweep", "hardware.adc_bits=6,7", "--dry-run", "--json")
+    assert json.loads(dry.stdout) == {"points": 2, "stored": 1, "seconds": 600}
     told = json.loads(call("sweep", "hardware.adc_bits=6,7", "--json").stdout)
     assert [point["stored"] for point in told["points"]] == [True, False]
     assert call("sweep", "hardware.adc_bits=6").exit_code == 2

@@ -87,6 +87,18 @@ def test_what_has_no_analog_kind_stays_digital_if_that_is_asked() -> None:
         check_convertible(nn.LSTM(2, 2), others_digital=True)
 
 
+def test_a_token_and_a_scale_are_no_matrices() -> None:
+    class Token(nn.Module):
+        def __init__(self, *shape: int) -> None:
+            super().__init__()
+            self.own, self.head = nn.Parameter(torch.ones(shape)), nn.Linear(2, 2)
+
+    for shape, kinds in (((1, 1, 4), []), ((4, 1, 1), []), ((1, 3, 4), ["digital"]), ((1, 4), ["digital"])):
+        assert [kind for kind, _, _ in found(Token(*shape))] == kinds
+    (said,) = summed_up(list(findings(Token(3, 4))), {"": "Token"})
+    assert said.startswith("The network itself (Token) stays digital and exact")
+
+
 def test_torchs_fast_path_for_transformers_is_to_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     model = nn.Sequential(nn.TransformerEncoderLayer(4, 2, 4, batch_first=True))
     assert ("fast path", "0", True) in found(model)

@@ -83,9 +83,12 @@ def test_it_equals_analog_convolutions_group_by_group(dtype: torch.dtype, gradie
         if gradients:
             found.square().sum().backward()
             expected.square().sum().backward()
-            torch.testing.assert_close(
-                given.grad, reference.grad, atol=1e-9 if dtype == torch.float64 else 1e-3, rtol=0
-            )
+            near = {"atol": 1e-9 if dtype == torch.float64 else 1e-3, "rtol": 1e-11 if dtype == torch.float64 else 1e-3}
+            torch.testing.assert_close(given.grad, reference.grad, **near)
+            for place, (_, tile) in enumerate(tiles(together)):
+                (_, other), *_ = tiles(alone[place])
+                torch.testing.assert_close(tile.input_range.grad, other.input_range.grad, **near)
+                torch.testing.assert_close(tile.tile.weight.grad, other.tile.weight.grad, **near)
     assert not torch.allclose(found, layer.to(dtype)(x), atol=1e-3)  # the converters are at work
 
 
@@ -101,6 +104,60 @@ def test_without_gradients_the_groups_are_computed_at_once(monkeypatch: pytest.M
         model(torch.randn(2, 8, 6, 6))
     model.eval()(torch.randn(2, 8, 6, 6))
     assert calls == [1]
+
+
+def test_in_training_the_groups_are_computed_at_once_and_all_of_a_tile_is_learned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = rpu_config(HardwareParams(out_noise=0, weight_noise=0))
+    config.pre_post.input_range.init_from_data = 2
+    torch.manual_seed(2)
+    layer = nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=4)
+    together, apart = (convert(nn.Sequential(layer), config).to(torch.float64).train() for _ in range(2))
+    monkeypatch.setattr(apart[0], "_alike", lambda: False)
+    for step in range(4):  # in the first two the input ranges follow the data
+        given, reference = (
+            (1 + step) * torch.randn(2, 8, 6, 6, generator=torch.Generator().manual_seed(step)).double()
+            for _ in range(2)
+        )
+        out, expected = together(given), apart(reference)
+        torch.testing.assert_close(out, expected, atol=1e-11, rtol=0)
+        for outputs in (out, expected):
+            outputs.square().sum().backward()
+    assert sum(type(module).__name__ == "FastConvolution" for module in together.modules()) == 4
+    for (name, tile), (_, other) in zip(tiles(together), tiles(apart), strict=True):
+        torch.testing.assert_close(tile.input_range, other.input_range, atol=1e-12, rtol=0, msg=name)
+        assert int(tile.input_range_update_idx) == int(other.input_range_update_idx) == 2
+        torch.testing.assert_close(tile.input_range.grad, other.input_range.grad, atol=1e-9, rtol=1e-11)
+        torch.testing.assert_close(tile.tile.weight.grad, other.tile.weight.grad, atol=1e-9, rtol=1e-11)
+    bias = together[0].groups[2].analog_module.bias.grad
+    torch.testing.assert_close(bias, apart[0].groups[2].analog_module.bias.grad, atol=1e-9, rtol=1e-11)
+
+
+def test_a_group_of_few_weights_is_not_clipped_at_their_deviation() -> None:
+    from aihwkit.optim import AnalogSGD
+    from aihwkit.simulator.parameters.enums import WeightClipType
+
+    few, many = nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(32, 32, 3, groups=2)
+    with torch.no_grad():
+        few.weight.copy_(torch.ones(4, 1, 3, 3) + 0.01 * torch.randn(4, 1, 3, 3))
+    analog = convert(nn.Sequential(few, nn.Conv2d(4, 32, 1), many), rpu_config(HardwareParams())).train()
+    clips = {name: tile.rpu_config.clip.type for name, tile in tiles(analog)}
+    assert [name for name, kind in clips.items() if kind == WeightClipType.NONE] == [
+        f"0.groups.{place}.analog_module" for place in range(4)
+    ]
+    assert list(clips.values()).count(WeightClipType.LAYER_GAUSSIAN) == 3
+    optimizer = AnalogSGD(analog.parameters(), lr=1e-6)
+    optimizer.regroup_param_groups(analog)
+    for _ in range(5):
+        optimizer.zero_grad()
+        analog(torch.randn(2, 4, 6, 6)).sum().backward()
+        optimizer.step()
+    for place in range(4):
+        (tile,) = analog[0].groups[place].analog_tiles()
+        torch.testing.assert_close(
+            tile.tile.weight * tile.mapping_scales, few.weight[place].view(1, -1), atol=1e-3, rtol=0
+        )
 
 
 def test_its_clean_weights_come_back() -> None:

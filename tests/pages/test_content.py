@@ -8,7 +8,7 @@ import pytest
 
 from analognas.errors import CorruptFileError
 from analognas.pages import content
-from analognas.report import collect
+from analognas.report import collect, told
 from analognas.workspace import Paths
 
 
@@ -59,7 +59,7 @@ def test_a_damaged_table_is_one_sentence(finished_copy: Paths, name: str):
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "told"),
+    ("name", "change", "words"),
     [
         ("train.csv", lambda table: table.drop(columns="std"), "no column 'std'"),
         ("train.csv", lambda table: table.assign(accuracy=1000.0), "accuracy = 1000"),
@@ -68,12 +68,12 @@ def test_a_damaged_table_is_one_sentence(finished_copy: Paths, name: str):
         ("search.csv", lambda table: table.assign(evaluation=0.5), "evaluation = 0.5"),
     ],
 )
-def test_a_table_that_somebody_edited_is_one_sentence(finished_copy: Paths, name: str, change: Any, told: str):
+def test_a_table_that_somebody_edited_is_one_sentence(finished_copy: Paths, name: str, change: Any, words: str):
     file = finished_copy.plot(name)
     change(pd.read_csv(file)).to_csv(file, index=False)
     with pytest.raises(CorruptFileError, match=re.escape(name)) as caught:
         content.read(finished_copy)
-    assert told in str(caught.value)
+    assert words in str(caught.value)
 
 
 def test_a_class_may_have_any_name(finished_copy: Paths):
@@ -81,6 +81,25 @@ def test_a_class_may_have_any_name(finished_copy: Paths):
     table = pd.read_csv(file).head(3).assign(**{"class": ["NA", "007", "1e5"]})
     table.to_csv(file, index=False)
     assert content.read(finished_copy).classes["class"].tolist() == ["NA", "007", "1e5"]
+
+
+def test_classes_of_the_users_own_networks_stand_behind_the_others(finished: Paths, monkeypatch: pytest.MonkeyPatch):
+    figures = collect(finished)
+    row = {"class": "7", "images": 3, "acc_1d": 50.0, "acc_30d": 40.0}
+    own = {
+        "name": "net",
+        "figures": {"params": 9, "tiles": 2},
+        "curve": [],
+        "cost": None,
+        "sensitivity": None,
+        "notes": [],
+    }
+    others = [{**own, "classes": [row]}, {**own, "name": "old", "classes": []}]
+    monkeypatch.setattr(content, "collect", lambda _: {**figures, "own": others})
+    monkeypatch.setattr(content, "told", lambda _: told(figures))
+    classes = content.read(finished).classes
+    assert classes.iloc[-1].to_dict() == {"network": "net (yours)", **row}
+    assert set(classes["network"]) == {"winner", "plain residual network", "net (yours)"}
 
 
 def test_before_a_run_there_is_no_page(tmp_path: Path):

@@ -69,6 +69,19 @@ def test_the_classes_that_the_winner_knows_worst_are_drawn(content: Content):
     assert "20 test images of each class" in found.caption
 
 
+def test_the_users_own_networks_stand_in_the_figure_of_classes(content: Content):
+    rows = pd.DataFrame(
+        {"network": "winner", "class": ["a", "b"], "images": 9, "acc_1d": 90.0, "acc_30d": [80.0, 90.0]}
+    )
+    others = [rows.assign(network=f"net {number} (yours)", acc_30d=float(number)) for number in range(10)]
+    found = figures.by_class(replace(content, classes=pd.concat([rows, *others], ignore_index=True)))
+    assert found is not None
+    lines = found.figure.axes[0].lines
+    assert [line.get_label() for line in lines] == ["winner", *(f"net {number} (yours)" for number in range(10))]
+    assert lines[10].get_xdata().tolist() == [9.0, 9.0]
+    assert len({(line.get_marker(), line.get_color()) for line in lines}) == 11
+
+
 def test_the_features_that_count_most_are_drawn_first(content: Content):
     rows = [
         {"id": each, "feature": f"feature {number}", "value": float(sign), "points": sign * float(number)}

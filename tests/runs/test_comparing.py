@@ -4,11 +4,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from analognas.errors import CorruptFileError
 from analognas.files import write_sealed
 from analognas.runs import Run, find
+from analognas.runs.answers import Answers
 from analognas.runs.comparing import compare
 from analognas.training.intervals import half_width
 from analognas.workspace import Paths
@@ -76,6 +78,39 @@ def test_what_differs_of_parameters_versions_and_data_is_named(run: Callable[...
     assert not done.same_images
     assert any("different images" in sentence for sentence in done.sentences())
     assert not any("from the same images would be" in sentence for sentence in done.sentences())
+
+
+def test_a_paired_interval_is_over_the_differences_on_the_same_images(run: Callable[..., Run]):
+    a, b = run(acc_1d=50.0, acc_1d_sem=2.0), run(acc_1d=52.0, acc_1d_sem=1.0, repeats=9)
+    first = np.array([0.0, 100.0] * 180)
+    second = first + np.array([0.0, 0.0, 4.0, 4.0] * 90)
+    figure = compare(a, b, Answers({"acc_1d": first}, {"acc_1d": second})).to_dict()["figures"]["acc_1d"]
+    half = half_width([4.0, 1.0, np.var(second - first, ddof=1) / 360], [24, 8, 359], 0.95)
+    assert figure["paired"]
+    assert figure["difference"] == pytest.approx(2.0)
+    assert (figure["low"], figure["high"]) == (pytest.approx(2.0 - half), pytest.approx(2.0 + half))
+    assert half < told(a, b, "acc_1d")["high"] - 2.0
+
+
+def test_the_same_images_decide_what_means_alone_do_not(run: Callable[..., Run]):
+    a, b = run(acc_1d=90.0, acc_1d_sem=0.1), run(acc_1d=91.0, acc_1d_sem=0.1)
+    images = np.array([0.0] * 36 + [100.0] * 324)
+    assert told(a, b, "acc_1d")["verdict"] == "inconclusive"
+    done = compare(a, b, Answers({"acc_1d": images}, {"acc_1d": images + 1.0}))
+    assert (done.verdict, done.paired, done.to_dict()["unpaired"]) == ("better", True, None)
+    said = " ".join(done.sentences())
+    for part in (
+        "better, +1.00 points (paired 90 % interval",
+        "answered the same images",
+        "digital accuracies are not",
+    ):
+        assert part in said
+    assert [figure.paired for figure in done.figures] == [figure.name == "acc_1d" for figure in done.figures]
+    refused = compare(a, b, Answers(problem="The winner is gone."))
+    assert (refused.paired, refused.verdict, refused.to_dict()["unpaired"]) == (
+        False, "inconclusive", "The winner is gone.",
+    )  # fmt: skip
+    assert "The winner is gone." in refused.sentences()
 
 
 def test_it_says_that_nothing_is_paired_and_what_is_left_out(run: Callable[..., Run]):

@@ -53,6 +53,7 @@ def test_what_varies_a_run(command: list[str], workspace: Paths, histories: Any,
             write_sealed(paths.metrics("train"), histories.figures())
 
     monkeypatch.setattr("analognas.runs.sweeping.run_stage", run)
+    monkeypatch.setattr("analognas.runs.sweeping.points_seconds", lambda *_: 600.0)
     monkeypatch.chdir(workspace.root)
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output

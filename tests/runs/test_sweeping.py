@@ -10,7 +10,7 @@ from analognas.files import write_sealed
 from analognas.results import ResultStore
 from analognas.runs import sweeping as module
 from analognas.runs.comparing import half_of
-from analognas.runs.sweeping import asked_values, sweep
+from analognas.runs.sweeping import Expected, asked_values, expected, sweep
 from analognas.workspace import Paths
 
 
@@ -112,3 +112,27 @@ def test_intervals_are_those_of_a_comparison(workspace: Paths, ran: list[Any], h
     (point, _) = sweep(workspace, {"hardware.adc_bits": [6, 8]}).points
     assert point.dataset is not None
     assert point.half("acc_1d") == half_of(histories.figures(acc_1d=96.0), point.dataset, "acc_1d")
+
+
+def test_what_is_to_run_is_known_beforehand(workspace: Paths, ran: list[Any], monkeypatch: pytest.MonkeyPatch):
+    asked: list[list[int | None]] = []
+
+    def seconds(_: Paths, points: list[Any], *__: Any) -> float:
+        asked.append([params.hardware.adc_bits for params in points])
+        return 300.0 * len(points)
+
+    monkeypatch.setattr(module, "points_seconds", seconds)
+    values = {"hardware.adc_bits": [6, 7, 8]}
+    sweep(workspace, {"hardware.adc_bits": [6]})
+    before = all_files(workspace)
+    assert expected(workspace, values) == Expected(3, 1, 600.0)
+    assert asked == [[7, 8]]
+    assert all_files(workspace) == before
+    assert "2 of 3 points are to run: about 10 min" in str(expected(workspace, values))
+    sweep(workspace, values)
+    asked.clear()
+    assert expected(workspace, values).to_dict() == {"points": 3, "stored": 3, "seconds": 0}
+    assert asked == []
+    with pytest.raises(ParamsError):
+        expected(workspace, {"hardware.adc_bits": [1, 6]})
+    assert "nothing is trained" in str(Expected(3, 1, None))

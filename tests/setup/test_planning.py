@@ -12,7 +12,7 @@ from analognas.params import Params
 from analognas.params.overrides import parse
 from analognas.results import ResultStore
 from analognas.setup import planning, run_time
-from analognas.setup.planning import CACHED, DEPENDS, RUNS, plan
+from analognas.setup.planning import CACHED, DEPENDS, RUNS, plan, points_seconds
 from analognas.setup.probe import Speed
 from analognas.setup.run_time import Machine
 from analognas.setup.template import source
@@ -145,3 +145,18 @@ def test_with_dvc_it_is_what_a_run_then_does(finished_copy: Paths, machine: list
     ]  # fmt: skip
     assert all_files(paths) == before
     assert ResultStore.of(paths.root).root.is_dir()
+
+
+def test_points_of_a_sweep_count_what_none_of_them_characterized_before(workspace: Paths, machine: list[int]):
+    params = Params.load(workspace.params)
+    longer = Params.validated(params.model_dump(mode="json") | {"search": {"k": 2.0}})
+    (alone, twice, both) = (points_seconds(workspace, points) for points in ([params], [params] * 2, [params, longer]))
+    assert alone is not None
+    assert twice is not None
+    assert alone < twice < 2 * alone  # the second one has only the other stages to run
+    assert both == pytest.approx(twice, rel=0.5)
+    assert len(machine) == 3  # once for each sweep
+    kind = params.model_copy(update={"base": params.base.model_copy(update={"device": "cuda"})})
+    points_seconds(workspace, [params, kind])
+    assert len(machine) == 5
+    assert points_seconds(workspace, []) == 0

@@ -37,24 +37,41 @@ def test_the_champion_is_the_version_of_that_name():
     assert champions.champion_of([]) is None
 
 
-def test_each_version_is_a_line_with_what_is_known_of_it():
-    found = [version(12, "challenger", tau=None, sentinel_tau=0.625), version(2, rolled_back=True, coverage=None)]
-    assert champions.describe(found).splitlines() == [
-        "version 12  challenger   2024-02-29 13:05 UTC   "
-        "Kendall tau 0.62 on the sentinel set, - out of fold, coverage 0.90   dddddddddddd",
-        "version 2   rolled back  2024-02-29 13:05 UTC   "
-        "Kendall tau - on the sentinel set, 0.75 out of fold, coverage -   dddddddddddd",
+def test_each_version_is_a_line_of_80_columns_with_what_is_known_of_it():
+    found = [
+        version(12, "challenger", "champion", tau=None, sentinel_tau=0.625),
+        version(2, rolled_back=True, coverage=None),
+    ]
+    assert champions.describe(found, found[1]).splitlines() == [
+        "version  which                 registered, UTC   sentinel  out of fold  coverage",
+        "     12  challenger, champion  2024-02-29 13:05      0.62            -      0.90",
+        "      2  here, rolled back     2024-02-29 13:05         -         0.75         -",
+        "Sentinel, out of fold: Kendall tau after 1 day. Coverage: of 90 % intervals.",
     ]
     assert "the first one that `analognas run` logs becomes the champion" in champions.describe([])
 
 
-def test_a_promotion_is_a_second_line():
-    promoted = version(
-        3, "champion", previous=1, promoted_at="2024-03-01T00:00:00+00:00", promoted_by="anna", why="it ranks better"
+def test_how_the_champion_became_it_is_told_and_of_others_when_asked():
+    how = {"promoted_at": "2024-03-01T00:00:00+00:00", "promoted_by": "anna", "why": "it ranks better " * 8}
+    found = [version(3, "champion", "team-of-the-far-north", previous=1, **how), version(1, **how | {"why": "first"})]
+    text = champions.describe(found)
+    assert "Version 3: promoted 2024-03-01T00:00:00+00:00 by anna in the place of version 1: it ranks" in " ".join(
+        text.split()
     )
-    assert champions.describe([promoted]).splitlines()[1].strip() == (
-        "promoted 2024-03-01T00:00:00+00:00 by anna in the place of version 1: it ranks better"
-    )
+    assert "first" not in text
+    assert "dddd" not in text
+    whole = champions.describe(found, whole=True)
+    assert "Version 1: promoted 2024-03-01T00:00:00+00:00 by anna: first" in " ".join(whole.split())
+    assert whole.count("digest dddddddddddd") == 2
+    assert max(map(len, [*text.splitlines(), *whole.splitlines()])) <= 80
+
+
+def test_of_many_versions_the_newest_and_those_with_names_are_listed():
+    found = [version(number, *(["champion"] if number == 3 else [])) for number in range(30, 0, -1)]
+    told = champions.describe(found, found[-1]).splitlines()
+    assert [line.split()[0] for line in told[1:11]] == [*map(str, range(30, 22, -1)), "3", "1"]
+    assert told[11] == "20 older ones: `analognas champion --all`."
+    assert len(champions.describe(found, whole=True).splitlines()) == 2 + 2 * 30
 
 
 def test_the_age_is_that_of_the_champion_in_days(paths: Paths, monkeypatch: pytest.MonkeyPatch):

@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save
 
 from analognas.errors import CorruptFileError, InputError, WorkspaceError
+from analognas.folders import read_folder, write_folder
 from analognas.search_spaces.structure import AnalogLayer, Structure
-from analognas.training.measured import Stored, all_measured, checked_name, load_measured, most_sensitive
+from analognas.training.measured import MANIFEST, Stored, all_measured, checked_name, load_measured, most_sensitive
 
 STRUCTURE = Structure((AnalogLayer("a", "conv", 1, 2, 3, 1, 8, 8, True, 1),), 0, 1, 1, 0, ())
 INPUTS = {"network": "n", "dataset": {"name": "d"}, "hardware": "h", "protocol": {"epochs": 1}, "seed": 0,
@@ -18,6 +19,7 @@ INPUTS = {"network": "n", "dataset": {"name": "d"}, "hardware": "h", "protocol":
 def stored(**changes: object) -> Stored:
     given = {
         "name": "net", "inputs": INPUTS, "figures": {"params": 20, "acc_1d": 50.0}, "curve": [], "accuracy": [[1.0]],
+        "classes": [{"class": "a", "images": 3, "acc_1d": 50.0, "acc_30d": 40.0}],
         "structure": STRUCTURE, "notes": ["a note"], "sensitivity": None, "hardware": {"digest": "h"},
         "weights": save({"w": torch.ones(2)}),
     }  # fmt: skip
@@ -30,6 +32,14 @@ def test_what_was_measured_comes_back(tmp_path: Path) -> None:
     torch.testing.assert_close(load_measured(tmp_path / "net").state, {"w": torch.ones(2)})
     stored().with_sensitivity([{"layer": "a"}]).write(tmp_path / "net")
     assert load_measured(tmp_path / "net").sensitivity == [{"layer": "a"}]
+
+
+def test_one_of_an_earlier_version_has_no_classes(tmp_path: Path) -> None:
+    stored().write(tmp_path / "net")
+    content, files = read_folder(tmp_path / "net", MANIFEST, remedy="")
+    del content["classes"]
+    write_folder(tmp_path / "net", MANIFEST, content, files)
+    assert load_measured(tmp_path / "net") == stored(classes=[])
 
 
 def test_a_damaged_one_is_said_and_no_other_is_lost(tmp_path: Path) -> None:

@@ -51,6 +51,9 @@ def test_it_is_measured_as_an_architecture_is(own: OwnNetwork, measured: Any, pr
     assert {"acc_hwa", "acc_1d", "acc_1d_std", "avm", "avm_sem"} <= set(measured.columns)
     assert len(measured.accuracy) == protocol.repeats
     assert [point["seconds"] for point in measured.curve] == list(protocol.times)
+    assert [(row["class"], row["images"]) for row in measured.classes] == [("a", 10), ("b", 10), ("c", 10)]
+    for name in ("acc_1d", "acc_30d"):
+        assert sum(row[name] for row in measured.classes) / 3 == pytest.approx(measured.columns[name])
 
 
 def test_the_same_call_gives_the_same_figures_and_another_seed_others(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analognas.files import read_sealed
-from analognas.versioning.fetched import CachedObject, spoiled
+from analognas.versioning.fetched import CachedObject, put, spoiled
 
 
 @pytest.mark.parametrize("relpath", ["../x", "/x", "a/../../x", "", "."])
@@ -91,3 +91,19 @@ def test_a_listing_with_another_hash_than_dvcs_is_refused(tmp_path: Path, entry:
     one = recorded(tmp_path, json.dumps([entry]).encode(), ".dir")
     assert spoiled([one], tmp_path / "known.json") == [one.hash]
     assert not one.path.exists()
+
+
+def test_a_folder_comes_out_of_the_cache_whole_or_not_at_all(tmp_path: Path):
+    cache = tmp_path / "cache"
+    inside = [recorded(cache, b"a"), recorded(cache, b"b")]
+    folder = listing(cache, *inside)
+    assert put(folder, tmp_path / "whole")
+    assert [(tmp_path / "whole" / "sub" / name).read_bytes() for name in "01"] == [b"a", b"b"]
+    inside[1].path.write_bytes(b"c")
+    assert not put(folder, tmp_path / "changed")
+    inside[1].path.unlink()
+    assert not put(folder, tmp_path / "gone")
+    outside = recorded(cache, json.dumps([{"md5": inside[0].hash, "relpath": "../x"}]).encode(), ".dir")
+    assert not put(outside, tmp_path / "outside")
+    assert not put(CachedObject("0" * 32 + ".dir", cache / "00" / "0"), tmp_path / "unknown")
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "whole"}
