@@ -20,7 +20,7 @@ from analognas import notices, tracking
 from analognas.causes import wrong
 from analognas.errors import CorruptFileError, OtherEvaluatorError, StageError
 from analognas.files import read_sealed
-from analognas.orchestration import flow_run
+from analognas.orchestration import artifacts, flow_run
 from analognas.orchestration.prefect_inside import outlive_the_runner
 from analognas.params import Params
 from analognas.progress import RunProgress
@@ -230,10 +230,16 @@ class Session:
 
         return retraining.promised(self.paths, inputs.space(self.params, self.paths))
 
+    def decided_since(self) -> float | None:
+        """Return since when a retraining worked on what it has decided, in seconds since the epoch; else None."""
+        return None
+
     def sync(self, *, failed: bool = False) -> None:
         """Log to MLflow what is not logged yet, and whether the run ended with an error."""
-        report = tracking.sync(self.paths, self.params, self.versioning, self.page, failed)
+        report = tracking.sync(self.paths, self.params, self.versioning, self.page, failed, self.decided_since())
         self.logged, self.tracked = report.logged, report.page
+        if self.page is not None:
+            artifacts.logged(self.tracked)
         if report.warning:
             notices.tell(self.paths, "tracking", self.identity, report.warning, run=self.page)
         # Where MLflow cannot be written it is not asked.
