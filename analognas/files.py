@@ -15,7 +15,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,10 +214,14 @@ def is_damaged_database(path: Path) -> bool:
 
 
 def workspace_root(start: Path) -> Path | None:
-    """Return the folder of the workspace that ``start`` lies in (params.yaml with dvc.yaml), None if it is in none."""
+    """Return the folder of the workspace that ``start`` lies in (params.yaml with dvc.yaml), None if it is in none.
+
+    Folders that may not be looked into are none: a service user is often called where somebody else is at home.
+    """
     for folder in (start, *start.parents):
-        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
-            return folder
+        with suppress(PermissionError):
+            if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+                return folder
     return None
 
 

@@ -7,6 +7,7 @@ import re
 import sqlite3
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -196,6 +197,22 @@ def test_the_root_of_a_workspace_is_found_from_below(tmp_path: Path):
     assert files.workspace_root(below) is None
     (tmp_path / "dvc.yaml").touch()
     assert files.workspace_root(below) == files.workspace_root(tmp_path) == tmp_path
+
+
+def test_what_may_not_be_looked_into_is_no_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    closed = tmp_path / "home" / "work"
+    stat = os.stat
+
+    def refused(path: Any, *arguments: Any, **options: Any) -> Any:
+        if Path(path).is_relative_to(closed.parent):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", refused)  # root may look into everything
+    assert files.workspace_root(closed) is None
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).touch()
+    assert files.workspace_root(closed) == tmp_path
 
 
 SEALED = {"name": "größer", "nested": {"value": 0.8123, "list": [1, None, True, "text"]}, "digest": "its own"}

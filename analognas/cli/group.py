@@ -60,7 +60,10 @@ class _Group(click.Group):
 
 def _send_what_waits() -> None:
     """Tell of a run that was killed, and send what a receiver that was away has not taken yet."""
-    root = workspace_root(Path.cwd().resolve())
+    try:
+        root = workspace_root(Path.cwd().resolve())
+    except OSError:  # the folder that it was called in is gone
+        return
     if root is None or not (root / ".analognas").is_dir():
         return
     from analognas import notices

@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import math
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from analognas.errors import AnalogNASError
 from analognas.orchestration.prefect_inside import update_artifact
-from analognas.training.columns import time_label
+from analognas.training.columns import time_name
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -133,36 +134,50 @@ def _costs(frame: pd.DataFrame, paths: Paths) -> dict[str, list[float]]:
 
 
 def summary(paths: Paths) -> None:
-    """Show the drift and what the pipeline found, as ``analognas report`` does; write that as a page, and link it."""
-    from prefect.artifacts import create_link_artifact, create_markdown_artifact
+    """Show the drift and what the pipeline found, as ``analognas report`` does; write that as a page, and say where.
+
+    A browser follows no link from Prefect's pages to a file, and on another machine there is none: its place is text.
+    """
+    from prefect.artifacts import create_markdown_artifact
 
     from analognas.pages import write_page
     from analognas.report import collect, markdown
 
     drift(paths)
     text = markdown(collect(paths))
-    address = write_page(paths).as_uri()
+    place = f"`{write_page(paths)}` on {socket.gethostname()}\n"
     with if_it_can_be_shown():
         create_markdown_artifact(text, key="pipeline-summary", description="What the pipeline found")
     with if_it_can_be_shown():
-        create_link_artifact(address, "the report as a page, where it ran", key="report", description="The report")
+        create_markdown_artifact(place, key="report", description="The report as a page, where it ran")
+
+
+def logged(tracked: str | None) -> None:
+    """Link the run's page in MLflow, where a server shows it; files and the report are there, too."""
+    from prefect.artifacts import create_link_artifact
+
+    from analognas.report import mlflow_page
+
+    address = mlflow_page(tracked)
+    if address is not None:
+        with if_it_can_be_shown():
+            create_link_artifact(address, "the run in MLflow", key="mlflow", description="Figures, files, the report")
 
 
 def drift(paths: Paths) -> None:
     """Show how the accuracy of the trained networks falls while the chip drifts: a plot, and the figures as a table.
 
-    The plot is a ``data:`` address, because Prefect's server keeps no files. Only an image artifact shows that in both
-    of its interfaces: the newer one takes such images out of Markdown.
+    The plot is a ``data:`` address, because Prefect's server keeps no files, and in Markdown: beside an image artifact
+    its interface prints that address, which is pages long.
     """
-    from prefect.artifacts import create_image_artifact, create_markdown_artifact
+    from prefect.artifacts import create_markdown_artifact
 
     table, plot = paths.plot("train.csv"), paths.plot("train.png")
-    if table.is_file():
+    parts = [f"![accuracy over time]({_data_address(plot)})\n"] if plot.is_file() else []
+    parts += [_drift_table(table)] if table.is_file() else []
+    if parts:
         with if_it_can_be_shown():
-            create_markdown_artifact(_drift_table(table), key="drift", description="Accuracy while the chip drifts, %")
-    if plot.is_file():
-        with if_it_can_be_shown():
-            create_image_artifact(_data_address(plot), key="drift-plot", description="Accuracy while the chip drifts")
+            create_markdown_artifact("\n".join(parts), key="drift", description="Accuracy while the chip drifts, %")
 
 
 def _cells(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -193,7 +208,7 @@ def _drift_table(table: Path) -> str:
     names = list(dict.fromkeys(frame["network"]))
     lines = [["after programming", *names], ["---"] * (len(names) + 1)]
     for seconds in sorted(set(frame["seconds"])):
-        lines.append([time_label(float(seconds)), *(str(cells.loc[seconds, name]) for name in names)])
+        lines.append([time_name(float(seconds)), *(str(cells.loc[seconds, name]) for name in names)])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -28,6 +28,8 @@ from analognas.workspace import Paths, alone, round_name
 if TYPE_CHECKING:
     from analognas.retraining.records import RetrainingSummary
 
+#: What is said of a commit of what a run left that was cut off, or that somebody did not commit.
+_LEFT = "What no commit held"
 #: Seconds for a command of the user's: it may push, or open a request for somebody's review.
 _PATIENCE = 600
 #: More problems of one kind tell nobody more.
@@ -42,8 +44,8 @@ def wanted(params: Params, *, scheduled: bool) -> bool:
 def begin(paths: Paths, params: Params) -> list[str]:
     """Take what the team has: git first, then results and data; return what went wrong, a sentence each.
 
-    What a run that was cut off has left uncommitted is committed before, on the branch of its own. Parameters and
-    rounds may be others afterwards.
+    What was left uncommitted is committed before, on the branch of its own. Parameters and rounds may be others
+    afterwards.
 
     Raises:
         BusyError: if another run works in the workspace.
@@ -53,7 +55,7 @@ def begin(paths: Paths, params: Params) -> list[str]:
     with alone(paths):
         with _told(told):
             if own is not None:
-                branch.keep(paths.root, own, "What a retraining left that was cut off")
+                branch.keep(paths.root, own, _LEFT)
             if own is not None or _in_git(paths.root):
                 branch.follow(paths.root, own)
         if Versioning.problem(paths.root) is None:
@@ -115,7 +117,7 @@ def _publish(root: Path, own: str) -> None:
 
 def _message(done: RetrainingSummary) -> str:
     if not done.get("retrained"):
-        return "What a retraining left that was cut off"
+        return _LEFT
     text = f"Round {round_name(done['round'])} {done['decision']}"
     return f"{text}\n\n{done['reason']}" if done.get("reason") else text
 

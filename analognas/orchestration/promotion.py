@@ -86,7 +86,8 @@ def promote(params: Params, paths: Paths, number: int, why: str = "by hand", pro
         progress: called as it gets on.
 
     Raises:
-        InputError: if there is no such version, its files are not there, or it is for something else.
+        InputError: if there is no such version, its files are not there, it is for something else, or MLflow does not
+            let this person promote: then nothing is changed.
         StageError: if MLflow cannot be reached, or a stage fails.
         WorkspaceError: if another run works in the workspace.
     """
@@ -148,8 +149,11 @@ def _moved(
 ) -> Moved:  # fmt: skip
     """Put a version in its place, and move the alias if there is a reason to, or the champion is taken back."""
     champion = champion_of(list(known))
-    withdrawn, accepted = _put(params, paths, version, progress)
     moves = (why is not None or back) and (champion is None or champion.number != version.number)
+    if moves:  # before anything is changed here
+        with opened_registry(paths, params) as registry:
+            registry.ask_to_write(version)
+    withdrawn, accepted = _put(params, paths, version, progress)
     if moves:
         with opened_registry(paths, params) as registry:
             if back and champion is not None:

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -49,6 +50,12 @@ class Retraining(Session):
     round: Round | None = None
     current: bool = False
     shares: bool = False
+
+    _began: float = field(default_factory=time.time)
+
+    def decided_since(self) -> float | None:
+        """Return when it began, if it has decided; see ``Session``."""
+        return self._began if self.round is not None and self.round.decision != "pending" else None
 
     @classmethod
     def what(cls) -> str:

@@ -20,7 +20,7 @@ from analognas import notices, tracking
 from analognas.causes import wrong
 from analognas.errors import CorruptFileError, OtherEvaluatorError, StageError
 from analognas.files import read_sealed
-from analognas.orchestration import flow_run
+from analognas.orchestration import artifacts, flow_run
 from analognas.orchestration.prefect_inside import outlive_the_runner
 from analognas.params import Params
 from analognas.progress import RunProgress
@@ -230,10 +230,16 @@ class Session:
 
         return retraining.promised(self.paths, inputs.space(self.params, self.paths))
 
+    def decided_since(self) -> float | None:
+        """Return since when a retraining worked on what it has decided, in seconds since the epoch; else None."""
+        return None
+
     def sync(self, *, failed: bool = False) -> None:
         """Log to MLflow what is not logged yet, and whether the run ended with an error."""
-        report = tracking.sync(self.paths, self.params, self.versioning, self.page, failed)
+        report = tracking.sync(self.paths, self.params, self.versioning, self.page, failed, self.decided_since())
         self.logged, self.tracked = report.logged, report.page
+        if self.page is not None:
+            artifacts.logged(self.tracked)
         if report.warning:
             notices.tell(self.paths, "tracking", self.identity, report.warning, run=self.page)
         # Where MLflow cannot be written it is not asked.
@@ -298,37 +304,43 @@ def opened(
     paths = Paths.find(Path(workspace))
     with alone(paths), one_look():
         there = _run.get()
-        run = there if isinstance(there, kind) and there.paths == paths and not there.going_on else None
-        by_itself = run is None
-        if run is None:
-            outlive_the_runner()
-            with _failure_told(paths, kind, uuid4().hex):
-                notes = before(paths)
-                run = _prepare(paths, kind)
-                run.notes += notes
-        token, run.going_on = _run.set(run), True
-        if run.freshness.unversioned:
-            run.notes.append(f"Nothing is versioned, so every stage runs. {run.freshness.unversioned}.")
-        _show(run)
-        try:
-            with (
-                flow_run.warnings_logged(run.warned),
-                notices.going_on(paths, {"id": run.identity, "what": kind.what(), "page": run.page}),
-                _failure_told(paths, kind, run.identity, run.page),
-            ):
-                yield run
-        except Exception:  # not on Ctrl-C: nobody waits for MLflow then, and the next run logs it
-            run.sync(failed=True)
-            raise
-        else:
-            run.sync()
-        finally:
-            run.going_on = False
-            _run.reset(token)
-            for note in run.notes:
-                flow_run.note(note)
-                if by_itself:  # nobody else tells them
-                    logging.getLogger(__name__).warning(note)
+        prepared_before = there if isinstance(there, kind) and there.paths == paths and not there.going_on else None
+        identity = uuid4().hex if prepared_before is None else prepared_before.identity
+        about = {"id": identity, "what": kind.what(), "page": flow_run.page()}
+        # From the first moment to the last: what is done before and after its stages may take minutes, too.
+        with notices.going_on(paths, about):
+            if prepared_before is None:
+                outlive_the_runner()
+                with _failure_told(paths, kind, identity, about["page"]):
+                    notes = before(paths)
+                    run = _prepare(paths, kind)
+                run.notes, run.identity = run.notes + notes, identity
+            else:
+                run = prepared_before
+            yield from _gone_through(run, by_itself=prepared_before is None)
+
+
+def _gone_through(run: _Kind, *, by_itself: bool) -> Iterator[_Kind]:
+    """Yield a run that is going on, log it when it ends, and tell its notes."""
+    token, run.going_on = _run.set(run), True
+    if run.freshness.unversioned:
+        run.notes.append(f"Nothing is versioned, so every stage runs. {run.freshness.unversioned}.")
+    _show(run)
+    try:
+        with flow_run.warnings_logged(run.warned), _failure_told(run.paths, type(run), run.identity, run.page):
+            yield run
+    except Exception:  # not on Ctrl-C: nobody waits for MLflow then, and the next run logs it
+        run.sync(failed=True)
+        raise
+    else:
+        run.sync()
+    finally:
+        run.going_on = False
+        _run.reset(token)
+        for note in run.notes:
+            flow_run.note(note)
+            if by_itself:  # nobody else tells them
+                logging.getLogger(__name__).warning(note)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from analognas.evaluators.features import feature_label
 from analognas.search_algorithms.pareto import non_dominated
+from analognas.training.columns import time_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,6 @@ _FEATURES = 10
 _WITHIN = 3
 #: Of networks in the figure of classes: open signs, so that none hides another.
 _MARKERS = "o|x_+1234"
-_TIMES = {1.0: "1 s", 60.0: "1 min", 3_600.0: "1 h", 86_400.0: "1 day", 604_800.0: "1 week", 2_592_000.0: "30 days"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def drift(content: Content) -> Drawn | None:
         )
     times = sorted(set(curves["seconds"]))
     axes.set_xscale("log")
-    axes.set_xticks(times, [_TIMES.get(time, f"{time:g} s") for time in times])
+    axes.set_xticks(times, [time_name(time) for time in times])
     axes.minorticks_off()
     if len(axes.lines) > _WITHIN:
         figure.legend(frameon=False, loc="outside lower center", ncols=_WITHIN)

@@ -6,7 +6,7 @@ collect(Paths.find())["winner"]["acc_1d"]      # percent, one day after programm
 
 from analognas.report.figures import OwnFigures, RunFigures, collect, own_figures
 from analognas.report.layout import laid_out, markdown, render
-from analognas.report.places import where_to_look
+from analognas.report.places import mlflow_page, where_to_look
 from analognas.report.sentences import Column, Told, beside, column_of, of_own, told
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "column_of",
     "laid_out",
     "markdown",
+    "mlflow_page",
     "of_own",
     "own_figures",
     "render",

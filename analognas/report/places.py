@@ -22,9 +22,8 @@ def where_to_look(
         tracked: where MLflow's pages show that run, below their address.
         use: what ``collect`` says of how the winner is used; None: there is nothing to use.
     """
-    tracking = os.environ.get("MLFLOW_TRACKING_URI")
     interface = os.environ.get("PREFECT_API_URL")
-    served = redact(tracking or "").rstrip("/")
+    served = _mlflow()
     shown = f"/#/{tracked}" if tracked else ""
     if served.startswith("http"):
         mlflow = served + shown
@@ -43,3 +42,17 @@ def where_to_look(
         f"Prefect   {prefect}",
         *([f"Winner    {paths.winner}   (card.md tells what it is)   {use}"] if use else []),
     ]
+
+
+def mlflow_page(tracked: str | None) -> str | None:
+    """Return the address of a run's page in MLflow, None where no server shows it.
+
+    Args:
+        tracked: where MLflow's pages show that run, below their address; None: nothing was logged.
+    """
+    served = _mlflow()
+    return f"{served}/#/{tracked}" if tracked and served.startswith("http") else None
+
+
+def _mlflow() -> str:
+    return redact(os.environ.get("MLFLOW_TRACKING_URI") or "").rstrip("/")

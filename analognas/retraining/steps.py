@@ -87,7 +87,7 @@ def open_round(bench: Workbench, need: Need, *, force: bool = False) -> Round:
     )
     if pending is None:
         reasons = need.reasons or (("it was asked for",) if force else ())
-        reason = "the champion is retrained: " + "; ".join(reasons)
+        reason = "retrained because " + "; ".join(reasons)
         pending = proposing.propose(
             params, paths, params.retrain.round_size, purpose=RETRAIN, decision="pending", reason=reason
         ) or next_round(paths, (), reason, "pending", RETRAIN)

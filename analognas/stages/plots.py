@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analognas.files import write_text, writing
+from analognas.training.columns import time_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
 _BLUE, _GREY, _RED = "#0b63b5", "#8a8f98", "#c2410c"
 #: Columns of the accuracies by class: percent, means over programmings of the test images of a class.
 OF_CLASSES = ["network", "class", "images", "acc_1d", "acc_30d"]
-_TIME_NAMES = {
-    1.0: "1 s",
-    60.0: "1 min",
-    3_600.0: "1 h",
-    86_400.0: "1 day",
-    604_800.0: "1 week",
-    2_592_000.0: "30 days",
-}
 
 
 def measured(paths: Paths, results: pd.DataFrame) -> None:
@@ -91,7 +84,7 @@ def drift_curves(paths: Paths, curves: pd.DataFrame) -> None:
         )
     times = sorted(set(curves["seconds"]))
     axes.set_xscale("log")
-    axes.set_xticks(times, [_TIME_NAMES.get(time, f"{time:g} s") for time in times])
+    axes.set_xticks(times, [time_name(time) for time in times])
     axes.minorticks_off()
     _save(paths, "train", figure, axes)
 

@@ -28,15 +28,16 @@ def of_run(paths: Paths) -> str:
         return ""
 
 
-def of_version(paths: Paths, params: Params, folder: str) -> str:
+def of_version(paths: Paths, params: Params, folder: str, fitted: Paths | None = None) -> str:
     """Return the card of what a stage has written to ``data/FOLDER``: how good it is, and what it was made from.
 
     Args:
         paths: the workspace.
         params: its parameters.
         folder: ``evaluator`` or ``winner``.
+        fitted: where ``fit`` wrote its figures, if not in the workspace: of a challenger.
     """
-    said = list(_evaluator(paths) if folder == "evaluator" else _winner(paths))
+    said = list(_evaluator(fitted or paths) if folder == "evaluator" else _winner(paths))
     origin = list(_origin(paths, params))
     return "\n".join([*said, "", *(f"- {line}" for line in origin), ""]).lstrip()
 

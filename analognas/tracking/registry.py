@@ -6,8 +6,8 @@ Loaded by ``runs`` and ``champions`` only when MLflow is asked.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
 
     from analognas.workspace import Paths
 
@@ -134,6 +135,10 @@ class Registry:
         """Set a tag of a version."""
         self.client.set_model_version_tag(self.name, str(version), name, value)
 
+    def ask_to_write(self, version: Version) -> None:
+        """Write a tag of a version as it is already, which MLflow refuses whoever may not promote."""
+        self.tag(version.number, ROLLED_BACK, "true" if version.rolled_back else "false")
+
     def promote(self, version: int, *, why: str, back: bool = False) -> None:
         """Make a version the champion, and keep who did it, when, why, and in whose place.
 
@@ -207,9 +212,26 @@ class Registry:
         )
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What is told of a decision besides its figures.
+
+    Attributes:
+        tags: who made it, and from what.
+        datasets: what it was measured on.
+        began: when the retraining began that made it, in milliseconds since the epoch; None: it was another one.
+        card: what a challenger is, that is registered with it.
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    datasets: Sequence[DatasetInput] = ()
+    began: int | None = None
+    card: str | None = None
+
+
 def log_decision(
     registry: Registry, experiment: str, number: int, content: Mapping[str, Any], files: list[Path], challenger: Paths,
-    *, newest: bool,
+    origin: Origin, *, newest: bool,
 ) -> bool:  # fmt: skip
     """Log the decision about a round as one run, once, and give the evaluators their aliases.
 
@@ -220,6 +242,7 @@ def log_decision(
         content: of its file.
         files: the round and its note.
         challenger: where one was fitted last; of another round: it is left alone.
+        origin: what is told besides; of a run that was logged before, that stays as it was, and so does its end.
         newest: whether no later round was accepted.
 
     Returns:
@@ -237,10 +260,12 @@ def log_decision(
         if promoted is None:
             return False
     # One without a decision may have been cut off before its figures were there.
-    run = _log_round(client, experiment, number, identity, record, earlier[0].info.run_id if earlier else None)
+    run = _log_round(client, experiment, number, identity, record, earlier[0].info.run_id if earlier else None, origin)
+    said = content["reason"]
     for path in files:
         if path.is_file():
             client.log_artifact(run, str(path))
+            said = path.read_text() if path.suffix == ".md" else said
     if promoted is not None:
         before = registry.with_alias(CHAMPION)
         if before is None or before.digest == record["champion"]["digest"]:
@@ -248,22 +273,29 @@ def log_decision(
         elif before.number != promoted.number:  # it was compared with another one: that is nothing to promote it for
             client.set_registered_model_alias(registry.name, CHALLENGER, str(promoted.number))
     elif decision == "rejected" and not record.get("rolled_back"):
-        _register_challenger(registry, run, record, challenger)
+        _register_challenger(registry, run, record, challenger, origin.card)
     _tag(registry, record)
-    client.set_tag(run, "mlflow.note.content", content["reason"])
+    client.set_tag(run, "mlflow.note.content", said)
     client.set_tag(run, DECISION, decision)
-    client.set_terminated(run)
+    # A decision that is another one later makes nothing last longer.
+    client.set_terminated(run, end_time=earlier[0].info.end_time if earlier else None)
     return True
 
 
 def _log_round(
-    client: MlflowClient, experiment: str, number: int, identity: str, record: Mapping[str, Any], known: str | None
-) -> str:
+    client: MlflowClient, experiment: str, number: int, identity: str, record: Mapping[str, Any], known: str | None,
+    origin: Origin,
+) -> str:  # fmt: skip
     """Log the figures of a round, in the run that is known or in a new one, and return its id."""
     run: str = (
         known
-        or client.create_run(experiment, run_name=f"retrain-{round_name(number)}", tags={ROUND: identity}).info.run_id
-    )
+        or client.create_run(
+            experiment, run_name=f"retrain-{round_name(number)}", tags={**origin.tags, ROUND: identity},
+            start_time=origin.began,
+        ).info.run_id
+    )  # fmt: skip
+    if not known and origin.datasets:
+        client.log_inputs(run, datasets=origin.datasets)
     metrics = [*flat_metrics(record["comparison"], "sentinel."), *flat_metrics(record["need"], "need.")]
     tau = record["challenger"]["kendall_tau_out_of_fold"]
     if tau is not None:
@@ -284,7 +316,9 @@ def _tag(registry: Registry, record: Mapping[str, Any]) -> None:
                 registry.tag(version.number, SENTINEL, f"{taus[name]:.4f}")
 
 
-def _register_challenger(registry: Registry, run: str, record: Mapping[str, Any], fitted: Paths) -> None:
+def _register_challenger(
+    registry: Registry, run: str, record: Mapping[str, Any], fitted: Paths, card: str | None
+) -> None:
     """Keep a challenger that was refused, if it is still there."""
     expected = record["challenger"]["digest"]
     if not fitted.evaluator.is_dir() or file_digest(fitted.evaluator) != expected:
@@ -296,7 +330,9 @@ def _register_challenger(registry: Registry, run: str, record: Mapping[str, Any]
     client.log_artifact(run, str(fitted.metrics("fit")), "metrics")
     for suffix in ("png", "csv"):
         client.log_artifact(run, str(fitted.plot(f"fit.{suffix}")), "plots")
-    made = client.create_model_version(name, source=f"runs:/{run}/evaluator", run_id=run, tags={DIGEST: expected})
+    made = client.create_model_version(
+        name, source=f"runs:/{run}/evaluator", run_id=run, tags={DIGEST: expected}, description=card
+    )
     client.set_registered_model_alias(name, CHALLENGER, made.version)
 
 

@@ -112,18 +112,28 @@ class Synchroniser:
         """Return where MLflow's pages show a run; without the ending they take it for one of a language model."""
         return f"experiments/{self._experiment}/runs/{run}?workflowType=machine_learning"
 
-    def decide(self, numbers: Sequence[int]) -> list[int]:
-        """Log decisions about rounds, in order, and return those that are logged now."""
+    def decide(self, numbers: Sequence[int], page: str | None = None, began: float | None = None) -> list[int]:
+        """Log decisions about rounds, in order, and return those that are logged now.
+
+        Args:
+            numbers: of the rounds.
+            page: address of the run's page in Prefect.
+            began: when the retraining began that made the newest of these decisions, in seconds since the epoch.
+        """
         decided = decisions(self._paths)
         newest = max(
             (accepted for accepted, content in decided.items() if content["decision"] == "accepted"), default=0
         )
-        done = []
+        done, told = [], tags(self._paths, page)
+        measured_on = [_used(_images(self._paths), "validation")] if self._paths.dataset.is_file() else []
+        card = cards.of_version(self._paths, self._params, "evaluator", fitted=self._paths.challenger)
         for number in sorted(numbers):
+            begin = round(1000 * began) if began is not None and number == max(numbers) else None
+            origin = registry.Origin(told, measured_on, begin, card)
             files = [self._paths.round(number).with_suffix(suffix) for suffix in (".json", ".md")]
             if registry.log_decision(
                 self._registry("evaluator"), self._experiment, number, decided[number], files,
-                self._paths.challenger, newest=number >= newest,
+                self._paths.challenger, origin, newest=number >= newest,
             ):  # fmt: skip
                 done.append(number)
         return done

@@ -60,8 +60,9 @@ class SyncReport:
 
 
 def sync(
-    paths: Paths, params: Params, versioning: Versioning | None, page: str | None = None, failed: bool = False
-) -> SyncReport:
+    paths: Paths, params: Params, versioning: Versioning | None, page: str | None = None, failed: bool = False,
+    began: float | None = None,
+) -> SyncReport:  # fmt: skip
     """Log what is not logged yet. A server that is away is no error: it is a warning in the report.
 
     Args:
@@ -70,6 +71,7 @@ def sync(
         versioning: DVC in it, or None.
         page: address of the page that shows the run in Prefect, if there is one.
         failed: whether the run ended with an error.
+        began: when it began, in seconds since the epoch, if it is a retraining that has decided.
     """
     try:
         rounds = unlogged(paths, params)
@@ -77,7 +79,7 @@ def sync(
         if not lacking and not rounds:
             return SyncReport()
         names = (*lacking, *(f"the decision about round {round_name(number)}" for number in rounds))
-        attempt = partial(_sync, paths, params, versioning, rounds, page=page, failed=failed)
+        attempt = partial(_sync, paths, params, versioning, rounds, page=page, failed=failed, began=began)
         return _tried(attempt, tracking_uri(paths), names)
     except AnalogNASError as error:
         return SyncReport(warning=f"{error} Until then nothing is logged to MLflow; the results are kept.")
@@ -108,6 +110,7 @@ def _sync(
     connected: list[Synchroniser],
     page: str | None,
     failed: bool,
+    began: float | None,
 ) -> SyncReport:
     """Log what is not logged yet; ``connected`` takes what does it, also where it fails."""
     hashes = stage_hashes(paths, versioning)
@@ -123,7 +126,7 @@ def _sync(
 
         connected.append(Synchroniser(paths, params, versioning, uri))
         run_id, logged = connected[0].run(hashes, page, failed=failed) if hashes else (None, ())
-        done = connected[0].decide(list(rounds)) if rounds else []
+        done = connected[0].decide(list(rounds), page, began) if rounds else []
     known = known_hashes(paths, params)
     kept = {name: value for name, value in known.items() if name.startswith(ROUND_PREFIX)}
     kept |= {f"{ROUND_PREFIX}{round_name(number)}": rounds[number] for number in done}

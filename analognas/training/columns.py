@@ -10,6 +10,7 @@ from typing import NotRequired, TypedDict
 from analognas.errors import ParamsError
 
 _DAY = 86_400
+_NAMES = {1.0: "1 s", 60.0: "1 min", 3_600.0: "1 h", 86_400.0: "1 day", 604_800.0: "1 week", 2_592_000.0: "30 days"}
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": _DAY, "w": 7 * _DAY}
 _TIME = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*", re.IGNORECASE)
 
@@ -56,6 +57,11 @@ def time_label(seconds: float) -> str:
     if whole and whole % 3600 == 0:
         return f"{whole // 3600}h"
     return f"{whole}s"
+
+
+def time_name(seconds: float) -> str:
+    """Return a time after programming as people write it: ``1 s``, ``1 h``, ``1 day``, ``30 days``."""
+    return _NAMES.get(seconds, f"{seconds:g} s")
 
 
 def seconds_of(text: str) -> float:

@@ -25,6 +25,15 @@ def test_every_command_explains_itself(command: str):
     assert "--json" in result.output
 
 
+def test_the_version_is_told_in_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    result = call("--version")
+    assert (result.exit_code, result.exception) == (0, None), result.output
+
+
 def _damage_dataset(paths: Paths) -> None:
     paths.dataset.write_text("{")
 

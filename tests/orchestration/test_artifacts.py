@@ -123,18 +123,20 @@ def test_without_a_server_nothing_is_shown_and_nothing_fails(monkeypatch: pytest
     assert len(refused) == 2
 
 
-def test_the_drift_is_a_table_and_an_image(finished: Paths, created: list[Any]):
+def test_the_drift_is_an_image_and_a_table(finished: Paths, created: list[Any]):
     artifacts.drift(finished)
-    table, image = created
+    (text,) = created
+    image, _, table = text.partition("\n\n")
     lines = table.splitlines()
     assert lines[0] == "| after programming | winner | plain residual network |"
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| 1s", "| 1h", "| 1d", "| 30d"]
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| 1 s", "| 1 h", "| 1 day", "| 30 days"]
     curves = pd.read_csv(finished.plot("train.csv"))
     day = curves[(curves["network"] == "winner") & (curves["seconds"] == 86400)].iloc[0]
     assert lines[4].split(" | ")[1] == f"{day['accuracy']:.2f} ± {day['std']:.2f}"
     kind, _, content = image.partition(",")
-    assert kind == "data:image/png;base64"
-    shown = Image.open(io.BytesIO(base64.b64decode(content)))
+    assert kind == "![accuracy over time](data:image/png;base64"
+    assert content.endswith(")")
+    shown = Image.open(io.BytesIO(base64.b64decode(content[:-1])))
     with Image.open(finished.plot("train.png")) as plot:
         assert shown.size == plot.size
     assert len(content) < 60_000
@@ -190,13 +192,23 @@ def test_a_server_that_refuses_an_artifact_is_no_reason_to_fail(tmp_path: Any, m
 
 def test_the_summary_shows_winner_and_baseline_over_time_and_links_the_page(finished_copy: Paths, created: list[Any]):
     artifacts.summary(finished_copy)
-    *_, text, link = created
-    assert link == finished_copy.page.as_uri()
+    *_, text, place = created
+    assert f"`{finished_copy.page}` on " in place
+    assert "file:" not in place  # a browser would not follow that
     assert finished_copy.page.is_file()
     assert "```" not in text
     assert "| after 1 day, % | " in text
     for words in ("digits", "winner", "plain residual network", "after 1 day", "AVM"):
         assert words in text
+
+
+def test_the_runs_page_in_mlflow_is_linked_where_a_server_shows_it(created: list[Any], monkeypatch: pytest.MonkeyPatch):
+    artifacts.logged("experiments/1/runs/2")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://anna:secret@host:5000")
+    artifacts.logged(None)
+    assert created == []
+    artifacts.logged("experiments/1/runs/2")
+    assert created == ["http://***@host:5000/#/experiments/1/runs/2"]
 
 
 def test_a_retraining_shows_its_figures_as_a_table_with_units(tmp_path: Any, created: list[Any]):

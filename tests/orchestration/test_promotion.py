@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from analognas import retraining, tracking
-from analognas.errors import CorruptFileError, InputError, StageError
+from analognas.errors import AnalogNASError, CorruptFileError, InputError, StageError
 from analognas.files import file_digest
 from analognas.orchestration import promotion
 from analognas.params import Params
@@ -265,6 +265,22 @@ def test_a_version_that_is_not_whole_changes_nothing(
     with pytest.raises(CorruptFileError, match="does not hold all files of version 1"):
         promotion.check_out(params, tracked, 1)
     assert file_digest(tracked.data) == before
+
+
+def test_who_may_not_promote_changes_nothing_here_either(tracked: Paths, client: Any, monkeypatch: pytest.MonkeyPatch):
+    from mlflow.exceptions import RestException
+
+    def refused(*_: Any) -> None:
+        raise RestException({"error_code": "PERMISSION_DENIED", "message": "Permission denied"})
+
+    client.delete_registered_model_alias(NAME, "champion")
+    tracked.plot("fit.csv").write_text("of another evaluator")  # which a promotion would replace
+    before = file_digest(tracked.data)
+    monkeypatch.setattr(type(client), "set_model_version_tag", refused)
+    with pytest.raises(AnalogNASError, match=rf"does not let .* write the model '{NAME}'"):
+        promotion.promote(Params.load(tracked.params), tracked, 1)
+    assert file_digest(tracked.data) == before
+    assert aliases(tracked) == {}
 
 
 def test_a_decision_waits_for_mlflow(tracked: Paths, formula: Any, monkeypatch: pytest.MonkeyPatch):

@@ -22,4 +22,7 @@ def test_the_page_of_the_run_in_mlflow_is_named(monkeypatch, uri: str | None, li
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     shown = report.where_to_look(Paths(Path("w")), tracked="experiments/1")
     assert shown[1] == f"MLflow    {line}"
+    served = uri is not None and uri.startswith("http")
+    assert report.mlflow_page("experiments/1") == (line if served else None)
+    assert report.mlflow_page(None) is None
     assert report.where_to_look(Paths(Path("w")))[1] == shown[1].removesuffix("/#/experiments/1")

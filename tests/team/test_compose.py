@@ -24,6 +24,8 @@ from ruamel.yaml import YAML
 from analognas.orchestration.deployments import Place
 from analognas.setup.template import source
 from analognas.workspace import Paths
+from team.clocks import until
+from team.servers import PASSWORD, Database, Server, surroundings
 
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(source() / "deploy" / "compose.yaml")
 #: Where the servers listen within the containers, and what says that they are there.
@@ -39,13 +41,13 @@ pytestmark = [pytest.mark.team, pytest.mark.timeout(1800)]
 class Containers:
     """The services of the file as processes."""
 
-    def __init__(self, servers: Any, folder: Path) -> None:
-        self.root, self._secrets = folder / "root", SECRETS | {"DATABASE_PASSWORD": servers.password}
-        own = servers.environment(folder)
-        self.database = servers.Database(folder, own)
+    def __init__(self, folder: Path) -> None:
+        self.root, self._secrets = folder / "root", SECRETS | {"DATABASE_PASSWORD": PASSWORD}
+        own = surroundings(folder)
+        self.database = Database(folder, own)
         self._environments: dict[str, dict[str, str]] = {name: {} for name in (*LISTENING, "retrain")}
         self.servers = {
-            name: servers.Server(folder, name, _command(name), health, self._environments[name])
+            name: Server(folder, name, _command(name), health, self._environments[name])
             for name, (_, health) in LISTENING.items()
         }
         for name, environment in self._environments.items():
@@ -97,10 +99,10 @@ def _command(name: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def containers(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
+def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
     if not (shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))):
         pytest.skip("PostgreSQL is not installed: apt install postgresql")
-    made = Containers(servers, tmp_path_factory.mktemp("compose"))
+    made = Containers(tmp_path_factory.mktemp("compose"))
     try:
         made.database.start()
         yield made
@@ -147,7 +149,7 @@ def test_mlflow_asks_for_a_password(containers: Containers):
     assert not containers.healthy("mlflow")
 
 
-def test_the_schedule_is_on_prefects_server_which_asks_for_a_password(containers: Containers, servers: Any):
+def test_the_schedule_is_on_prefects_server_which_asks_for_a_password(containers: Containers):
     prefect, environment = containers.servers["prefect"], containers.environment("retrain")
     prefect.start()
     assert containers.healthy("prefect")
@@ -169,8 +171,8 @@ def test_the_schedule_is_on_prefects_server_which_asks_for_a_password(containers
             stdout=file, stderr=file, start_new_session=True,
         )  # fmt: skip
     try:
-        servers.until(lambda: "polling for scheduled runs" in log.read_text() or process.poll() is not None, "it")
-        servers.until(lambda: containers.healthy("retrain"), log.read_text())
+        until(lambda: "polling for scheduled runs" in log.read_text() or process.poll() is not None, "it")
+        until(lambda: containers.healthy("retrain"), log.read_text())
         name = f"{prefect.url}/api/deployments/name/retrain/{Place.of(Paths(folder)).name}"
         assert asks(name, f"team:{SECRETS['PREFECT_PASSWORD']}") == 200
         process.send_signal(signal.Signals[service["stop_signal"]])

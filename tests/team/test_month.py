@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 import pytest
+
+from team.clocks import event, until
+from team.month import Month
+from team.people import Person
 
 NOTHING = "Every stage is up to date and tracked: nothing to do."
 #: More than the whole month takes on a machine that does other things, too: an event that hangs fails by itself.
 BOUND = 3600
 
 
-def makes(month: Any, anna: Any, quick: list[str]) -> None:
+def makes(month: Month, anna: Person, quick: list[str]) -> None:
     """Let Anna make the workspace, and say where git and DVC push to."""
     anna("init", str(anna.paths.root), *quick)
     anna.git("remote", "add", "origin", str(month.bare))
@@ -24,21 +27,21 @@ def makes(month: Any, anna: Any, quick: list[str]) -> None:
     anna.git("add", ".dvc/config")
 
 
-def characterizes(anna: Any) -> None:
+def characterizes(anna: Person) -> None:
     """Let Anna characterize the sample, stage by stage, and commit it."""
     for stage in ("record", "sample", "characterize"):
         anna("stage", stage)
     anna.commit("The sample")
 
 
-def shares_first(anna: Any) -> None:
+def shares_first(anna: Person) -> None:
     """Let Anna push for the first time."""
     anna("push")
     anna.git("push", "--quiet", "--set-upstream", "origin", "main")
     assert anna.changed() == ""
 
 
-def clones(ben: Any, anna: Any) -> None:
+def clones(ben: Person, anna: Person) -> None:
     """Let Ben clone and pull: he has what Anna has."""
     ben.clone()
     ben("pull")
@@ -46,7 +49,7 @@ def clones(ben: Any, anna: Any) -> None:
     assert ben.stored() == anna.stored()
 
 
-def starts(month: Any, anna: Any, quick: list[str]) -> None:
+def starts(month: Month, anna: Person, quick: list[str]) -> None:
     """Let Anna make the workspace, run, and share it."""
     makes(month, anna, quick)
     anna("run")
@@ -55,7 +58,7 @@ def starts(month: Any, anna: Any, quick: list[str]) -> None:
     assert len(month.trained()) == 12
 
 
-def joins(month: Any, ben: Any, anna: Any) -> None:
+def joins(month: Month, ben: Person, anna: Person) -> None:
     """Let Ben clone and pull: he has what Anna has, and there is nothing to do for him."""
     trained = month.trained()
     clones(ben, anna)
@@ -65,7 +68,7 @@ def joins(month: Any, ben: Any, anna: Any) -> None:
     assert ben.changed() == ""
 
 
-def takes(who: Any) -> None:
+def takes(who: Person) -> None:
     """Let somebody merge what the schedule has decided, and take the data."""
     who.git("fetch", "--quiet")
     who.git("merge", "--quiet", "--no-edit", "origin/retrain")
@@ -75,28 +78,28 @@ def takes(who: Any) -> None:
 @pytest.mark.team
 @pytest.mark.timeout(BOUND)
 class TestAMonth:
-    def test_anna_makes_the_workspace_and_runs(self, month: Any, quick: list[str]):
+    def test_anna_makes_the_workspace_and_runs(self, month: Month, quick: list[str]):
         anna = month.person("anna")
-        with month.event("Anna makes the workspace and runs") as seen:
+        with event("Anna makes the workspace and runs") as seen:
             starts(month, anna, quick)
             assert month.champion()["version"] == 1
             seen.append("12 characterized, version 1 is champion, git is clean")
 
-    def test_ben_clones_and_pulls(self, month: Any):
-        with month.event("Ben clones and pulls") as seen:
+    def test_ben_clones_and_pulls(self, month: Month):
+        with event("Ben clones and pulls") as seen:
             joins(month, month.person("ben"), month.person("anna"))
             assert month.champion()["version"] == 1
             seen.append("nothing is trained again, nothing to do, git is clean")
 
-    def test_the_schedule_retrains(self, month: Any):
+    def test_the_schedule_retrains(self, month: Month):
         served = month.person("retrain")
-        with month.event("A scheduled retraining is accepted") as seen:
+        with event("A scheduled retraining is accepted") as seen:
             served.clone()
             served("pull")
             (served.paths.root / "params.local.yaml").write_text("run: {branch: retrain}\n")
             month.world.write_text("large")  # what the champion has learned is no longer so
             assert month.ended(month.due(served)) == "COMPLETED"
-            month.until(lambda: month.receiver.told("retrain", "promoted"), "the notice")
+            until(lambda: month.receiver.told("retrain", "promoted"), "the notice")
             (notice,) = month.receiver.told("retrain", "promoted")
             assert "has taken the champion's place" in notice["text"]
             champion = month.champion()
@@ -107,9 +110,9 @@ class TestAMonth:
             month.nothing_twice()
             seen += [f"version 2 is champion, by {champion['promoted_by']}: {champion['why']}", "told once", "pushed"]
 
-    def test_anna_takes_what_the_schedule_decided(self, month: Any):
+    def test_anna_takes_what_the_schedule_decided(self, month: Month):
         anna = month.person("anna")
-        with month.event("Anna merges the branch of the schedule") as seen:
+        with event("Anna merges the branch of the schedule") as seen:
             before = month.trained()
             takes(anna)
             anna("run")
@@ -121,9 +124,9 @@ class TestAMonth:
             assert month.champion()["version"] == 2
             seen.append("a search and a winner with the new champion, nothing characterized, git is clean")
 
-    def test_ben_searches_while_the_schedule_retrains(self, month: Any):
+    def test_ben_searches_while_the_schedule_retrains(self, month: Month):
         ben, served, laptop = month.person("ben"), month.person("retrain"), month.person("laptop")
-        with month.event("Ben searches while the schedule retrains") as seen:
+        with event("Ben searches while the schedule retrains") as seen:
             ben.git("pull", "--quiet")
             ben("pull")
             before = len(month.trained())
@@ -159,13 +162,13 @@ class TestAMonth:
             of_both = len(month.trained()) - len({key for _, key in month.trained()})
             seen.append(f"nothing is trained twice but {of_both} that both proposed at the same moment")
 
-    def test_mlflow_is_away_during_a_run(self, month: Any):
+    def test_mlflow_is_away_during_a_run(self, month: Month):
         anna = month.person("anna")
-        with month.event("MLflow is away during a run") as seen:
+        with event("MLflow is away during a run") as seen:
             log = month.said(anna)
             log.unlink()
             killer = threading.Thread(
-                target=lambda: (month.until(lambda: "search: " in log.read_text(), "the search"), month.mlflow.kill())
+                target=lambda: (until(lambda: "search: " in log.read_text(), "the search"), month.mlflow.kill())
             )
             killer.start()
             said = anna("run", "--set", "search.nb_iter=3")
@@ -184,9 +187,9 @@ class TestAMonth:
             assert NOTHING in anna("run")
             seen += ["one warning, told once", "search and train logged later, once", notice["text"]]
 
-    def test_anna_and_ben_have_both_committed(self, month: Any):
+    def test_anna_and_ben_have_both_committed(self, month: Month):
         anna = month.person("anna")
-        with month.event("Anna pulls over what she has committed") as seen:
+        with event("Anna pulls over what she has committed") as seen:
             anna.git("pull", "--quiet", "--no-rebase", "--no-edit")  # the driver settles dvc.lock and metrics
             assert "git has merged everything" in anna("merge")
             anna("pull")
@@ -199,9 +202,9 @@ class TestAMonth:
             assert anna.rounds() == month.person("ben").rounds()
             seen.append("`git pull` settles it, the next run makes what follows")
 
-    def test_the_remote_is_away_during_a_push(self, month: Any):
+    def test_the_remote_is_away_during_a_push(self, month: Month):
         ben, served = month.person("ben"), month.person("retrain")
-        with month.event("The DVC remote is away during pushes") as seen:
+        with event("The DVC remote is away during pushes") as seen:
             ben.git("pull", "--quiet")
             ben("pull")
             before, trained = len(month.receiver.told("retrain", "sharing")), len(month.trained())
@@ -210,7 +213,7 @@ class TestAMonth:
                 said = ben("push", code=1)
                 assert "The DVC remote 'team' cannot be" in said
                 assert month.ended(month.due(served)) == "COMPLETED"
-                month.until(lambda: len(month.receiver.told("retrain", "sharing")) > before, "the notice")
+                until(lambda: len(month.receiver.told("retrain", "sharing")) > before, "the notice")
                 notice = month.receiver.told("retrain", "sharing")[before]
                 assert "The DVC remote 'team' cannot be" in notice["text"]
                 assert month.in_bare("retrain") != served.git("rev-parse", "HEAD")  # it waits for its data
@@ -221,16 +224,16 @@ class TestAMonth:
             assert ben.changed() == ""
             seen += ["the push says so", f"told: {notice['text']}", "pushed later"]
 
-    def test_prefect_is_started_again_during_a_retraining(self, month: Any):
+    def test_prefect_is_started_again_during_a_retraining(self, month: Month):
         served = month.person("retrain")
-        with month.event("Prefect's server is started again during a retraining") as seen:
+        with event("Prefect's server is started again during a retraining") as seen:
             before = len(month.trained())
             run = month.due(served)
-            month.until(lambda: len(month.trained()) > before, "a characterization")
+            until(lambda: len(month.trained()) > before, "a characterization")
             month.prefect.kill()
             time.sleep(3)
             month.prefect.start()
-            month.until(lambda: not month.busy(served), "the end of the work")
+            until(lambda: not month.busy(served), "the end of the work")
             first = month.ended(run)
             assert month.ended(month.due(served)) == "COMPLETED"
             assert served.changed() == ""
@@ -239,19 +242,19 @@ class TestAMonth:
             assert not month.receiver.told("retrain", "crashed")
             seen += [f"the run ended {first}", "the next one COMPLETED", "what waited for the remote is pushed"]
 
-    def test_the_database_is_away_during_a_retraining(self, month: Any):
+    def test_the_database_is_away_during_a_retraining(self, month: Month):
         if month.database is None:
             pytest.skip("the servers keep what they have in files: TEAM_DATABASE=postgresql")
         served = month.person("retrain")
-        with month.event("PostgreSQL is away for half a minute during a retraining") as seen:
+        with event("PostgreSQL is away for half a minute during a retraining") as seen:
             before = len(month.trained())
             run = month.due(served)
-            month.until(lambda: len(month.trained()) > before, "a characterization")
+            until(lambda: len(month.trained()) > before, "a characterization")
             with month.database.away():
                 time.sleep(30)
-            month.until(lambda: not month.busy(served), "the end of the work")
+            until(lambda: not month.busy(served), "the end of the work")
             first = month.ended(run)
-            assert month.ended(month.until(lambda: month.due(served), "Prefect's server")) == "COMPLETED"
+            assert month.ended(until(lambda: month.due(served), "Prefect's server")) == "COMPLETED"
             assert served.changed() == ""
             assert month.in_bare("retrain") == served.git("rev-parse", "HEAD")
             month.nothing_twice()
@@ -259,9 +262,9 @@ class TestAMonth:
             assert len(set(month.logged())) == len(month.logged())
             seen += [f"the run ended {first}", "the next one COMPLETED", "nothing is trained or logged twice"]
 
-    def test_the_champion_is_moved_by_hand(self, month: Any):
+    def test_the_champion_is_moved_by_hand(self, month: Month):
         anna = month.person("anna")
-        with month.event("The champion is moved by hand, and taken back") as seen:
+        with event("The champion is moved by hand, and taken back") as seen:
             month.moves_the_alias(1)
             for command in (("champion",), ("run",), ("doctor",)):
                 assert "the champion in MLflow is version 1" in anna(*command, code=None), command
@@ -274,18 +277,18 @@ class TestAMonth:
             (notice,) = month.receiver.told("anna", "promoted")
             seen += ["`champion`, `run`, `doctor` say so", "checkout 1, promote 2 mend it", notice["text"]]
 
-    def test_anna_rolls_back(self, month: Any):
+    def test_anna_rolls_back(self, month: Month):
         anna = month.person("anna")
-        with month.event("Anna rolls back") as seen:
+        with event("Anna rolls back") as seen:
             said = anna("champion", "rollback")
             champion = month.champion()
             assert (champion["version"], champion["promoted_by"]) == (1, "anna")
             assert "the champion in MLflow is" not in anna("champion")
             seen.append(said.text.splitlines()[-1])
 
-    def test_anna_takes_what_all_have_done(self, month: Any):
+    def test_anna_takes_what_all_have_done(self, month: Month):
         anna = month.person("anna")
-        with month.event("Anna takes what all have done") as seen:
+        with event("Anna takes what all have done") as seen:
             anna.commit("Back to the first evaluator")
             anna.git("pull", "--quiet", "--no-rebase", "--no-edit")
             takes(anna)
@@ -297,9 +300,9 @@ class TestAMonth:
             assert anna.changed() == ""
             seen.append(f"{len(anna.rounds())} rounds, nothing is trained again, git is clean")
 
-    def test_a_registered_model_is_deleted(self, month: Any):
+    def test_a_registered_model_is_deleted(self, month: Month):
         anna = month.person("anna")
-        with month.event("The registered model is deleted") as seen:
+        with event("The registered model is deleted") as seen:
             before = month.logged()
             month.deletes_the_model()
             for command in (("champion",), ("run",), ("doctor",)):
@@ -310,9 +313,9 @@ class TestAMonth:
             assert month.logged() == before
             seen.append("`champion`, `run`, `doctor` say so; `track --again` registers it, nothing is logged twice")
 
-    def test_a_fresh_clone_is_what_anna_has(self, month: Any):
+    def test_a_fresh_clone_is_what_anna_has(self, month: Month):
         anna, fresh = month.person("anna"), month.person("fresh")
-        with month.event("A fresh clone at the end") as seen:
+        with event("A fresh clone at the end") as seen:
             joins(month, fresh, anna)
             assert fresh.rounds() == anna.rounds()
             month.nothing_twice()
@@ -321,7 +324,7 @@ class TestAMonth:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_an_hour_of_it(hour: Any, quick: list[str]):
+def test_an_hour_of_it(hour: Month, quick: list[str]):
     """The short part: two people work at once, without servers, stage by stage."""
     anna, ben = hour.person("anna"), hour.person("ben")
     makes(hour, anna, quick)

@@ -1,7 +1,7 @@
 import pytest
 
 from analognas.errors import ParamsError
-from analognas.training.columns import checked_seconds, seconds_of, time_label
+from analognas.training.columns import checked_seconds, seconds_of, time_label, time_name
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,14 @@ from analognas.training.columns import checked_seconds, seconds_of, time_label
 )
 def test_times_have_names(seconds: float, label: str):
     assert time_label(seconds) == label
+
+
+@pytest.mark.parametrize(
+    ("seconds", "name"),
+    [(1, "1 s"), (60, "1 min"), (3600.0, "1 h"), (86400, "1 day"), (2592000, "30 days"), (7, "7 s")],
+)
+def test_people_read_times_in_words(seconds: float, name: str):
+    assert time_name(seconds) == name
 
 
 @pytest.mark.parametrize(
