@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analognas.errors import SpaceError
-from analognas.search_spaces.sampling import sample
+from analognas.search_spaces.sampling import sample, smallest
 from analognas.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def spread_by_size(
     whole = sample(space, n, seed=seed, method=method, max_params=max_params)
     most = max(architecture.params for architecture in whole) if max_params is None else max_params
     by_id = {architecture.id: architecture for architecture in whole}
-    lowest = max(LOWEST * most, space.smallest().params)
+    lowest = max(LOWEST * most, smallest(space).params)
     for number, budget in enumerate(np.geomspace(lowest, most, _BUDGETS + 1)[1:]):
         own = derive_seed(seed, "spread", number)
         with suppress(SpaceError):  # it may hold fewer; of the whole budget there are enough
