@@ -92,8 +92,8 @@ def _eligible(space: Schema, codes: Codes, kinds: Sequence[str]) -> NDArray[np.b
     others: NDArray[np.bool_] = (codes != ABSENT) & (coding.lengths > 1)
     if coding.arrays is not None:  # see ``Family.arrays``
         for kind in set(kinds) - coding.of_kind.keys():
-            names = set(space.builder.mutation_genes(kind, dict.fromkeys(coding.names, 0)))
-            coding.of_kind[kind] = np.array([name in names for name in coding.names])
+            own = set(space.builder.mutation_genes(kind, dict.fromkeys(coding.names, 0)))
+            coding.of_kind[kind] = np.array([name in own for name in coding.names])
         others &= np.array([coding.of_kind[kind] for kind in kinds], dtype=bool).reshape(codes.shape)
         return others
     for row, kind, genes in zip(others, kinds, coding.genes(codes), strict=True):
