@@ -74,7 +74,8 @@ class Profile:
         counts, scored = self.counts["train"], self.counts["validation"]
         most, least = max(counts), min(counts)
         if most <= 1.2 * least:
-            return f"The classes are balanced: {least:,} to {most:,} training images each."
+            each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+            return f"The classes are balanced: {each} training images each."
         largest, smallest = (self.class_names[counts.index(count)] for count in (most, least))
         return (
             f"The classes are not balanced: {most:,} training images of {largest!r}, {least:,} of {smallest!r}; "

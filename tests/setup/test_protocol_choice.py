@@ -239,4 +239,4 @@ def test_the_profile_tells_shape_sizes_and_balance() -> None:
         "The classes are not balanced: 540 training images of 'cat', 60 of 'dog'; "
         "always answering 'cat' gives 90 % (validation)."
     )
-    assert LARGE.balance == "The classes are balanced: 22,500 to 22,500 training images each."
+    assert LARGE.balance == "The classes are balanced: 22,500 training images each."
