@@ -86,9 +86,9 @@ def promote(params: Params, paths: Paths, number: int, why: str = "by hand", pro
         progress: called as it gets on.
 
     Raises:
-        InputError: if there is no such version, its files are not there, it is for something else, or MLflow does not
-            let this person promote: then nothing is changed.
-        StageError: if MLflow cannot be reached, or a stage fails.
+        InputError: if there is no such version, its files are not there, or it is for something else.
+        StageError: if MLflow cannot be reached, or does not let this person promote (then nothing is changed), or a
+            stage fails.
         WorkspaceError: if another run works in the workspace.
     """
     with alone(paths):

@@ -124,12 +124,13 @@ class Synchroniser:
         newest = max(
             (accepted for accepted, content in decided.items() if content["decision"] == "accepted"), default=0
         )
-        done, told = [], tags(self._paths, page)
+        done = []
         measured_on = [_used(_images(self._paths), "validation")] if self._paths.dataset.is_file() else []
         card = cards.of_version(self._paths, self._params, "evaluator", fitted=self._paths.challenger)
         for number in sorted(numbers):
-            begin = round(1000 * began) if began is not None and number == max(numbers) else None
-            origin = registry.Origin(told, measured_on, begin, card)
+            since = began if number == max(numbers) else None
+            told = tags(self._paths, None if since is None else page)  # an earlier one was made by another run
+            origin = registry.Origin(told, measured_on, None if since is None else round(1000 * since), card)
             files = [self._paths.round(number).with_suffix(suffix) for suffix in (".json", ".md")]
             if registry.log_decision(
                 self._registry("evaluator"), self._experiment, number, decided[number], files,
