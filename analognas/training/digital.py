@@ -13,6 +13,7 @@ from analognas.hardware.analog import trained_tensors
 from analognas.progress import Progress
 from analognas.seeds import numpy_generator
 from analognas.training import augmentation
+from analognas.training.flat_sgd import FlatSGD, one_cycle
 
 #: Called with the finished fraction (0 to 1) of what is under way.
 
@@ -62,23 +63,33 @@ def train(
         DivergedError: if the loss is not finite.
     """
     steps = epochs * steps_per_epoch(len(x), batch_size)
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=learning_rate, momentum=MOMENTUM, nesterov=True, weight_decay=weight_decay
-    )
-    # A single step has no cycle, and the schedule divides by zero there.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(steps, 2))
-    run_epochs(
-        model, x, y, optimizer, schedule,
-        epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress, name="digital",
-    )  # fmt: skip
+    steps = max(steps, 2)  # a single step has no cycle, and the schedule divides by zero there
+    parameters = list(model.parameters())
+    optimizer: FlatSGD | torch.optim.SGD
+    schedule = None
+    if FlatSGD.suits(parameters):
+        optimizer = FlatSGD(parameters, one_cycle(learning_rate, steps), weight_decay=weight_decay)
+    else:
+        optimizer = torch.optim.SGD(
+            parameters, lr=learning_rate, momentum=MOMENTUM, nesterov=True, weight_decay=weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
+    try:
+        run_epochs(
+            model, x, y, optimizer, schedule,
+            epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress, name="digital",
+        )  # fmt: skip
+    finally:
+        if isinstance(optimizer, FlatSGD):
+            optimizer.release()
 
 
 def run_epochs(
     model: nn.Module,
     x: Tensor,
     y: Tensor,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
+    optimizer: FlatSGD | torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None,
     *,
     epochs: int,
     batch_size: int,
@@ -104,7 +115,8 @@ def run_epochs(
                 raise DivergedError(f"loss is {loss.item()} in epoch {epoch + 1} of {epochs}")
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            schedule.step()
+            if schedule is not None:
+                schedule.step()
         if progress:
             progress(epoch + 1, epochs, name)
     model.eval()
@@ -149,6 +161,7 @@ def correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 @torch.no_grad()
 def logits(model: nn.Module, x: Tensor) -> Tensor:
     """Return what a model in evaluation mode makes of images (N, C, H, W), in batches: (N, classes), before softmax."""
-    model.eval()
+    if model.training:
+        model.eval()
     batch = max(1, EVALUATION_PIXELS // x[0, 0].numel())
     return torch.cat([model(x[start : start + batch]) for start in range(0, len(x), batch)])
