@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from analognas.progress import Progress
 from analognas.seeds import numpy_generator
 from analognas.training import augmentation
 from analognas.training.flat_sgd import FlatSGD, one_cycle
+from analognas.training.trunk import planned
 
 #: Called with the finished fraction (0 to 1) of what is under way.
 
@@ -97,6 +98,7 @@ def run_epochs(
     augment: Sequence[str],
     progress: Progress | None,
     name: str,
+    begin_step: Callable[[], None] | None = None,
 ) -> None:
     """Run the epochs of a training, digital or hardware-aware, and leave the model in evaluation mode.
 
@@ -104,13 +106,16 @@ def run_epochs(
         DivergedError: if the loss of a step, or a weight at the end, is not finite.
     """
     model.train()
+    network = planned(model)
     for epoch in range(epochs):
         draws = numpy_generator(seed, "augment", epoch)
         for batch in batches(len(x), batch_size, derive=(seed, epoch)):
             index = batch.to(x.device)
             optimizer.zero_grad()
+            if begin_step is not None:
+                begin_step()
             images = augmentation.augment(x[index], augment, draws)
-            loss = cross_entropy(model(images), y[index])
+            loss = cross_entropy(network(images), y[index])
             if not math.isfinite(loss.item()):
                 raise DivergedError(f"loss is {loss.item()} in epoch {epoch + 1} of {epochs}")
             loss.backward()  # type: ignore[no-untyped-call]
