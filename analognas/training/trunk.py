@@ -8,9 +8,11 @@ the linear layer) stays with PyTorch.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from aihwkit.nn import AnalogConv2d
 from torch import Tensor, fx, nn
@@ -29,9 +31,13 @@ def planned(model: nn.Module) -> nn.Module:
     converted network the tiles must be together (``analognas.hardware.tiles_together``). All convolutions have to be in
     units; their batches have to be of small images, others take the way of the network.
     """
+    before = _state(model)
     try:
         graph = Tracer().trace(model)
     except Exception:  # its forward depends on values: whatever that raises, the network itself still works
+        return model
+    if _state(model) != before:  # it draws, or counts: a plan would do once what it does in each step
+        _restore(before)
         return model
     modules = dict(model.named_modules())
     units, begin, end = _units(graph, modules)
@@ -45,6 +51,27 @@ def planned(model: nn.Module) -> nn.Module:
     graph.owning_module = None
     root = {**modules, "trunk": trunk}
     return _Planned(model, fx.GraphModule({name: module for name, module in root.items() if name}, graph), trunk)
+
+
+def _state(model: nn.Module) -> tuple[Any, ...]:
+    """Return what a forward pass may change besides its values: generators, and plain attributes of modules."""
+    attributes = [
+        (name, value)
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if isinstance(value, int | float | str)
+    ]
+    numbers: Any = np.random.get_state()  # noqa: NPY002 - from which the network of a user may draw
+    place = tuple(part.tobytes() if isinstance(part, np.ndarray) else part for part in numbers)
+    return random.getstate(), place, bytes(torch.get_rng_state().numpy()), attributes
+
+
+def _restore(state: tuple[Any, ...]) -> None:
+    """Set generators to what they were."""
+    python, (kind, numbers, *place), drawn, _ = state
+    random.setstate(python)
+    np.random.set_state((kind, np.frombuffer(numbers, np.uint32), *place))  # noqa: NPY002 - as above
+    torch.set_rng_state(torch.frombuffer(bytearray(drawn), dtype=torch.uint8))
 
 
 class _Planned(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from typing import Any
 
 import pytest
@@ -84,6 +85,26 @@ def test_few_images_and_networks_that_cannot_be_traced_are_left_to_pytorch():
 
     deciding = Deciding()
     assert planned(deciding) is deciding
+
+
+def test_a_network_that_draws_or_counts_is_left_to_pytorch():
+    class Drawing(nn.Module):
+        def __init__(self, counts: bool) -> None:
+            super().__init__()
+            self.layers, self.counts, self.count = network(0), counts, 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.counts:
+                self.count += 1
+            elif random.random() < 0.5:
+                return -self.layers(x)
+            return self.layers(x)
+
+    state = random.getstate()
+    for counts in (False, True):
+        drawing = Drawing(counts)
+        assert planned(drawing) is drawing
+    assert random.getstate() == state
 
 
 def test_a_value_that_something_else_reads_is_no_part_of_a_plan():
