@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 
 import numpy as np
 
@@ -27,4 +28,17 @@ def seed_torch(seed: int, *labels: str | int) -> None:
     """Seed torch's global generators: aihwkit draws its noise from them, and only from them."""
     import torch
 
-    torch.manual_seed(derive_seed(seed, *labels))
+    derived = derive_seed(seed, *labels)
+    if _has_cuda():
+        torch.manual_seed(derived)
+    else:
+        # The same without notes for devices that are not there: torch keeps one with a traceback for each seed, which
+        # takes a hundred times as long.
+        torch.default_generator.manual_seed(derived)
+
+
+@cache
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

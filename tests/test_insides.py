@@ -52,6 +52,10 @@ INSIDES: dict[str, tuple[str, list[str]]] = {
             "mlflow.store.model_registry.dbmodels.models:SqlModelVersion.storage_location",
         ],
     ),
+    "numba": (
+        "analognas/hardware/vectors.py",
+        ["numba.core.config:CPU_FEATURES", "numba.core.cgutils:alloca_once", "numba.core.cgutils:for_range"],
+    ),
     "optuna": (
         "analognas/search_algorithms/_gp.py",
         [

@@ -33,3 +33,10 @@ def test_generators_repeat_themselves():
     assert torch.equal(*draws)
     seeds.seed_torch(0, "b")
     assert not torch.equal(torch.rand(3), draws[0])
+
+
+def test_seeds_are_torchs_own():
+    torch.manual_seed(seeds.derive_seed(5, "a"))
+    expected = torch.rand(3)
+    seeds.seed_torch(5, "a")
+    assert torch.equal(torch.rand(3), expected)

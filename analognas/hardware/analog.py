@@ -116,7 +116,7 @@ def partly_digital(model: nn.Module, names: Collection[str]) -> nn.Module:
     copied: nn.Module = copy.deepcopy(model, exact)
     for _, layer in analog_layers(copied):
         for tile in layer.analog_tiles():
-            _set_scales_again(tile)
+            set_scales_again(tile)
     return copied.eval()
 
 
@@ -138,7 +138,7 @@ def _with_classes(model: nn.Module, classes: Mapping[type, type]) -> nn.Module:
 def _copy(model: nn.Module) -> nn.Module:
     copied = copy.deepcopy(model)
     for _, tile in tiles(copied):
-        _set_scales_again(tile)  # a copy loses the hook on the weights' gradient
+        set_scales_again(tile)  # a copy loses the hook on the weights' gradient
     return copied
 
 
@@ -209,11 +209,11 @@ def load_clean_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         tile.drift_readout_tensor = None
         # A drift replaces alpha by a scalar, which aihwkit's own checkpoints fail to load.
         tile.alpha = torch.ones(1, dtype=tile.get_dtype(), device=tile.device)
-        _set_scales_again(tile)
+        set_scales_again(tile)
 
 
 @torch.no_grad()
-def _set_scales_again(tile: Any) -> None:
+def set_scales_again(tile: Any) -> None:
     """Let the weights' gradients be divided by the scales in the buffer, not by those that were set last."""
     scales = tile.get_mapping_scales()
     if scales is None:

@@ -112,7 +112,7 @@ def to_output(z: Tensor, converters: Converters, factors: tuple[float, float], g
     """
     passing = at_bounds().output
     if fast(z):
-        limit = _limit(converters.out_bound, passing)
+        limit = limit_of(converters.out_bound, passing)
         inside = np.empty(z.numel() if gradients else 0, np.uint8)
         scales = tuple(_f4(converters.out_scale, *factors))
         drawn = keys() if converters.noise > 0 else (np.uint32(1), np.uint32(0), np.uint32(0))
@@ -199,8 +199,8 @@ def from_input(
     if fast(x):
         out = torch.empty_like(x)
         number = _number(input_range)
-        range_limit = _limit(abs(float(number)), passing.input_range)
-        numbers = _f4(range_limit, converters.inp_step, _limit(converters.inp_bound, passing.input))
+        range_limit = limit_of(abs(float(number)), passing.input_range)
+        numbers = _f4(range_limit, converters.inp_step, limit_of(converters.inp_bound, passing.input))
         total, *terms = kernels.from_input(_flat(d_input), _flat(x), number, *numbers, each_once, _flat(out))
         return out, total, (terms[0], terms[1], terms[2]) if each_once else None
     if input_range is None:
@@ -240,7 +240,7 @@ def clipped_terms(
             (*window.stride, *window.padding, *window.dilation),
             window.rows,
             _number(input_range),
-            *_f4(converters.inp_step, _limit(converters.inp_bound, passing)),
+            *_f4(converters.inp_step, limit_of(converters.inp_bound, passing)),
         )
     bound = abs(input_range.item())
     kh, kw = window.kernel
@@ -310,7 +310,7 @@ def _step(resolution: float, bound: float) -> float:
     return float((1 / resolution if resolution > 1 else resolution) * (2 * bound))
 
 
-def _limit(bound: float, passing: bool) -> float:
+def limit_of(bound: float, passing: bool) -> float:
     """Return the largest float32 that lets gradients through; ``passing``: whether the bound itself does."""
     return bound if passing else float(np.nextafter(np.float32(bound), np.float32(0)))
 

@@ -7,18 +7,26 @@ joined with the converter of the convolution before it. Which layers follow whic
 
 from __future__ import annotations
 
+import math
 import operator
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from aihwkit.nn import AnalogConv2d, AnalogLinear
 from torch import Tensor, fx, nn
 from torch.nn.functional import conv2d, relu
 
 from analognas.hardware import converters as conv
+from analognas.hardware import image_loops, images_last
 from analognas.hardware.grouping import GroupedConvolution
 from analognas.hardware.layers import FastConvolution, bias_of, scale_of, tile_converters, uncovered
 from analognas.hardware.mvm import kernels_of
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_NOTHING = np.empty(0, np.float32)
 _RELUS = (torch.relu, relu, torch.relu_)
 _SUMS = (operator.add, torch.add)
 
@@ -33,7 +41,7 @@ def for_evaluation(model: nn.Module) -> nn.Module:
     Args:
         model: from ``analognas.hardware.convert``, in evaluation mode.
     """
-    tracer = _Tracer()
+    tracer = Tracer()
     try:
         graph = tracer.trace(model)
     except Exception:  # its forward depends on values: whatever that raises, the network itself still works
@@ -44,18 +52,18 @@ def for_evaluation(model: nn.Module) -> nn.Module:
         layer = modules.get(str(node.target)) if node.op == "call_module" else None
         if type(layer) is not FastConvolution or uncovered(layer.analog_module) is not None:
             continue
-        norm = _only_user(node)
+        norm = only_user(node)
         batch_norm = modules.get(str(norm.target)) if norm is not None and norm.op == "call_module" else None
         if norm is None or type(batch_norm) is not nn.BatchNorm2d or batch_norm.running_var is None:
             continue
         replaced, others = [node, norm], []
-        after = _only_user(norm)
-        other = None if after is None else _summand(after, norm)
+        after = only_user(norm)
+        other = None if after is None else summand(after, norm)
         if after is not None and other is not None:
             replaced.append(after)
             others.append(other)
-            after = _only_user(after)
-        rectified = after is not None and _is_relu(after, modules)
+            after = only_user(after)
+        rectified = after is not None and is_relu(after, modules)
         if after is not None and rectified:
             replaced.append(after)
         name = f"joined_{len(joined)}"
@@ -72,8 +80,11 @@ def for_evaluation(model: nn.Module) -> nn.Module:
     return fx.GraphModule({name: module for name, module in root.items() if name}, graph).eval()
 
 
-class _Tracer(fx.Tracer):
+class Tracer(fx.Tracer):
+    """Takes analog layers for one step."""
+
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        """Return whether a module is one step."""
         return isinstance(module, AnalogConv2d | AnalogLinear | GroupedConvolution) or super().is_leaf_module(
             module, name
         )
@@ -87,17 +98,24 @@ class _Joined(nn.Module):
         # Not as submodules: they are those of the network.
         self.parts = (layer, norm)
         self.rectified = rectified
+        self._columns = list(layer.columns())
+        self._is_small = all(
+            images_last.suits((len(tile.tile.weight), end - begin, *window.kernel), window.padding, window.dilation)
+            for (begin, end), window, column in self._columns
+            for tile in column
+        )
 
     def forward(self, x_input: Tensor, other: Tensor | None = None) -> Tensor:
         """Return what the layers would, one after the other; ``other`` is what is added to the batch-norm's output."""
         layer, norm = self.parts
         if norm.training or torch.is_grad_enabled() or x_input.dim() != 4 or uncovered(layer.analog_module):
             return self._apart(x_input, other)
+        if self._is_small and images_last.takes(x_input):
+            return self._small(x_input, other)
         sums: list[Tensor] = []
-        columns = list(layer.columns())
         factor, shift = self._affine()
-        for index, ((begin, end), window, column) in enumerate(columns):
-            last = index == len(columns) - 1
+        for index, ((begin, end), window, column) in enumerate(self._columns):
+            last = index == len(self._columns) - 1
             x = conv.dense(x_input if end - begin == layer.in_channels else x_input[:, begin:end])
             start = 0
             for place, tile in enumerate(column):
@@ -118,12 +136,71 @@ class _Joined(nn.Module):
                 sums[place : place + 1] = [out]
         return sums[0] if len(sums) == 1 else torch.cat(sums, 1)
 
+    def _small(self, x: Tensor, other: Tensor | None) -> Tensor:
+        """Do the same with the images last in memory, without a tensor on the way."""
+        layer, _ = self.parts
+        x = images_last.last(x)
+        images, _, height, width = x.shape
+        values, pixels = images_last.flat(x), images * height * width
+        factor, shift = self._numbers()
+        added = None if other is None else images_last.last(other)
+        result = None
+        for index, ((begin, end), window, column) in enumerate(self._columns):
+            read = values[begin * pixels : end * pixels]
+            least = np.float32(0.0 if self.rectified and index == len(self._columns) - 1 else -math.inf)
+            start = 0
+            for tile in column:
+                outputs = len(tile.tile.weight)
+                shape = images, end - begin, height, width
+                where = images_last.geometry(shape, outputs, window.kernel, window.stride, window.padding)
+                size = math.prod(where.out_shape) // outputs
+                if result is None:
+                    whole = images, layer.out_channels, *where.out_shape[2:]
+                    if added is not None and added.shape != whole:  # a term for all images or pixels alike
+                        return self._apart(x, other)
+                    result = images_last.empty(x, whole)
+                    out = images_last.flat(result)
+                    terms = None if added is None else images_last.flat(added)
+                given = tile_converters(tile.rpu_config.forward)
+                number = np.float32(math.inf if tile.input_range is None else tile.input_range.item())
+                lines = images_last.lines_of(
+                    read, where, (number, np.float32(given.inp_step), np.float32(given.inp_bound))
+                )
+                kernels = images_last.array_of(kernels_of(tile.tile.weight, window, end - begin))
+                part = slice(start * size, (start + outputs) * size)
+                # What this tile's output is added to: the tiles before it, or the other term of the sum.
+                before = out[part].copy() if index else _NOTHING if terms is None else terms[part]
+                images_last.convolve(lines, kernels, where, out[part])
+                own = slice(start, start + outputs)
+                drawn = conv.keys() if given.noise > 0 else (np.uint32(1), np.uint32(0), np.uint32(0))
+                image_loops.to_next(
+                    out[part], np.float32(given.noise), np.float32(given.out_step), np.float32(given.out_bound),
+                    _scale(tile, given.out_scale) * factor[own], np.zeros_like(shift[own]) if index else shift[own],
+                    before, least, drawn,
+                )  # fmt: skip
+                start += outputs
+        assert result is not None
+        return result
+
     def _apart(self, x: Tensor, other: Tensor | None) -> Tensor:
         layer, norm = self.parts
         out: Tensor = norm(layer(x))
         if other is not None:
             out = out + other
         return relu(out) if self.rectified else out
+
+    def _numbers(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return what ``_affine`` does, as arrays."""
+        layer, norm = self.parts
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        bias = bias_of(layer.analog_module)
+        factor = np.float32(1) / np.sqrt(images_last.array_of(norm.running_var) + np.float32(norm.eps))
+        mean = images_last.array_of(norm.running_mean)
+        if norm.affine:
+            factor = factor * images_last.array_of(norm.weight)
+        shift = (-mean if bias is None else images_last.array_of(bias) - mean) * factor
+        return factor, shift + images_last.array_of(norm.bias) if norm.affine else shift
 
     def _affine(self) -> tuple[Tensor, Tensor]:
         """Return what batch-norm multiplies with and what bias and batch-norm add, per channel."""
@@ -138,11 +215,22 @@ class _Joined(nn.Module):
         return factor, shift + norm.bias if norm.affine else shift
 
 
-def _only_user(node: fx.Node) -> fx.Node | None:
+def _scale(tile: Any, scale: float) -> NDArray[np.float32]:
+    """Return what ``layers.scale_of`` does, as an array."""
+    own = np.full(len(tile.tile.weight), scale, np.float32)
+    alpha = tile.alpha if tile.rpu_config.drift_compensation is not None else None
+    for factor in (tile.input_range, tile.mapping_scales, tile.out_scaling_alpha, alpha):
+        if factor is not None:
+            own *= images_last.array_of(factor) if isinstance(factor, Tensor) else np.float32(factor)
+    return own
+
+
+def only_user(node: fx.Node) -> fx.Node | None:
+    """Return the step that uses the output of another, if there is one alone."""
     return next(iter(node.users)) if len(node.users) == 1 else None
 
 
-def _summand(node: fx.Node, norm: fx.Node) -> fx.Node | None:
+def summand(node: fx.Node, norm: fx.Node) -> fx.Node | None:
     """Return the other term if the node is a sum with ``norm``, None otherwise.
 
     Sums in place are left as they are: what they change may be used elsewhere.
@@ -156,7 +244,8 @@ def _summand(node: fx.Node, norm: fx.Node) -> fx.Node | None:
     return others[0] if len(others) == 1 and isinstance(others[0], fx.Node) else None
 
 
-def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+def is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    """Return whether a step is a ReLU."""
     if node.op == "call_module":
         return type(modules.get(str(node.target))) is nn.ReLU
     return (node.op == "call_function" and node.target in _RELUS) or (

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 _f4, _i4, _u4 = np.float32, np.int32, np.uint32
 
 #: Elements whose noise is drawn together: the first half has the cosines, the second the sines.
-_BLOCK = 1024
-_HALF = _BLOCK // 2
+BLOCK = 1024
+HALF = BLOCK // 2
 
 _LN2 = _f4(math.log(2))
 _HALF_ANGLE = _f4(math.pi * 2.0**-32)
@@ -44,10 +44,10 @@ _SIN = (_f4(0.99999923), _f4(-0.16665679), _f4(0.0083132247), _f4(-0.00018523449
 _COS = (_f4(0.99999326), _f4(-0.49991211), _f4(0.041487381), _f4(-0.0012711104))
 # Divisions by zero give infinities as in torch. Sums may be reordered, products and sums joined: within float32
 # rounding, and the same on the same kind of processor.
-_SUMS = {"reassoc", "contract"}
+SUMS = {"reassoc", "contract"}
 
 
-def _loop(fastmath: Any = False) -> Any:
+def loop(fastmath: Any = False) -> Any:
     """Return the decorator of the loops that are called from Python: compiled code is kept where that is possible."""
 
     def decorate(function: Any) -> Any:
@@ -70,7 +70,7 @@ def _hash(x: Any, key: Any) -> Any:
 
 
 @njit(inline="always")
-def _normal_pair(index: Any, key0: Any, key1: Any, key2: Any) -> Any:
+def normal_pair(index: Any, key0: Any, key1: Any, key2: Any) -> Any:
     """Two independent standard normal numbers (Box and Muller, Annals of Mathematical Statistics 29, 1958).
 
     Of the hash's 32 bits, 20 are the radius (up to 5.4) and 12 the angle, so a pair is one of 2^32 points.
@@ -94,19 +94,19 @@ def _normal_pair(index: Any, key0: Any, key1: Any, key2: Any) -> Any:
     return radius - doubled * s, doubled * c
 
 
-@_loop({"contract"})
+@loop({"contract"})
 def normal(out: Array, key0: Any, key1: Any, key2: Any) -> None:
     """Fill ``out`` (n,) with the noise that ``to_output`` adds for these keys."""
-    drawn = np.empty(_BLOCK, np.float32)
-    for block in range((out.size + _BLOCK - 1) // _BLOCK):
-        start = block * _BLOCK
-        for j in range(_HALF):
-            drawn[j], drawn[_HALF + j] = _normal_pair(block * _HALF + j, key0, key1, key2)
-        for j in range(min(_BLOCK, out.size - start)):
+    drawn = np.empty(BLOCK, np.float32)
+    for block in range((out.size + BLOCK - 1) // BLOCK):
+        start = block * BLOCK
+        for j in range(HALF):
+            drawn[j], drawn[HALF + j] = normal_pair(block * HALF + j, key0, key1, key2)
+        for j in range(min(BLOCK, out.size - start)):
             out[start + j] = drawn[j]
 
 
-@_loop()
+@loop()
 def to_input(x: Array, out: Array, input_range: Any, step: Any, bound: Any) -> None:
     """Digital-to-analog converter: clip ``x`` (n,) at the range, divide by it, quantise, clip; into ``out`` (n,).
 
@@ -124,7 +124,7 @@ def to_input(x: Array, out: Array, input_range: Any, step: Any, bound: Any) -> N
             out[i] = min(max(value, -bound), bound)
 
 
-@_loop({"contract"})
+@loop({"contract"})
 def to_output(
     z: Array, noise: Any, step: Any, bound: Any, limit: Any, factors: Any, keys: Any, inside: NDArray[np.uint8]
 ) -> int:
@@ -146,13 +146,13 @@ def to_output(
     f0, f1, f2 = factors
     key0, key1, key2 = keys
     outside = 0
-    drawn = np.zeros(_BLOCK, np.float32)
-    for block in range((z.size + _BLOCK - 1) // _BLOCK):
-        start = block * _BLOCK
-        count = min(_BLOCK, z.size - start)
+    drawn = np.zeros(BLOCK, np.float32)
+    for block in range((z.size + BLOCK - 1) // BLOCK):
+        start = block * BLOCK
+        count = min(BLOCK, z.size - start)
         if noise > 0:
-            for j in range(_HALF):
-                drawn[j], drawn[_HALF + j] = _normal_pair(block * _HALF + j, key0, key1, key2)
+            for j in range(HALF):
+                drawn[j], drawn[HALF + j] = normal_pair(block * HALF + j, key0, key1, key2)
         for j in range(count):
             value = z[start + j] + noise * drawn[j]
             if step != 0:
@@ -164,7 +164,7 @@ def to_output(
     return outside
 
 
-@_loop({"contract"})
+@loop({"contract"})
 def to_next(
     z: Array, noise: Any, step: Any, bound: Any, scale: Array, shift: Array, before: Array, least: Any, keys: Any
 ) -> None:
@@ -176,7 +176,7 @@ def to_next(
     channels = z.shape[1]
     flat, added = z.reshape(-1), before.reshape(-1)
     key0, key1, key2 = keys
-    block = channels * max(1, _BLOCK // channels)  # whole pixels
+    block = channels * max(1, BLOCK // channels)  # whole pixels
     half = (block + 1) // 2
     drawn = np.zeros(2 * half, np.float32)
     scales, shifts = np.empty(block, np.float32), np.empty(block, np.float32)
@@ -188,7 +188,7 @@ def to_next(
         start = number * block
         if noise > 0:
             for j in range(half):
-                drawn[j], drawn[half + j] = _normal_pair(number * half + j, key0, key1, key2)
+                drawn[j], drawn[half + j] = normal_pair(number * half + j, key0, key1, key2)
         part = flat[start : start + block]
         if step != 0:
             for j in range(part.size):
@@ -206,7 +206,7 @@ def to_next(
                 part[j] = max(min(max(part[j], -limit), limit) * scales[j] + shifts[j], least)
 
 
-@_loop(_SUMS)
+@loop(SUMS)
 def from_output(gradient: Array, output: Array, inside: NDArray[np.uint8], factor: Any, out: Array) -> float:
     """Back through the analog-to-digital converter: ``gradient * factor`` where gradients pass, into ``out``.
 
@@ -214,8 +214,8 @@ def from_output(gradient: Array, output: Array, inside: NDArray[np.uint8], facto
         The sum of ``gradient * output``.
     """
     total = 0.0
-    for block in range((gradient.size + _BLOCK - 1) // _BLOCK):
-        part = slice(block * _BLOCK, (block + 1) * _BLOCK)
+    for block in range((gradient.size + BLOCK - 1) // BLOCK):
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
         total += _from_output(gradient[part], output[part], factor, out[part])
         if inside.size:
             for i in range(part.start, min(part.stop, gradient.size)):
@@ -224,7 +224,7 @@ def from_output(gradient: Array, output: Array, inside: NDArray[np.uint8], facto
     return total
 
 
-@njit(inline="never", error_model="numpy", fastmath=_SUMS)
+@njit(inline="never", error_model="numpy", fastmath=SUMS)
 def _from_output(gradient: Array, output: Array, factor: Any, out: Array) -> float:
     total = _f4(0.0)
     for i in range(gradient.size):
@@ -234,7 +234,7 @@ def _from_output(gradient: Array, output: Array, factor: Any, out: Array) -> flo
 
 
 @njit(inline="always")
-def _passes(x: Any, top: Any, unit: Any, step: Any, limit: Any) -> Any:
+def passes(x: Any, top: Any, unit: Any, step: Any, limit: Any) -> Any:
     """Whether gradients pass the digital-to-analog converter's own clipping at ``x``."""
     value = min(max(x, -top), top) / unit
     if step != 0:
@@ -242,7 +242,7 @@ def _passes(x: Any, top: Any, unit: Any, step: Any, limit: Any) -> Any:
     return abs(value) <= limit
 
 
-@_loop(_SUMS)
+@loop(SUMS)
 def from_input(
     d_input: Array, x: Array, input_range: Any, range_limit: Any, step: Any, limit: Any, dense: Any, out: Array
 ) -> tuple[float, float, float, int]:
@@ -266,14 +266,14 @@ def from_input(
     top = abs(input_range)
     unit = _f4(1.0) if math.isinf(input_range) else input_range
     total, upper, lower, clipped = 0.0, 0.0, 0.0, 0
-    for block in range((x.size + _BLOCK - 1) // _BLOCK):
-        part = slice(block * _BLOCK, (block + 1) * _BLOCK)
+    for block in range((x.size + BLOCK - 1) // BLOCK):
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
         sums, beyond = _from_input(d_input[part], x[part], top, unit, input_range, range_limit, step, limit, out[part])
         total += sums
         if dense and beyond:
             clipped += beyond
             for i in range(part.start, min(part.stop, x.size)):
-                if _passes(x[i], top, unit, step, limit):
+                if passes(x[i], top, unit, step, limit):
                     value = min(max(x[i], -top), top)
                     if value >= input_range:
                         upper += min(float(d_input[i] / unit), 0.0)
@@ -282,13 +282,13 @@ def from_input(
     return total, upper, lower, clipped
 
 
-@njit(inline="never", error_model="numpy", fastmath=_SUMS)
+@njit(inline="never", error_model="numpy", fastmath=SUMS)
 def _from_input(
     d_input: Array, x: Array, top: Any, unit: Any, input_range: Any, range_limit: Any, step: Any, limit: Any, out: Array
 ) -> tuple[float, int]:
     total, beyond = _f4(0.0), _i4(0)
     for i in range(x.size):
-        inner = d_input[i] / unit if _passes(x[i], top, unit, step, limit) else _f4(0.0)
+        inner = d_input[i] / unit if passes(x[i], top, unit, step, limit) else _f4(0.0)
         total += inner * min(max(x[i], -top), top)
         out[i] = inner if abs(x[i]) <= range_limit else _f4(0.0)
         beyond += _i4(0) if abs(x[i]) < input_range else _i4(1)
@@ -296,14 +296,15 @@ def _from_input(
 
 
 @njit(inline="never", error_model="numpy")
-def _any_beyond(x: Array, input_range: Any) -> Any:
+def any_beyond(x: Array, input_range: Any) -> Any:
+    """Whether any value of ``x`` is clipped at the range."""
     beyond = _i4(0)
     for i in range(x.size):
         beyond |= _i4(0) if abs(x[i]) < input_range else _i4(1)
     return beyond
 
 
-@_loop(_SUMS)
+@loop(SUMS)
 def clipped_terms(
     x: Array,
     gradient: Array,
@@ -342,7 +343,7 @@ def clipped_terms(
     flat, weights, gradients = x.reshape(-1), weight.reshape(-1), gradient.reshape(-1)
     for block in range((flat.size + 255) // 256):
         start = block * 256
-        if not _any_beyond(flat[start : start + 256], input_range):
+        if not any_beyond(flat[start : start + 256], input_range):
             continue
         for i in range(start, min(start + 256, flat.size)):
             if abs(flat[i]) < input_range:
@@ -351,7 +352,7 @@ def clipped_terms(
             rest, channel = divmod(i, channels)
             rest, column = divmod(rest, width)
             n, row = divmod(rest, height)
-            passes = _passes(value, top, input_range, step, limit)
+            through = passes(value, top, input_range, step, limit)
             for ky in range(kh):
                 oy = row + py - ky * dy
                 if sy > 1:
@@ -369,7 +370,7 @@ def clipped_terms(
                     if ox < 0 or ox >= out_width or not first <= (channel * kh + ky) * kw + kx < last:
                         continue
                     clipped += 1
-                    if passes:
+                    if through:
                         # Unsigned: no look at what a negative index would mean, so the sum is vectorised.
                         a = np.uintp(((channel * kh + ky) * kw + kx) * outputs)
                         b = np.uintp(((n * out_height + oy) * out_width + ox) * outputs)

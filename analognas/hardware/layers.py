@@ -73,6 +73,9 @@ _converters = lru_cache(maxsize=256)(Converters.of)
 _window = lru_cache(maxsize=256)(Window)
 _uses = lru_cache(maxsize=256)(uses)
 
+#: The attribute of a tile that has its modified weights already: those of all tiles are drawn at once.
+NOISY = "modified_together"
+
 #: What a layer becomes, and back again.
 FAST: dict[type, type] = {AnalogConv2d: FastConvolution, AnalogLinear: FastLinear}
 
@@ -216,9 +219,11 @@ def _tile_output(tile: Any, x: Tensor, window: Window | None) -> Tensor:
     noisy = None
     if tile.training:
         _initialise_range(tile, x, window)
-        with torch.no_grad():
-            # All of its kinds are straight-through: the gradient is that of the weights themselves.
-            noisy = TorchSimulatorTile.modify_weight(tile.tile.weight, config.modifier, len(x))
+        # All kinds of modifiers are straight-through: the gradient is that of the weights themselves.
+        noisy = tile.__dict__.get(NOISY)
+        if noisy is None:
+            with torch.no_grad():
+                noisy = TorchSimulatorTile.modify_weight(tile.tile.weight, config.modifier, len(x))
     mapping = tile.mapping_scales
     joint = mapping is None or mapping.numel() == 1 or bool((mapping == mapping[0]).all())
     compensated = not tile.training and config.drift_compensation is not None

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
@@ -164,6 +165,19 @@ def _entries(x: Tensor, window: Window | None) -> int:
         return x.numel()
     height, width = conv.output_size(window, (x.shape[2], x.shape[3]))
     return len(x) * height * width * (window.rows[1] - window.rows[0])
+
+
+def range_gradient(
+    parameters: Any, input_range: np.float32, inner: float, terms: tuple[float, float, float], entries: int
+) -> np.float32:
+    """Return the gradient of the range as ``_range_gradient`` does, for numbers."""
+    upper, lower, clipped = terms
+    gradient = np.float32(upper - lower)
+    if parameters.gradient_relative:
+        gradient *= input_range * np.float32(parameters.gradient_scale)
+    if parameters.decay > 0 and np.float32(1 - clipped / entries) > parameters.input_min_percentage:
+        gradient += np.float32(parameters.decay) * input_range
+    return gradient - np.float32(inner) / input_range
 
 
 def _range_gradient(

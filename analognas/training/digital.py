@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from analognas.hardware.analog import trained_tensors
 from analognas.progress import Progress
 from analognas.seeds import numpy_generator
 from analognas.training import augmentation
+from analognas.training.flat_sgd import FlatSGD, one_cycle
+from analognas.training.trunk import planned
 
 #: Called with the finished fraction (0 to 1) of what is under way.
 
@@ -62,23 +64,33 @@ def train(
         DivergedError: if the loss is not finite.
     """
     steps = epochs * steps_per_epoch(len(x), batch_size)
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=learning_rate, momentum=MOMENTUM, nesterov=True, weight_decay=weight_decay
-    )
-    # A single step has no cycle, and the schedule divides by zero there.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(steps, 2))
-    run_epochs(
-        model, x, y, optimizer, schedule,
-        epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress, name="digital",
-    )  # fmt: skip
+    steps = max(steps, 2)  # a single step has no cycle, and the schedule divides by zero there
+    parameters = list(model.parameters())
+    optimizer: FlatSGD | torch.optim.SGD
+    schedule = None
+    if FlatSGD.suits(parameters):
+        optimizer = FlatSGD(parameters, one_cycle(learning_rate, steps), weight_decay=weight_decay)
+    else:
+        optimizer = torch.optim.SGD(
+            parameters, lr=learning_rate, momentum=MOMENTUM, nesterov=True, weight_decay=weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
+    try:
+        run_epochs(
+            model, x, y, optimizer, schedule,
+            epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress, name="digital",
+        )  # fmt: skip
+    finally:
+        if isinstance(optimizer, FlatSGD):
+            optimizer.release()
 
 
 def run_epochs(
     model: nn.Module,
     x: Tensor,
     y: Tensor,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
+    optimizer: FlatSGD | torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None,
     *,
     epochs: int,
     batch_size: int,
@@ -86,6 +98,7 @@ def run_epochs(
     augment: Sequence[str],
     progress: Progress | None,
     name: str,
+    begin_step: Callable[[], None] | None = None,
 ) -> None:
     """Run the epochs of a training, digital or hardware-aware, and leave the model in evaluation mode.
 
@@ -93,18 +106,22 @@ def run_epochs(
         DivergedError: if the loss of a step, or a weight at the end, is not finite.
     """
     model.train()
+    network = planned(model)
     for epoch in range(epochs):
         draws = numpy_generator(seed, "augment", epoch)
         for batch in batches(len(x), batch_size, derive=(seed, epoch)):
             index = batch.to(x.device)
             optimizer.zero_grad()
+            if begin_step is not None:
+                begin_step()
             images = augmentation.augment(x[index], augment, draws)
-            loss = cross_entropy(model(images), y[index])
+            loss = cross_entropy(network(images), y[index])
             if not math.isfinite(loss.item()):
                 raise DivergedError(f"loss is {loss.item()} in epoch {epoch + 1} of {epochs}")
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            schedule.step()
+            if schedule is not None:
+                schedule.step()
         if progress:
             progress(epoch + 1, epochs, name)
     model.eval()
@@ -149,6 +166,7 @@ def correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 @torch.no_grad()
 def logits(model: nn.Module, x: Tensor) -> Tensor:
     """Return what a model in evaluation mode makes of images (N, C, H, W), in batches: (N, classes), before softmax."""
-    model.eval()
+    if model.training:
+        model.eval()
     batch = max(1, EVALUATION_PIXELS // x[0, 0].numel())
     return torch.cat([model(x[start : start + batch]) for start in range(0, len(x), batch)])

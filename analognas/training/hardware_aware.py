@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from analognas.hardware.analog import require_clean, tiles
 from analognas.progress import Progress
 from analognas.training.digital import MOMENTUM, run_epochs, steps_per_epoch
+from analognas.training.flat_sgd import FlatSGD, falling
 
 
 def train(
@@ -28,9 +30,9 @@ def train(
     """Fine-tune a converted network in place and leave it in evaluation mode.
 
     SGD with Nesterov momentum 0.9 and a cosine that ends at zero, without weight decay: the injected noise
-    regularizes. aihwkit's optimizer calls each tile's ``post_update_step`` (clipping and remapping), which
-    torch's own never do. Draws noise from torch's global generator. Batch-norm statistics are trained too;
-    they are frozen by the evaluation mode afterwards.
+    regularizes. After each step weights are clipped and remapped as each tile's ``post_update_step`` does, which
+    torch's own optimizers never call. Draws noise from torch's global generator. Batch-norm statistics are trained
+    too; they are frozen by the evaluation mode afterwards.
 
     Args:
         model: from ``analognas.hardware.convert``.
@@ -47,17 +49,51 @@ def train(
         DivergedError: if the loss is not finite.
         HardwareError: if the model is programmed.
     """
-    from aihwkit.optim import AnalogSGD
-
     require_clean(model, "train")
     steps = epochs * steps_per_epoch(len(x), batch_size)
-    optimizer = AnalogSGD(model.parameters(), lr=learning_rate, momentum=MOMENTUM, nesterov=True)
-    optimizer.regroup_param_groups(model)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    run_epochs(
-        model, x, y, optimizer, schedule,
-        epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress, name="hardware-aware",
-    )  # fmt: skip
+    with _optimizer(model, learning_rate, steps) as (optimizer, schedule, begin_step):
+        run_epochs(
+            model, x, y, optimizer, schedule,
+            epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress, name="hardware-aware",
+            begin_step=begin_step,
+        )  # fmt: skip
+
+
+@contextmanager
+def _optimizer(
+    model: nn.Module, learning_rate: float, steps: int
+) -> Iterator[tuple[Any, torch.optim.lr_scheduler.LRScheduler | None, Callable[[], None] | None]]:
+    """Give optimizer, schedule, and what is to be called before each step: for all tiles at once where that can be."""
+    from aihwkit.optim import AnalogSGD
+    from aihwkit.optim.context import AnalogContext
+
+    from analognas.hardware.tiles_together import TilesTogether
+
+    if not (TilesTogether.apply_to(model) and FlatSGD.suits(model.parameters())):
+        optimizer = AnalogSGD(model.parameters(), lr=learning_rate, momentum=MOMENTUM, nesterov=True)
+        optimizer.regroup_param_groups(model)
+        yield optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps), None
+        return
+    together = TilesTogether(model)
+    apart = {id(weight) for weight in together.parameters}
+    apart |= {id(tile.input_range_update_idx) for _, tile in tiles(model) if tile.input_range is not None}
+    others = [
+        parameter
+        for parameter in model.parameters()
+        if id(parameter) not in apart and not isinstance(parameter, AnalogContext)
+    ]
+    flat = FlatSGD(
+        [*together.parameters, *others],
+        falling(learning_rate, MOMENTUM, steps),
+        before=together.scale_gradients,
+        after=together.updated,
+    )
+    together.begin(flat.values)
+    try:
+        yield flat, None, together.modify
+    finally:
+        flat.release()
+        together.end()
 
 
 def limit_input_range_initialization(model: nn.Module, steps: int) -> None:

@@ -9,7 +9,7 @@ from aihwkit.inference.compensation.drift import PerColumnDriftCompensation
 from scipy import stats
 from torch import Tensor, fx, nn
 
-from analognas.hardware import convert
+from analognas.hardware import convert, images_last
 from analognas.hardware import converters as conv
 from analognas.hardware.analog import tiles
 from analognas.hardware.devices import Devices
@@ -80,12 +80,12 @@ def resnet() -> nn.Module:
     return ConfigSpace("digits", max_params=20_000).sample(3, seed=1)[-1].build()
 
 
-@pytest.mark.parametrize("loops", [True, False])
+@pytest.mark.parametrize("way", ["loops", "images last", "tensors"])
 @pytest.mark.parametrize("tile_size", [256, 20])
 @pytest.mark.parametrize("make", [Net, resnet])
 @pytest.mark.parametrize("changes", [(), (learned,), (by_column,)], ids=["bench", "learned", "by column"])
 def test_without_noise_it_computes_the_same(
-    network: Maker, make: Any, changes: Any, tile_size: int, loops: bool, monkeypatch: pytest.MonkeyPatch
+    network: Maker, make: Any, changes: Any, tile_size: int, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net = make()
     model = network(net, silent, no_bounds, *changes, tile_size=tile_size)
@@ -93,9 +93,10 @@ def test_without_noise_it_computes_the_same(
     devices.program()
     devices.drift(1e6)
     form = for_evaluation(model)
-    if not loops:
+    if way == "tensors":
         monkeypatch.setattr(conv, "fast", lambda tensor: False)
-    x = torch.randn(5, *shape(net))
+    x = torch.randn(19 if way == "images last" else 5, *shape(net))
+    assert images_last.takes(x) == (way == "images last")
     with torch.no_grad():
         expected, found = model(x), form(x)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
@@ -130,20 +131,22 @@ def test_a_shortcut_is_added_in_the_same_pass(network: Maker) -> None:
         form = for_evaluation(model)
         called = [str(node.target) for node in form.graph.nodes if node.op != "placeholder"]
         assert called == ["joined_1", "joined_0", "joined_2", "mean", "joined_3", "alone", "flatten", "head", "output"]
-        x = torch.randn(5, 3, 8, 8)
-        with torch.no_grad():
-            expected, found = model(x), form(x)
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+        for images in (5, 19):
+            x = torch.randn(images, 3, 8, 8)
+            with torch.no_grad():
+                expected, found = model(x), form(x)
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
 
-def test_the_noise_is_that_of_the_network(network: Maker) -> None:
+@pytest.mark.parametrize("together", [1, 40])
+def test_the_noise_is_that_of_the_network(network: Maker, together: int) -> None:
     """Mean and variance of every output over 2,000 passes (false alarm rate 1e-6)."""
     model = network(Net())
     form = for_evaluation(model)
-    x = torch.randn(1, 3, 8, 8)
+    x = torch.randn(1, 3, 8, 8).expand(together, 3, 8, 8)
     torch.manual_seed(1)
     with torch.no_grad():
-        ours, theirs = (torch.cat([one(x) for _ in range(2_000)]).double() for one in (form, model))
+        ours, theirs = (torch.cat([one(x) for _ in range(2_000 // together)]).double() for one in (form, model))
     z = (ours.mean(0) - theirs.mean(0)).abs() / ((ours.var(0) + theirs.var(0)) / 2_000).sqrt()
     assert z.max() < stats.norm.isf(1e-6 / 4)
     assert (ours.var(0) / theirs.var(0)).log().abs().max() < stats.norm.isf(1e-6 / 4) * (4 / 2_000) ** 0.5 * 1.15

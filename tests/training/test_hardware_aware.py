@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from analognas.errors import HardwareError
 from analognas.hardware.analog import clean_state, convert, tiles
+from analognas.hardware.layers import NOISY
+from analognas.hardware.tiles_together import TilesTogether
 from analognas.seeds import seed_torch
 from analognas.training import digital, hardware_aware
 from analognas.training.digital import DivergedError, accuracy
@@ -34,17 +36,16 @@ def test_training_learns_on_noisy_tiles(
 
 
 def test_noise_is_injected_in_every_step(model: nn.Module, train_set: tuple[Tensor, Tensor], monkeypatch: Any) -> None:
-    """Counts the draws behind the weights: with aihwkit's default modifier there would be none."""
-    from aihwkit.simulator.tiles.torch_tile import TorchSimulatorTile
+    """Looks at the weights of each step: with aihwkit's default modifier there would be no noise."""
+    original, noises = TilesTogether.modify, []
 
-    original, noises = TorchSimulatorTile.modify_weight, []
+    def modify(together: TilesTogether) -> None:
+        original(together)
+        for _, tile in tiles(model):
+            weight, used = tile.tile.weight.detach(), tile.__dict__[NOISY]
+            noises.append(((used - weight).std() / weight.abs().max()).item())
 
-    def modify(weight: Tensor, *rest: Any) -> Tensor:
-        used = original(weight, *rest)
-        noises.append(((used - weight).detach().std() / weight.detach().abs().max()).item())
-        return used
-
-    monkeypatch.setattr(TorchSimulatorTile, "modify_weight", staticmethod(modify))
+    monkeypatch.setattr(TilesTogether, "modify", modify)
     hardware_aware.train(model, *train_set, **PROTOCOL)
     assert len(noises) == STEPS * 2  # two tiles
     assert all(0.03 < noise < 0.09 for noise in noises)
