@@ -18,30 +18,16 @@ import os
 import statistics
 import subprocess
 import sys
-import tarfile
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from io import BytesIO
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks._earlier import code_of
 from benchmarks._timing import fix_process, machine
 
 _ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("whole", "digital", "hardware-aware", "drift")
-
-
-@contextmanager
-def code_of(commit: str) -> Iterator[Path]:
-    """Give a temporary folder with the package as it was in a commit of this repository."""
-    packed = subprocess.run(["git", "-C", str(_ROOT), "archive", commit, "analognas"], capture_output=True, check=False)
-    if packed.returncode:
-        raise SystemExit(f"git knows no code of {commit!r} ({packed.stderr.decode().strip()}): name another commit.")
-    with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=BytesIO(packed.stdout)) as files:
-            files.extractall(folder, filter="data")
-        yield Path(folder)
 
 
 class Side:

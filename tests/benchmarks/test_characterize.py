@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.characterize import PARTS, code_of, judge
+from benchmarks.characterize import PARTS, judge
 
 
 def answer(factor: float, acc_1d: float | None) -> dict[str, Any]:
@@ -47,8 +47,3 @@ def test_without_another_commit_there_is_nothing_to_compare():
     found = judge([{key: row[key] for key in ("now", "plain_epoch")} for row in rows()])
     assert set(found["seconds"]) == {"now"}
     assert "ratio" not in found
-
-
-def test_a_commit_that_git_does_not_know_is_named():
-    with pytest.raises(SystemExit, match="'no-such-commit'"), code_of("no-such-commit"):
-        pass
