@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable
 def winner(
     architecture: Architecture, dataset: Dataset, protocol: TrainingParams, tmp_path_factory: pytest.TempPathFactory
 ) -> Winner:
-    longer = protocol.model_copy(update={"epochs": 12, "hwa_epochs": 8, "repeats": 4})
+    longer = protocol.model_copy(update={"epochs": 12, "hwa_epochs": 8, "repeats": 12})
     done = characterize(architecture, dataset, HardwareParams(tile_size=32), longer, seed=3, part="test")
     folder = tmp_path_factory.mktemp("exports") / "winner"
     save_winner(folder, done, dataset)
@@ -106,7 +106,7 @@ x = (levels / told["scale"] - mean) / std
 found = []
 torch.manual_seed(0)
 with torch.no_grad():
-    for _ in range(4):
+    for _ in range(12):
         network.program_analog_weights()
         network.drift_analog_weights(86_400.0)
         found.append(torch.softmax(network(x), 1).numpy())
