@@ -19,9 +19,9 @@ from analognas.orchestration import artifacts, characterizing, retraining, stage
 
 
 @task(cache_policy=NO_CACHE)
-def look() -> bool:
+def ask() -> bool:
     """Fetch what others shared, and see whether the champion needs retraining."""
-    return retraining.look()
+    return retraining.ask()
 
 
 @task(cache_policy=NO_CACHE)
@@ -85,7 +85,7 @@ def retrain(workspace: str = ".", force: bool = False) -> Any:
     """
     try:
         with retraining.session(workspace, force) as going:
-            if look():
+            if ask():
                 sentinel()
                 propose()
                 characterizing.measure_pending(characterize_chunk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import math
 import os
 import random
@@ -141,6 +142,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         marked = any(item.get_closest_marker(name) for name in ("slow", "faults", "team", "timeout"))
         if not marked and not SHARED.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.timeout(60))
+    if "torch" in sys.modules and items:
+        # The first optimizer of a process imports torch's compiler and sympy: a minute of a busy machine after an
+        # installation. If a test's limit fell into it, sympy would be half imported for all tests after that one.
+        importlib.import_module("torch._dynamo")
 
 
 @pytest.fixture(autouse=True, scope="session")

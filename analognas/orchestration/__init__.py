@@ -12,7 +12,8 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from analognas.orchestration.flows import run_pipeline
-    from analognas.orchestration.sessions import Freshness, current, ended, session, stage
+    from analognas.orchestration.freshness import Freshness
+    from analognas.orchestration.sessions import current, ended, session, stage
 
 __all__ = ["Freshness", "current", "ended", "run_pipeline", "session", "stage"]
 
@@ -21,6 +22,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "flows": ["run_pipeline"],
-        "sessions": ["Freshness", "current", "ended", "session", "stage"],
+        "freshness": ["Freshness"],
+        "sessions": ["current", "ended", "session", "stage"],
     },
 )

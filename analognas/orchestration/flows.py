@@ -14,8 +14,9 @@ from typing import Any
 from analognas.causes import own_code, reached
 from analognas.errors import AnalogNASError, StageError, WorkspaceError
 from analognas.orchestration import clusters
+from analognas.orchestration.freshness import Freshness
 from analognas.orchestration.server import configure_prefect, server
-from analognas.orchestration.sessions import Freshness, RunReport, Session, prepared
+from analognas.orchestration.sessions import RunReport, Session, prepared
 from analognas.params import Params
 from analognas.progress import RunProgress
 from analognas.stages import STAGES

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 from analognas import notices, retraining
 from analognas.errors import BusyError, OtherEvaluatorError, StageError
 from analognas.orchestration import exchange, flow_run, flows, sessions, watching
-from analognas.orchestration.sessions import Freshness, Session
+from analognas.orchestration.freshness import Freshness
+from analognas.orchestration.sessions import Session
 from analognas.params import Params
 from analognas.progress import RunProgress
 from analognas.retraining import Need, Workbench
@@ -165,7 +166,7 @@ def _tell_problems(going: Retraining, told: list[str]) -> None:
         notices.tell(going.paths, "sharing", f"{going.identity} {text}", text, run=going.page)
 
 
-def look() -> bool:
+def ask() -> bool:
     """Return whether a round is to be made or gone on with: the body of a task."""
     going = _current()
     need = going.ask()

@@ -1,7 +1,7 @@
 """The run of a pipeline that is going on: what is up to date, what ran, what is recorded and logged.
 
 ``flows/pipeline.py`` of a workspace is the user's; what must live in the installed package is here. Prefect is
-loaded when a flow runs, not before: ``analognas run`` asks :class:`Freshness` first.
+loaded when a flow runs, not before: ``analognas run`` asks :class:`~freshness.Freshness` first.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from uuid import uuid4
 
 from analognas import notices, tracking
 from analognas.causes import wrong
-from analognas.errors import CorruptFileError, OtherEvaluatorError, StageError
-from analognas.files import read_sealed
+from analognas.errors import OtherEvaluatorError, StageError
 from analognas.orchestration import artifacts, flow_run
+from analognas.orchestration.freshness import Freshness
 from analognas.orchestration.prefect_inside import outlive_the_runner
 from analognas.params import Params
 from analognas.progress import RunProgress
-from analognas.stages import STAGES, run_stage
+from analognas.stages import run_stage
 from analognas.stages.protocols import RECORD
 from analognas.stages.recorded import one_look
 from analognas.tracking import state
@@ -35,58 +35,6 @@ from analognas.workspace import Paths, alone, round_name
 if TYPE_CHECKING:
     from analognas.stages.rounds import Round
     from analognas.stages.summaries import Summary
-
-
-@dataclass(frozen=True)
-class Freshness:
-    """What of a workspace is up to date: one call of DVC, and neither Prefect nor MLflow is loaded.
-
-    Attributes:
-        stale: why each stage must run; a stage that is up to date has no reasons.
-        untracked: stages that are up to date but not in MLflow yet.
-        decisions: rounds whose decision is not in MLflow yet.
-        unversioned: why DVC can tell nothing, so that every stage runs; None if it can.
-    """
-
-    stale: dict[str, list[str]]
-    untracked: tuple[str, ...] = ()
-    decisions: tuple[int, ...] = ()
-    unversioned: str | None = None
-
-    @classmethod
-    def of(cls, paths: Paths, params: Params | None = None) -> Freshness:
-        """Return what is up to date in a workspace.
-
-        Raises:
-            StageError: if DVC fails.
-            WorkspaceError: if git ignores what DVC writes.
-        """
-        problem = Versioning.problem(paths.root)
-        if problem:
-            return cls({stage: ["nothing is versioned"] for stage in STAGES}, unversioned=problem)
-        git.refuse_ignored(paths.root)
-        versioning = Versioning(paths.root)
-        stale = versioning.status(STAGES)
-        for stage in STAGES:  # DVC holds files against its record alone, whatever version wrote both
-            if not stale[stage] and not _readable(paths.metrics(stage)):
-                stale[stage] = [f"{paths.metrics(stage)} is of another version"]
-        params = params or Params.load(paths.params)
-        untracked = state.untracked(paths, params, versioning)
-        decisions = state.unlogged_decisions(paths, params)
-        return cls(stale, tuple(stage for stage in untracked if not stale[stage]), decisions)
-
-    @property
-    def done(self) -> bool:
-        """Whether there is nothing to run and nothing to log."""
-        return not self.untracked and not self.decisions and not any(self.stale.values())
-
-
-def _readable(file: Path) -> bool:
-    try:
-        read_sealed(file, remedy="")
-    except CorruptFileError:
-        return not file.exists()
-    return True
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,9 @@ class Watch:
 
     @contextlib.contextmanager
     def going_on(self) -> Iterator[None]:
-        """Look every few seconds, within the block and once at its end."""
+        """Check every few seconds, within the block and once at its end."""
         stop = threading.Event()
-        thread = threading.Thread(target=self._look_again, args=(stop,), name="analognas-watch", daemon=True)
+        thread = threading.Thread(target=self._check_again, args=(stop,), name="analognas-watch", daemon=True)
         thread.start()
         try:
             yield
@@ -79,7 +79,7 @@ class Watch:
             thread.join(timeout=2 * _PAUSE)
             self._write(self._looked)
 
-    def look(self, now: datetime) -> None:
+    def check(self, now: datetime) -> None:
         """Tell what is to be told by now."""
         notices.crashed(self._paths)
         missed: list[datetime] = []
@@ -102,11 +102,11 @@ class Watch:
             self._written = now
         notices.resume(self._paths, pause=_PAUSE)
 
-    def _look_again(self, stop: threading.Event) -> None:
+    def _check_again(self, stop: threading.Event) -> None:
         while not stop.is_set():
             # Nothing that goes wrong here is a reason for the runs to end.
             with contextlib.suppress(Exception):
-                self.look(datetime.now(UTC))
+                self.check(datetime.now(UTC))
             stop.wait(_LOOK)
 
     def _not_begun(self, dates: Sequence[datetime]) -> list[datetime]:

@@ -172,7 +172,7 @@ def test_the_tasks_of_the_flow_are_called_in_order():
     called = [node.func.id for node in ast.walk(body) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
     used = [name for name in functions if name in called or name == "characterize_chunk"]
     assert used == list(functions)
-    order = ["look", "sentinel", "propose", "challenge", "decide", "characterize", "fit"]
+    order = ["ask", "sentinel", "propose", "challenge", "decide", "characterize", "fit"]
     text = ast.unparse(body)
     assert [text.index(f"{name}()") for name in order] == sorted(text.index(f"{name}()") for name in order)
     for name, node in functions.items():  # thin: each calls one function of the installed package

@@ -108,7 +108,7 @@ def team(retrained: Paths, formula: Any, tmp_path: Path, monkeypatch: pytest.Mon
 def by_schedule(paths: Paths, formula: Any, meanwhile: Callable[[], None] = lambda: None) -> retraining.Retraining:
     """The flow of a retraining without Prefect's server, as a schedule starts it."""
     with retraining.session(paths.root, force=True) as going:
-        if retraining.look():
+        if retraining.ask():
             retraining.sentinel()
             retraining.propose()
             formula.all(paths)

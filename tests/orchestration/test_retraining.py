@@ -35,7 +35,7 @@ def test_nothing_to_do_starts_no_prefect(retrained: Paths, monkeypatch: pytest.M
 
 def test_a_task_outside_of_a_retraining_is_refused():
     with pytest.raises(StageError, match=r"retraining\.session"):
-        retraining.look()
+        retraining.ask()
 
 
 def test_a_decision_is_told_with_what_comes_next():
@@ -85,7 +85,7 @@ def walk(paths: Paths, measure: Callable[[], Any], ends_after: str = "", *, forc
                 raise KeyboardInterrupt
             return result
 
-        if step(retraining.look):
+        if step(retraining.ask):
             for work in (retraining.sentinel, retraining.propose, measure, retraining.challenge, retraining.decide):
                 step(work)
         if going.round is not None:
@@ -98,7 +98,7 @@ def walk(paths: Paths, measure: Callable[[], Any], ends_after: str = "", *, forc
         return going.round
 
 
-STEPS = ("look", "sentinel", "propose", "measure", "challenge", "decide", "characterize", "refit")
+STEPS = ("ask", "sentinel", "propose", "measure", "challenge", "decide", "characterize", "refit")
 
 
 def installed_as_compared(paths: Paths, decided: Round) -> None:

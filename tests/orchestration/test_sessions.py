@@ -13,7 +13,7 @@ import pytest
 from analognas import notices, orchestration, tracking
 from analognas.errors import ParamsError, StageError
 from analognas.evaluators import XGBoostEvaluator
-from analognas.files import file_digest, write_sealed
+from analognas.files import file_digest
 from analognas.orchestration import Freshness, sessions
 from analognas.orchestration.deployments import Place
 from analognas.orchestration.sessions import Session, prepared
@@ -30,50 +30,6 @@ from analognas.workspace import Paths
 Serving = Callable[[dict[str, str]], AbstractContextManager[str]]
 
 FRESH: dict[str, list[str]] = {stage: [] for stage in STAGES}
-
-
-def test_freshness_needs_neither_prefect_nor_mlflow_nor_torch():
-    code = (
-        "import sys; from analognas.orchestration import Freshness, run_pipeline\n"
-        "import analognas.orchestration.characterizing\n"
-        "print([name for name in ('prefect', 'mlflow', 'torch', 'dvc') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_a_run_is_done_when_nothing_is_stale_and_nothing_unlogged():
-    assert Freshness(FRESH).done
-    assert not Freshness(FRESH, untracked=("fit",)).done
-    assert not Freshness(FRESH, decisions=(1,)).done
-    assert not Freshness(FRESH | {"fit": ["changed command"]}).done
-
-
-def test_freshness_is_one_question_to_dvc(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
-    asked: list[Any] = []
-
-    def status(_: Versioning, stages: tuple[str, ...]) -> dict[str, list[str]]:
-        asked.append(stages)
-        return FRESH | {"train": ["changed command"]}
-
-    monkeypatch.setattr(Versioning, "problem", lambda root: None)
-    monkeypatch.setattr(Versioning, "status", status)
-    monkeypatch.setattr(state, "untracked", lambda *_: ("fit", "train"))
-    freshness = Freshness.of(workspace)
-    assert asked == [STAGES]
-    assert freshness.untracked == ("fit",)  # train is going to run anyway
-    assert freshness.unversioned is None
-
-
-def test_what_another_version_wrote_is_written_anew(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Versioning, "problem", lambda root: None)
-    monkeypatch.setattr(Versioning, "status", lambda *_: {stage: [] for stage in STAGES})
-    monkeypatch.setattr(state, "untracked", lambda *_: ())
-    write_sealed(workspace.metrics("sample"), {"architectures": 3})
-    workspace.metrics("fit").write_text('{"architectures": 3}')  # without a checksum, as before there were any
-    freshness = Freshness.of(workspace)
-    assert [stage for stage in STAGES if freshness.stale[stage]] == ["fit"]
-    assert "is of another version" in freshness.stale["fit"][0]
 
 
 def test_without_dvc_everything_runs_and_the_run_says_so(workspace: Paths, monkeypatch: pytest.MonkeyPatch):

@@ -43,7 +43,7 @@ def looks(watch: Watch, begin: datetime, seconds: float, every: float = 2) -> It
     """Look again and again; gives after how many seconds it does."""
     after = 0.0
     while after <= seconds:
-        watch.look(begin + timedelta(seconds=after))
+        watch.check(begin + timedelta(seconds=after))
         yield after
         after += every
 
@@ -81,7 +81,7 @@ def test_a_run_that_nobody_takes_is_told_once_within_seconds(
     first = START + timedelta(hours=1)
     server.runs = dict.fromkeys([first] * len(runs), LATE)
     watch = Watch(Paths(tmp_path), "hourly", every_hour, server)
-    watch.look(first - timedelta(minutes=5))
+    watch.check(first - timedelta(minutes=5))
     after = next(after for after in looks(watch, first + timedelta(seconds=1), 60) if told)
     assert 25 <= after <= 27
     list(looks(watch, first + timedelta(seconds=30), 200))
@@ -128,7 +128,7 @@ def test_a_run_that_ends_before_it_reaches_the_workspace_is_told_at_once(
     list(looks(watch, first, 60))
     assert told == []
     server.runs = {first: (state.upper(), state)}
-    watch.look(first + timedelta(seconds=62))
+    watch.check(first + timedelta(seconds=62))
     ((event, _, text),) = told
     assert event == "missed"
     assert f"(it ended before that as {state})" in text
@@ -143,7 +143,7 @@ def test_a_run_that_reached_the_workspace_is_not_missed_however_it_ends(
         began_at(paths, first + timedelta(seconds=30), monkeypatch)  # while the server is asked
         return {first: ("FAILED", "Failed")}
 
-    Watch(paths, "hourly", every_hour, ends).look(first + timedelta(seconds=40))
+    Watch(paths, "hourly", every_hour, ends).check(first + timedelta(seconds=40))
     assert told == []
 
 
@@ -153,7 +153,7 @@ def test_a_process_that_does_not_start_is_told(tmp_path: Path, told: list[tuple[
     watch = Watch(Paths(tmp_path), "hourly", every_hour, server)
     list(looks(watch, first, 598))
     assert told == []
-    watch.look(first + timedelta(seconds=601))
+    watch.check(first + timedelta(seconds=601))
     assert "(its process did not start)" in told[0][2]
 
 
@@ -172,7 +172,7 @@ def test_where_it_is_not_certain_two_minutes_decide(
         monkeypatch.setattr(watch, "_since", first + timedelta(seconds=10))
     list(looks(watch, first, 118))
     assert told == []
-    watch.look(first + timedelta(seconds=121))
+    watch.check(first + timedelta(seconds=121))
     assert len(told) == 1
 
 
@@ -188,13 +188,13 @@ def test_what_nobody_served_is_told_when_somebody_does_again(
 ):
     paths = Paths(tmp_path)
     watch = Watch(paths, "hourly", every_hour, server)
-    watch.look(START + timedelta(minutes=3))
+    watch.check(START + timedelta(minutes=3))
     later = Watch(paths, "hourly", every_hour, server)
-    later.look(START + timedelta(hours=5, minutes=30))
+    later.check(START + timedelta(hours=5, minutes=30))
     ((_, about, text),) = told
     assert about == (START + timedelta(hours=1)).isoformat()
     assert f"nor did the 4 after it until {START + timedelta(hours=5):%Y-%m-%d %H:%M} UTC" in text
-    Watch(paths, "hourly", every_hour, server).look(START + timedelta(hours=5, minutes=40))
+    Watch(paths, "hourly", every_hour, server).check(START + timedelta(hours=5, minutes=40))
     assert len(told) == 1
 
 
@@ -213,12 +213,12 @@ def test_what_is_due_before_the_server_knows_the_schedule_is_not_missed(
 
 def test_another_schedule_has_missed_nothing(tmp_path: Path, told: list[tuple[str, str, str]], server: Server):
     paths = Paths(tmp_path)
-    Watch(paths, "hourly", every_hour, server).look(START - timedelta(hours=5))
+    Watch(paths, "hourly", every_hour, server).check(START - timedelta(hours=5))
 
     def past(after: datetime, until: datetime) -> Sequence[datetime]:
         return [date for date in (START - timedelta(hours=1), START - timedelta(seconds=9)) if after < date <= until]
 
-    Watch(paths, "other", past, server).look(START + timedelta(minutes=3))
+    Watch(paths, "other", past, server).check(START + timedelta(minutes=3))
     assert told == []
 
 
