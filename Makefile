@@ -11,7 +11,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick test-faults test-team test-matrix test-pythons check docs notebook format lock lowest bench-env wheel clean
+.PHONY: help run test test-quick test-long test-faults test-team test-matrix test-pythons check docs notebook format lock lowest bench-env wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +33,9 @@ test: $(STAMP)  ## install, then run all tests
 
 test-quick: $(STAMP)  ## all but those that run a whole pipeline or a real server
 	$(PYTEST) -m "not slow"
+
+test-long: $(STAMP)  ## examples of the docs as they stand, benchmarks that train, an hour of a team: five minutes
+	$(PYTEST) -m long tests
 
 test-faults: $(STAMP)  ## end processes, fill the disk, damage files: about half an hour
 	$(BIN)/python -m pytest -m faults tests

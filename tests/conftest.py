@@ -26,7 +26,7 @@ from ruamel.yaml import YAML
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from analognas.evaluators import XGBoostEvaluator
+from analognas.evaluators import XGBoostEvaluator, boosting
 from analognas.files import write_sealed
 from analognas.params import Params
 from analognas.params.file import override
@@ -128,8 +128,9 @@ class Formula:
 SHARED = {"finished", "champion", "prefect_server"}
 
 
-#: What takes many minutes runs only where it is asked for by its marker: ``make test-faults``, ``make test-team``.
-ONLY_ASKED = {"faults", "team"}
+#: What takes many minutes runs only where it is asked for by its marker: ``make test-long``,
+#: ``make test-faults``, ``make test-team``.
+ONLY_ASKED = {"long", "faults", "team"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -139,7 +140,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=list(skipped))
     items[:] = [item for item in items if item not in skipped]
     for item in items:
-        marked = any(item.get_closest_marker(name) for name in ("slow", "faults", "team", "timeout"))
+        marked = any(item.get_closest_marker(name) for name in ("slow", *ONLY_ASKED, "timeout"))
         if not marked and not SHARED.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.timeout(60))
     if "torch" in sys.modules and items:
@@ -282,6 +283,7 @@ def champion(once: Callable[..., Path], make_workspace: Callable[..., Paths]) ->
         formula.all(paths)
         with pytest.MonkeyPatch.context() as quick:
             quick.setattr(fit_stage, "unfitted", _quick)
+            quick.setattr(boosting, "_MEMBERS", 4)
             for stage in ("characterize", "fit"):
                 run_stage(stage, params, paths)
 
@@ -305,6 +307,7 @@ def formula(retrained: Paths, monkeypatch: pytest.MonkeyPatch) -> Formula:
     made.sample = {one.id for one in inputs.architectures(Params.load(retrained.params), retrained)}
     monkeypatch.setattr(characterize_stage, "measure", made)
     monkeypatch.setattr(fit_stage, "unfitted", _quick)
+    monkeypatch.setattr(boosting, "_MEMBERS", 4)
     return made
 
 

@@ -106,10 +106,14 @@ class Pool:
             end(executor)
 
 
-def each(function: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[int, Result]]:
+def each(
+    function: Callable[[Item], Result], items: Sequence[Item], processes: int | Pool
+) -> Iterator[tuple[int, Result]]:
     """Yield the index of every item with its result as they are finished, computed in worker processes.
 
     A worker that is ended from outside (out of memory, say) is replaced, and what it was doing is tried again.
+    ``processes`` says how many there are, or is a pool of the caller's, which stays as it is: to start a worker, which
+    loads torch, takes seconds.
 
     Raises:
         StageError: if workers end three times without a result in between.
@@ -117,7 +121,7 @@ def each(function: Callable[[Item], Result], items: Sequence[Item], processes: i
     if not items:
         return
     todo, failures = list(range(len(items))), 0
-    pool = Pool(min(processes, len(items)))
+    pool = processes if isinstance(processes, Pool) else Pool(min(processes, len(items)))
     try:
         while todo and failures < ATTEMPTS:
             waiting: dict[Future[Any], int] = {pool.submit(function, items[index]): index for index in todo}
@@ -133,6 +137,7 @@ def each(function: Callable[[Item], Result], items: Sequence[Item], processes: i
                     todo.remove(index)
                     failures = 0
     finally:
-        pool.close()
+        if pool is not processes:
+            pool.close()
     if todo:
         raise StageError(KEEPS_ENDING)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -102,17 +102,19 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
     progress(0, 2, f"training {candidates[0].id} and a plain network of its size")
     notes = [] if hopeful else ["Nothing that is known holds the limits: what comes closest was trained."]
     tried: list[tuple[Training, Outcome]] = []
-    for architecture in candidates:
-        task = replace(template, architecture=architecture)
-        winner, baseline = _train(task, params, progress)
-        if winner.test is not None:
-            break
-        tried.append((task, winner))
-        notes.append(_why_not(architecture, winner.validation, limits))
-    else:
-        task, winner, baseline = _closest(tried, limits, params, progress)
-        closest = f"{task.architecture.id} comes closest of {len(tried)} and is taken."
-        notes.append(f"No candidate holds the limits when it is measured: {closest}")
+    with _Workers(params, progress) as workers:
+        for architecture in candidates:
+            task = replace(template, architecture=architecture)
+            winner, baseline = workers.train(task)
+            if winner.test is not None:
+                break
+            tried.append((task, winner))
+            notes.append(_why_not(architecture, winner.validation, limits))
+        else:
+            task = _closest(tried, limits, params)
+            winner, baseline = workers.train(task)
+            closest = f"{task.architecture.id} comes closest of {len(tried)} and is taken."
+            notes.append(f"No candidate holds the limits when it is measured: {closest}")
     assert winner.test is not None
     assert winner.packed is not None
     assert winner.images is not None
@@ -237,25 +239,39 @@ def train(task: Training) -> Outcome:
     return Outcome(on_validation.row, on_test.row, packed, images, labels)
 
 
-def _train(task: Training, params: Params, progress: Progress) -> tuple[Outcome, Outcome | None]:
-    """Train a candidate and, beside it, the plain network of its size (None if the space has none)."""
-    tasks = [task]
-    plain = plain_network(task.architecture.space, task.architecture.params)
-    if plain is not None:
-        tasks.append(replace(task, architecture=plain, limits=None))
-    side_by_side = 1 if params.run.runner == "serial" else min(2, processes.workers(params.run.workers))
-    results: dict[int, Outcome] = {}
-    for index, result in processes.each(train, tasks, side_by_side):
-        results[index] = result
-        name = "candidate" if index == 0 else "plain network"
-        progress(len(results) / len(tasks), 2, f"{name} {tasks[index].architecture.id} is trained")
-    return results[0], results.get(1)
+class _Workers:
+    """Worker processes for all candidates of a run, and what came of the plain networks that were trained."""
+
+    def __init__(self, params: Params, progress: Progress) -> None:
+        self._progress = progress
+        self._side_by_side = 1 if params.run.runner == "serial" else min(2, processes.workers(params.run.workers))
+        self._plain: dict[str, Outcome] = {}
+
+    def __enter__(self) -> Self:
+        self._pool = processes.Pool(self._side_by_side)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.close()
+
+    def train(self, task: Training) -> tuple[Outcome, Outcome | None]:
+        """Train a candidate and, beside it, the plain network of its size (None if the space has none)."""
+        tasks = [task]
+        plain = plain_network(task.architecture.space, task.architecture.params)
+        if plain is not None and plain.id not in self._plain:
+            tasks.append(replace(task, architecture=plain, limits=None))
+        results: dict[int, Outcome] = {}
+        for index, result in processes.each(train, tasks, self._pool):
+            results[index] = result
+            name = "candidate" if index == 0 else "plain network"
+            self._progress(len(results) / len(tasks), 2, f"{name} {tasks[index].architecture.id} is trained")
+        if 1 in results:
+            self._plain[tasks[1].architecture.id] = results[1]
+        return results[0], None if plain is None else self._plain[plain.id]
 
 
-def _closest(
-    tried: list[tuple[Training, Outcome]], limits: Constraints, params: Params, progress: Progress
-) -> tuple[Training, Outcome, Outcome | None]:
-    """Train the candidate again that came closest to the limits on validation, and measure it on test."""
+def _closest(tried: list[tuple[Training, Outcome]], limits: Constraints, params: Params) -> Training:
+    """Return the training of the candidate that came closest to the limits on validation, for the test set now."""
     trained = [(task, result) for task, result in tried if result.validation.ok]
     if not trained:
         raise StageError(
@@ -268,8 +284,7 @@ def _closest(
         architecture, row = pair[0].architecture, pair[1].validation
         return limits.violation(architecture, row.measured), -row["acc_1d"], architecture.id
 
-    task = replace(min(trained, key=order)[0], limits=None)
-    return task, *_train(task, params, progress)
+    return replace(min(trained, key=order)[0], limits=None)
 
 
 def _refuse_if_strict(limits: Constraints, measured: list[tuple[Architecture, ResultRow]], params: Params) -> None:

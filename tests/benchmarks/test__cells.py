@@ -45,6 +45,7 @@ def test_seeds_draw_other_functions_and_other_cells_for_them(cells: Cells) -> No
     assert not np.array_equal(first[0], other[0])
 
 
+@pytest.mark.long
 def test_latent_values_are_those_of_functions(cells: Cells) -> None:
     latent = latent_values(cells)
     spread = cells.table.assign(latent=latent).groupby("function_id")["latent"].agg(lambda values: np.ptp(values))

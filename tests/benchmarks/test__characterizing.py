@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import pytest
+
 from analognas.search_spaces import ConfigSpace
 from benchmarks._characterizing import characterized, plain_epoch
 
 
+@pytest.mark.long
 def test_a_characterization_is_taken_apart():
     genes = dict(ConfigSpace("digits", max_params=300).smallest().genes)
     setup = {"max_params": 300, "epochs": 2, "hwa_epochs": 2, "repeats": 2, "seed": 0}

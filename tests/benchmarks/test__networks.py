@@ -28,7 +28,7 @@ def test_the_networks_of_mlperf_tiny_have_the_size_of_their_description(
     assert network(torch.zeros(2, *shape)).shape == (2, classes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
 @pytest.mark.parametrize("name", sorted(OF_TORCHVISION))
 def test_those_of_torchvision_take_images_of_any_channels(name: str) -> None:

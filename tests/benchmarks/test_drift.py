@@ -1,6 +1,9 @@
+import pytest
+
 from benchmarks import drift
 
 
+@pytest.mark.long
 def test_both_ways_run_the_same_protocol(monkeypatch):
     cases = drift.cases
 

@@ -16,7 +16,7 @@ def test_the_share_is_of_the_true_front():
     assert front.share(costs, np.array([0, 2]), usable) == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(find_spec("analognasbench") is None, reason="analog-nasbench is not installed")
 def test_random_search_finds_a_part():
     problem = front.Problem(front.Cells.load(), "hermes-1-phase")

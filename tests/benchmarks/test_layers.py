@@ -1,10 +1,12 @@
 import warnings
 
+import pytest
 import torch
 
 from benchmarks import layers
 
 
+@pytest.mark.long
 def test_every_variant_of_both_networks_runs_and_ratios_are_to_plain_pytorch(monkeypatch):
     monkeypatch.setattr(layers, "BATCH", 2)
     monkeypatch.setattr(layers, "_settle", lambda model, optimizer, device, steps=1: None)

@@ -47,7 +47,7 @@ def test_every_set_names_a_flag_of_processors_or_needs_none():
 def test_seeds_end_with_a_winner_with_the_instructions_of_another_processor(tmp_path: Path):
     command = [
         sys.executable, "-m", "benchmarks.matrix", "--json", "--folder", str(tmp_path), "--seeds", "2", "--whole", "1",
-        "--sets", "avx2", "--set", *quick("sample.size=14", "search.T_AVM=0.1"),
+        "--sets", "avx2", "--set", *quick("sample.size=14", "search.T_AVM=0.1", "search.candidates=2"),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     found = json.loads(done.stdout)

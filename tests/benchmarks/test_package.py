@@ -11,7 +11,7 @@ from analognas.workspace import Paths
 from benchmarks.package import package
 
 
-@pytest.mark.slow  # the workspace is
+@pytest.mark.long
 def test_a_workspace_becomes_a_surrogate_with_card_and_data(finished: Paths, tmp_path: Path):
     folder = package(finished.root, tmp_path / "a", from_cells=False)
     assert folder.name == "resnet-digits"
@@ -30,7 +30,7 @@ def test_a_workspace_becomes_a_surrogate_with_card_and_data(finished: Paths, tmp
         assert file.read_bytes() == (again / file.relative_to(folder)).read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_surrogate_may_be_for_a_space_of_another_name(finished: Paths, tmp_path: Path):
     folder = package(finished.root, tmp_path, from_cells=False, name="mine", images="digits")
     assert folder.name == "mine"

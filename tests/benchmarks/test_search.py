@@ -9,6 +9,7 @@ from benchmarks import search
 pytestmark = pytest.mark.skipif(find_spec("analognasbench") is None, reason="analog-nasbench is not installed")
 
 
+@pytest.mark.long
 def test_the_search_benchmark_scores_by_latent_value() -> None:
     found = search.measure(50, [0, 1], ["random", "evolution"])
     assert set(found["latent"]) == set(found["label"]) == {"random", "evolution"}

@@ -42,6 +42,7 @@ def test_agreement_of_figures():
     assert other["low"] < 0 < other["high"]
 
 
+@pytest.mark.long
 def test_cells_are_trained_on_images_of_another_size_and_a_second_run_trains_nothing(tmp_path: Path):
     for label in ("a", "b"):
         for number in range(12):

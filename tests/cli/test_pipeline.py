@@ -158,7 +158,7 @@ def test_dvc_runs_again_what_depends_on_data_that_changed(inside: Paths):
     def results() -> int:
         return len(list(ResultStore.of(inside.root).keys()))
 
-    override(inside.params, ["dataset.per_class=30"])
+    override(inside.params, ["dataset.per_class=30", "run.runner=serial"])
     shutil.copyfile(source() / ".gitignore", inside.root / ".gitignore")
     Versioning.init(inside.root)
     call("git", "config", "user.email", "me@example.org")

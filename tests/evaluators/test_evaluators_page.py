@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from analognas.evaluators.registry import EVALUATORS
 from analognas.params import Params
 
@@ -21,6 +23,7 @@ def test_the_page_names_every_evaluator():
     assert named == {name: path.partition(":")[2] for name, path in EVALUATORS.items()}
 
 
+@pytest.mark.long
 def test_the_example_conforms(tmp_path):
     module, test = blocks("python")
     (tmp_path / "linear.py").write_text(module, encoding="utf-8")

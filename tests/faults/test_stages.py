@@ -31,7 +31,7 @@ def moment(faults: Any, stage: str, number: int) -> dict[str, Any]:
     return {"at": draw.randint(1, undisturbed.writes)}
 
 
-@pytest.mark.slow  # the other stages with the whole suite of faults
+@pytest.mark.long
 def test_a_stage_that_was_killed_twice_goes_on(faults: Any, tmp_path: Path):
     killed_and_run_again(faults, CHARACTERIZE, [0, MOMENTS], tmp_path)
 

@@ -107,7 +107,7 @@ def test_the_whole_pipeline(
     again = _run(workspace, prefect_home | {"PREFECT_API_URL": url})
     assert "nothing to do" in again
 
-    changed = _run(workspace, prefect_home, "--set", "search.k=0.5")
+    changed = _run(workspace, prefect_home | {"ANALOGNAS_RUN_RUNNER": "serial"}, "--set", "search.k=0.5")
     assert [stage for stage in STAGES if f"{stage}: up to date" in changed] == ["sample", "characterize", "fit"]
     assert versioning.status(STAGES) == FRESH
 

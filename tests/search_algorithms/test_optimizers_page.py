@@ -46,6 +46,7 @@ def test_the_example_is_an_optimizer_of_a_workspace(folder, monkeypatch):
     sys.modules.pop("annealing")
 
 
+@pytest.mark.long
 def test_the_example_s_test_passes(folder):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(folder)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(folder)])}

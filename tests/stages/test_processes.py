@@ -40,6 +40,9 @@ def note_or_die_once(item):
 def die(_):
     os.kill(os.getpid(), signal.SIGKILL)
 
+def process(_):
+    return os.getpid()
+
 def fail(number):
     raise ValueError(number)
 
@@ -65,6 +68,16 @@ def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_every_item_comes_back_once(tasks: ModuleType):
     assert dict(processes.each(tasks.square, [1, 2, 3], 2)) == {0: 1, 1: 4, 2: 9}
     assert list(processes.each(tasks.square, [], 2)) == []
+
+
+def test_a_pool_of_the_callers_stays(tasks: ModuleType):
+    pool = processes.Pool(1)
+    try:
+        ((_, first),) = processes.each(tasks.process, [1], pool)
+        ((_, second),) = processes.each(tasks.process, [2], pool)
+        assert first == second
+    finally:
+        pool.close()
 
 
 def test_workers_do_not_say_what_their_parent_says(tasks: ModuleType):

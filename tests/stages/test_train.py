@@ -67,7 +67,8 @@ def pretend(monkeypatch: pytest.MonkeyPatch):
     def replaced(*made_up: tuple[float, str]):
         told: dict[str, tuple[float, str]] = {}
 
-        def each(_function, tasks, _processes):
+        def each(_function, tasks, pool):
+            asked.append((pool, [task.architecture.id for task in tasks]))
             for index, task in enumerate(tasks):
                 if index == 0:
                     name = task.architecture.id
@@ -76,7 +77,9 @@ def pretend(monkeypatch: pytest.MonkeyPatch):
                 else:
                     yield index, outcome(task, 0.0)
 
+        asked: list[tuple[object, list[str]]] = []
         monkeypatch.setattr(train.processes, "each", each)
+        return asked
 
     return replaced
 
@@ -239,6 +242,18 @@ def test_if_all_break_it_the_closest_is_taken_and_the_run_says_so(finished_copy:
     summary = run_stage("train", params, finished_copy)
     assert (finished_copy.winner / "architecture.json").read_text() == candidates[1].id
     assert "No candidate holds the limits" in summary["notes"][-1]
+
+
+def test_all_candidates_share_workers_and_a_plain_network_is_trained_once(finished_copy: Paths, pretend):
+    params = override(finished_copy.params, ["search.T_AVM=0.5"])
+    asked = pretend(*[(9.0, "ok")] * 20)
+    run_stage("train", params, finished_copy)
+    assert len(asked) > 2
+    assert len({id(pool) for pool, _ in asked}) == 1
+    plain = [network for _, networks in asked for network in networks[1:]]
+    assert plain
+    assert len(plain) == len(set(plain))
+    assert len(asked[-1][1]) == 1  # the closest again, for the test set; its plain network is known
 
 
 def test_a_candidate_that_diverges_is_passed_over(finished_copy: Paths, pretend):

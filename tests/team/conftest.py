@@ -1,6 +1,6 @@
 """A team for a month: people, a workspace that is retrained by a schedule, and the real servers between them.
 
-``python -m pytest -m team tests/team`` (``make test-team``) plays all of it; its short part is with the other tests.
+``python -m pytest -m team tests/team`` (``make test-team``) plays all of it; its short part is in ``make test-long``.
 What the servers keep is in files, or where a team has it: ``TEAM_DATABASE=postgresql``, ``TEAM_REMOTE=s3``. Who and
 what they are is in ``tests/helpers/team``.
 """

@@ -322,7 +322,7 @@ class TestAMonth:
             seen.append(f"clean, {len(fresh.stored())} results with Anna's keys and digests, nothing to do")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_an_hour_of_it(hour: Month, quick: list[str]):
     """The short part: two people work at once, without servers, stage by stage."""

@@ -20,7 +20,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "winner.md").read_text(encoding="ut
 BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_every_example_runs(finished_copy: Paths):
     (finished_copy.root / "pictures").mkdir()
