@@ -142,7 +142,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         marked = any(item.get_closest_marker(name) for name in ("slow", *ONLY_ASKED, "timeout"))
         if not marked and not SHARED.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.timeout(60))
+            item.add_marker(pytest.mark.timeout(120))
     if "torch" in sys.modules and items:
         # The first optimizer of a process imports torch's compiler and sympy: a minute of a busy machine after an
         # installation. If a test's limit fell into it, sympy would be half imported for all tests after that one.

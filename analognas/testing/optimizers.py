@@ -317,7 +317,8 @@ class OptimizerConformance(ABC):
     def test_the_space_s_own_budget_holds(self) -> None:
         """Also where ``max_nb_param`` is larger."""
         space = ConfigSpace("digits", max_params=2_000)
-        optimizer = self.make(AnalyticEvaluator(space), max_nb_param=10_000, min_acc_1d=0.0)
+        size = {"population_size": 20, "nb_iter": 5}
+        optimizer = self.make(AnalyticEvaluator(space), max_nb_param=10_000, min_acc_1d=0.0, **size)
         assert optimizer.run(space).history["params"].max() <= 2_000
 
     def test_without_one_that_holds_the_limits_the_closest_is_returned(self) -> None:
@@ -350,7 +351,8 @@ class OptimizerConformance(ABC):
     def test_the_published_ratio(self) -> None:
         """Accuracy over its standard deviation, which is floored."""
         space = small_space()
-        history = self.make(AnalyticEvaluator(space), objective="ratio").run(space).history
+        optimizer = self.make(AnalyticEvaluator(space), objective="ratio", population_size=20, nb_iter=5)
+        history = optimizer.run(space).history
         np.testing.assert_allclose(history["objective"], history["acc_1d"] / np.maximum(history["acc_1d_std"], 0.1))
 
     @pytest.mark.parametrize("limits", [{}, {"T_AVM": 9.0}, {"max_nb_param": 1_500}])

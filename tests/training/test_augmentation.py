@@ -125,7 +125,9 @@ def test_one_after_the_other() -> None:
 
 
 @pytest.mark.parametrize("training", [digital.train, hardware_aware.train])
-def test_both_trainings_are_seeded_and_see_other_images_in_every_epoch(training, model, train_set, monkeypatch) -> None:
+def test_both_trainings_are_seeded_and_see_other_images_in_every_epoch(
+    training, network, model, train_set, monkeypatch
+) -> None:
     seen: list[Tensor] = []
 
     def watched(x: Tensor, names: tuple[str, ...], draws: np.random.Generator) -> Tensor:
@@ -137,8 +139,9 @@ def test_both_trainings_are_seeded_and_see_other_images_in_every_epoch(training,
     if training is digital.train:
         protocol["weight_decay"] = 0.0
     x, y = train_set
+    trained = network if training is digital.train else model
     for _ in range(2):
-        training(model, x, y, **protocol, augment=("noise",))
+        training(trained, x, y, **protocol, augment=("noise",))
     assert len(seen) == 4
     assert torch.equal(seen[0], seen[2])
     assert torch.equal(seen[1], seen[3])
