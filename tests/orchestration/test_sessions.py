@@ -85,8 +85,8 @@ def test_the_whole_pipeline(
     finished: Paths, workspace: Paths, tmp_path: Path, prefect_home: dict[str, str], serving_prefect: Serving
 ):
     """On a real server: the bytes of the bare stages; then nothing to do; then what one parameter changes."""
-    # A home of its own: other tests leave flow runs in the shared one.
-    prefect_home = prefect_home | {"PREFECT_HOME": str(tmp_path / "prefect")}
+    # A home of its own: other tests leave flow runs in the shared one. Serial: the stages ran in two processes.
+    prefect_home = prefect_home | {"PREFECT_HOME": str(tmp_path / "prefect"), "ANALOGNAS_RUN_RUNNER": "serial"}
     versioning = Versioning.init(workspace.root)
     assert versioning is not None
     with serving_prefect(prefect_home) as url:
@@ -107,7 +107,7 @@ def test_the_whole_pipeline(
     again = _run(workspace, prefect_home | {"PREFECT_API_URL": url})
     assert "nothing to do" in again
 
-    changed = _run(workspace, prefect_home | {"ANALOGNAS_RUN_RUNNER": "serial"}, "--set", "search.k=0.5")
+    changed = _run(workspace, prefect_home, "--set", "search.k=0.5")
     assert [stage for stage in STAGES if f"{stage}: up to date" in changed] == ["sample", "characterize", "fit"]
     assert versioning.status(STAGES) == FRESH
 
