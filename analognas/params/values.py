@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any
 from urllib.parse import urlsplit
 
 from analognas.hardware.params import COST_LIMITS
+from analognas.plugins import nearest
 
 
 def parse_count(value: Any) -> Any:
@@ -56,7 +56,7 @@ def known_limits(given: dict[str, float]) -> dict[str, float]:
     """Return limits on costs; raises ValueError for one that there is not, or that nothing holds."""
     for name, limit in given.items():
         if name not in COST_LIMITS:
-            raise ValueError(f"there is no limit on {name}; did you mean {_near(name, COST_LIMITS)}?")
+            raise ValueError(f"there is no limit on {name}; {nearest(name, COST_LIMITS)}")
         if limit <= 0:
             raise ValueError(f"the limit on {name} is {limit:g}, and must be above 0")
     return given
@@ -66,11 +66,7 @@ def known_objectives(given: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """Return objectives; raises ValueError for one that there is not, or fewer than two different ones."""
     for name in given or ():
         if name not in _OBJECTIVES:
-            raise ValueError(f"there is no objective {name}; did you mean {_near(name, _OBJECTIVES)}?")
+            raise ValueError(f"there is no objective {name}; {nearest(name, _OBJECTIVES)}")
     if given is not None and not 2 <= len(set(given)) == len(given):
         raise ValueError(f"give two or more of {', '.join(_OBJECTIVES)}, each once")
     return given
-
-
-def _near(name: str, known: tuple[str, ...]) -> str:
-    return difflib.get_close_matches(name, known, n=1, cutoff=0)[0]

@@ -66,7 +66,7 @@ def test_params_are_frozen():
         ("search: {constraints: {tiles: 0}}", "the limit on tiles is 0, and must be above 0"),
         ("search: {constraints: {tiles: true}}", "search.constraints.tiles is true: a number is needed"),
         ("search: {constraints: 3}", "search.constraints is 3: keys with values are needed"),
-        ("search: {objectives: [acc_1d, energy]}", "there is no objective energy; did you mean energy_uj?"),
+        ("search: {objectives: [acc_1d, energy]}", "there is no objective energy; did you mean 'energy_uj'?"),
         ("search: {objectives: [acc_1d]}", "give two or more of acc_1d, avm, acc_1d_std, params, tiles"),
         ("run: {runner: threads}", "run.runner is 'threads': aihwkit draws from one generator of the process"),
         ("run: {address: somewhere}", "run.address is 'somewhere': must name host and port"),

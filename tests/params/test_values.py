@@ -21,9 +21,9 @@ def test_an_address_names_host_and_port(address: str):
 @pytest.mark.parametrize(
     ("check", "given", "said"),
     [
-        (known_limits, {"tile": 3.0}, "there is no limit on tile; did you mean tiles"),
+        (known_limits, {"tile": 3.0}, "there is no limit on tile; did you mean 'tiles'?"),
         (known_limits, {"tiles": 0.0}, "the limit on tiles is 0, and must be above 0"),
-        (known_objectives, ("acc_1d", "energy"), "there is no objective energy; did you mean energy_uj"),
+        (known_objectives, ("acc_1d", "energy"), "there is no objective energy; did you mean 'energy_uj'?"),
         (known_objectives, ("avm", "avm"), "give two or more of acc_1d"),
         (known_objectives, ("avm",), "give two or more of acc_1d"),
     ],
