@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,7 +81,7 @@ class Server:
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Let a server be there."""
-    for name in serving._PATIENT:
+    for name in serving._PATIENT | serving._POLL:
         monkeypatch.setenv(name, "0")
     configure_prefect()
     from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -117,6 +118,28 @@ def run(name: str, state: str, *tags: str) -> Any:
     from prefect.client.schemas.objects import StateType
 
     return SimpleNamespace(id=name, state_type=StateType(state), parameters={"force": True}, tags=["analognas", *tags])
+
+
+def test_who_waits_for_a_run_that_nobody_takes_waits_for_two_questions_of_the_runner(
+    place: Paths, server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    (name,) = serving._POLL
+    monkeypatch.delenv(name)
+    given: list[float] = []
+
+    class Watched(serving.Watch):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            given.append(args[-1])
+
+    monkeypatch.setattr(serving, "Watch", Watched)
+    from prefect.settings import PREFECT_API_URL, PREFECT_RUNNER_POLL_FREQUENCY, temporary_settings
+
+    for poll in (int(serving._POLL[name]), 10):
+        with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_RUNNER_POLL_FREQUENCY: poll}):
+            serving.serve(place, cron="0 3 * * 1")
+    assert given == [8, 24]
+    assert os.environ[name] == "2"  # for what has not loaded Prefect yet: the command line
 
 
 def test_a_schedule_starts_the_flow_in_its_workspace(place: Paths, server: Server):
