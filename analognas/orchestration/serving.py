@@ -90,7 +90,7 @@ def serve(
         flow = flows.load_flow(paths.root / "flows" / "retrain.py").retrain
         schedule = _schedule(cron, timezone or "UTC", interval_hours, deployed)
         poll = get_current_settings().runner.poll_frequency
-        taken = 2 * poll + 4  # it asks that often; a second time, if it was about to
+        taken = 2 * poll + 2  # it asks that often; a second time, if it was about to
         watch = Watch(paths, _written(schedule), partial(due_dates, schedule), partial(due_runs, place), taken)
         # Not `flow.serve`: that would send each run the flow as it is now, and what else stands in the file not at all.
         deployment = flow.to_deployment(

@@ -28,8 +28,9 @@ _LOOK, _WRITE = 2.0, 60.0
 _LATE, _STARTS = 120.0, 600.0
 #: Seconds that it takes until Prefect's server knows a schedule that is served for the first time.
 _REGISTERS = 60.0
-#: Looks at which nobody has taken it: a process that gets no time looks late, and asks for runs late.
-_LOOKS = 5
+#: Looks at which nobody has taken it: a process that gets no time looks late, and asks for runs late. (It asks for them
+#: ten seconds before they are due.)
+_LOOKS = 4
 #: Moments that are that near are the same one.
 _NEAR = timedelta(seconds=1)
 #: Seconds before a receiver that was away is asked again.
