@@ -195,7 +195,8 @@ class _Joined(nn.Module):
         assert norm.running_mean is not None
         assert norm.running_var is not None
         bias = bias_of(layer.analog_module)
-        factor = np.float32(1) / np.sqrt(images_last.array_of(norm.running_var) + np.float32(norm.eps))
+        deviation: NDArray[np.float32] = np.sqrt(images_last.array_of(norm.running_var) + np.float32(norm.eps))
+        factor: NDArray[np.float32] = np.float32(1) / deviation
         mean = images_last.array_of(norm.running_mean)
         if norm.affine:
             factor = factor * images_last.array_of(norm.weight)
