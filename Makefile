@@ -28,7 +28,7 @@ $(STAMP): requirements.lock pyproject.toml
 run: $(STAMP)  ## install, then run the whole pipeline on the embedded digits
 	@$(BIN)/analognas run
 
-test: $(STAMP)  ## install, then run all tests
+test: $(STAMP)  ## install, then run the tests (those of minutes: the three below)
 	$(PYTEST)
 
 test-quick: $(STAMP)  ## all but those that run a whole pipeline or a real server

@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
     from prefect.schedules import Schedule
 
-#: A server may be away while it is started again: requests are tried for two minutes, also when its database is away.
-_PATIENT = {"PREFECT_CLIENT_MAX_RETRIES": "6", "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500"}
-#: Seconds after which the runner asks again what is due, unless the user has set it: Prefect's own 10 s would let those
-#: whom a missed run concerns wait for half a minute.
-_POLL = {"PREFECT_RUNNER_POLL_FREQUENCY": "2"}
+#: What Prefect is told unless the user has set it. A server may be away while it is started again: requests are tried
+#: for two minutes, also when its database is away. The runner asks every two seconds what is due: with Prefect's own
+#: ten, those whom a missed run concerns would wait for half a minute.
+_SETTINGS = {
+    "PREFECT_CLIENT_MAX_RETRIES": "6",
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
+    "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+}
 #: One retrains; the other one finds it at work and says so, instead of waiting for its turn.
 _SLOTS = 2
 #: In which the server has to say which runs were due.
@@ -66,7 +69,7 @@ def serve(
         raise InputError("Give a schedule: either --cron '0 3 * * 1' or --interval-hours 24.")
     if timezone is not None and cron is None:
         raise InputError("--timezone says whose clock --cron goes by: give --cron too, or leave it out.")
-    for name, value in (_PATIENT | _POLL).items():
+    for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     configure_prefect(verbose=True)
     if cron is not None:

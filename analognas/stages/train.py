@@ -6,9 +6,10 @@ trained and measured in the same way, so that the figures mean something.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -102,17 +103,19 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
     progress(0, 2, f"training {candidates[0].id} and a plain network of its size")
     notes = [] if hopeful else ["Nothing that is known holds the limits: what comes closest was trained."]
     tried: list[tuple[Training, Outcome]] = []
-    with _Workers(params, progress) as workers:
+    side_by_side = 1 if params.run.runner == "serial" else min(2, processes.workers(params.run.workers))
+    with contextlib.closing(processes.Pool(side_by_side)) as pool:
+        trainer = _Trainer(pool, progress)
         for architecture in candidates:
             task = replace(template, architecture=architecture)
-            winner, baseline = workers.train(task)
+            winner, baseline = trainer.train(task)
             if winner.test is not None:
                 break
             tried.append((task, winner))
             notes.append(_why_not(architecture, winner.validation, limits))
         else:
             task = _closest(tried, limits, params)
-            winner, baseline = workers.train(task)
+            winner, baseline = trainer.train(task)
             closest = f"{task.architecture.id} comes closest of {len(tried)} and is taken."
             notes.append(f"No candidate holds the limits when it is measured: {closest}")
     assert winner.test is not None
@@ -239,20 +242,12 @@ def train(task: Training) -> Outcome:
     return Outcome(on_validation.row, on_test.row, packed, images, labels)
 
 
-class _Workers:
-    """Worker processes for all candidates of a run, and what came of the plain networks that were trained."""
+class _Trainer:
+    """Trains candidates in the same workers, and remembers what came of the plain networks."""
 
-    def __init__(self, params: Params, progress: Progress) -> None:
-        self._progress = progress
-        self._side_by_side = 1 if params.run.runner == "serial" else min(2, processes.workers(params.run.workers))
+    def __init__(self, pool: processes.Pool, progress: Progress) -> None:
+        self._pool, self._progress = pool, progress
         self._plain: dict[str, Outcome] = {}
-
-    def __enter__(self) -> Self:
-        self._pool = processes.Pool(self._side_by_side)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.close()
 
     def train(self, task: Training) -> tuple[Outcome, Outcome | None]:
         """Train a candidate and, beside it, the plain network of its size (None if the space has none)."""

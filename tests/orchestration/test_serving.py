@@ -81,7 +81,7 @@ class Server:
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Let a server be there."""
-    for name in serving._PATIENT | serving._POLL:
+    for name in serving._SETTINGS:
         monkeypatch.setenv(name, "0")
     configure_prefect()
     from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -123,7 +123,7 @@ def run(name: str, state: str, *tags: str) -> Any:
 def test_who_waits_for_a_run_that_nobody_takes_waits_for_two_questions_of_the_runner(
     place: Paths, server: Server, monkeypatch: pytest.MonkeyPatch
 ):
-    (name,) = serving._POLL
+    name = "PREFECT_RUNNER_POLL_FREQUENCY"
     monkeypatch.delenv(name)
     given: list[float] = []
 
@@ -135,7 +135,7 @@ def test_who_waits_for_a_run_that_nobody_takes_waits_for_two_questions_of_the_ru
     monkeypatch.setattr(serving, "Watch", Watched)
     from prefect.settings import PREFECT_API_URL, PREFECT_RUNNER_POLL_FREQUENCY, temporary_settings
 
-    for poll in (int(serving._POLL[name]), 10):
+    for poll in (int(serving._SETTINGS[name]), 10):
         with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_RUNNER_POLL_FREQUENCY: poll}):
             serving.serve(place, cron="0 3 * * 1")
     assert given == [6, 22]
