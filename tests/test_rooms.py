@@ -54,8 +54,17 @@ MAY: dict[str, set[str]] = {
     "stages": _STAGES,
     "versioning": {"ground"},
     "notices": {"ground", "params"},
-    # What MLflow shows as the description of a run, and keeps with it, is the report.
-    "tracking": {"ground", "params", "versioning", "stages.protocols", "search_algorithms.verdicts", "report", "pages"},
+    # What MLflow shows as the description of a run, and keeps with it, is the report; and what a round says is logged.
+    "tracking": {
+        "ground",
+        "params",
+        "versioning",
+        "stages.protocols",
+        "search_algorithms.verdicts",
+        "report",
+        "pages",
+        "retraining.records",
+    },
     "retraining": _STAGES,
     "setup": _VERSIONED,
     "report": _VERSIONED,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from analognas.cli.options import json_option
 from analognas.cli.printing import folded, plain_table
 
+if TYPE_CHECKING:
+    from analognas.stages.explaining import Explanation, ToldContributions
+
 #: What is predicted, in words, and its unit.
-_TARGETS = {
+_TARGETS: dict[Literal["acc_1d", "avm", "acc_1d_std"], tuple[str, str]] = {
     "acc_1d": ("accuracy after 1 day", "%"),
     "avm": ("AVM (1 s to 1 month)", "points"),
     "acc_1d_std": ("spread over programmings after 1 day", "points"),
@@ -50,7 +53,7 @@ def explain(architecture: str | None, features: int, as_json: bool) -> None:
             click.echo()
 
 
-def _parts(told: Mapping[str, Any], features: int) -> Iterator[Any]:
+def _parts(told: Explanation, features: int) -> Iterator[Any]:
     size = f"{told['params']:,} parameters, {told['tiles']} tiles"
     yield f"Architecture {told['id']} of the space {told['space']}: {size}"
     if not told["in_space"]:
@@ -75,18 +78,18 @@ def _parts(told: Mapping[str, Any], features: int) -> Iterator[Any]:
     yield from _measured(told)
 
 
-def _cost(told: Mapping[str, Any]) -> Iterator[str]:
-    if told["cost"] is None:
+def _cost(told: Explanation) -> Iterator[str]:
+    chip, cost = told["chip"], told["cost"]
+    if chip is None or cost is None:
         yield f"What an inference costs cannot be told: {told['problem']}"
         return
-    cost = told["cost"]
     yield (
-        f"An inference on {told['chip']['name']}: {cost['latency_us']:,.4g} us, {cost['energy_uj']:,.4g} uJ; "
+        f"An inference on {chip['name']}: {cost['latency_us']:,.4g} us, {cost['energy_uj']:,.4g} uJ; "
         f"{100 * cost['utilisation']:.1f} % of its tiles' weights in use"
     )
 
 
-def _prediction(told: Mapping[str, Any]) -> Iterator[Any]:
+def _prediction(told: Explanation) -> Iterator[Any]:
     prediction = told["prediction"]
     if prediction is None:
         yield f"Nothing is predicted of it: {told['evaluator']}"
@@ -103,7 +106,7 @@ def _prediction(told: Mapping[str, Any]) -> Iterator[Any]:
     yield plain_table((heading, "", "90 % interval"), rows, numbers=(1, 2))
 
 
-def _contributions(known: Mapping[str, Any], what: str, features: int) -> Any:
+def _contributions(known: ToldContributions, what: str, features: int) -> Any:
     from analognas.evaluators.features import feature_label  # loads NumPy
 
     rows = [("if nothing was known", "", f"{known['base']:.2f}")]
@@ -114,7 +117,7 @@ def _contributions(known: Mapping[str, Any], what: str, features: int) -> Any:
     return plain_table((what, "value", "contributes"), rows, numbers=(1, 2))
 
 
-def _measured(told: Mapping[str, Any]) -> Iterator[str]:
+def _measured(told: Explanation) -> Iterator[str]:
     for row in told["measured"]:
         if row["status"] != "ok":
             yield f"Characterized ({row['role']}): {row['status']}, {row['reason']}"

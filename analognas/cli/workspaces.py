@@ -46,7 +46,8 @@ def make(target: Path, given: Mapping[str, Any], hours: float | None, as_json: b
         click.echo(line)
     _say_what_is_elsewhere(paths)
     _say_what_git_lacks(paths)
-    click.echo(f"Made {paths.root}. Go on with: cd {shlex.quote(str(target))} && analognas run")
+    go = "" if target.resolve() == Path.cwd() else f"cd {shlex.quote(str(target))} && "
+    click.echo(f"Made {paths.root}. Go on with: {go}analognas run")
 
 
 def find_or_make(

@@ -40,7 +40,7 @@ EXTENSIONS = (
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", *(("AVIF",) if _AVIF else ()))
 _ORIENTATION = 0x0112
 _ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
-"""Where formats keep how a picture is to be turned. TIFF has it as a tag, which Pillow obeys by itself."""
+"""Where formats keep how a picture is to be turned, but for TIFF: it has a tag, which Pillow obeys by itself."""
 _BYTE, _DEEP = 255, 65535
 
 
@@ -74,9 +74,10 @@ def decode(path: Path, channels: int, height: int, width: int) -> Picture:
     with _opened(path) as opened:
         image: Image.Image = opened
         deep = any(";16" in str(tile) for tile in opened.tile)  # colours of 16 bits: Pillow takes the upper byte
+        by_pillow = opened.format == "TIFF" and opened.getexif().get(_ORIENTATION, 1) in range(2, 9)
         image.load()
-        turned = _orientation(image) > 1
-        if turned:
+        turned = by_pillow or _orientation(image) > 1
+        if turned and not by_pillow:
             image = ImageOps.exif_transpose(image)
         size = image.size
         peak, as_bytes = None, False

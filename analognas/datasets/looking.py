@@ -99,7 +99,7 @@ def doubts(looked: Look) -> list[str]:
         if twice["count"]:
             pairs = twice["examples"]
             named = f" ({'; '.join(' and '.join(pair) for pair in pairs[:1])})" if pairs else ""
-            sentences.append(f"{twice['count']:,} images stand in two {where}{named}: {remedy}")
+            sentences.append(f"alike in two {where}: {twice['count']:,} of the images{named}; {remedy}")
     return sentences
 
 

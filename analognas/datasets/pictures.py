@@ -65,7 +65,7 @@ class Pictures:
     def notes(self) -> list[str]:
         """Return what else was done to them."""
         turned = int(self.facts[:, 2].sum())
-        return [f"{turned:,} images were turned upright, as their EXIF or XMP data say"] if turned else []
+        return [f"turned upright: {turned:,} of the images, as their EXIF, XMP or TIFF tags say"] if turned else []
 
     def resized(self, shape: Sequence[int]) -> str:
         """Return a phrase that says which sizes there were and what became of them; ``shape`` is (height, width)."""

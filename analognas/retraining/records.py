@@ -108,3 +108,23 @@ class Identity(TypedDict):
     digest: str
     rows: int
     kendall_tau_out_of_fold: float | None
+
+
+class RoundEntry(TypedDict):
+    """One architecture of a round, why it was chosen, and what was predicted of it (by column)."""
+
+    id: str
+    genes: dict[str, int | float | str]
+    reason: str
+    predicted: dict[str, float]
+
+
+class DecidedRound(TypedDict):
+    """The file of a round that is decided: ``data/rounds/NNN.json``."""
+
+    round: int
+    purpose: str
+    decision: str
+    reason: str
+    record: RoundRecord
+    architectures: list[RoundEntry]

@@ -26,7 +26,7 @@ from analognas.runs.comparing import half_of
 from analognas.runs.parameters import APART
 from analognas.setup import run_time
 from analognas.setup.planning import points_seconds
-from analognas.setup.preparing import check_parts, current_environment, prepare
+from analognas.setup.preparing import check_parts, check_source, current_environment, prepare
 from analognas.stages import STAGES, run_stage
 from analognas.stages.recorded import describe_dataset
 from analognas.workspace import Paths, alone
@@ -209,6 +209,7 @@ def _prepared(paths: Paths, values: Mapping[str, Any]) -> tuple[Params, str]:
     params = draft.params()
     check_parts(params)
     described = describe_dataset(params, paths)
+    check_source(params, described)
     known = params.model_dump(mode="json", exclude=set(APART))
     rounds = [[path.name, file_digest(path)] for path in sorted(paths.rounds.glob("*.json"))]
     return params, digest([known, described, current_environment(params.hardware), rounds])[:_DIGITS]

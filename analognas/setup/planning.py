@@ -25,7 +25,7 @@ from analognas.params.file import Draft
 from analognas.progress import Progress, silent
 from analognas.results import ResultStore
 from analognas.setup import run_time
-from analognas.setup.preparing import check_parts, check_size, current_environment
+from analognas.setup.preparing import check_parts, check_size, check_source, current_environment
 from analognas.setup.tailoring import finalists, timed
 from analognas.stages import STAGES, characterize, inputs, lookup, sample
 from analognas.stages.recorded import describe_dataset, load_dataset
@@ -133,6 +133,7 @@ def plan(paths: Paths, values: Mapping[str, Any], progress: Progress = silent) -
     dataset = describe_dataset(params, paths, progress)
     space = inputs.space_of(params, dataset)
     check_parts(params)
+    check_source(params, dataset)
     check_size(params, paths, space)
     unversioned = Versioning.problem(paths.root)
     becomes = _stages(paths, params, dataset) if unversioned is None else dict.fromkeys(STAGES, (RUNS, ()))

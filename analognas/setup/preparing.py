@@ -19,17 +19,19 @@ from analognas.stages.recorded import describe_dataset, package_versions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from analognas.datasets.records import Description
     from analognas.params import HardwareParams, Params
     from analognas.params.file import Draft
     from analognas.search_spaces import ConfigSpace
+    from analognas.stages.recorded import Environment
     from analognas.workspace import Paths
 
 
-def current_environment(hardware: HardwareParams) -> dict[str, Any]:
+def current_environment(hardware: HardwareParams) -> Environment:
     """Return the protocol version of each stage, the versions of the packages that decide results, and the chip."""
     from analognas.stages.identity import chip
 
-    return {"protocol": dict(PROTOCOLS), **package_versions(), "hardware": chip(hardware)}
+    return {**package_versions(), "protocol": dict(PROTOCOLS), "hardware": chip(hardware)}
 
 
 def prepare(paths: Paths, values: Mapping[str, Any] | None = None, progress: Progress | None = None) -> Params:
@@ -70,6 +72,7 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None) -> Param
         truth[paths.dataset] = description = describe_dataset(params, paths, progress)
         space = space_of(params, description)
         check_parts(params)
+        check_source(params, description)
         check_size(params, paths, space)
         truth[paths.environment] = current_environment(params.hardware)
         paths.clean()  # the last look: whether the folder can be written
@@ -80,6 +83,23 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None) -> Param
             if not path.exists() or path.read_bytes() != sealed_bytes(content):
                 write_sealed(path, content)
     return params
+
+
+def check_source(params: Params, dataset: Description) -> None:
+    """Refuse to train on data without images, and to look up what the table does not hold.
+
+    Raises:
+        InputError: with the remedy.
+    """
+    from analognas.stages import lookup
+
+    lookup.check(params)
+    if not lookup.is_table(params) and not dataset["sizes"]["train"]:
+        raise ParamsError(
+            f"dataset.name is {dataset['name']}, which has published results and no images, so nothing can be trained "
+            "on it: set characterize.source to analognas-bench, space.name to nasbench201 and space.max_params to "
+            "null, or name a dataset with images."
+        )
 
 
 def check_size(params: Params, paths: Paths, space: ConfigSpace) -> None:

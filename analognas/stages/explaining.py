@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from analognas.errors import AnalogNASError, CorruptFileError, InputError, SpaceError
 from analognas.evaluators.base import Evaluator, assessed
-from analognas.evaluators.columns import TARGETS
 from analognas.evaluators.registry import load_evaluator
 from analognas.evaluators.xgboost import XGBoostEvaluator
 from analognas.files import read_sealed
@@ -24,32 +23,118 @@ from analognas.folders import read_folder
 from analognas.hardware.cost import cost, tiles
 from analognas.search_spaces import Architecture, ConfigSpace
 from analognas.search_spaces.family import family
+from analognas.search_spaces.genes import Gene
 from analognas.stages import identity, inputs
 from analognas.stages.rows import read_table
 
 if TYPE_CHECKING:
+    from analognas.hardware.chips import ChipDescription
     from analognas.params import Params
+    from analognas.training.columns import ArchitectureFigures
     from analognas.workspace import Paths
 
 _REMEDY = "`analognas run` writes it"
 _ID = re.compile(r"[0-9a-f]{4,16}")
-#: Figures of a characterization that are told.
-_MEASURED = ("acc_digital", "acc_1d", "acc_1d_std", "avm", "avm_std")
 
 
-def explain(params: Params, paths: Paths, asked: str | None = None) -> dict[str, Any]:
-    """Return what is known of an architecture, as JSON values.
+class ToldGene(TypedDict):
+    """A gene, its value, and what it is."""
+
+    name: str
+    value: Gene
+    meaning: str
+
+
+class ToldPrediction(TypedDict):
+    """What is predicted of one target, in its unit, with its uncertainty and 90 % interval."""
+
+    value: float
+    uncertainty: float
+    low: float
+    high: float
+
+
+class ToldPredictions(TypedDict):
+    """What is predicted of each target, and whether a measurement of the architecture counts in it."""
+
+    acc_1d: ToldPrediction
+    avm: ToldPrediction
+    acc_1d_std: ToldPrediction
+    measured: bool
+
+
+class ToldFeature(TypedDict):
+    """A feature, its value, and what it contributes: in the target's unit, and on the scale where they add up."""
+
+    feature: str
+    value: float
+    points: float
+    on_scale: float
+
+
+class ToldContributions(TypedDict):
+    """A prediction as what is predicted of nothing known and what each feature contributes, most first."""
+
+    value: float
+    base: float
+    base_on_scale: float
+    features: list[ToldFeature]
+
+
+class ToldMeasurement(TypedDict):
+    """One characterization, on validation: percent and percentage points, None where it has none."""
+
+    role: str
+    round: int
+    status: str
+    reason: str
+    repeats: int
+    acc_digital: float | None
+    acc_1d: float | None
+    acc_1d_std: float | None
+    avm: float | None
+    avm_std: float | None
+
+
+class ToldCost(TypedDict):
+    """What an inference costs (columns of ``hardware.cost.costs``) and on which chip, or why that cannot be told."""
+
+    chip: ChipDescription | None
+    cost: dict[str, float] | None
+    problem: str | None
+
+
+class ToldEvaluation(TypedDict):
+    """What is predicted, why (by target; None if the evaluator does not tell), and by which evaluator.
+
+    Without a prediction ``evaluator`` says why there is none.
+    """
+
+    prediction: ToldPredictions | None
+    contributions: dict[str, ToldContributions] | None
+    evaluator: str
+
+
+class Explanation(ToldCost, ToldEvaluation):
+    """What is known of an architecture, as JSON values; ``winner`` has its figures on test if it is the winner."""
+
+    id: str
+    space: str
+    genes: list[ToldGene]
+    params: int
+    tiles: int
+    in_space: bool
+    measured: list[ToldMeasurement]
+    winner: ArchitectureFigures | None
+
+
+def explain(params: Params, paths: Paths, asked: str | None = None) -> Explanation:
+    """Return what is known of an architecture.
 
     Args:
         params: of the workspace.
         paths: the workspace.
         asked: its id or the first digits of it, or its genes as a JSON object; None: the winner.
-
-    Returns:
-        ``id``, ``params``, ``tiles``, ``genes`` (name, value, what it is), ``cost`` (of an inference, or None) with
-        ``chip`` or ``problem``, ``prediction`` (by target, with uncertainty and 90 % interval, and whether a
-        measurement counts in it) or None with ``evaluator`` saying why, ``contributions`` (by target; None if the
-        evaluator gives none), ``measured`` (one entry for each training) and ``winner`` (figures on test, or None).
 
     Raises:
         InputError: if there is no such architecture.
@@ -58,13 +143,12 @@ def explain(params: Params, paths: Paths, asked: str | None = None) -> dict[str,
     space = inputs.space(params, paths)
     architecture = find(params, paths, space, asked)
     known = family(space.family)
-    genes = [
-        {"name": name, "value": value, "meaning": known.meaning(name)} for name, value in architecture.genes.items()
-    ]
-    told: dict[str, Any] = {
+    return {
         "id": architecture.id,
         "space": space.name,
-        "genes": genes,
+        "genes": [
+            {"name": name, "value": value, "meaning": known.meaning(name)} for name, value in architecture.genes.items()
+        ],
         "params": architecture.params,
         "tiles": tiles(architecture.structure, params.hardware.tile_shape),
         "in_space": architecture in space,
@@ -73,7 +157,6 @@ def explain(params: Params, paths: Paths, asked: str | None = None) -> dict[str,
         "measured": _measured(architecture, paths),
         "winner": _as_winner(architecture, paths),
     }
-    return told
 
 
 def of_sample(params: Params, paths: Paths, target: str) -> pd.DataFrame:
@@ -161,7 +244,7 @@ def _known(params: Params, paths: Paths) -> Iterator[Architecture]:
         yield from inputs.architectures(params, paths)
 
 
-def _cost(architecture: Architecture, params: Params) -> dict[str, Any]:
+def _cost(architecture: Architecture, params: Params) -> ToldCost:
     try:
         chip = params.cost.of(params.hardware)
         return {"chip": chip.to_dict(), "cost": cost(architecture, chip), "problem": None}
@@ -169,7 +252,7 @@ def _cost(architecture: Architecture, params: Params) -> dict[str, Any]:
         return {"chip": None, "cost": None, "problem": str(error)}
 
 
-def _prediction(architecture: Architecture, params: Params, paths: Paths, space: ConfigSpace) -> dict[str, Any]:
+def _prediction(architecture: Architecture, params: Params, paths: Paths, space: ConfigSpace) -> ToldEvaluation:
     if not paths.evaluator.is_dir():
         return {"prediction": None, "contributions": None, "evaluator": "There is no evaluator yet: `analognas run`."}
     try:
@@ -177,18 +260,19 @@ def _prediction(architecture: Architecture, params: Params, paths: Paths, space:
         row = assessed(evaluator, [architecture]).to_dict("records")[0]
     except AnalogNASError as error:  # of other data, or another chip, than the parameters now say
         return {"prediction": None, "contributions": None, "evaluator": str(error)}
-    prediction = {
-        target: {
-            "value": row[target],
-            **{name: row[f"{target}_{name}"] for name in ("uncertainty", "low", "high")},
-        }
-        for target in TARGETS
-    }
+
+    def told(target: str) -> ToldPrediction:
+        uncertainty, low, high = (row[f"{target}_{name}"] for name in ("uncertainty", "low", "high"))
+        return {"value": row[target], "uncertainty": uncertainty, "low": low, "high": high}
+
     return {
-        "prediction": prediction | {"measured": bool(row["measured"])},
+        "prediction": {
+            "acc_1d": told("acc_1d"), "avm": told("avm"), "acc_1d_std": told("acc_1d_std"),
+            "measured": bool(row["measured"]),
+        },
         "contributions": _contributions(architecture, evaluator),
         "evaluator": type(evaluator).__name__,
-    }
+    }  # fmt: skip
 
 
 def _evaluator(params: Params, paths: Paths, space: ConfigSpace) -> Evaluator:
@@ -198,14 +282,14 @@ def _evaluator(params: Params, paths: Paths, space: ConfigSpace) -> Evaluator:
     return evaluator
 
 
-def _contributions(architecture: Architecture, evaluator: Any) -> dict[str, Any] | None:
+def _contributions(architecture: Architecture, evaluator: Evaluator) -> dict[str, ToldContributions] | None:
     if not isinstance(evaluator, XGBoostEvaluator):
         return None
     names = evaluator.feature_names()
     values = evaluator.schema_.transform([architecture])[0].tolist()
-    told = {}
+    told: dict[str, ToldContributions] = {}
     for target, known in evaluator.explain([architecture]).items():
-        rows = [
+        rows: list[ToldFeature] = [
             {"feature": name, "value": value, "points": points, "on_scale": on_scale}
             for name, value, points, on_scale in zip(
                 names, values, known.points[0].tolist(), known.on_scale[0].tolist(), strict=True
@@ -221,27 +305,38 @@ def _contributions(architecture: Architecture, evaluator: Any) -> dict[str, Any]
     return told
 
 
-def _measured(architecture: Architecture, paths: Paths) -> list[dict[str, Any]]:
+def _measured(architecture: Architecture, paths: Paths) -> list[ToldMeasurement]:
     """Return the figures of each time that it was characterized, on validation."""
     try:
         table = read_table(paths)
     except CorruptFileError:  # nothing was characterized yet
         return []
     rows = table[table["id"] == architecture.id].to_dict("records")
+
+    def figure(row: Mapping[Any, Any], name: str) -> float | None:
+        return None if row.get(name) != row.get(name) else row.get(name)
+
     return [
         {
-            "role": row["role"], "round": int(row["round"]), "status": row["status"], "reason": row["reason"],
+            "role": row["role"],
+            "round": int(row["round"]),
+            "status": row["status"],
+            "reason": row["reason"],
             "repeats": int(row["repeats"]),
-            **{name: None if row.get(name) != row.get(name) else row.get(name) for name in _MEASURED},
+            "acc_digital": figure(row, "acc_digital"),
+            "acc_1d": figure(row, "acc_1d"),
+            "acc_1d_std": figure(row, "acc_1d_std"),
+            "avm": figure(row, "avm"),
+            "avm_std": figure(row, "avm_std"),
         }
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
-def _as_winner(architecture: Architecture, paths: Paths) -> dict[str, Any] | None:
+def _as_winner(architecture: Architecture, paths: Paths) -> ArchitectureFigures | None:
     """Return its figures on test if it is the winner."""
     try:
-        winner = read_sealed(paths.metrics("train"), remedy=_REMEDY)["winner"]
+        winner: ArchitectureFigures = read_sealed(paths.metrics("train"), remedy=_REMEDY)["winner"]
     except (CorruptFileError, KeyError):
         return None
-    return dict(winner) if winner.get("id") == architecture.id else None
+    return winner if winner.get("id") == architecture.id else None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from analognas.errors import AnalogNASWarning, CorruptFileError, MismatchError
 from analognas.files import read_sealed
@@ -25,13 +25,25 @@ if TYPE_CHECKING:
     from analognas.params import Params
     from analognas.workspace import Paths
 
-_PACKAGES = ("aihwkit", "scikit-learn", "torch", "xgboost")
+Versions = TypedDict("Versions", {"aihwkit": str, "scikit-learn": str, "torch": str, "xgboost": str})
+
+
+class Environment(Versions):
+    """What ``data/environment.json`` records besides: the protocol of each stage, and ``identity.chip``."""
+
+    protocol: dict[str, int]
+    hardware: str
+
+
+_PACKAGES: tuple[Literal["aihwkit", "scikit-learn", "torch", "xgboost"], ...] = (
+    "aihwkit", "scikit-learn", "torch", "xgboost",
+)  # fmt: skip
 _REMEDY = "`analognas doctor --update` records it anew, and the stages that depend on it run again"
 
 
-def package_versions() -> dict[str, str]:
+def package_versions() -> Versions:
     """Return the versions of the packages that decide results."""
-    return {package: version(package) for package in _PACKAGES}
+    return cast("Versions", {package: version(package) for package in _PACKAGES})
 
 
 def load_dataset(params: Params, paths: Paths, progress: Progress | None = None) -> Dataset:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
 
+    from analognas.retraining.records import DecidedRound, RoundRecord
     from analognas.workspace import Paths
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -230,7 +231,7 @@ class Origin:
 
 
 def log_decision(
-    registry: Registry, experiment: str, number: int, content: Mapping[str, Any], files: list[Path], challenger: Paths,
+    registry: Registry, experiment: str, number: int, content: DecidedRound, files: list[Path], challenger: Paths,
     origin: Origin, *, newest: bool,
 ) -> bool:  # fmt: skip
     """Log the decision about a round as one run, once, and give the evaluators their aliases.
@@ -283,7 +284,7 @@ def log_decision(
 
 
 def _log_round(
-    client: MlflowClient, experiment: str, number: int, identity: str, record: Mapping[str, Any], known: str | None,
+    client: MlflowClient, experiment: str, number: int, identity: str, record: RoundRecord, known: str | None,
     origin: Origin,
 ) -> str:  # fmt: skip
     """Log the figures of a round, in the run that is known or in a new one, and return its id."""
@@ -307,18 +308,21 @@ def _log_round(
     return run
 
 
-def _tag(registry: Registry, record: Mapping[str, Any]) -> None:
+def _tag(registry: Registry, record: RoundRecord) -> None:
     """Keep with both evaluators how they did on the sentinel set."""
-    taus = record["comparison"].get("acc_1d", {})
-    for name in (CHAMPION, CHALLENGER):
+    gain = record["comparison"].get("acc_1d")
+    if gain is None:
+        return
+    for digest_of, tau in (
+        (record["champion"]["digest"], gain["champion"]),
+        (record["challenger"]["digest"], gain["challenger"]),
+    ):
         for version in registry.versions():
-            if version.digest == record[name]["digest"] and taus.get(name) is not None:
-                registry.tag(version.number, SENTINEL, f"{taus[name]:.4f}")
+            if version.digest == digest_of and tau is not None:
+                registry.tag(version.number, SENTINEL, f"{tau:.4f}")
 
 
-def _register_challenger(
-    registry: Registry, run: str, record: Mapping[str, Any], fitted: Paths, card: str | None
-) -> None:
+def _register_challenger(registry: Registry, run: str, record: RoundRecord, fitted: Paths, card: str | None) -> None:
     """Keep a challenger that was refused, if it is still there."""
     expected = record["challenger"]["digest"]
     if not fitted.evaluator.is_dir() or file_digest(fitted.evaluator) != expected:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from analognas.errors import AnalogNASError
 from analognas.files import digest, file_digest, is_damaged_database, read_sealed, write_sealed
@@ -17,6 +17,7 @@ from analognas.workspace import round_name
 
 if TYPE_CHECKING:
     from analognas.params import Params
+    from analognas.retraining.records import DecidedRound
     from analognas.versioning import Versioning
     from analognas.workspace import Paths
 
@@ -54,11 +55,11 @@ def untracked(paths: Paths, params: Params, versioning: Versioning | None) -> tu
     return tuple(name for name, value in stage_hashes(paths, versioning).items() if known.get(name) != value)
 
 
-def decisions(paths: Paths) -> dict[int, dict[str, Any]]:
+def decisions(paths: Paths) -> dict[int, DecidedRound]:
     """Return what the files of the decided rounds of ``analognas retrain`` hold, by number."""
     rounds = {number: read_or_empty(path) for number, path in paths.round_files().items()}
     return {
-        number: content
+        number: cast("DecidedRound", content)
         for number, content in rounds.items()
         if content.get("purpose") == "retrain" and "comparison" in (content.get("record") or {})
     }

@@ -196,7 +196,7 @@ def test_a_fitted_workspace_is_fitted_anew_for_other_data(
         done = call("run", "--path", str(tmp_path / "more"))
         again = call("run", "--path", str(tmp_path / "more"))
     assert done.exit_code == 0, done.output
-    assert "images stand in two parts" in done.stderr
+    assert "alike in two parts" in done.stderr
     assert "3 h were allowed" in done.stderr
     assert Params.load(Path("params.yaml")).search.min_acc_1d == 50.0
     # The same data again: nothing is fitted.

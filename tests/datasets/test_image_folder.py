@@ -241,7 +241,9 @@ def test_pictures_that_were_turned_are_told(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3
     Image.new("RGB", (8, 8)).save(root / "red" / "x.jpg", exif=exif)
-    assert from_folder(root).notes == ("1 images were turned upright, as their EXIF or XMP data say",)
+    Image.new("L", (8, 8)).save(root / "red" / "y.tif", tiffinfo={0x0112: 6})  # Pillow turns it by itself
+    Image.new("L", (8, 8)).save(root / "red" / "z.tif", tiffinfo={0x0112: 1})
+    assert from_folder(root).notes == ("turned upright: 2 of the images, as their EXIF, XMP or TIFF tags say",)
 
 
 def test_common_size_is_kept_else_32(tmp_path):

@@ -62,7 +62,7 @@ def test_images_in_two_parts_and_two_classes_are_found_by_their_content(tmp_path
     for key in ("in_two_parts", "in_two_classes"):
         assert all(set(pair) <= names for pair in found["alike"][key]["examples"])
     told = doubts(found)
-    assert "images stand in two parts (" in told[0]
+    assert "alike in two parts: " in told[0]
     assert told[1].endswith("at least one of each pair is labelled wrongly")
     assert found["notes"][:2] == told
     assert any(line.startswith("alike") and "test/cat/copy.bmp" in line for line in lines(found))

@@ -50,5 +50,5 @@ def test_what_collapses():
 
 
 def test_turned():
-    assert pictures(((4, 4), {"turned": True}), ((4, 4), {})).notes()[0].startswith("1 images were turned")
+    assert pictures(((4, 4), {"turned": True}), ((4, 4), {})).notes()[0].startswith("turned upright: 1 of")
     assert pictures(((4, 4), {})).notes() == []

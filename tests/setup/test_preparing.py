@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from analognas.datasets import describe, load
-from analognas.errors import InputError, WorkspaceError
+from analognas.errors import InputError, MismatchError, ParamsError, WorkspaceError
 from analognas.files import read_sealed
 from analognas.params import Params
 from analognas.params.overrides import parse
@@ -116,3 +116,12 @@ def test_too_few_architectures_for_the_evaluator_are_refused_before_anything_run
     entries = tuple(Entry(architecture) for architecture in space.sample(3, seed=9))
     write_round(workspace, Round(1, entries, "more"))
     assert prepare(workspace, parse(["sample.size=5"])).sample.size == 5
+
+
+def test_data_without_images_are_refused_before_anything_is_written(workspace: Paths):
+    before = workspace.params.read_bytes()
+    with pytest.raises(ParamsError, match=r"no images, .* set characterize.source to analognas-bench, space.name to"):
+        prepare(workspace, parse(["dataset.name=analognas-bench"]))
+    with pytest.raises(MismatchError, match="holds the cells of"):
+        prepare(workspace, parse(["dataset.name=analognas-bench", "characterize.source=analognas-bench"]))
+    assert workspace.params.read_bytes() == before
