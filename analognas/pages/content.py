@@ -136,8 +136,9 @@ class Content:
     @property
     def subject(self) -> str:
         """Data, chip and budget, for the titles of figures."""
-        hardware = self.figures["hardware"]
-        return ", ".join([self.figures["dataset"], *([hardware["rpu_config"]] if hardware else [])])
+        hardware, budget = self.figures["hardware"], self.figures["budget"]
+        parts = [self.figures["dataset"], *([hardware["rpu_config"]] if hardware else [])]
+        return ", ".join([*parts, *([f"at most {budget:,} parameters"] if budget is not None else [])])
 
 
 def read(paths: Paths) -> Content:

@@ -198,7 +198,7 @@ def robust(content: Content) -> Drawn | None:
     caption = (
         f"Shapley values of the evaluator for the {architectures} architectures of the sample: right of the line a "
         "feature lets more be lost in a month, left of it less. They say what the evaluator has learned, not what "
-        "causes what; `analognas explain` has those of one architecture."
+        "causes what; analognas explain has those of one architecture."
     )
     return Drawn("robust", "What makes networks robust", caption, figure, {})
 
@@ -236,7 +236,9 @@ def _figure(content: Content, what: str, x: str, y: str) -> tuple[Figure, Axes]:
 
     figure = Figure(figsize=(7, 4.3), layout="constrained")
     axes = figure.subplots()
-    axes.set_title(f"{content.subject}, winner {content.figures['winner']['id'][:8]}: {what}", fontsize=10, loc="left")
+    # Of the figure, not of the axes, beside which long labels leave little room.
+    title = f"{content.subject}, winner {content.figures['winner']['id'][:8]}:\n{what}"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, wrap=True)
     axes.set(xlabel=x, ylabel=y)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

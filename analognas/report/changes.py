@@ -1,11 +1,29 @@
-"""Which parameters have other values now than the figures of a workspace were made with."""
+"""The parameters that the figures of a workspace were made with, and which of them have other values now."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analognas.workspace import Paths
+
+
+def budget(paths: Paths) -> int | None:
+    """Return the most parameters that the winner could have; None if there was no limit.
+
+    As DVC recorded it of the search; without DVC as ``params.yaml`` has it now.
+    """
+    from analognas.params import Params
+    from analognas.versioning import Versioning
+
+    versioning = Versioning.find(paths.root)
+    recorded = None if versioning is None else versioning.stage_params("search")
+    params = Params.load(paths.params)
+    with suppress(KeyError, ValueError):  # nothing recorded, or by a version with other parameters
+        params = Params.model_validate({name: (recorded or {})[name] for name in ("search", "space")})
+    limits = (params.search.max_nb_param, params.space.max_params)
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def changed_parameters(paths: Paths) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 from analognas.errors import CorruptFileError, InputError
 from analognas.files import read_sealed
 from analognas.folders import read_folder
-from analognas.report.changes import changed_parameters
+from analognas.report.changes import budget, changed_parameters
 from analognas.training.columns import ArchitectureFigures
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class RunFigures(TypedDict):
         notes: what a reader must know.
         dataset: its name.
         data: what ``datasets check`` says of it; None before it was recorded.
+        budget: most parameters that the winner could have; None: there was no limit.
         hardware: the chip; None of an earlier version.
         cost: of an inference on the chip of ``cost``; None of an earlier version.
         own: networks of the user's own that may stand beside the winner.
@@ -89,6 +90,7 @@ class RunFigures(TypedDict):
     notes: list[str]
     dataset: str
     data: RecordedLook | None
+    budget: int | None
     hardware: ToldHardware | None
     cost: RunCosts | None
     own: list[OwnFigures]
@@ -120,6 +122,7 @@ def collect(paths: Paths) -> RunFigures:
             "notes": [*train["notes"], *damaged],
             "dataset": dataset["name"],
             "data": dataset.get("looked"),
+            "budget": budget(paths),
             "hardware": train.get("hardware"),
             "cost": _costs(architecture, train, paths),
             "own": own,

@@ -19,7 +19,7 @@ def test_what_a_page_shows_is_what_the_stages_wrote(finished: Paths):
     assert len(found.measured) == 10
     assert [name for name, _ in found.origin][:2] == ["data", "licence of the data"]
     assert dict(found.origin)["table of characterizations"].endswith("rounds: none")
-    assert found.subject == "digits, analognas-bench"
+    assert found.subject == f"digits, analognas-bench, at most {found.figures['budget']:,} parameters"
 
 
 def test_the_tiles_of_the_layers_are_those_of_the_winner(finished: Paths):

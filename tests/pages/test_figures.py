@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from analognas.pages import figures
 from analognas.pages.content import Content, read
@@ -17,9 +18,20 @@ def test_every_figure_says_of_what_it_is_and_what_its_bars_are(content: Content)
     found = figures.drawn(content)
     assert [figure.name for figure in found] == ["drift", "classes", "trade-off", "predictions", "robust", "search"]
     for figure in found:
-        title = figure.figure.axes[0].get_title(loc="left")
-        assert title.startswith(f"digits, analognas-bench, winner {content.figures['winner']['id'][:8]}: ")
+        title = figure.figure.get_suptitle()
+        assert title.startswith(f"{content.subject}, winner {content.figures['winner']['id'][:8]}:\n")
         assert figure.caption.endswith(".")
+
+
+def test_no_title_leaves_its_figure(content: Content):
+    name = "a folder of pictures that somebody gave quite a long name, and more than one"
+    for shown in (content, replace(content, figures={**content.figures, "dataset": name})):
+        for drawn in figures.drawn(shown):
+            canvas = FigureCanvasAgg(drawn.figure)
+            canvas.draw()
+            (title,) = drawn.figure.texts
+            box = title.get_window_extent(canvas.get_renderer())
+            assert 0 <= box.x0 < box.x1 <= drawn.figure.bbox.width, (drawn.name, title.get_text())
 
 
 def test_the_drift_is_drawn_over_the_logarithm_of_time_for_both_networks(content: Content):

@@ -38,6 +38,7 @@ def _made_up(low: float, high: float, tau: float | None = 0.5) -> dict:
         },
         "limits": {},
         "notes": ["A note."],
+        "budget": None,
         "hardware": {"rpu_config": "pcm-hermes", "tile_size": 32, "layers": "fast", "adc_bits": 6},
         "changed": [],
     }
