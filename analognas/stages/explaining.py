@@ -169,11 +169,13 @@ def of_sample(params: Params, paths: Paths, target: str) -> pd.DataFrame:
 
     Returns:
         One row for each architecture and feature that differs among them: ``id``, ``feature``, ``value``, ``points``
-        (see ``Contributions``). No rows if the evaluator tells none, is of other data or another chip, or is not there.
+        (see ``Contributions``). No rows if the evaluator tells none, is not there, or is of other data or another chip
+        than what was characterized (which parameters have another value since does not matter: this is of then).
     """
     columns = ["id", "feature", "value", "points"]
     try:
-        evaluator = _evaluator(params, paths, inputs.space(params, paths))
+        evaluator = load_evaluator(paths.evaluator, params.fit.evaluator)
+        evaluator.check(space=inputs.space(params, paths).name, **_characterized_for(paths))
         architectures = inputs.architectures(params, paths)
     except AnalogNASError:
         return pd.DataFrame(columns=columns)
@@ -192,6 +194,15 @@ def of_sample(params: Params, paths: Paths, target: str) -> pd.DataFrame:
             "points": points[:, differs].ravel(),
         }
     )
+
+
+def _characterized_for(paths: Paths) -> dict[str, str]:
+    """Return the ids that the characterized architectures have in common, see ``identity.context``.
+
+    That of the chip is read, not computed, which would load torch and aihwkit: seconds, for a page of finished work.
+    """
+    table = read_table(paths)
+    return {name: str(table[name].iloc[0]) for name in ("dataset", "hardware", "protocol")} if len(table) else {}
 
 
 def find(params: Params, paths: Paths, space: ConfigSpace, asked: str | None) -> Architecture:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from analognas.errors import InputError
 from analognas.evaluators.registry import load_evaluator
-from analognas.files import read_parquet, read_sealed
+from analognas.files import read_parquet, read_sealed, write_parquet
 from analognas.params import Params
 from analognas.params.file import override
 from analognas.stages.explaining import explain, of_sample
+from analognas.stages.rows import read_table
 from analognas.workspace import Paths
 
 
@@ -103,7 +106,20 @@ def test_the_contributions_of_the_sample_are_those_of_each_architecture(finished
     assert known["contributions"]["avm"]["features"]
 
 
-def test_an_evaluator_of_another_chip_tells_nothing_of_the_sample(finished: Paths):
-    params = Params.load(finished.params)
-    other = params.model_copy(update={"hardware": params.hardware.model_copy(update={"g_max": 5.0})})
-    assert of_sample(other, finished, "avm").empty
+def test_an_evaluator_of_another_chip_tells_nothing_of_the_sample(finished_copy: Paths):
+    params = Params.load(finished_copy.params)
+    table = read_table(finished_copy)
+    write_parquet(finished_copy.surrogate, table.assign(hardware="analognas-bench-of-then"))
+    assert of_sample(params, finished_copy, "avm").empty
+    write_parquet(finished_copy.surrogate, table)
+    assert not of_sample(params, finished_copy, "avm").empty
+
+
+def test_what_the_sample_shows_needs_no_simulator(finished: Paths):
+    code = (
+        "import sys\nfrom analognas.params import Params\nfrom analognas.stages.explaining import of_sample\n"
+        "from analognas.workspace import Paths\nfrom pathlib import Path\npaths = Paths(Path(sys.argv[1]))\n"
+        "assert len(of_sample(Params.load(paths.params), paths, 'avm'))\n"
+        "assert not {'torch', 'aihwkit'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(finished.root)], check=True, timeout=60)
