@@ -8,6 +8,7 @@ noise of the converters at the tiles' outputs is drawn as ever.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -270,16 +271,26 @@ def chunks_of(plan: str, references: int) -> range:
 
 
 def networks(count: int, folder: Path, *, only_known: bool = False) -> Iterator[Network]:
-    """Yield small networks for the digits, each trained as the product does, or taken from ``folder``."""
+    """Yield small networks for the digits, each trained as the product does, or taken from ``folder``.
+
+    One whose training diverges, which rounding decides, so another processor's may not, is left out and named.
+    """
     from analognas.datasets import load
     from analognas.params import Params
     from analognas.search_spaces import ConfigSpace
+    from analognas.training.digital import DivergedError
 
     space = ConfigSpace("digits", max_params=5_000, ranges={"M": [1, 2], "R": [1, 2]})
     dataset, params = load("digits"), Params()
     for architecture in space.sample(MOST, seed=_SEED)[:count]:
-        if not only_known or (folder / architecture.id / "network.npz").is_file():
-            yield trained(architecture, dataset, params, folder)
+        if only_known and not (folder / architecture.id / "network.npz").is_file():
+            continue
+        try:
+            network = trained(architecture, dataset, params, folder)
+        except DivergedError as error:
+            print(f"{architecture.id} is left out: {error}", file=sys.stderr)
+        else:
+            yield network
 
 
 def trained(architecture: Architecture, dataset: Dataset, params: Params, folder: Path) -> Network:

@@ -8,7 +8,7 @@ from analognas.hardware import convert
 from analognas.hardware.rpu_config import rpu_config
 from analognas.params import HardwareParams
 from analognas.search_spaces import ConfigSpace
-from analognas.training.digital import correct
+from analognas.training.digital import DivergedError, correct
 from benchmarks import _programmed
 from benchmarks._programmed import BUDGET, CHUNK, TIMES, Given, Network, draws, keep
 
@@ -100,3 +100,17 @@ def test_a_chunk_does_not_break_a_pair() -> None:
     assert CHUNK % 2 == 0
     assert list(_programmed.chunks_of("independent", 40)) == [0, 20]
     assert list(_programmed.chunks_of("latin", 40)) == [0]
+
+
+def test_a_network_whose_training_diverges_is_left_out_and_named(tmp_path, monkeypatch, capsys) -> None:
+    asked = []
+
+    def trained(architecture, *_):
+        asked.append(architecture)
+        if len(asked) == 2:
+            raise DivergedError("loss is nan in epoch 3 of 5")
+        return architecture
+
+    monkeypatch.setattr(_programmed, "trained", trained)
+    assert list(_programmed.networks(3, tmp_path)) == [asked[0], asked[2]]
+    assert f"{asked[1].id} is left out: loss is nan" in capsys.readouterr().err
