@@ -6,7 +6,8 @@ it, parameters, tiles, accuracy before and after a day and a month on the chip, 
 refused.
 
 `--ratio` instead compares one training step and one evaluation of depthwise separable blocks on tiles with plain
-PyTorch, in one interleaved run, by the time of the processor.
+PyTorch, in one interleaved run, by the time of the processor. The step is that of the hardware-aware training;
+evaluated is the network itself and, joined, in the form in which networks are measured.
 
     python -m benchmarks.own_networks --networks resnet8 ds_cnn --json
     python -m benchmarks.own_networks --ratio
@@ -116,12 +117,13 @@ def measure(paths: Paths, names: list[str]) -> Iterator[tuple[str, dict[str, Any
 def ratio(rounds: int) -> dict[str, Any]:
     """Return how long depthwise separable blocks take on tiles, as multiples of plain PyTorch, and milliseconds."""
     import torch
-    from aihwkit.optim import AnalogSGD
     from torch import nn
 
     from analognas.hardware import convert
+    from analognas.hardware.evaluating import for_evaluation
     from analognas.hardware.rpu_config import rpu_config
     from analognas.params import HardwareParams
+    from analognas.training.hardware_aware import stepping
     from benchmarks._networks import separable
 
     torch.manual_seed(0)
@@ -130,8 +132,6 @@ def ratio(rounds: int) -> dict[str, Any]:
     config.pre_post.input_range.init_from_data = 2
     analog = convert(network, config)
     x = torch.randn(_BATCH, _CHANNELS, 16, 16)
-    optimizer = AnalogSGD(analog.parameters(), lr=1e-4)
-    optimizer.regroup_param_groups(analog)
     plain = torch.optim.SGD(network.parameters(), lr=1e-4)
 
     def passes(model: nn.Module) -> Callable[[], None]:
@@ -141,11 +141,12 @@ def ratio(rounds: int) -> dict[str, Any]:
 
         return run
 
-    def step(model: nn.Module, with_: Any) -> Callable[[], None]:
-        both = passes(model)
-
+    def step(model: nn.Module, with_: Any, begin: Callable[[], None] | None = None) -> Callable[[], None]:
         def run() -> None:
-            both()
+            with_.zero_grad()
+            if begin is not None:
+                begin()
+            model(x).square().mean().backward()
             with_.step()
 
         return run
@@ -158,17 +159,21 @@ def ratio(rounds: int) -> dict[str, Any]:
         return run
 
     told: dict[str, Any] = {}
-    for name, variants in {
-        "forward and backward": {"plain": passes(network), "tiles": passes(analog)},
-        "step": {"plain": step(network, plain), "tiles": step(analog, optimizer)},
-        "evaluation": {"plain": evaluation(network), "tiles": evaluation(analog)},
-    }.items():
+
+    def compare(name: str, variants: dict[str, Callable[[], None]]) -> None:
         for model in (network, analog):
-            model.train(name != "evaluation")
+            model.train("evaluation" not in name)
         seconds = medians(variants, rounds, warm_up=4, clock=time.process_time)
         told[name] = {"ratio": round(seconds["tiles"] / seconds["plain"], 2)} | {
             f"{key}_ms": round(1000 * value, 1) for key, value in seconds.items()
         }
+
+    compare("forward and backward", {"plain": passes(network), "tiles": passes(analog)})
+    with stepping(analog, 1e-4, rounds + 4) as (optimizer, _, begin):
+        compare("step", {"plain": step(network, plain), "tiles": step(analog, optimizer, begin)})
+    compare("evaluation", {"plain": evaluation(network), "tiles": evaluation(analog)})
+    joined = for_evaluation(analog.eval())
+    compare("evaluation, joined", {"plain": evaluation(network), "tiles": evaluation(joined)})
     return told
 
 

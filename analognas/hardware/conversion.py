@@ -20,6 +20,8 @@ ANALOG = (nn.Conv2d, nn.Linear)
 #: Layers with weights that stay digital: they scale and shift, and multiply no matrices.
 _SCALING = (_BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
 _SHOWN = 3
+#: Weights of a tile of which the standard deviation says nothing of outliers: a depthwise kernel of 7x7 has 49.
+FEW = 64
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,11 @@ def _of_layer(name: str, layer: nn.Module) -> Iterator[Finding]:
     """Yield what keeps a Conv2d or Linear layer from being analog."""
     if isinstance(layer, nn.Conv2d):
         if layer.groups != 1:
+            is_few = layer.weight.numel() < FEW * layer.groups
+            few = f" With fewer than {FEW} weights each, they are not clipped at their deviation in training." * is_few
             yield Finding("grouped", name,
                 f"Layer {name!r} is a grouped convolution: aihwkit refuses it, here each of its {layer.groups} groups "
-                "is a matrix on tiles of its own; many groups take many tiles, and long to be put on them.",
+                f"is a matrix on tiles of its own; many groups take many tiles, and long to be put on them.{few}",
                 ends=False)  # fmt: skip
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             yield Finding("padding", name,

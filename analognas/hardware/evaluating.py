@@ -48,9 +48,13 @@ def for_evaluation(model: nn.Module) -> nn.Module:
         return model
     modules = dict(model.named_modules())
     joined: dict[str, nn.Module] = {}
+    # Their channels are last in memory, and from one layout into the other takes longer than any of them saves.
+    grouped = any(type(module) is GroupedConvolution for module in modules.values())
     for node in list(graph.nodes):
         layer = modules.get(str(node.target)) if node.op == "call_module" else None
-        if type(layer) is not FastConvolution or uncovered(layer.analog_module) is not None:
+        if type(layer) is not GroupedConvolution and (
+            type(layer) is not FastConvolution or uncovered(layer.analog_module) is not None
+        ):
             continue
         norm = only_user(node)
         batch_norm = modules.get(str(norm.target)) if norm is not None and norm.op == "call_module" else None
@@ -67,7 +71,10 @@ def for_evaluation(model: nn.Module) -> nn.Module:
         if after is not None and rectified:
             replaced.append(after)
         name = f"joined_{len(joined)}"
-        joined[name] = _Joined(layer, batch_norm, rectified)
+        if isinstance(layer, GroupedConvolution):
+            joined[name] = _JoinedGroups(layer, batch_norm, rectified)
+        else:
+            joined[name] = _Joined(layer, batch_norm, rectified, images_last_too=not grouped)
         with graph.inserting_before(replaced[-1]):
             new = graph.call_module(name, args=(*node.args, *others), kwargs=node.kwargs)
         replaced[-1].replace_all_uses_with(new)
@@ -93,13 +100,15 @@ class Tracer(fx.Tracer):
 class _Joined(nn.Module):
     """An analog convolution with the batch-norm, and perhaps the sum and the ReLU, that follow it."""
 
-    def __init__(self, layer: FastConvolution, norm: nn.BatchNorm2d, rectified: bool) -> None:
+    def __init__(
+        self, layer: FastConvolution, norm: nn.BatchNorm2d, rectified: bool, images_last_too: bool = True
+    ) -> None:
         super().__init__()
         # Not as submodules: they are those of the network.
         self.parts = (layer, norm)
         self.rectified = rectified
         self._columns = list(layer.columns())
-        self._is_small = all(
+        self._is_small = images_last_too and all(
             images_last.suits((len(tile.tile.weight), end - begin, *window.kernel), window.padding, window.dilation)
             for (begin, end), window, column in self._columns
             for tile in column
@@ -183,11 +192,7 @@ class _Joined(nn.Module):
         return result
 
     def _apart(self, x: Tensor, other: Tensor | None) -> Tensor:
-        layer, norm = self.parts
-        out: Tensor = norm(layer(x))
-        if other is not None:
-            out = out + other
-        return relu(out) if self.rectified else out
+        return _one_by_one(*self.parts, x, other, self.rectified)
 
     def _numbers(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return what ``_affine`` does, as arrays."""
@@ -204,16 +209,44 @@ class _Joined(nn.Module):
         return factor, shift + images_last.array_of(norm.bias) if norm.affine else shift
 
     def _affine(self) -> tuple[Tensor, Tensor]:
-        """Return what batch-norm multiplies with and what bias and batch-norm add, per channel."""
         layer, norm = self.parts
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        bias = bias_of(layer.analog_module)
-        factor = torch.rsqrt(norm.running_var + norm.eps)
-        if norm.affine:
-            factor = factor * norm.weight
-        shift = (-norm.running_mean if bias is None else bias - norm.running_mean) * factor
-        return factor, shift + norm.bias if norm.affine else shift
+        return _affine(norm, bias_of(layer.analog_module))
+
+
+class _JoinedGroups(nn.Module):
+    """A grouped convolution with the batch-norm, and perhaps the sum and the ReLU, that follow it."""
+
+    def __init__(self, layer: GroupedConvolution, norm: nn.BatchNorm2d, rectified: bool) -> None:
+        super().__init__()
+        # Not as submodules: they are those of the network.
+        self.parts = (layer, norm)
+        self.rectified = rectified
+
+    def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        """Return what the layers would, one after the other; ``other`` is what is added to the batch-norm's output."""
+        layer, norm = self.parts
+        out = None
+        if not (norm.training or torch.is_grad_enabled()):
+            out = layer.joined(x, _affine(norm, None), other, self.rectified)
+        return _one_by_one(layer, norm, x, other, self.rectified) if out is None else out
+
+
+def _one_by_one(layer: nn.Module, norm: nn.BatchNorm2d, x: Tensor, other: Tensor | None, rectified: bool) -> Tensor:
+    out: Tensor = norm(layer(x))
+    if other is not None:
+        out = out + other
+    return relu(out) if rectified else out
+
+
+def _affine(norm: nn.BatchNorm2d, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return what batch-norm multiplies with and what a bias before it and batch-norm add, per channel."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    factor = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.affine:
+        factor = factor * norm.weight
+    shift = (-norm.running_mean if bias is None else bias - norm.running_mean) * factor
+    return factor, shift + norm.bias if norm.affine else shift
 
 
 def _scale(tile: Any, scale: float) -> NDArray[np.float32]:

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-#: Weights of a tile of which the standard deviation says nothing of outliers: a depthwise kernel of 7x7 has 49.
-_FEW = 64
+from analognas.hardware.conversion import FEW
 
 
 class GroupedConvolution(nn.Module):
@@ -45,89 +44,149 @@ class GroupedConvolution(nn.Module):
 
     def forward(self, x_input: Tensor) -> Tensor:
         """Return the convolution (N, out_channels, H', W') of ``x_input`` (N, in_channels, H, W)."""
+        tiles = self._alike() if x_input.dim() == 4 else []
+        if tiles:
+            learned = tiles[0].training or torch.is_grad_enabled()
+            return self._trained(x_input, tiles) if learned else self._together(x_input, tiles)
         width = self.in_channels
-        if x_input.dim() == 4 and self._alike():
-            training = next(self.groups[0].analog_tiles()).training  # type: ignore[operator]
-            return self._trained(x_input) if training or torch.is_grad_enabled() else self._together(x_input)
         parts = [group(x_input.narrow(-3, place * width, width)) for place, group in enumerate(self.groups)]
         return torch.cat(parts, -3)
 
-    def _alike(self) -> bool:
-        """Return whether all groups are fast layers on one tile each, computed and trained in the same way."""
-        from analognas.hardware.layers import FastConvolution, tile_converters, uncovered_tile
+    def _alike(self) -> list[Any]:
+        """Return the tiles of the groups if all are fast layers on one tile each, computed and trained in the same way.
 
-        if not all(type(group) is FastConvolution for group in self.groups):
-            return False
-        tiles = [tile for group in self.groups for tile in group.analog_tiles()]  # type: ignore[operator]
-        if len(tiles) != len(self.groups) or any(map(uncovered_tile, tiles)):
-            return False
-        kinds = {(tile.training, tile.input_range is None, tile_converters(tile.rpu_config.forward)) for tile in tiles}
-        if len(kinds) > 1:
-            return False
-        if not (torch.is_grad_enabled() or tiles[0].training):
-            return True
-        first, layer = tiles[0].rpu_config, self.groups[0]
-        return (
-            all(tile.out_scaling_alpha is None for tile in tiles)
-            # Of a kernel of one pixel with strides the gradients are computed by parts, see ``mvm``.
-            and (layer.kernel_size != (1, 1) or layer.stride == (1, 1))
-            and all(
-                tile.rpu_config.modifier == first.modifier
-                and tile.rpu_config.pre_post.input_range == first.pre_post.input_range
-                for tile in tiles
-            )
-        )
-
-    def _trained(self, x: Tensor) -> Tensor:
-        """Return what the groups give, computed at once, for gradients and for training."""
-        from analognas.hardware.grouped_product import Groups, deviations, product, with_noise
-        from analognas.hardware.layers import bias_of, tile_converters
+        Asked at each call, as everything of a tile may be changed in place; so in few steps for each of many tiles.
+        """
+        from analognas.hardware.layers import FastConvolution, uncovered_tile
 
         layers: list[Any] = list(self.groups)
-        tiles = [next(layer.analog_tiles()) for layer in layers]
-        config, count = tiles[0].rpu_config, len(tiles)
-        _, window, _ = next(layers[0].columns())
+        if any(type(group) is not FastConvolution for group in layers):
+            return []
+        tiles = _of_each(layers, "analog_module")
+        layer, first = layers[0], tiles[0]
+        if uncovered_tile(first) is not None or any(type(tile) is not type(first) for tile in tiles):
+            return []
+        if first.training or torch.is_grad_enabled():
+            # Of a kernel of one pixel with strides the gradients are computed by parts, see ``mvm``.
+            if layer.kernel_size == (1, 1) and layer.stride != (1, 1):
+                return []
+            if any(scale is not None for scale in _of_each(tiles, "out_scaling_alpha")):
+                return []
+        insides, configs = _of_each(tiles, "tile"), [tile.rpu_config for tile in tiles]
+        told: list[list[Any]] = [
+            [tile.training for tile in tiles],
+            [type(inside) for inside in insides],
+            [values is None for values in _of_each(insides, "out_noise_values")],
+            [values is None for values in _of_each(tiles, "input_range")],
+            [alpha.shape if isinstance(alpha, Tensor) else () for alpha in _of_each(tiles, "alpha")],
+            [config.drift_compensation is None for config in configs],
+            [vars(config.forward) for config in configs],
+            [vars(config.modifier) for config in configs],
+            [vars(config.pre_post.input_range) for config in configs],
+        ]
+        return tiles if all(each.count(each[0]) == len(tiles) for each in told) else []
+
+    def _window(self) -> Any:
+        """Return how each group looks at its channels."""
+        _, window, _ = next(self.groups[0].columns())  # type: ignore[operator]
+        return window
+
+    def _trained(self, x: Tensor, tiles: list[Any]) -> Tensor:
+        """Return what the groups give, computed at once, for gradients and for training."""
+        from analognas.hardware.grouped_converters import deviations
+        from analognas.hardware.grouped_product import Groups, product, with_noise
+        from analognas.hardware.layers import NOISY, tile_converters
+
+        config, count, first = tiles[0].rpu_config, len(tiles), tiles[0]
+        window = self._window()
         groups = Groups(tile_converters(config.forward), window, count, config.pre_post.input_range)
-        weights = torch.cat([tile.tile.weight for tile in tiles])
-        outputs = len(weights) // count
-        scales = torch.cat([_spread(tile.mapping_scales, outputs, weights) for tile in tiles])
+        weights = torch.cat(_of_each(_of_each(tiles, "tile"), "weight"))
+        scales = _for_outputs(_of_each(tiles, "mapping_scales"), weights)
         noisy = None
-        if tiles[0].training:
-            first = tiles[0]
+        if first.training:
             if first.input_range is not None and first.input_range_update_idx < groups.range_parameters.init_from_data:
                 for tile, deviation in zip(tiles, deviations(x.detach(), count, window), strict=True):
                     _follow(tile, deviation)
-            noisy = with_noise(weights.detach(), count, config.modifier)
+            drawn = [tile.__dict__.get(NOISY) for tile in tiles]
+            noisy = torch.cat(drawn) if all(part is not None for part in drawn) else None
+            if noisy is None:
+                noisy = with_noise(weights.detach(), count, config.modifier)
         elif config.drift_compensation is not None:
-            scales = scales * torch.cat([_spread(tile.alpha, outputs, weights) for tile in tiles])
-        ranges = None if tiles[0].input_range is None else torch.cat([tile.input_range for tile in tiles])
+            scales = scales * _for_outputs(_of_each(tiles, "alpha"), weights)
+        ranges = None if first.input_range is None else torch.cat(_of_each(tiles, "input_range"))
         out = product(x, weights, ranges, noisy, scales, groups)
-        biases = [bias_of(layer.analog_module) for layer in layers]
-        return out if biases[0] is None else out + torch.cat(biases).view(1, -1, 1, 1)
+        bias = self._bias()
+        return out if bias is None else out + bias.view(1, -1, 1, 1)
 
-    def _together(self, x: Tensor) -> Tensor:
+    def joined(self, x: Tensor, affine: tuple[Tensor, Tensor], other: Tensor | None, rectified: bool) -> Tensor | None:
+        """Return the output with what follows it, in evaluation; None where that cannot be computed at once.
+
+        Args:
+            x: input (N, in_channels, H, W).
+            affine: what the output is multiplied with, and what is added then, (out_channels,) each.
+            other: what is added then, of the shape of the output.
+            rectified: whether negative values become 0.
+        """
+        from analognas.hardware.converters import output_size
+
+        tiles = self._alike() if x.dim() == 4 and not torch.is_grad_enabled() else []
+        if not tiles or tiles[0].training:
+            return None
+        if other is not None:
+            size = output_size(self._window(), (x.shape[2], x.shape[3]))
+            if other.shape != (len(x), len(affine[0]), *size):  # a term for all images or pixels alike
+                return None
+        return self._together(x, tiles, affine, other, rectified)
+
+    def _together(
+        self, x: Tensor, tiles: list[Any], affine: tuple[Tensor, Tensor] | None = None, other: Tensor | None = None,
+        rectified: bool = False,
+    ) -> Tensor:  # fmt: skip
         """Return what the groups give, computed at once: noise is drawn in another order than group by group."""
         from analognas.hardware import converters as conv
-        from analognas.hardware.grouped_product import input_lines
-        from analognas.hardware.layers import bias_of, scale_of, tile_converters
-        from analognas.hardware.mvm import kernels_of
+        from analognas.hardware.grouped_converters import to_input
+        from analognas.hardware.layers import tile_converters
+
+        config, window = tiles[0].rpu_config, self._window()
+        converters = tile_converters(config.forward)
+        weights = torch.cat(_of_each(_of_each(tiles, "tile"), "weight"))
+        scale = _for_outputs(_of_each(tiles, "mapping_scales"), weights) * converters.out_scale
+        ranges = None
+        if tiles[0].input_range is not None:
+            ranges = torch.cat(_of_each(tiles, "input_range"))
+            scale *= ranges.repeat_interleave(len(weights) // len(tiles))
+        scale *= _for_outputs(_of_each(tiles, "out_scaling_alpha"), weights)
+        if config.drift_compensation is not None:
+            scale *= _for_outputs(_of_each(tiles, "alpha"), weights)
+        bias = self._bias()
+        shift = torch.zeros_like(scale) if bias is None else bias
+        if affine is not None:
+            scale, shift = scale * affine[0], shift * affine[0] + affine[1]
+        lines = to_input(conv.dense(x), ranges, converters)
+        kernels = weights.view(len(weights), self.in_channels, *window.kernel)
+        out = conv.dense(conv2d(lines, kernels, None, window.stride, window.padding, window.dilation, len(tiles)))
+        conv.to_next(out, converters, scale, shift, None if other is None else conv.dense(other), rectified)
+        return out
+
+    def _bias(self) -> Tensor | None:
+        """Return the digital biases of all groups, (O,), or None."""
+        from analognas.hardware.layers import bias_of
 
         layers: list[Any] = list(self.groups)
-        tiles = [next(layer.analog_tiles()) for layer in layers]
-        converters = tile_converters(tiles[0].rpu_config.forward)
-        own = None
-        if tiles[0].input_range is not None:
-            own = torch.cat([tile.input_range.expand(self.in_channels) for tile in tiles]).view(1, -1, 1, 1)
-        lines = input_lines(conv.dense(x), own, converters)
-        _, window, _ = next(layers[0].columns())
-        kernels = torch.cat([kernels_of(tile.tile.weight, window, self.in_channels) for tile in tiles])
-        out = conv2d(lines, kernels, None, window.stride, window.padding, window.dilation, len(layers))
-        out = conv.dense(out)
-        scale = torch.cat([scale_of(tile, converters.out_scale) for tile in tiles])
-        biases = [bias_of(layer.analog_module) for layer in layers]
-        shift = torch.zeros_like(scale) if biases[0] is None else torch.cat(biases)
-        conv.to_next(out, converters, scale, shift, None, rectified=False)
-        return out
+        if bias_of(layers[0].analog_module) is None:
+            return None
+        return torch.cat([bias_of(layer.analog_module) for layer in layers])
+
+
+def _of_each(modules: list[Any], name: str) -> list[Any]:
+    """Return an attribute of each module; torch looks for each in several places, which takes long for many."""
+    for kind in ("_parameters", "_buffers", "_modules"):
+        if name in vars(modules[0])[kind]:
+            try:
+                return [vars(module)[kind][name] for module in modules]
+            except KeyError:
+                break
+    return [getattr(module, name) for module in modules]
 
 
 @torch.no_grad()
@@ -141,11 +200,21 @@ def _follow(tile: Any, deviation: Tensor) -> None:
     tile.input_range.data = tile.input_range.data.abs()
 
 
-def _spread(value: Any, outputs: int, like: Tensor) -> Tensor:
-    """Return a number, or one for each output of a tile, or None for 1, as a number for each output."""
-    if value is None:
-        return like.new_ones(outputs)
-    return torch.as_tensor(value, dtype=like.dtype, device=like.device).detach().reshape(-1).expand(outputs)
+def _for_outputs(values: list[Any], weights: Tensor) -> Tensor:
+    """Return the numbers of tiles (one of each, or one for each output, or None for 1) for each output, (O,).
+
+    Args:
+        values: of the tiles.
+        weights: of all tiles, (O, rows).
+    """
+    outputs = len(weights) // len(values)
+    kinds = {type(value) for value in values}
+    if kinds == {type(None)}:
+        return weights.new_ones(len(weights))
+    if outputs == 1 and kinds <= {Tensor, nn.Parameter} and {value.dim() for value in values} == {1}:
+        return torch.cat(values).detach().to(weights)
+    parts = [weights.new_ones(()) if value is None else torch.as_tensor(value).to(weights) for value in values]
+    return torch.cat([part.detach().reshape(-1).expand(outputs) for part in parts])
 
 
 def is_grouped(layer: nn.Module) -> bool:
@@ -184,7 +253,7 @@ def unclipped(model: nn.Module) -> nn.Module:
             for layer in module.groups:
                 for tile in layer.analog_tiles():  # type: ignore[operator]
                     clip = getattr(tile.rpu_config, "clip", None)
-                    few = tile.in_size * tile.out_size < _FEW
+                    few = tile.in_size * tile.out_size < FEW
                     if few and clip is not None and clip.type == WeightClipType.LAYER_GAUSSIAN:
                         clip.type = WeightClipType.NONE  # the configuration of a tile is its own
     return model

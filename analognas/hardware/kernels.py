@@ -266,19 +266,22 @@ def from_input(
     top = abs(input_range)
     unit = _f4(1.0) if math.isinf(input_range) else input_range
     total, upper, lower, clipped = 0.0, 0.0, 0.0, 0
+    where = np.empty(BLOCK, np.int32)
     for block in range((x.size + BLOCK - 1) // BLOCK):
         part = slice(block * BLOCK, (block + 1) * BLOCK)
         sums, beyond = _from_input(d_input[part], x[part], top, unit, input_range, range_limit, step, limit, out[part])
         total += sums
         if dense and beyond:
             clipped += beyond
-            for i in range(part.start, min(part.stop, x.size)):
-                if passes(x[i], top, unit, step, limit):
-                    value = min(max(x[i], -top), top)
+            own, slopes = x[part], d_input[part]
+            for j in range(beyond_of(own, input_range, where)):
+                i = np.uintp(where[j])
+                if passes(own[i], top, unit, step, limit):
+                    value = min(max(own[i], -top), top)
                     if value >= input_range:
-                        upper += min(float(d_input[i] / unit), 0.0)
+                        upper += min(float(slopes[i] / unit), 0.0)
                     if value <= -input_range:
-                        lower += max(float(d_input[i] / unit), 0.0)
+                        lower += max(float(slopes[i] / unit), 0.0)
     return total, upper, lower, clipped
 
 
@@ -293,6 +296,16 @@ def _from_input(
         out[i] = inner if abs(x[i]) <= range_limit else _f4(0.0)
         beyond += _i4(0) if abs(x[i]) < input_range else _i4(1)
     return float(total), int(beyond)
+
+
+@njit(inline="never", error_model="numpy")
+def beyond_of(x: Array, input_range: Any, where: NDArray[np.int32]) -> Any:
+    """Write where ``x`` (n,) is clipped at the range into ``where`` (n,), and return how often; without a branch."""
+    count = np.uintp(0)
+    for i in range(np.uintp(x.size)):
+        where[count] = i
+        count += np.uintp(0) if abs(x[i]) < input_range else np.uintp(1)
+    return count
 
 
 @njit(inline="never", error_model="numpy")

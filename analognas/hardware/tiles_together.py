@@ -49,11 +49,15 @@ class TilesTogether:
     def __init__(self, model: nn.Module) -> None:
         self._tiles = [tile for _, tile in tiles(model)]
         config = self._tiles[0].rpu_config
-        modifier, clip = config.modifier, config.clip
+        modifier, clips = config.modifier, [tile.rpu_config.clip for tile in self._tiles]
         self._modifier = _MODIFIERS[modifier.type], np.float32(modifier.std_dev)
         self._largest = np.float32(math.nan if modifier.rel_to_actual_wmax else modifier.assumed_wmax)
-        fixed = clip.fixed_value if clip.fixed_value > 0 or clip.type == WeightClipType.FIXED_VALUE else math.inf
-        self._clip = _CLIPS[clip.type], np.float32(clip.sigma), np.float32(fixed)
+        # Groups of few weights are not clipped as others are, see ``grouping``.
+        self._clips = (
+            np.array([_CLIPS[clip.type] for clip in clips], np.int64),
+            np.array([clip.sigma for clip in clips], np.float32),
+            np.array([_fixed(clip) for clip in clips], np.float32),
+        )
         self._remapped = bool(_REMAPS[config.remap.type])
         #: The weights in order.
         self.parameters: list[nn.Parameter] = [tile.tile.weight for tile in self._tiles]
@@ -73,15 +77,16 @@ class TilesTogether:
         first = of_network[0].rpu_config
         known = (
             first.modifier.type in _MODIFIERS and not first.modifier.per_batch_sample
-            and first.clip.type in _CLIPS and first.remap.type in _REMAPS
+            and first.remap.type in _REMAPS
         )  # fmt: skip
         return known and all(
             tile.rpu_config.modifier == first.modifier
-            and tile.rpu_config.clip == first.clip
+            and tile.rpu_config.clip.type in _CLIPS
             and tile.rpu_config.remap == first.remap
             and tile.tile.weight.dtype == torch.float32
             and tile.tile.weight.device.type == "cpu"
-            and tile.tile.weight.numel() > 1  # one weight has no deviation
+            # One weight has no deviation.
+            and (tile.tile.weight.numel() > 1 or tile.rpu_config.clip.type != WeightClipType.LAYER_GAUSSIAN)
             and tile.tile.weight.requires_grad
             and tile.mapping_scales is not None
             and bool((tile.mapping_scales == tile.mapping_scales[0]).all())
@@ -122,7 +127,7 @@ class TilesTogether:
 
     def updated(self) -> None:
         """Clip and remap the weights after they have been changed."""
-        _update(self._values, self._ends, *self._clip, self._remapped, self._scales.numpy())
+        _update(self._values, self._ends, *self._clips, self._remapped, self._scales.numpy())
         if self._remapped:
             self._divided[:] = True
 
@@ -134,6 +139,12 @@ class TilesTogether:
         for tile, divided in zip(self._tiles, self._divided, strict=True):
             if divided:
                 set_scales_again(tile)
+
+
+def _fixed(clip: Any) -> float:
+    """Return the value at which weights are clipped whatever they are."""
+    fixed = clip.fixed_value
+    return float(fixed) if fixed > 0 or clip.type == WeightClipType.FIXED_VALUE else math.inf
 
 
 @loop(SUMS)
@@ -170,14 +181,16 @@ def _scale(gradient: Array, ends: Numbers, scales: Array, divided: NDArray[np.bo
 
 
 @loop(SUMS)
-def _update(weights: Array, ends: Numbers, clip: int, sigma: Any, fixed: Any, remapped: bool, scales: Array) -> None:
+def _update(
+    weights: Array, ends: Numbers, clips: Numbers, sigmas: Array, most: Array, remapped: bool, scales: Array
+) -> None:
     start = 0
     for place in range(ends.size):
         end = ends[place]
         part = weights[start:end]
-        if clip > 0:
-            bound = fixed
-            if clip == 2:
+        if clips[place] > 0:
+            bound = most[place]
+            if clips[place] == 2:
                 total = 0.0
                 for value in part:
                     total += value
@@ -185,7 +198,7 @@ def _update(weights: Array, ends: Numbers, clip: int, sigma: Any, fixed: Any, re
                 squares = 0.0
                 for value in part:
                     squares += (value - mean) ** 2
-                bound = min(fixed, np.float32(math.sqrt(squares / (part.size - 1))) * sigma)
+                bound = min(bound, np.float32(math.sqrt(squares / (part.size - 1))) * sigmas[place])
             for i in range(part.size):
                 part[i] = min(max(part[i], -bound), bound)
         if remapped:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from analognas.hardware.analog import require_clean, tiles
+from analognas.hardware.grouping import GroupedConvolution
 from analognas.progress import Progress
 from analognas.training.digital import MOMENTUM, run_epochs, steps_per_epoch
 from analognas.training.flat_sgd import FlatSGD, falling
@@ -51,7 +52,7 @@ def train(
     """
     require_clean(model, "train")
     steps = epochs * steps_per_epoch(len(x), batch_size)
-    with _optimizer(model, learning_rate, steps) as (optimizer, schedule, begin_step):
+    with stepping(model, learning_rate, steps) as (optimizer, schedule, begin_step):
         run_epochs(
             model, x, y, optimizer, schedule,
             epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress, name="hardware-aware",
@@ -60,7 +61,7 @@ def train(
 
 
 @contextmanager
-def _optimizer(
+def stepping(
     model: nn.Module, learning_rate: float, steps: int
 ) -> Iterator[tuple[Any, torch.optim.lr_scheduler.LRScheduler | None, Callable[[], None] | None]]:
     """Give optimizer, schedule, and what is to be called before each step: for all tiles at once where that can be."""
@@ -82,10 +83,19 @@ def _optimizer(
         for parameter in model.parameters()
         if id(parameter) not in apart and not isinstance(parameter, AnalogContext)
     ]
+    grouped = any(isinstance(module, GroupedConvolution) for module in model.modules())
+
+    def before(gradient: Tensor) -> None:
+        # Input ranges that follow the data are given new memory, see ``layers``. Of networks without groups they are
+        # left there: what was trained before stays as it was.
+        if grouped:
+            flat.take_in()
+        together.scale_gradients(gradient)
+
     flat = FlatSGD(
         [*together.parameters, *others],
         falling(learning_rate, MOMENTUM, steps),
-        before=together.scale_gradients,
+        before=before,
         after=together.updated,
     )
     together.begin(flat.values)

@@ -25,3 +25,10 @@ def test_a_network_is_measured_in_a_workspace_of_its_own(tmp_path: Path) -> None
     assert 0 <= figures["acc_30d"] <= 100
     assert own_networks._line(name, figures).startswith("| autoencoder | 445,006 | ")
     assert own_networks._line("x", {"refused": "No."}) == "| x | No. |"
+
+
+def test_blocks_on_tiles_are_compared_with_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_networks, "_BATCH", 2)
+    told = own_networks.ratio(1)
+    assert list(told) == ["forward and backward", "step", "evaluation", "evaluation, joined"]
+    assert all(figures["ratio"] > 0 for figures in told.values())

@@ -63,7 +63,10 @@ def test_grouped_convolutions_are_told_once() -> None:
     assert found(model) == [("grouped", name, False) for name in "012"]
     (told,) = summed_up(list(findings(model)), {})
     assert "each of its 2 groups is a matrix on tiles of its own" in told
+    assert "With fewer than 64 weights each, they are not clipped at their deviation in training." in told
     assert told.endswith("(2 more like that.)")
+    many, few = (next(findings(nn.Conv2d(2 * width, 2, 3, groups=2))) for width in (8, 7))
+    assert [many.kind, "not clipped" in str(many), "not clipped" in str(few)] == ["grouped", False, True]
 
 
 def test_hooks_would_be_lost() -> None:

@@ -138,6 +138,46 @@ def test_a_shortcut_is_added_in_the_same_pass(network: Maker) -> None:
             torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize("way", ["loops", "tensors"])
+@pytest.mark.parametrize("changes", [(), (by_column,)], ids=["bench", "by column"])
+def test_groups_are_joined_with_what_follows_too(
+    network: Maker, changes: Any, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With channels last in all layers: from one layout into the other takes longer than any of them saves."""
+
+    class Separable(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.depthwise, self.its_norm = nn.Conv2d(7, 14, 3, padding=1, groups=7), nn.BatchNorm2d(14)
+            self.back, self.back_norm = nn.Conv2d(14, 7, 1, groups=7, bias=False), nn.BatchNorm2d(7)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = torch.relu(self.norm(self.first(x)))
+            between = self.its_norm(self.depthwise(x)).relu()
+            x = torch.relu(self.back_norm(self.back(between)) + x)
+            x = x.mean((2, 3), keepdim=True) + self.back_norm(self.back(between))
+            out: Tensor = self.head(self.alone(x).flatten(1))
+            return out
+
+    model = network(Separable(), silent, no_bounds, *changes)
+    devices = Devices(model)
+    devices.program()
+    devices.drift(1e6)
+    form = for_evaluation(model)
+    called = [str(node.target) for node in form.graph.nodes if node.op == "call_module"]
+    assert called == ["joined_0", "joined_1", "joined_2", "joined_3", "alone", "head"]
+    if way == "tensors":
+        monkeypatch.setattr(conv, "fast", lambda tensor: False)
+    monkeypatch.setattr(images_last, "lines_of", lambda *given: pytest.fail("another layout"))
+    x = torch.randn(19, 3, 8, 8)
+    with torch.no_grad():
+        expected, found = model(x), form(x)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+    given = x.clone().requires_grad_()
+    form(given).sum().backward()
+    assert given.grad is not None
+
+
 @pytest.mark.parametrize("together", [1, 40])
 def test_the_noise_is_that_of_the_network(network: Maker, together: int) -> None:
     """Mean and variance of every output over 2,000 passes (false alarm rate 1e-6)."""

@@ -4,19 +4,9 @@ import pytest
 import torch
 from aihwkit.simulator.parameters.enums import WeightModifierType
 
-from analognas.hardware.converters import Window
-from analognas.hardware.grouped_product import deviations, with_noise
-from analognas.hardware.layers import _unfolded_std
+from analognas.hardware.grouped_product import with_noise
 from analognas.hardware.rpu_config import rpu_config
 from analognas.params import HardwareParams
-
-WINDOW = Window((3, 3), (2, 1), (1, 0), (1, 2), (0, 18))
-
-
-def test_the_inputs_of_each_group_have_their_own_deviation() -> None:
-    x = torch.randn(3, 6, 9, 8, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 7).view(1, -1, 1, 1)
-    expected = torch.stack([_unfolded_std(part, WINDOW) for part in x.split(2, 1)])
-    torch.testing.assert_close(deviations(x, 3, WINDOW), expected)
 
 
 @pytest.mark.parametrize("relative", [True, False])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -96,7 +98,12 @@ def test_without_gradients_the_groups_are_computed_at_once(monkeypatch: pytest.M
     model = convert(nn.Sequential(nn.Conv2d(8, 8, 3, groups=4)), rpu_config(HardwareParams())).eval()
     calls: list[int] = []
     original = GroupedConvolution._together
-    monkeypatch.setattr(GroupedConvolution, "_together", lambda self, x: (calls.append(1), original(self, x))[1])
+
+    def counted(self: Any, *given: Any) -> torch.Tensor:
+        calls.append(1)
+        return original(self, *given)
+
+    monkeypatch.setattr(GroupedConvolution, "_together", counted)
     with torch.no_grad():
         model(torch.randn(2, 8, 6, 6))
         assert calls == [1]
@@ -132,6 +139,66 @@ def test_in_training_the_groups_are_computed_at_once_and_all_of_a_tile_is_learne
         torch.testing.assert_close(tile.tile.weight.grad, other.tile.weight.grad, atol=1e-9, rtol=1e-11)
     bias = together[0].groups[2].analog_module.bias.grad
     torch.testing.assert_close(bias, apart[0].groups[2].analog_module.bias.grad, atol=1e-9, rtol=1e-11)
+
+
+def _bounded(tile: Any) -> None:
+    tile.rpu_config.forward.out_bound = 0.1
+
+
+def _compensated(tile: Any) -> None:
+    tile.alpha = torch.full_like(tile.alpha, 3)
+
+
+def _scaled(tile: Any) -> None:
+    tile.mapping_scales = tile.mapping_scales * 2
+
+
+def _ranged(tile: Any) -> None:
+    tile.input_range.data = tile.input_range.data * 0.3
+
+
+def _programmed(tile: Any) -> None:
+    tile.tile.weight.data = tile.tile.weight.data * 0.5
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("change", [_bounded, _compensated, _scaled, _ranged, _programmed])
+def test_what_is_changed_in_one_tile_later_counts_at_once(change: Any, gradients: bool) -> None:
+    """Nothing of a tile is remembered from call to call."""
+    config = rpu_config(HardwareParams(out_noise=0, weight_noise=0))
+    torch.manual_seed(2)
+    model, x = convert(nn.Sequential(nn.Conv2d(6, 6, 3, groups=6)), config).eval(), 2 * torch.randn(2, 6, 6, 6)
+    with torch.set_grad_enabled(gradients):
+        before = model(x)
+        change(next(tile for name, tile in tiles(model) if ".3." in name))
+        after = model(x)
+    changed = ((before - after).abs() > 1e-4).flatten(2).any(2).any(0)
+    assert changed.tolist() == [place == 3 for place in range(6)]
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    """Outputs on any number of threads; oneDNN's sums of gradients go by it, and stages run on one."""
+    config = rpu_config(HardwareParams())
+    torch.manual_seed(2)
+    network, threads = nn.Sequential(nn.Conv2d(6, 6, 3, groups=6), nn.Conv2d(6, 8, 1)), torch.get_num_threads()
+    found = []
+    try:
+        for number in (1, 1, 2):
+            torch.set_num_threads(number)
+            torch.manual_seed(3)
+            model = convert(network, config).train()
+            x = torch.randn(9, 6, 6, 6, requires_grad=True)
+            out = model(x)
+            out.square().sum().backward()
+            ranges = [tile.input_range.grad for _, tile in tiles(model)]
+            weights = [tile.tile.weight.grad for _, tile in tiles(model)]
+            with torch.no_grad():
+                found.append([out.detach(), model.eval()(x), x.grad, *ranges, *weights])
+    finally:
+        torch.set_num_threads(threads)
+    first, second, other = found
+    assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
+    assert all(torch.equal(one, two) for one, two in zip(first[:2], other[:2], strict=True))
 
 
 def test_a_group_of_few_weights_is_not_clipped_at_their_deviation() -> None:

@@ -64,6 +64,30 @@ def test_weights_are_clipped_and_remapped_as_aihwkit_does(bench: Maker, clip: An
         assert NOISY not in ours.__dict__
 
 
+def test_each_tile_is_clipped_as_its_own_configuration_says(bench: Maker):
+    torch.manual_seed(0)
+    model = convert(nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 8, 3)), bench())
+    other = to_aihwkit(model)
+    kinds = [WeightClipType.NONE, WeightClipType.LAYER_GAUSSIAN, WeightClipType.FIXED_VALUE, WeightClipType.NONE]
+    for net in (model, other):
+        for (_, tile), kind in zip(tiles(net), kinds, strict=False):
+            tile.rpu_config.clip.type, tile.rpu_config.clip.fixed_value = kind, 0.3
+            tile.rpu_config.clip.sigma = 1.2
+    assert TilesTogether.apply_to(model)
+    together, _ = begun(model)
+    changed(model)
+    together.updated()
+    together.end()
+    changed(other)
+    for (name, ours), (_, theirs) in zip(tiles(model), tiles(other), strict=True):
+        before = theirs.tile.weight.detach().clone()
+        theirs.post_update_step()
+        torch.testing.assert_close(ours.tile.weight, theirs.tile.weight, rtol=1e-5, atol=1e-6, msg=name)
+        kind = theirs.rpu_config.clip.type
+        kept = torch.allclose(before / before.abs().max(), theirs.tile.weight)
+        assert kept == (kind == WeightClipType.NONE)
+
+
 def test_gradients_are_divided_as_aihwkits_hooks_do_afterwards_too(bench: Maker):
     model = convert(network(), bench())
     other = to_aihwkit(model)

@@ -173,3 +173,33 @@ def test_ranges_are_calibrated_without_touching_anything_else(
     assert not any(module.training for module in model.modules())
     first = next(tensor for name, tensor in after.items() if name.endswith("input_range"))
     assert float(first) == pytest.approx(3 * float(train_set[0].std()), rel=0.2)  # init_std_alpha of the preset
+
+
+def test_groups_are_trained_as_aihwkits_optimizer_would(config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights, scales and input ranges, which follow the data first and are learned then."""
+    config.pre_post.input_range.init_from_data = 2
+    config.forward.out_noise = config.modifier.std_dev = 0.0
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 3)
+    )
+    ours, theirs = convert(network, config).train(), convert(network, config).train()
+    for model in (ours, theirs):
+        generator = torch.Generator().manual_seed(1)
+        if model is theirs:
+            monkeypatch.setattr(TilesTogether, "apply_to", lambda model: False)
+        with hardware_aware.stepping(model, 0.02, 9) as (optimizer, schedule, begin):
+            assert (begin is None) == (model is theirs)
+            for _ in range(9):
+                optimizer.zero_grad()
+                if begin is not None:
+                    begin()
+                model(torch.randn(5, 2, 8, 8, generator=generator)).square().mean().backward()
+                optimizer.step()
+                if schedule is not None:
+                    schedule.step()
+    for (name, one), (_, other) in zip(tiles(ours), tiles(theirs), strict=True):
+        torch.testing.assert_close(one.tile.weight, other.tile.weight, rtol=1e-3, atol=1e-4, msg=name)
+        torch.testing.assert_close(one.mapping_scales, other.mapping_scales, rtol=1e-3, atol=1e-5, msg=name)
+        torch.testing.assert_close(one.input_range, other.input_range, rtol=1e-4, atol=1e-6, msg=name)
+        assert one.input_range_update_idx.item() == 2
