@@ -195,9 +195,9 @@ def _follow(tile: Any, deviation: Tensor) -> None:
     parameters, index = tile.rpu_config.pre_post.input_range, tile.input_range_update_idx
     if deviation > 0:
         follows = parameters.init_std_alpha * deviation
-        tile.input_range.data = (tile.input_range.data * index + follows) / (index + 1)
+        tile.input_range.data.copy_((tile.input_range.data * index + follows) / (index + 1))  # in place, see ``layers``
         index.data += 1
-    tile.input_range.data = tile.input_range.data.abs()
+    tile.input_range.data.abs_()
 
 
 def _for_outputs(values: list[Any], weights: Tensor) -> Tensor:

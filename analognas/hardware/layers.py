@@ -260,9 +260,11 @@ def _initialise_range(tile: Any, x: Tensor, window: Window | None) -> None:
         return
     std = _unfolded_std(x, window)
     if std > 0:
-        tile.input_range.data = (tile.input_range.data * index + parameters.init_std_alpha * std) / (index + 1)
+        followed = (tile.input_range.data * index + parameters.init_std_alpha * std) / (index + 1)
+        # In place: in a training its memory is a part of the vector of all parameters, where it is learned afterwards.
+        tile.input_range.data.copy_(followed)
         index.data += 1
-    tile.input_range.data = tile.input_range.data.abs()
+    tile.input_range.data.abs_()
 
 
 def _unfolded_std(x: Tensor, window: Window | None) -> Tensor:

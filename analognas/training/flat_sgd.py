@@ -54,14 +54,6 @@ class FlatSGD:
         """Return whether parameters can lie in one vector."""
         return len({(parameter.dtype, parameter.device) for parameter in parameters if parameter.requires_grad}) == 1
 
-    @torch.no_grad()
-    def take_in(self) -> None:
-        """Bring parameters that were given other memory back into the vector, with the values they have there."""
-        for parameter, part in zip(self._parameters, self._parts(self.values), strict=True):
-            if parameter.data_ptr() != part.data_ptr():
-                part.copy_(parameter)
-                parameter.data = part
-
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for parameter in self._parameters:

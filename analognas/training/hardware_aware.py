@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from analognas.hardware.analog import require_clean, tiles
-from analognas.hardware.grouping import GroupedConvolution
 from analognas.progress import Progress
 from analognas.training.digital import MOMENTUM, run_epochs, steps_per_epoch
 from analognas.training.flat_sgd import FlatSGD, falling
@@ -83,19 +82,10 @@ def stepping(
         for parameter in model.parameters()
         if id(parameter) not in apart and not isinstance(parameter, AnalogContext)
     ]
-    grouped = any(isinstance(module, GroupedConvolution) for module in model.modules())
-
-    def before(gradient: Tensor) -> None:
-        # Input ranges that follow the data are given new memory, see ``layers``. Of networks without groups they are
-        # left there: what was trained before stays as it was.
-        if grouped:
-            flat.take_in()
-        together.scale_gradients(gradient)
-
     flat = FlatSGD(
         [*together.parameters, *others],
         falling(learning_rate, MOMENTUM, steps),
-        before=before,
+        before=together.scale_gradients,
         after=together.updated,
     )
     together.begin(flat.values)

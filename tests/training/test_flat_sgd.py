@@ -80,17 +80,6 @@ def test_a_parameter_without_gradient_is_left_alone():
     assert not torch.equal(model["used"].weight, kept["used"])
 
 
-def test_a_parameter_that_was_given_other_memory_is_taken_in_with_its_values():
-    model = nn.Linear(3, 2)
-    optimizer = FlatSGD(model.parameters(), falling(0.1, 0.0, 5))
-    model.bias.data = torch.tensor([5.0, 7.0])
-    optimizer.take_in()
-    assert optimizer.values[-2:].tolist() == [5, 7]
-    model(torch.ones(1, 3)).sum().backward()
-    optimizer.step()
-    torch.testing.assert_close(model.bias.detach(), torch.tensor([4.9, 6.9]))
-
-
 def test_what_is_asked_for_is_called():
     model, called = nn.Linear(3, 2), []
     schedule = falling(0.1, 0.9, 5)

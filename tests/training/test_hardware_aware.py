@@ -175,13 +175,14 @@ def test_ranges_are_calibrated_without_touching_anything_else(
     assert float(first) == pytest.approx(3 * float(train_set[0].std()), rel=0.2)  # init_std_alpha of the preset
 
 
-def test_groups_are_trained_as_aihwkits_optimizer_would(config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("groups", [1, 4])
+def test_all_is_trained_as_aihwkits_optimizer_would(config: Any, monkeypatch: pytest.MonkeyPatch, groups: int) -> None:
     """Weights, scales and input ranges, which follow the data first and are learned then."""
     config.pre_post.input_range.init_from_data = 2
     config.forward.out_noise = config.modifier.std_dev = 0.0
     torch.manual_seed(0)
     network = nn.Sequential(
-        nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 3)
+        nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 3, groups=groups), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 3)
     )
     ours, theirs = convert(network, config).train(), convert(network, config).train()
     for model in (ours, theirs):
