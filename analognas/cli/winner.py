@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analognas.cli.group import tell
 from analognas.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -46,7 +47,13 @@ def predict(
 
     For each file: class, confidence with its standard deviation over programmings, and how many programmings agree.
     """
+    from analognas.training.columns import time_label
+
     winner = _load(folder, own)
+    longest = max(winner.protocol.times)
+    if after > longest:
+        older = f"nothing was measured of devices older than {time_label(longest)}"
+        tell([f"{older}: how accurate these answers are is not known."])
     frame = winner.predict(list(files), after, repeats=repeats)
     rows = frame.rename(columns={"input": "file"}).to_dict("records")
     asked = winner.protocol.repeats if repeats is None else repeats

@@ -19,7 +19,7 @@ import numpy as np
 
 from analognas.files import cache_folder
 
-VERSION = 3
+VERSION = 4
 """Raised when the decoding changes, so that what an older version decoded is not used."""
 KEEP = 8
 """How many decoded datasets are kept; each is as large as its images in memory."""

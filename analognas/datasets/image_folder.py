@@ -18,7 +18,7 @@ import numpy as np
 
 from analognas.datasets import cache
 from analognas.datasets.base import PARTS, Bytes, Dataset, Integers, Options, Origin, Reading, assemble, refuse_constant
-from analognas.datasets.images import EXTENSIONS, decode, inspect
+from analognas.datasets.images import EXTENSIONS, UnreadableImageError, decode, inspect
 from analognas.datasets.leftovers import OUTSIDE, PassedOver, ending, is_leftover, told
 from analognas.datasets.parts import folds, levels, listed, parts_of
 from analognas.datasets.pictures import Pictures
@@ -31,6 +31,8 @@ DEFAULT_SIZE = 32
 MAX_BYTES = 8 << 30
 """Images that would take more memory than this are refused, with the advice to set ``image_size``."""
 
+_NAMED = 3
+"""Damaged files that are named; the others are counted."""
 _THUMBNAILS = ("thumb", "thumbs", "thumbnail", "thumbnails")
 """Folders of smaller copies, if they stand inside a class folder."""
 
@@ -180,6 +182,15 @@ def _part_folders(root: Path, children: Sequence[Path]) -> dict[str, Path]:
                 "each into a folder per class (if they are classes, give them other names)."
             )
         return {}
+    if others and "train" not in parts:  # CLASS folders beside test: the training images are not in a folder
+        classes = [child.name for child in others]
+        own = {folder.name for part in parts.values() for folder in _subfolders(part)}
+        if own & set(classes):
+            beside = listed(folder.name for folder in parts.values())
+            raise DatasetError(
+                f"{root} holds {listed(classes)} beside {beside}, which has such folders, too: move {listed(classes)} "
+                f"into {root / 'train'}."
+            )
     if others:
         raise DatasetError(
             f"{others[0]} stands beside {next(iter(parts.values())).name}, where only train, validation and "
@@ -326,11 +337,17 @@ def _decoded(root: Path, images: list[_Image], options: Options) -> tuple[Bytes,
         )
     x = np.empty((len(images), *shape), dtype=np.uint8)
     pictures = Pictures.empty(len(images))
+    damaged: list[tuple[str, UnreadableImageError]] = []
     for index, image in enumerate(images):
-        picture = decode(root / image.relative, channels, height, width)
-        x[index] = picture.pixels
-        pictures.put(index, picture)
+        try:
+            picture = decode(root / image.relative, channels, height, width)
+        except UnreadableImageError as error:
+            damaged.append((image.relative, error))
+        else:
+            x[index] = picture.pixels
+            pictures.put(index, picture)
         _report(options, index + 1, len(images), "decoding images")
+    _refuse(damaged, root, len(images))
     cache.write(key, {"x": x, "pictures": pictures.facts})
     return x, pictures
 
@@ -340,16 +357,35 @@ def _shape(root: Path, images: list[_Image], options: Options) -> tuple[int, int
     sizes = set()
     grey = True
     if options.image_size is None or options.channels is None:
+        damaged: list[tuple[str, UnreadableImageError]] = []
         for index, image in enumerate(images):
-            size, is_grey = inspect(root / image.relative)
-            sizes.add(size)
-            grey = grey and is_grey
+            try:
+                size, is_grey = inspect(root / image.relative)
+            except UnreadableImageError as error:
+                damaged.append((image.relative, error))
+            else:
+                sizes.add(size)
+                grey = grey and is_grey
             _report(options, index + 1, len(images), "looking at images")
+        _refuse(damaged, root, len(images))
     channels = options.channels or (1 if grey else 3)
     if options.image_size is not None:
         return channels, options.image_size, options.image_size
     width, height = sizes.pop() if len(sizes) == 1 else (DEFAULT_SIZE, DEFAULT_SIZE)
     return channels, height, width
+
+
+def _refuse(damaged: list[tuple[str, UnreadableImageError]], root: Path, count: int) -> None:
+    """Refuse files that cannot be read, all at once: who mends one after the other starts as often."""
+    if not damaged:
+        return
+    if len(damaged) == 1:
+        raise damaged[0][1]
+    named = "; ".join(f"{name} ({error.reason})" for name, error in damaged[:_NAMED])
+    more = f"; and {len(damaged) - _NAMED:,} more" if len(damaged) > _NAMED else ""
+    raise DatasetError(
+        f"{root}: {len(damaged):,} of {count:,} images cannot be read: {named}{more}; remove or replace them."
+    )
 
 
 def _report(options: Options, done: int, total: int, what: str) -> None:

@@ -44,13 +44,21 @@ _ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 _BYTE, _DEEP = 255, 65535
 
 
+class UnreadableImageError(DatasetError):
+    """A file that is no image, or a damaged one; ``reason`` says what is wrong with it, in plain words."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be read as an image ({reason}); remove or replace it.")
+        self.reason = reason
+
+
 class Picture(NamedTuple):
     """What was read of an image file.
 
     ``pixels`` are uint8 (channels, height, width); ``size`` is (width, height) of the file, upright; ``turned`` says
     that it was turned upright; ``peak`` is the greatest value of a file with more than 8 bits per channel (of colours
     its upper bound), whose upper byte was taken, and ``None`` otherwise; ``as_bytes`` says that a file of 32 bits was
-    taken as bytes.
+    taken as bytes, ``transparent`` that some of its pixels let white shine through.
     """
 
     pixels: Bytes
@@ -58,6 +66,7 @@ class Picture(NamedTuple):
     turned: bool = False
     peak: int | None = None
     as_bytes: bool = False
+    transparent: bool = False
 
 
 def inspect(path: Path) -> tuple[tuple[int, int], bool]:
@@ -90,15 +99,17 @@ def decode(path: Path, channels: int, height: int, width: int) -> Picture:
             raise ContentError("its pixels are floating-point numbers")
         elif deep:
             peak = int(np.asarray(image).max()) << 8 | _BYTE
+        transparent = False
         if image.has_transparency_data:
             image = image.convert("RGBA")
+            transparent = int(np.asarray(image)[..., 3].min()) < _BYTE  # all may be opaque nevertheless
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         image = image.convert("L" if channels == 1 else "RGB")
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling.BILINEAR)  # widens its filter: antialiased
         pixels = np.asarray(image)
     pixels = pixels[np.newaxis] if channels == 1 else pixels.transpose(2, 0, 1)
-    return Picture(pixels, size, turned, None if as_bytes else peak, as_bytes)
+    return Picture(pixels, size, turned, None if as_bytes else peak, as_bytes, transparent)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -118,7 +129,7 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
             with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
                 yield image
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-        raise DatasetError(f"{path} cannot be read as an image ({_reason(error)}); remove or replace it.") from error
+        raise UnreadableImageError(path, _reason(error)) from error
 
 
 def _reason(error: Exception) -> str:

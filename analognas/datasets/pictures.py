@@ -21,19 +21,20 @@ _FEW = 64
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """One row for each image, int64 (N, 5): width, height, turned, peak of more than 8 bits (-1: none), as bytes."""
+    """One row for each image, int64 (N, 6): width, height, turned, peak of more than 8 bits (-1: none), as bytes,
+    transparent."""
 
     facts: Integers
 
     @classmethod
     def empty(cls, count: int) -> Pictures:
         """Return rows to be filled by ``put``."""
-        return cls(np.zeros((count, 5), dtype=np.int64))
+        return cls(np.zeros((count, 6), dtype=np.int64))
 
     def put(self, index: int, picture: Picture) -> None:
         """Keep what is known of one image file."""
         peak = -1 if picture.peak is None else picture.peak
-        self.facts[index] = (*picture.size, picture.turned, peak, picture.as_bytes)
+        self.facts[index] = (*picture.size, picture.turned, peak, picture.as_bytes, picture.transparent)
 
     def refuse_collapsed(self, root: Path) -> None:
         """Refuse images of more than 8 bits of which nothing would be left; raises DatasetError."""
@@ -64,8 +65,13 @@ class Pictures:
 
     def notes(self) -> list[str]:
         """Return what else was done to them."""
-        turned = int(self.facts[:, 2].sum())
-        return [f"turned upright: {turned:,} of the images, as their EXIF, XMP or TIFF tags say"] if turned else []
+        turned, transparent = (int(self.facts[:, column].sum()) for column in (2, 5))
+        notes = []
+        if turned:
+            notes.append(f"turned upright: {turned:,} of the images, as their EXIF, XMP or TIFF tags say")
+        if transparent:
+            notes.append(f"put on white: {transparent:,} of the images, which are transparent in places")
+        return notes
 
     def resized(self, shape: Sequence[int]) -> str:
         """Return a phrase that says which sizes there were and what became of them; ``shape`` is (height, width)."""

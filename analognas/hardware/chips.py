@@ -28,7 +28,8 @@ FIGURES: Mapping[str, str] = {
 }
 #: Rows or columns that a formula takes for a side that is not split.
 _UNSPLIT = 512
-_GIVEN = "given by the user"
+#: The source of a constant that is nobody's but the user's.
+GIVEN = "given by the user"
 
 
 def _checked(what: str, value: float, *, above: bool = False) -> None:
@@ -109,7 +110,7 @@ class Chip:
     row_pj: float = 0.0
     column_pj: float = 0.0
     tiles: int | None = None
-    source: str = _GIVEN
+    source: str = GIVEN
     note: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
     basis: tuple[Constant, ...] = ()
@@ -131,7 +132,7 @@ class Chip:
         """Everything that decides a cost, with its source; figures that are 0 are left out."""
         computed = [] if not self.basis else [name for name in FIGURES if name not in self.sources]
         figures = tuple(
-            Constant(name, getattr(self, name), unit.partition(" ")[0], self.sources.get(name, _GIVEN))
+            Constant(name, getattr(self, name), unit.partition(" ")[0], self.sources.get(name, GIVEN))
             for name, unit in FIGURES.items()
             if getattr(self, name) and name not in computed
         )
@@ -142,7 +143,7 @@ class Chip:
         for name in figures:
             if name not in FIGURES:
                 raise HardwareError(f"A chip has no figure {name!r}: {nearest(name, FIGURES)}")
-        changes: dict[str, Any] = {**figures, "sources": {**self.sources, **dict.fromkeys(figures, _GIVEN)}}
+        changes: dict[str, Any] = {**figures, "sources": {**self.sources, **dict.fromkeys(figures, GIVEN)}}
         return replace(self, **changes)
 
     def to_dict(self) -> ChipDescription:
@@ -248,7 +249,7 @@ def zigzag_28nm(tile: TileSize = 512, *, dac_bits: int = 8, adc_bits: int = 8, *
     square = known["vdd"] ** 2
     converter = known["adc_bit_ff"] * adc_bits + known["adc_level_ff"] * 4**adc_bits
     basis = tuple(
-        Constant(name, known[name], unit, f"{what}; {_GIVEN if name in constants else _ZIGZAG}")
+        Constant(name, known[name], unit, f"{what}; {GIVEN if name in constants else _ZIGZAG}")
         for name, (_, unit, what) in ZIGZAG.items()
     )
     bits = (

@@ -298,6 +298,9 @@ def nearest(key: str) -> str:
         near = difflib.get_close_matches(name, list(Params.model_fields), n=1, cutoff=0)
         return f"; did you mean {near[0]}?"
     same = [known for known in keys if known.startswith(f"{section}.")]
+    by_case = {known.casefold(): known for known in keys}
+    if key.casefold() in by_case:
+        return f"; did you mean {by_case[key.casefold()]}?"
     near = difflib.get_close_matches(key, same, n=1) or difflib.get_close_matches(key, keys, n=1, cutoff=0)
     return f"; did you mean {near[0]}?"
 

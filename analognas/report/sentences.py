@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from analognas.errors import CorruptFileError
+from analognas.hardware.chips import GIVEN
 from analognas.hardware.tile_shape import TileShape
 from analognas.report.figures import REMEDY
 
@@ -172,6 +173,10 @@ def _of_cost(costs: RunCosts) -> Iterator[str]:
             f"Latency and energy of an inference are those of the tiles of {chip['name']} "
             f"({chip['note'] or chip['source']}); pipelined, there is an answer every {winner['interval_us']:,.4g} us"
         )
+        given = [constant for constant in chip["constants"] if constant["source"].endswith(GIVEN)]
+        if given:
+            named = (f"{constant['name']} {constant['value']:,.6g} {constant['unit']}".rstrip() for constant in given)
+            yield f"Constants of {chip['name']} that are {GIVEN}: {', '.join(named)}"
         if chip["tiles"] and winner["tiles"] > chip["tiles"]:
             yield f"{chip['name']} has {chip['tiles']} tiles: the winner needs more than one such chip."
 

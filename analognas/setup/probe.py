@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analognas.datasets.base import Split
-from analognas.errors import StageError
+from analognas.errors import AnalogNASWarning, StageError
 from analognas.hardware import coverage
 from analognas.hardware.cost import effort
 from analognas.hardware.silence import silent
@@ -99,7 +100,9 @@ def _ready(dataset: dict[str, Any]) -> tuple[float, float]:
     from analognas.datasets import load
 
     before = time.process_time()
-    load(**dataset)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnalogNASWarning)  # they were told when the data were looked at
+        load(**dataset)
     now = time.process_time()
     return now, now - before
 

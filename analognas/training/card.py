@@ -105,11 +105,18 @@ def _what(content: WinnerManifest, architecture: Mapping[str, Any], chip: Hardwa
     row = content["row"]
     yield (
         f"A network of {row['params']:,} parameters on {row['tiles']} analog tiles of the simulated chip "
-        f"`{chip['rpu_config']}` ({TileShape.of(chip['tile_size'])}), trained to stay accurate while the chip drifts."
+        f"`{chip['rpu_config']}` ({_configured(chip)}), trained to stay accurate while the chip drifts."
     )
     yield ""
     genes = ", ".join(f"{name} {value}" for name, value in architecture["genes"].items())
     yield f"Space {_plain(architecture['space']['name'])}, genes: {_plain(genes)}."
+
+
+def _configured(chip: HardwareRecord) -> str:
+    """Return the tiles, and what is set in place of the chip's own."""
+    usual = ("rpu_config", "tile_size", "layers", "digest", "description")
+    replaced = [f"{name} {value}" for name, value in chip.items() if name not in usual]
+    return ", ".join([str(TileShape.of(chip["tile_size"])), *replaced])
 
 
 def _use(preprocessing: Preprocessing) -> Iterator[str]:

@@ -61,6 +61,17 @@ def test_it_tells_a_line_for_each_file(finished: Paths, tmp_path: Path, monkeypa
     assert lines[0].endswith(" of 3 programmings agree")
 
 
+def test_an_age_at_which_nothing_was_measured_is_told(finished: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(finished.root)
+    (path,) = pictures(tmp_path / "pictures", load("digits").test.x[:1])
+    done = call("predict", path, "--repeats", 1, "--after", "365d", "--json")
+    assert json.loads(done.stdout)["predictions"]
+    assert done.stderr == (
+        "analognas: nothing was measured of devices older than 30d: how accurate these answers are is not known.\n"
+    )
+    assert call("predict", path, "--repeats", 1, "--after", "30d").stderr == ""
+
+
 def test_all_files_that_cannot_be_read_are_named_in_one_sentence(
     finished: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

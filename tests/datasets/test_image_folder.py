@@ -400,6 +400,30 @@ def test_unreadable_image_is_named(tmp_path):
     fails(root, r"red/003.png cannot be read as an image", image_size=8, channels=3)
 
 
+@pytest.mark.parametrize("given", [{}, {"image_size": 8, "channels": 3}])
+def test_all_unreadable_images_are_counted_and_the_first_named(tmp_path, given):
+    root = fill(tmp_path / "set")
+    for number in range(2, 7):
+        (root / "red" / f"{number:03}.png").write_bytes(b"no image")
+    told = r"set: 5 of 20 images cannot be read: red/002.png \(.*\); red/003.png \(.*\); red/004.png \(.*\); and 2 more"
+    fails(root, told + "; remove or replace them", **given)
+
+
+def test_classes_beside_a_folder_for_tests_are_to_be_moved(tmp_path):
+    fill(tmp_path / "set")
+    fill(tmp_path / "set" / "test", count=2)
+    fails(
+        tmp_path / "set", r"holds blue, red beside test, which has such folders, too: move blue, red into .*set/train"
+    )
+
+
+def test_what_was_transparent_is_told(tmp_path):
+    root = fill(tmp_path / "set")
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(root / "red" / "clear.png")
+    Image.new("RGBA", (8, 8), (9, 0, 0, 255)).save(root / "red" / "opaque.png")
+    assert from_folder(root).notes == ("put on white: 1 of the images, which are transparent in places",)
+
+
 def test_broken_link(tmp_path):
     root = fill(tmp_path / "set")
     (root / "red" / "x.png").symlink_to(root / "gone.png")

@@ -43,6 +43,7 @@ def test_params_are_frozen():
             "search: {populaton_size: 3}",
             "unknown key search.populaton_size; did you mean search.population_size?",
         ),
+        ("search: {t_avm: 2}", "unknown key search.t_avm; did you mean search.T_AVM?"),
         ("serch: {k: 3}", "unknown key serch; did you mean search?"),
         ("search: {population_size: 1}", "search.population_size is 1: "),
         ("base: {threads: 2}", "base.threads is 2: "),

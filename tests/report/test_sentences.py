@@ -78,7 +78,7 @@ def test_limits_are_said_with_their_figures_and_what_helps(made_up, text):
 
 def test_what_an_inference_costs_is_told_with_the_chip_it_is_of(made_up, text):
     costs = {"tiles": 70, "utilisation": 0.25, "latency_us": 12.345, "interval_us": 3.0, "energy_uj": 1234.5}
-    chip = {"name": "some-chip", "note": "measured", "source": "a paper", "tiles": 64}
+    chip = {"name": "some-chip", "note": "measured", "source": "a paper", "tiles": 64, "constants": []}
     content = made_up(0.1, 1) | {"cost": {"chip": chip, "winner": costs, "baseline": costs | {"energy_uj": 7.0}}}
     rows = {row[0]: row[1:] for row in report.told(content).rows}
     assert rows["of their weights in use, %"] == ("25.0", "25.0")
@@ -87,6 +87,14 @@ def test_what_an_inference_costs_is_told_with_the_chip_it_is_of(made_up, text):
     shown = text(content)
     assert "those of the tiles of some-chip (measured); pipelined, there is an answer every 3 us" in shown
     assert "some-chip has 64 tiles: the winner needs more than one such chip." in shown
+    assert "given by the user" not in shown
+    mine = [
+        {"name": "vector_ns", "value": 80.0, "unit": "ns", "source": "given by the user"},
+        {"name": "tile_pj", "value": 1234.5, "unit": "pJ", "source": "a paper; given by the user"},
+        {"name": "row_pj", "value": 1.0, "unit": "pJ", "source": "a paper"},
+    ]
+    shown = text(made_up(0.1, 1) | {"cost": {"chip": chip | {"constants": mine}, "winner": costs}})
+    assert "Constants of some-chip that are given by the user: vector_ns 80 ns, tile_pj 1,234.5 pJ" in shown
     alone = report.told(made_up(0.1, 1) | {"cost": {"chip": chip | {"tiles": None}, "winner": costs}})
     assert ("energy, uJ", "1,234", "") in alone.rows
     assert "needs more than one" not in "".join(alone.lines)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ NOTHING = Known()
 
 def text(packed: Packed, known: Known = NOTHING, **changes: object) -> str:
     return card(packed.content | changes, packed.files, known)
+
+
+def test_it_says_what_is_set_in_place_of_the_chips_own(packed: Packed):
+    chip = json.loads(packed.files["hardware.json"]) | {"tile_size": [64, 128], "adc_bits": 9}
+    told = card(packed.content, packed.files | {"hardware.json": json.dumps(chip).encode()}, NOTHING)
+    assert "`analognas-bench` (64 x 128, adc_bits 9), trained" in told
 
 
 def test_it_says_what_it_is_of_which_data_and_how_good(packed: Packed, dataset: Dataset):
