@@ -123,7 +123,9 @@ class Comparison:
         said = [self._told(figure) for figure in self.figures if figure.name in ("acc_1d", "avm")]
         if not self.same_images:
             said.append("The runs were tested on different images: a difference may be that of the data.")
-        if self.paired:
+        if all(figure.verdict == SAME for figure in self.figures):
+            kind = "Intervals are of 90 %, over programmings and test images."
+        elif self.paired:
             kind = (
                 "Intervals are of 90 %, over programmings and test images. Those of differences are paired: both "
                 "winners answered the same images (digital accuracies are not: both errors add up)."
@@ -192,6 +194,9 @@ def _figures(a: Run, b: Run, answers: Answers) -> Iterator[Figure]:
             half = math.hypot(half_a, half_b)
             low, high = apart - half, apart + half
         same = a.train["winner"] == b.train["winner"]
+        if same:  # one network, measured once: what one run knows of it, such as a limit's interval, holds for both
+            half_a = half_b = min((half for half in (half_a, half_b) if half is not None), default=None)
+            low = high = 0.0
         verdict = SAME if same else _verdict(low, high, sign)
         yield Figure(name, words, unit, first, second, half_a, half_b, apart, low, high, paired is not None, verdict)
 

@@ -134,3 +134,14 @@ def test_figures_of_another_version_are_refused(run: Callable[..., Run]):
     b = run(acc_1s="much", acc_1d=3.0)
     with pytest.raises(CorruptFileError, match="of another version"):
         compare(a, b)
+
+
+def test_one_winner_of_two_runs_is_told_with_one_interval(run: Callable[..., Run]):
+    limit = {"T_AVM": {"limit": 5.0, "value": 2.0, "low": 1.5, "high": 2.5, "status": "held"}, "status": "held"}
+    a, b = run(avm=2.0), run(avm=2.0, limits=limit)
+    figure = told(a, b, "avm")
+    assert (figure["half_a"], figure["half_b"]) == (0.5, 0.5)
+    assert (figure["difference"], figure["low"], figure["high"]) == (0.0, 0.0, 0.0)
+    sentences = compare(a, b).sentences()
+    assert "AVM of B's winner: the same as A's." in sentences
+    assert not any("paired" in sentence for sentence in sentences)
