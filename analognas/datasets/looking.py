@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         RecordedLook,
         RecordedReading,
     )
+
+Value = TypeVar("Value")
 
 _EXAMPLES = 3
 """So many pairs of images that are alike are named."""
@@ -120,7 +122,7 @@ def of_data(looked: Look | RecordedLook) -> Iterator[str]:
     if "reading" in looked:
         rows += _of_reading(looked["reading"], looked["split_off"])
         rows += _of_speakers(looked["reading"]["speakers"], cast("RecordedLook", looked).get("in_two_parts"))
-    rows += [("levels", f"{part}: {_span(levels)}") for part, levels in looked["levels"].items() if levels]
+    rows += [("levels", f"{part}: {_span(levels)}") for part, levels in _by_part(looked["levels"]) if levels]
     rows += _of_alike(looked["alike"])
     rows += [("note", note) for note in looked["notes"]]
     yield from (f"{name:<14} {text}" for name, text in rows)
@@ -162,11 +164,11 @@ def _of_reading(reading: LookedReading | RecordedReading, split_off: Sequence[st
         rows.append(("passed over", told(reading["passed_over"])))
     if reading["leftovers"]:
         rows.append(("leftovers", told(reading["leftovers"])))
-    given = [f"{part} from {name}" for part, name in reading["given"].items()]
+    given = [f"{part} from {name}" for part, name in _by_part(reading["given"])]
     made = [f"{', '.join(split_off)} split off here"] if split_off and given else ["split here"] if split_off else []
     rows.append(("parts", "; ".join([*given, *made])))
     rows.append(("sizes", reading["sizes"]))
-    rows += [("range", f"{part}: {low:g} to {high:g}") for part, (low, high) in reading["ranges"].items()]
+    rows += [("range", f"{part}: {low:g} to {high:g}") for part, (low, high) in _by_part(reading["ranges"])]
     return rows
 
 
@@ -175,13 +177,19 @@ def _of_speakers(speakers: Mapping[str, Any], in_two_parts: int | None) -> list[
     if not speakers:
         return []
     if in_two_parts is not None:
-        told_parts = [f"{count:,} {part}" for part, count in speakers.items()]
+        told_parts = [f"{count:,} {part}" for part, count in _by_part(speakers)]
         both = f"{in_two_parts:,}" if in_two_parts else "none"
     else:
-        told_parts = [f"{len(names):,} {part} ({listed(names, _SPEAKERS)})" for part, names in speakers.items()]
+        told_parts = [f"{len(names):,} {part} ({listed(names, _SPEAKERS)})" for part, names in _by_part(speakers)]
         twice = _in_two_parts(speakers)
         both = f"{len(twice):,} ({listed(twice, _SPEAKERS)})" if twice else "none"
     return [("speakers", f"{', '.join(told_parts)}; {both} in two parts")]
+
+
+def _by_part(values: Mapping[str, Value]) -> list[tuple[str, Value]]:
+    """Return what there is of each part, training first; a record has them by the alphabet."""
+    places = {part: place for place, part in enumerate(PARTS)}
+    return sorted(values.items(), key=lambda item: places.get(item[0], len(PARTS)))
 
 
 def _in_two_parts(speakers: Mapping[str, Sequence[str]]) -> list[str]:

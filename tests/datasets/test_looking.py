@@ -128,3 +128,11 @@ def test_it_is_one_screen(tmp_path, classes, height):
     assert len(shown) == height
     assert (f"... {classes - 14} classes between" in "\n".join(shown)) == (classes > 14)
     assert len([*lines(found), *shown]) <= 40
+
+
+def test_what_was_recorded_is_told_in_the_order_of_the_parts(tmp_path):
+    root = folder(tmp_path / "set", parts=("training_set", "test_set"))
+    kept = json.loads(json.dumps(recorded(looked(root)), sort_keys=True))
+    told = [line.split()[1] for line in of_data(kept) if line.startswith("levels")]
+    assert told == ["train:", "validation:", "test:"]
+    assert any(line.startswith("parts          train from training_set; test from test_set") for line in of_data(kept))
