@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from analognas.runs import Run
     from analognas.runs.comparing import Comparison
 
+#: Characters of the names of data and chip in a list of runs.
+_NAMES = 24
 _WORDS = {"params": "parameters", "tiles": "tiles"}
 
 
@@ -43,8 +45,8 @@ def runs(most: int, as_json: bool) -> None:
     if not listing.runs:
         click.echo("No run has come to its end here yet: `analognas run`.")
         return
-    headings = ("when", "run", "data", "chip", "winner", "1 day,\n%", "AVM,\npoints", "limits")
-    Console().print(plain_table(headings, map(_row, listing.runs), numbers=(5, 6)))
+    headings = ("when", "run", "data,\nchip", "winner", "1 day,\n%", "AVM,\npoints", "limits")
+    Console().print(plain_table(headings, map(_row, listing.runs), numbers=(4, 5)))
 
 
 @click.command()
@@ -222,8 +224,7 @@ def _row(run: Run) -> tuple[str, ...]:
     return (
         f"{run.when.astimezone():%Y-%m-%d\n%H:%M}",
         f"{name}\n(here)" if run.current and name != "." else f"{name} (here)" if run.current else name,
-        folded(str(told["data"] or ""), 10),
-        folded(run.chip.rpartition(":")[2], 10),
+        f"{folded(str(told['data'] or ''), _NAMES)}\n{folded(run.chip.rpartition(':')[2], _NAMES)}",
         told["winner"][:8],
         *(_figure(told[name], told[f"{name}_std"]) for name in ("acc_1d", "avm")),
         folded(told["limits"], 6),

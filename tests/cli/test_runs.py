@@ -27,7 +27,7 @@ def here(past: Paths, monkeypatch: pytest.MonkeyPatch) -> Paths:
 def test_runs_are_a_table_of_80_columns_with_what_compare_takes(here: Paths):
     text = call("runs").stdout
     second, first = (entry.sha[:9] for entry in history.commits(here.root, 2))
-    for part in (second, first, ". (here)", "digits", "92af7a75", "96.55", "±0.88", "1.42", "held"):
+    for part in (second, first, ". (here)", "digits", "analognas-bench", "92af7a75", "96.55", "±0.88", "1.42", "held"):
         assert part in text
     assert text.index(second) < text.index(first)
     assert max(map(len, text.splitlines())) <= 80
