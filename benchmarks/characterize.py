@@ -87,9 +87,16 @@ def measure(commit: str | None, setup: dict[str, Any], count: int) -> list[dict[
 
 
 def judge(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return medians of seconds, of ratios network by network, and how far the accuracies are apart."""
-    report: dict[str, Any] = {"architectures": len(rows)}
+    """Return medians of seconds, of ratios network by network, and how far the accuracies are apart.
+
+    Of networks that diverged on either side, which went through fewer parts, only how many they are.
+    """
     sides = [side for side in ("now", "then") if side in rows[0]]
+    whole = [row for row in rows if all(row[side]["accuracy"]["acc_1d"] is not None for side in sides)]
+    report: dict[str, Any] = {"architectures": len(whole), "diverged": len(rows) - len(whole)}
+    if not whole:
+        return report
+    rows = whole
     report["seconds"] = {
         side: {part: round(statistics.median(row[side]["seconds"][part] for row in rows), 3) for part in PARTS}
         for side in sides
@@ -121,11 +128,11 @@ def judge(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _paired(rows: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
     pairs = [(row["now"]["accuracy"][name], row["then"]["accuracy"][name]) for row in rows]
-    apart = [now - then for now, then in pairs if now is not None and then is not None]  # those that diverged have none
+    apart = [now - then for now, then in pairs]
     deviation = statistics.stdev(apart) if len(apart) > 1 else math.nan
     error = None if math.isnan(deviation) else round(deviation / math.sqrt(len(apart)), 3)
     return {
-        "mean": round(statistics.fmean(apart), 3) if apart else None,
+        "mean": round(statistics.fmean(apart), 3),
         "standard_error": error,
         "networks": len(apart),
     }
@@ -149,6 +156,9 @@ def main() -> None:
     report |= {"against": arguments.against, "setup": setup, "machine": machine()}
     if arguments.json:
         print(json.dumps(report))
+        return
+    print(f"{report['architectures']} architectures, {report['diverged']} others diverged")
+    if not report["architectures"]:
         return
     for side, seconds in report["seconds"].items():
         parts = ", ".join(f"{part} {value:.2f} s" for part, value in seconds.items())

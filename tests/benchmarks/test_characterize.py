@@ -39,8 +39,15 @@ def test_accuracies_are_compared_in_pairs():
 
 def test_networks_that_diverged_have_no_part_in_it():
     given = rows()
-    given[1]["now"]["accuracy"]["acc_1d"] = None
-    assert judge(given)["accuracy_now_minus_then"]["acc_1d"]["networks"] == 2
+    given[1]["then"]["accuracy"]["acc_1d"] = None
+    given[1]["then"]["seconds"] = dict.fromkeys(PARTS, 0.0) | {"whole": 0.4}  # it ended in its first part
+    found = judge(given)
+    assert (found["architectures"], found["diverged"]) == (2, 1)
+    assert found["accuracy_now_minus_then"]["acc_1d"]["networks"] == 2
+    assert found["ratio"] == dict.fromkeys(PARTS, 0.45)
+    for row in given:
+        row["now"]["accuracy"]["acc_1d"] = None
+    assert judge(given) == {"architectures": 0, "diverged": 3}
 
 
 def test_without_another_commit_there_is_nothing_to_compare():
