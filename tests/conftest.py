@@ -125,7 +125,7 @@ class Formula:
 
 
 #: What is made once for all tests takes up to a minute on a busy machine: whichever test asks first waits for it.
-SHARED = {"finished", "champion", "prefect_server"}
+SHARED = {"finished", "with_known", "champion", "prefect_server"}
 
 
 #: What takes many minutes runs only where it is asked for by its marker: ``make test-long``,
@@ -262,6 +262,25 @@ def finished(once: Callable[..., Path], make_workspace: Callable[..., Paths]) ->
             run_stage(stage, Params.load(paths.params), paths)
 
     return Paths(once("finished", make))
+
+
+@pytest.fixture(scope="session")
+def with_known(once: Callable[..., Path], make_workspace: Callable[..., Paths]) -> Paths:
+    """Return one whose budget has room for a network that people take by hand; for reading only."""
+
+    def make(folder: Path) -> None:
+        paths = make_workspace(folder, *TINY)
+        override(paths.params, ["space.max_params=6k", "sample.size=8"])
+        for stage in STAGES:
+            run_stage(stage, Params.load(paths.params), paths)
+
+    return Paths(once("with_known", make))
+
+
+@pytest.fixture
+def with_known_copy(with_known: Paths, tmp_path: Path) -> Paths:
+    """Return a copy of it that may be changed."""
+    return Paths(Path(shutil.copytree(with_known.root, tmp_path / "with_known")))
 
 
 @pytest.fixture

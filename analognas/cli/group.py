@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
@@ -19,6 +22,7 @@ from analognas.files import workspace_root
 from analognas.redaction import redact
 
 _show_warning = warnings.showwarning
+_INTERRUPTED = "interrupted; what was finished is kept, run again to go on."
 
 
 def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -35,6 +39,7 @@ class _Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line."""
         warnings.showwarning = _warn
+        _tell_when_ended()
         given = kwargs.get("args") or (args[0] if args else sys.argv[1:])
         try:
             # Not standalone: there click would say "Aborted!" and nothing more.
@@ -45,7 +50,7 @@ class _Group(click.Group):
             error.show()
             _end(given, error.exit_code, error.format_message(), type(error).__name__, told=True)
         except (KeyboardInterrupt, click.Abort):
-            _end(given, 1, "interrupted; what was finished is kept, run again to go on.", "Interrupted")
+            _end(given, 1, _INTERRUPTED, "Interrupted")
         except MemoryError:
             _end(given, 1, "There is not enough memory: what was finished is kept; end other programs, or take "
                  "smaller data, then run again.", "OutOfMemory")  # fmt: skip
@@ -56,6 +61,18 @@ class _Group(click.Group):
                  f"{_kept(error)}, which holds where it was.", "Fault")  # fmt: skip
         finally:
             _send_what_waits()
+
+
+def _tell_when_ended() -> None:
+    """Let whoever ends this process (``kill``, a container that is stopped) read what Ctrl-C says; it ends as ever."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _ended)
+
+
+def _ended(number: int, _frame: object) -> None:
+    os.write(2, f"analognas: {_INTERRUPTED}\n".encode())
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _send_what_waits() -> None:

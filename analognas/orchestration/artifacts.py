@@ -129,7 +129,8 @@ def _costs(frame: pd.DataFrame, paths: Paths) -> dict[str, list[float]]:
 
     params = Params.load(paths.params)
     space = inputs.space(params, paths)
-    known = costs([space.architecture(json.loads(genes)) for genes in frame["genes"]], params.cost.of(params.hardware))
+    rows = [inputs.architecture_of(space, json.loads(genes)) for genes in frame["genes"]]
+    known = costs(rows, params.cost.of(params.hardware))
     return {name: known[name].tolist() for name in _COSTS}
 
 

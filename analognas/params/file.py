@@ -29,7 +29,7 @@ class Draft:
         self.document = load_document(path)
         self.finish: Callable[[str], str] | None = None
         self._before = path.read_bytes()
-        self._changed = False
+        self._assigned: set[str] = set()
 
     def assign(self, values: Mapping[str, Any]) -> None:
         """Take values by ``section.key`` over; raises ParamsError if a person set one of them for herself."""
@@ -48,11 +48,18 @@ class Draft:
                     owner[part] = {}
                 owner = owner[part]
             owner[last] = value
-            self._changed = True
+            self._assigned.add(key)
 
     def params(self) -> Params:
         """Return what would be read from the file; raises ParamsError if that is not valid."""
-        return Params.validated(plain(self.document), source=self.path.name).of_person(self.path.parent)
+        name = self.path.name
+        try:
+            return Params.validated(plain(self.document), source=name).of_person(self.path.parent)
+        except ParamsError as error:
+            said = str(error).removeprefix(f"{name}: ")
+            if any(said.startswith(f"{key} is ") for key in self._assigned):  # of whoever set it, not of the file
+                raise ParamsError(f"{said} ({name} stays as it is.)") from None
+            raise
 
     def save(self, accept: Callable[[Params], None] | None = None) -> Params:
         """Write the file and return what it then holds. It is replaced atomically, or not at all.
@@ -68,7 +75,7 @@ class Draft:
             accept(params)
         if self.path.read_bytes() != self._before:  # e.g. by a run that ended before `accept` took the lock
             raise ParamsError(f"{self.path} was changed by somebody else at the same moment: run again.")
-        if self._changed or self.finish is not None:
+        if self._assigned or self.finish is not None:
             buffer = StringIO()
             round_trip().dump(self.document, buffer)
             text = buffer.getvalue()

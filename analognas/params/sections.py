@@ -95,6 +95,8 @@ class SampleParams(_Section):
     """How they are spread over the space."""
     spread: Literal["genes", "size"] = "genes"
     """``genes``: as the method draws them. ``size``: evenly over the logarithm of the number of parameters."""
+    known: bool = True
+    """Whether the residual networks that people take by hand are characterized too, as wide as the budget allows."""
 
 
 class CharacterizeParams(TrainingParams):

@@ -11,6 +11,7 @@ from analognas.errors import CorruptFileError, InputError
 from analognas.files import read_sealed
 from analognas.folders import read_folder
 from analognas.report.changes import budget, changed_parameters
+from analognas.search_spaces.baseline import NAMES
 from analognas.training.columns import ArchitectureFigures
 
 if TYPE_CHECKING:
@@ -37,13 +38,24 @@ class WinnerFigures(ArchitectureFigures):
 class RunCosts(TypedDict, total=False):
     """What an inference of each network costs, see ``hardware.cost``; or why that cannot be told.
 
-    ``baseline`` is there if there is one of the winner's size; without a ``problem`` the others are.
+    ``baseline`` is there if there is one of the winner's size; without a ``problem`` the others are. ``known`` are
+    by key those that people take by hand.
     """
 
     problem: str
     chip: ChipDescription
     winner: dict[str, float]
     baseline: dict[str, float]
+    known: dict[str, dict[str, float]]
+
+
+class KnownFigures(TypedDict):
+    """A network that people take by hand: its name, on test, winner minus it, and its cost if that can be told."""
+
+    name: str
+    figures: ArchitectureFigures
+    difference: dict[str, Difference]
+    cost: dict[str, float] | None
 
 
 class OwnFigures(TypedDict):
@@ -69,6 +81,7 @@ class RunFigures(TypedDict):
         winner: on test.
         baseline: the plain network of its size, if there is one.
         difference: winner minus plain network, by column.
+        known: networks that people take by hand, trained beside the winner.
         limits: ``held``, ``not shown`` or ``broken``, with the figures.
         evaluator: metrics out of fold.
         notes: what a reader must know.
@@ -85,6 +98,7 @@ class RunFigures(TypedDict):
     winner: WinnerFigures
     baseline: ArchitectureFigures | None
     difference: dict[str, Difference]
+    known: list[KnownFigures]
     limits: Described
     evaluator: FitSummary
     notes: list[str]
@@ -111,12 +125,14 @@ def collect(paths: Paths) -> RunFigures:
     try:
         architecture = json.loads(files["architecture.json"])
         own, damaged = _own(paths, manifest, files)
+        costs = _costs(architecture, train, paths)
         return {
             "winner": cast(
                 "WinnerFigures", {"genes": architecture["genes"], "id": architecture["id"], **train["winner"]}
             ),
             "baseline": train.get("baseline"),
             "difference": train.get("difference", {}),
+            "known": _known(train, costs),
             "limits": train.get("limits", cast("Described", {})),  # an earlier version had none
             "evaluator": fit,
             "notes": [*train["notes"], *damaged],
@@ -124,7 +140,7 @@ def collect(paths: Paths) -> RunFigures:
             "data": dataset.get("looked"),
             "budget": budget(paths),
             "hardware": train.get("hardware"),
-            "cost": _costs(architecture, train, paths),
+            "cost": costs,
             "own": own,
             "use": _use(files),
             "changed": changed_parameters(paths),
@@ -147,13 +163,14 @@ def _costs(described: Mapping[str, Any], train: TrainSummary, paths: Paths) -> R
     from analognas.hardware.cost import cost
     from analognas.params import HardwareParams, Params
     from analognas.search_spaces import Architecture
-    from analognas.search_spaces.baseline import plain_network
+    from analognas.search_spaces.baseline import known_networks, plain_network
 
     if not train.get("hardware"):  # of an earlier version, which did not say on which tiles
         return None
     try:
         hardware = HardwareParams.model_validate(train["hardware"])
-        chip = Params.load(paths.params).cost.of(hardware)
+        params = Params.load(paths.params)
+        chip = params.cost.of(hardware)
         winner = Architecture.from_dict(described)
         told: RunCosts = {"chip": chip.to_dict(), "winner": cost(winner, chip)}
     except InputError as error:  # parameters that were changed since, or a space that is not installed here
@@ -162,7 +179,22 @@ def _costs(described: Mapping[str, Any], train: TrainSummary, paths: Paths) -> R
     baseline = train.get("baseline")
     if baseline and plain is not None and plain.id == baseline.get("id"):
         told["baseline"] = cost(plain, chip)
+    by_hand = known_networks(winner.space, params.space.max_params)
+    told["known"] = {
+        key: cost(by_hand[key], chip)
+        for key, one in train.get("known", {}).items()
+        if key in by_hand and by_hand[key].id == one["figures"]["id"]
+    }
     return told
+
+
+def _known(train: TrainSummary, costs: RunCosts | None) -> list[KnownFigures]:
+    """Return the networks that people take by hand, as far as they were trained."""
+    known = (costs or {}).get("known", {})
+    return [
+        {"name": NAMES[key], "figures": one["figures"], "difference": one["difference"], "cost": known.get(key)}
+        for key, one in train.get("known", {}).items()
+    ]
 
 
 def _own(paths: Paths, winner: Mapping[str, Any], files: Mapping[str, bytes]) -> tuple[list[OwnFigures], list[str]]:

@@ -59,6 +59,7 @@ def _told(figures: RunFigures) -> Told:
     columns = [Column("winner", winner, costs.get("winner"))]
     if baseline:
         columns.append(Column("plain residual network", baseline, costs.get("baseline")))
+    columns += [Column(known["name"], known["figures"], known["cost"]) for known in figures.get("known", [])]
     columns += [column_of(network) for network in own]
     what = "test accuracy" if "avm_std" in winner else "published accuracy"
     return beside(f"{figures['dataset']}: {what} while the chip drifts", columns, _sentences(figures))
@@ -120,7 +121,10 @@ def _sentences(figures: RunFigures) -> Iterator[str]:
     for key, name in (("acc_1d", "accuracy after 1 day"), ("avm", "AVM")):
         if key in figures["difference"]:
             yield f"Winner minus plain network, {name}: {_interval(figures['difference'][key])}"
-    yield from _helped(chain(_compared(figures), _limits(figures), _ranking(figures)))
+    for known in figures.get("known", []):
+        for key, name in (("acc_1d", "1 day"), ("acc_30d", "1 month")):
+            yield f"Winner minus {known['name']}, accuracy after {name}: {_interval(known['difference'][key])}"
+    yield from _helped(chain(_compared(figures), _by_hand(figures), _limits(figures), _ranking(figures)))
     tau = figures["evaluator"]["targets"]["acc_1d"]["kendall_tau"]
     if tau["value"] is not None:
         interval = f"95 % interval {tau['low']:.2f} to {tau['high']:.2f}"
@@ -197,6 +201,13 @@ def _compared(figures: RunFigures) -> Iterator[str]:
         yield f"The plain network is the better one: take it, or look further. {_FURTHER}"
     elif difference and difference["low"] <= 0:
         yield f"The winner is not shown to be better than the plain network after a day. {_FURTHER}"
+
+
+def _by_hand(figures: RunFigures) -> Iterator[str]:
+    """Yield which networks that people take by hand are better than the winner."""
+    for known in figures.get("known", []):
+        if known["difference"]["acc_1d"]["high"] < 0:
+            yield f"{known['name']} is the better one: take it, or look further. {_FURTHER}"
 
 
 def _limits(figures: RunFigures) -> Iterator[str]:

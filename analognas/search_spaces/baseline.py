@@ -1,11 +1,48 @@
-"""The network that the winner is compared with: a plain residual network of the same space."""
+"""The networks that the winner is compared with: residual networks of the same space that nobody searched for."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from analognas.errors import SpaceError
 from analognas.search_spaces.architecture import Architecture, SpaceId
 from analognas.search_spaces.family import family
 from analognas.search_spaces.genes import Gene, Genes
+
+#: Residual networks that people take by hand: the basic blocks in each of their three groups, and what they are called.
+BLOCKS = {"mlperf_tiny": 1, "layers_20": 3, "layers_32": 5}
+NAMES = {"mlperf_tiny": "MLPerf Tiny's network", "layers_20": "20 layers", "layers_32": "32 layers"}
+#: Those that are trained beside the winner, where the plain network has 20 layers and its size.
+BESIDE = ("mlperf_tiny", "layers_32")
+#: What nobody takes by hand is narrower than so many channels.
+NARROWEST = 4
+#: Channels as published, of a space without a budget.
+_PUBLISHED_WIDTH = 16
+
+
+def known_networks(space: SpaceId, max_params: int | None) -> dict[str, Architecture]:
+    """Return the residual networks of ``BLOCKS`` within a budget by key, each as wide as that allows.
+
+    They may lie outside of a space's ranges. One that would be narrower than ``NARROWEST`` is left out; without a
+    budget they have their published width. Empty for families other than ``resnet``.
+    """
+    if space.family != "resnet":
+        return {}
+    found: dict[str, Architecture] = {}
+    for name, blocks in BLOCKS.items():
+        if max_params is None:
+            found[name] = _residual(space, blocks, _PUBLISHED_WIDTH)
+            continue
+        widest = residual_network(space, blocks, max_params)
+        if widest is not None and int(widest.genes["out_channel0"]) >= NARROWEST:
+            found[name] = widest
+    return found
+
+
+def of_hand(space: SpaceId, genes: Mapping[str, Gene], max_params: int | None) -> Architecture | None:
+    """Return the one of ``known_networks`` that has these genes, None if none has."""
+    wanted = dict(genes)
+    return next((known for known in known_networks(space, max_params).values() if dict(known.genes) == wanted), None)
 
 
 def plain_network(space: SpaceId, params: int) -> Architecture | None:

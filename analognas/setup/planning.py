@@ -309,7 +309,7 @@ def _of_stages(
 ) -> dict[str, float]:
     """Return the seconds of each stage, of which the characterizations ``left`` are still to be made."""
     sizes = {part: len(dataset.part(part)) for part in ("train", "validation", "test")}
-    efforts = run_time.Efforts((), *finalists(space))
+    efforts = finalists(space, by_hand=params.sample.known)
     costs = [job.cost for job in left]
     return {
         "sample": 0.0,

@@ -41,12 +41,16 @@ class Efforts:
     """Efforts (see ``hardware.cost.effort``) of the networks of a run.
 
     ``sample`` is of the architectures that are sampled, in their order, ``winner`` of the one that the search may find:
-    such as only one of seven of the space exceeds; ``plain`` of the plain network beside it, 0 if there is none.
+    such as only one of seven of the space exceeds; ``plain`` of the plain network beside it, 0 if there is none;
+    ``known`` of those that people take by hand and that are characterized, ``beside`` of those of them that are trained
+    with the winner.
     """
 
     sample: tuple[float, ...]
     winner: float
     plain: float = 0.0
+    known: tuple[float, ...] = ()
+    beside: tuple[float, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -120,7 +124,7 @@ def estimate(params: Params, sizes: Mapping[str, int], efforts: Efforts, machine
         more: architectures that are characterized besides the sample: those of rounds and of the sentinel set.
     """
     again = efforts.sample[: params.characterize.replicates]
-    each = (*efforts.sample, *again, *(more * [efforts.mean]))
+    each = (*efforts.sample, *efforts.known, *again, *(more * [efforts.mean]))
     return RunTime(
         machine.spent,
         starting(machine),
@@ -158,12 +162,12 @@ def searching(params: Params, machine: Machine) -> float:
 
 
 def training(efforts: Efforts, params: Params, sizes: Mapping[str, int], machine: Machine) -> float:
-    """Return the seconds of training winner and plain network."""
+    """Return the seconds of training the winner and what stands beside it."""
     final = [
         machine.speed.seconds(effort, params.train, sizes["train"], sizes["validation"] + sizes["test"])
-        for effort in (efforts.winner, efforts.plain)
+        for effort in (efforts.winner, efforts.plain, *efforts.beside)
     ]
-    return (side_by_side(final, min(2, machine.workers)) + _ready(machine)) / machine.share
+    return (side_by_side(final, min(len(final), machine.workers)) + _ready(machine)) / machine.share
 
 
 def _ready(machine: Machine) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -213,7 +214,7 @@ def _efforts_of(dataset: Dataset) -> EffortsOf:
     from analognas.seeds import derive_seed
     from analognas.stages.inputs import space_of
 
-    spaces: dict[tuple[int | None, Shape], tuple[ConfigSpace, float, float] | None] = {}
+    spaces: dict[tuple[int | None, Shape], tuple[ConfigSpace, Efforts] | None] = {}
     known: dict[tuple[int | None, Shape, int], Efforts] = {}
 
     def efforts(params: Params, shape: Shape, size: int) -> Efforts | None:
@@ -221,7 +222,7 @@ def _efforts_of(dataset: Dataset) -> EffortsOf:
         if place not in spaces:
             try:
                 space = space_of(params, _described(dataset, shape))
-                spaces[place] = (space, *finalists(space))
+                spaces[place] = (space, finalists(space, by_hand=params.sample.known))
             except SpaceError:
                 spaces[place] = None
         entry = spaces[place]
@@ -230,20 +231,32 @@ def _efforts_of(dataset: Dataset) -> EffortsOf:
         if (*place, size) not in known:
             seed = derive_seed(params.base.seed, "sample")
             sample = _sample(entry[0], size, seed, params.sample.method, params.sample.spread)
-            known[(*place, size)] = Efforts(_costs(sample), *entry[1:])
+            known[(*place, size)] = replace(entry[1], sample=_costs(sample))
         return known[(*place, size)]
 
     return efforts
 
 
-def finalists(space: ConfigSpace) -> tuple[float, float]:
-    """Return the efforts of the winner, as large as it may reasonably be, and of the plain network beside it."""
-    from analognas.search_spaces.baseline import plain_network
+def finalists(space: ConfigSpace, *, by_hand: bool) -> Efforts:
+    """Return the efforts of the winner, as large as it may reasonably be, and of what stands beside it; no sample's.
+
+    Args:
+        space: of the run.
+        by_hand: whether the networks that people take by hand are looked at (``sample.known``).
+    """
+    from analognas.search_spaces.baseline import BESIDE, known_networks, plain_network
 
     costs = sorted(_costs(_sample(space, _MANY, 0)))
     budget = space.max_params or max(architecture.params for architecture in _sample(space, SAMPLED, 0))
     plain = plain_network(space.id, budget)
-    return costs[int(_LARGE * (len(costs) - 1))], 0.0 if plain is None else _costs([plain])[0]
+    known = known_networks(space.id, space.max_params) if by_hand else {}
+    return Efforts(
+        sample=(),
+        winner=costs[int(_LARGE * (len(costs) - 1))],
+        plain=0.0 if plain is None else _costs([plain])[0],
+        known=_costs(list(known.values())),
+        beside=_costs([one for key, one in known.items() if key in BESIDE]),
+    )
 
 
 def _besides(paths: Paths, space: ConfigSpace) -> int:

@@ -240,7 +240,7 @@ def _of_genes(text: str, space: ConfigSpace) -> Architecture:
     except (ValueError, RecursionError):
         raise InputError(f'{text!r} is no JSON: write the genes as {{"M": 1, ...}}.') from None
     try:
-        return space.architecture(genes)
+        return inputs.architecture_of(space, genes)
     except SpaceError as error:
         raise InputError(f"{error} See `analognas spaces`.") from None
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from analognas.causes import wrong
 from analognas.errors import CorruptFileError, SpaceError
@@ -12,6 +13,7 @@ from analognas.files import read_parquet, read_sealed
 from analognas.search_algorithms.constraints import Constraints, CostLimits
 from analognas.search_algorithms.verdicts import STATUSES
 from analognas.search_spaces import ConfigSpace
+from analognas.search_spaces.baseline import of_hand
 from analognas.stages.recorded import recorded_dataset
 from analognas.stages.rounds import read_rounds, read_sentinel
 from analognas.tables import ARCHITECTURES
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from analognas.params import Params
     from analognas.search_spaces import Architecture
     from analognas.workspace import Paths
+
+_Read = TypeVar("_Read")
 
 
 def space(params: Params, paths: Paths) -> ConfigSpace:
@@ -45,6 +49,21 @@ def space_of(params: Params, dataset: InputDescription) -> ConfigSpace:
     )
     built.validate()
     return built
+
+
+def architecture_of(space: ConfigSpace, genes: Mapping[str, Any]) -> Architecture:
+    """Return the architecture of these genes: one of the space, or one of ``known_networks``, which may lie outside.
+
+    Raises:
+        SpaceError: if it is neither.
+    """
+    try:
+        return space.architecture(genes)
+    except SpaceError:
+        known = of_hand(space.id, genes, space.max_params)
+        if known is None:
+            raise
+        return known
 
 
 @dataclass(frozen=True)
@@ -81,7 +100,7 @@ def listed(params: Params, paths: Paths, *, accepting: int | None = None) -> lis
         read_parquet(paths.architectures, remedy=sampled), str(paths.architectures), remedy=sampled
     )
     try:
-        sample = [config_space.architecture(json.loads(text)) for text in frame["genes"]]
+        sample = [architecture_of(config_space, json.loads(text)) for text in frame["genes"]]
     except (KeyError, TypeError, ValueError, AttributeError, SpaceError) as error:
         raise CorruptFileError(
             f"{paths.architectures} holds no architectures of this space ({wrong(error)}): {sampled}."
@@ -142,23 +161,40 @@ def candidates(params: Params, paths: Paths) -> list[Candidate]:
     Raises:
         CorruptFileError: if ``best.json`` is damaged.
     """
+    return _of_search(params, paths, _candidates)
+
+
+def by_hand(params: Params, paths: Paths) -> dict[str, Architecture]:
+    """Return the networks that people take by hand and that the search knew, by key; raises as ``candidates``."""
+    return _of_search(params, paths, _known)
+
+
+def _of_search(params: Params, paths: Paths, read: Callable[[Any, ConfigSpace], _Read]) -> _Read:
     config_space = space(params, paths)
     remedy = "run `analognas stage search`"
     best = read_sealed(paths.search / "best.json", remedy=remedy)
     try:
-        proposed = [_candidate(listed, config_space) for listed in best["candidates"]]
-        if not proposed:
-            raise SpaceError("it has no candidates")
-        return proposed
+        return read(best, config_space)
     except (KeyError, TypeError, AttributeError, SpaceError) as error:
         raise CorruptFileError(
             f"{paths.search / 'best.json'} does not fit this workspace ({wrong(error)}): {remedy}."
         ) from None
 
 
+def _candidates(best: Any, config_space: ConfigSpace) -> list[Candidate]:
+    proposed = [_candidate(listed, config_space) for listed in best["candidates"]]
+    if not proposed:
+        raise SpaceError("it has no candidates")
+    return proposed
+
+
+def _known(best: Any, config_space: ConfigSpace) -> dict[str, Architecture]:
+    return {name: architecture_of(config_space, listed["genes"]) for name, listed in best["known"].items()}
+
+
 def _candidate(listed: Any, config_space: ConfigSpace) -> Candidate:
     """Return a candidate of ``best.json``; raises SpaceError if it is none of this space."""
-    architecture = config_space.architecture(listed["genes"])
+    architecture = architecture_of(config_space, listed["genes"])
     limits = listed["limits"]["status"]
     if listed["id"] != architecture.id:
         raise SpaceError(f"the candidate {listed['id']!r} has the genes of {architecture.id}")

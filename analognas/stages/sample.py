@@ -1,4 +1,4 @@
-"""``sample``: spread architectures over the configuration space.
+"""``sample``: spread architectures over the configuration space, and put those beside them that people take by hand.
 
 Reads parameters; writes ``data/architectures.parquet``.
 """
@@ -12,6 +12,7 @@ import pandas as pd
 from analognas.files import write_parquet, write_sealed
 from analognas.hardware.cost import tiles
 from analognas.progress import Progress, silent
+from analognas.search_spaces.baseline import known_networks
 from analognas.seeds import derive_seed
 from analognas.stages import inputs
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 def run(params: Params, paths: Paths, progress: Progress = silent) -> SampleSummary:
     """Sample ``sample.size`` distinct architectures within the parameter budget.
 
+    With ``sample.known`` those of ``known_networks`` follow that are not among them.
+
     Raises:
         SpaceError: if the space holds fewer.
     """
@@ -32,6 +35,10 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SampleSumm
     space = inputs.space(params, paths)
     seed, how = derive_seed(params.base.seed, "sample"), params.sample
     architectures = space.sample(size, seed=seed, method=how.method, spread=how.spread)
+    if how.known:
+        drawn = {architecture.id for architecture in architectures}
+        by_hand = known_networks(space.id, params.space.max_params).values()
+        architectures += [architecture for architecture in by_hand if architecture.id not in drawn]
     tile_shape = params.hardware.tile_shape
     frame = pd.DataFrame(
         {
@@ -50,5 +57,5 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SampleSumm
         "params_max": int(frame["params"].max()),
     }
     write_sealed(paths.metrics("sample"), summary)
-    progress(size, size, f"{size} architectures")
+    progress(size, size, f"{len(frame)} architectures")
     return summary

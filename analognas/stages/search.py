@@ -7,6 +7,8 @@ the limits),
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,7 +19,9 @@ from analognas.files import write_parquet, write_sealed, writing_directory
 from analognas.progress import Progress, silent
 from analognas.search_algorithms import NSGA2, Worker
 from analognas.search_algorithms.registry import optimizer_class
+from analognas.search_algorithms.told import judged
 from analognas.search_algorithms.verdicts import described, verdicts
+from analognas.search_spaces.baseline import known_networks
 from analognas.seeds import derive_seed
 from analognas.stages import identity, inputs, plots
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from analognas.evaluators.base import Evaluator
     from analognas.params import Params
     from analognas.search_algorithms import Optimizer
+    from analognas.search_spaces import Architecture, ConfigSpace
     from analognas.stages.summaries import SearchSummary
     from analognas.workspace import Paths
 
@@ -50,7 +55,8 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
         histories["random_search"] = baseline.history
 
     # Those that hold the limits as far as it is known, then what comes closest: each is measured before it is taken.
-    candidates = worker.closest(params.search.candidates)
+    by_hand = _by_hand(evaluator, space)
+    candidates = _joined(worker, by_hand.values(), evaluator, params.search.candidates)
     known = assessed(evaluator, candidates).to_dict(orient="records")
     limits = [
         described(verdicts(worker.optimizer.limits, row, candidate))
@@ -66,6 +72,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
                     for architecture, row, limit in zip(candidates, known, limits, strict=True)
                 ],
                 "limits": limits[0],
+                "known": {name: architecture.to_dict() for name, architecture in by_hand.items()},
                 "objective": best.value,
                 "objective_of_random_search": random.value,
             },
@@ -87,6 +94,34 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
     plots.search_history(paths, history)
     progress(2, 2, "best architecture found")
     return summary
+
+
+def _by_hand(evaluator: Evaluator, space: ConfigSpace) -> dict[str, Architecture]:
+    """Return the networks that people take by hand and that were characterized, by name."""
+    evidence = evaluator.evidence_
+    measured = set() if evidence is None else {architecture.id for architecture in evidence.architectures}
+    known = known_networks(space.id, space.max_params)
+    return {name: architecture for name, architecture in known.items() if architecture.id in measured}
+
+
+def _joined(worker: Worker, known: Iterable[Architecture], evaluator: Evaluator, n: int) -> list[Architecture]:
+    """Return the ``n`` best candidates of a search and of known networks, best first.
+
+    A search takes none from outside of its space, so these join afterwards, by what was measured of them.
+    """
+    limits, found = worker.optimizer.limits, worker.closest(n)
+    ids = {architecture.id for architecture in found}
+    more = [one for one in known if one.id not in ids and one.params <= (limits.max_nb_param or math.inf)]
+    if not more:
+        return found
+    together = [*found, *more]
+    table = assessed(evaluator, together)
+    judgement = judged(together, table, worker.optimizer.objective, limits, limits, looked_at=True)
+    order = sorted(
+        range(len(together)),
+        key=lambda row: (judgement.violation[row], -judgement.objective[row], together[row].params, together[row].id),
+    )
+    return [together[row] for row in order[:n]]
 
 
 def _optimizer(name: str, evaluator: Evaluator, params: Params) -> Optimizer:

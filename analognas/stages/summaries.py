@@ -62,21 +62,33 @@ class SearchSummary(TypedDict):
 
 
 class Difference(TypedDict):
-    """Winner minus plain network, with its 95 % interval."""
+    """Winner minus another network, with its 95 % interval."""
 
     value: float
     low: float
     high: float
 
 
+class KnownSummary(TypedDict):
+    """A network that people take by hand, on test, and winner minus it."""
+
+    figures: ArchitectureFigures
+    difference: dict[str, Difference]
+
+
 class TrainSummary(TypedDict):
-    """The winner on test, whether it holds the limits, the plain network of its size and the difference of the two."""
+    """The winner on test, whether it holds the limits, and what it is compared with.
+
+    ``baseline`` is the plain network of its size, ``difference`` the winner minus it; ``known`` are those that people
+    take by hand, by the key of ``search_spaces.baseline.NAMES``.
+    """
 
     winner: ArchitectureFigures
     limits: Described
     notes: list[str]
     baseline: NotRequired[ArchitectureFigures]
     difference: NotRequired[dict[str, Difference]]
+    known: NotRequired[dict[str, KnownSummary]]
     hardware: NotRequired[ToldHardware]
 
 

@@ -1,15 +1,16 @@
 """``train``: train the best architecture with the full protocol and measure it on the test set, once.
 
-Reads ``data/search/best.json``; writes ``data/winner/``. A plain residual network of about the same size is
-trained and measured in the same way, so that the figures mean something.
+Reads ``data/search/best.json``; writes ``data/winner/``. A plain residual network of about the same size and those that
+people take by hand are trained and measured in the same way, so that the figures mean something.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,60 +20,33 @@ from analognas.files import json_bytes, read_sealed, write_sealed, writing_direc
 from analognas.folders import write_folder
 from analognas.progress import Progress, silent
 from analognas.search_algorithms.verdicts import BROKEN, described, verdicts
-from analognas.search_spaces.baseline import plain_network
+from analognas.search_spaces.baseline import BESIDE, NAMES, plain_network
 from analognas.stages import inputs, lookup, plots, processes, recorded
 from analognas.stages.identity import DatasetSpec
-from analognas.training.by_image import by_class, by_image
+from analognas.stages.trained import (
+    COMPARED,
+    Outcome,
+    Training,
+    by_class_of,
+    curve,
+    differences,
+    figures,
+    looked_up,
+    with_interval,
+)
+from analognas.training.by_image import by_image
 from analognas.training.card import Known
-from analognas.training.columns import time_label
-from analognas.training.intervals import half_width, of_images
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from analognas.params import HardwareParams, Params, TrainParams
+    from analognas.params import Params
     from analognas.rows import ResultRow
     from analognas.search_algorithms.constraints import Constraints
     from analognas.search_spaces import Architecture
-    from analognas.stages.summaries import Difference, TrainSummary
-    from analognas.training.columns import ArchitectureFigures
-    from analognas.training.winner import Packed
+    from analognas.stages.summaries import TrainSummary
     from analognas.workspace import Paths
 
-_COMPARED = ("acc_1d", "acc_30d", "avm")
 #: Half width of a 90 % interval in standard deviations.
 _Z90 = 1.645
-
-
-@dataclass(frozen=True)
-class Training:
-    """Everything a worker process needs to train one network and to measure it.
-
-    ``limits`` are those that it must hold on validation before the test set is touched; None: none.
-    """
-
-    architecture: Architecture
-    dataset: DatasetSpec
-    hardware: HardwareParams
-    training: TrainParams
-    seed: int
-    device: str
-    limits: Constraints | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a training: rows on validation and on test, and the winner it would be.
-
-    ``images`` holds the means over programmings for every test image, of each figure that is compared, and ``labels``
-    the class of each by name. They, ``test`` and ``packed`` are None if the training failed or a limit was broken.
-    """
-
-    validation: ResultRow
-    test: ResultRow | None = None
-    packed: Packed | None = None
-    images: dict[str, NDArray[np.float64]] | None = None
-    labels: NDArray[np.str_] | None = None
 
 
 def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSummary:
@@ -84,13 +58,13 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
         StageError: if no candidate can be trained, or none holds the limits and ``search.strict`` is set.
         SpaceError, MismatchError, CorruptFileError: if an input does not fit.
     """
-    known = inputs.candidates(params, paths)
+    proposed = inputs.candidates(params, paths)
     limits = inputs.constraints(params, paths)
     if lookup.is_table(params) and not recorded.recorded_dataset(paths)["sizes"]["train"]:
-        return _from_table([candidate.architecture for candidate in known], limits, params, paths, progress)
+        return _from_table([candidate.architecture for candidate in proposed], limits, params, paths, progress)
     # What is known to break a limit is not trained in the hope that it holds it.
-    hopeful = [candidate.architecture for candidate in known if candidate.limits != BROKEN]
-    candidates = hopeful or [known[0].architecture]
+    hopeful = [candidate.architecture for candidate in proposed if candidate.limits != BROKEN]
+    candidates = hopeful or [proposed[0].architecture]
     template = Training(
         architecture=candidates[0],
         dataset=DatasetSpec.of(params, paths),
@@ -100,12 +74,15 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
         device=params.base.device,
         limits=limits if hopeful or params.search.strict else None,
     )
-    progress(0, 2, f"training {candidates[0].id} and a plain network of its size")
+    by_hand = inputs.by_hand(params, paths)
+    beside = {key: one for key, one in by_hand.items() if key in BESIDE}
+    progress(0, 2, f"training {candidates[0].id}, a plain network of its size{_and(beside)}")
     notes = [] if hopeful else ["Nothing that is known holds the limits: what comes closest was trained."]
     tried: list[tuple[Training, Outcome]] = []
-    side_by_side = 1 if params.run.runner == "serial" else min(2, processes.workers(params.run.workers))
+    workers = 1 if params.run.runner == "serial" else processes.workers(params.run.workers)
+    side_by_side = min(2 + len(beside), workers)
     with contextlib.closing(processes.Pool(side_by_side)) as pool:
-        trainer = _Trainer(pool, progress)
+        trainer = _Trainer(pool, progress, beside)
         for architecture in candidates:
             task = replace(template, architecture=architecture)
             winner, baseline = trainer.train(task)
@@ -122,21 +99,31 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
     assert winner.packed is not None
     assert winner.images is not None
 
-    judged = verdicts(limits, _with_interval(winner), task.architecture)
+    for key, one in by_hand.items():
+        if one == task.architecture:
+            notes.append(f"The winner is a network that people take by hand ({NAMES[key]}): nothing better was found.")
+    judged = verdicts(limits, with_interval(winner), task.architecture)
     with writing_directory(paths.winner) as folder:
         winner.packed.write(folder, Known(list(map(str, judged)), _evaluator(paths), notes))
     summary: TrainSummary = {
-        "winner": _figures(winner.test) | {"acc_1d_validation": winner.validation["acc_1d"]},
+        "winner": figures(winner.test) | {"acc_1d_validation": winner.validation["acc_1d"]},
         "limits": described(judged),
         "notes": notes,
     }
-    curves = [_curve("winner", winner.test, params)]
-    classes = [_by_class("winner", winner)]
+    curves = [curve("winner", winner.test, params)]
+    classes = [by_class_of("winner", winner)]
     if baseline is not None and baseline.test is not None:
-        summary["baseline"] = _figures(baseline.test)
-        summary["difference"] = {name: _difference(winner, baseline, name) for name in _COMPARED}
-        curves.append(_curve("plain residual network", baseline.test, params))
-        classes.append(_by_class("plain residual network", baseline))
+        summary["baseline"] = figures(baseline.test)
+        summary["difference"] = differences(winner, baseline)
+        curves.append(curve("plain residual network", baseline.test, params))
+        classes.append(by_class_of("plain residual network", baseline))
+    summary["known"] = {}
+    for key, one in beside.items():
+        known = trainer.beside[one.id]
+        if one != task.architecture and known.test is not None:
+            summary["known"][key] = {"figures": figures(known.test), "difference": differences(winner, known)}
+            curves.append(curve(NAMES[key], known.test, params))
+            classes.append(by_class_of(NAMES[key], known))
     summary["hardware"] = params.hardware.told()
     write_sealed(paths.metrics("train"), summary)
     plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
@@ -169,22 +156,22 @@ def _from_table(
         write_folder(folder, "winner.json", {"row": row.to_dict(), "source": params.characterize.source}, files)
     plain = plain_network(architecture.space, architecture.params)
     summary: TrainSummary = {
-        "winner": _figures(row),
+        "winner": figures(row),
         "limits": described(verdicts(limits, {**row.measured, **bounds}, architecture)),
         "notes": notes,
     }
-    curves = [_looked_up("winner", row)]
+    curves = [looked_up("winner", row)]
     if plain is not None:
         other = lookup.row(plain, params.hardware)
-        summary["baseline"] = _figures(other)
+        summary["baseline"] = figures(other)
         # Both rows carry the luck of one training: how far twins are apart is the standard error of each.
         halves = {name: 1.96 * math.sqrt(2) * std for name, std in spread.items()}
-        values = {name: row[name] - other[name] for name in _COMPARED}
+        values = {name: row[name] - other[name] for name in COMPARED}
         summary["difference"] = {
             name: {"value": value, "low": value - halves[name], "high": value + halves[name]}
             for name, value in values.items()
         }
-        curves.append(_looked_up("plain residual network", other))
+        curves.append(looked_up("plain residual network", other))
     summary["hardware"] = params.hardware.told()
     write_sealed(paths.metrics("train"), summary)
     plots.drift_curves(paths, pd.concat(curves, ignore_index=True))
@@ -206,18 +193,6 @@ def _evaluator(paths: Paths) -> str | None:
         )
     except (KeyError, TypeError, ValueError):  # none was measured
         return None
-
-
-def _looked_up(network: str, row: ResultRow) -> pd.DataFrame:
-    seconds = {"1h": 3_600.0, "1d": 86_400.0, "30d": 2_592_000.0}
-    return pd.DataFrame(
-        {
-            "network": network,
-            "seconds": list(seconds.values()),
-            "accuracy": [row[f"acc_{label}"] for label in seconds],
-            "std": [row[f"acc_{label}_std"] for label in seconds],
-        }
-    )
 
 
 def train(task: Training) -> Outcome:
@@ -243,26 +218,37 @@ def train(task: Training) -> Outcome:
 
 
 class _Trainer:
-    """Trains candidates in the same workers, and remembers what came of the plain networks."""
+    """Trains candidates in the same workers, and remembers what came of the networks beside them, by id."""
 
-    def __init__(self, pool: processes.Pool, progress: Progress) -> None:
+    def __init__(self, pool: processes.Pool, progress: Progress, by_hand: Mapping[str, Architecture]) -> None:
         self._pool, self._progress = pool, progress
-        self._plain: dict[str, Outcome] = {}
+        self._by_hand = by_hand
+        self.beside: dict[str, Outcome] = {}
 
     def train(self, task: Training) -> tuple[Outcome, Outcome | None]:
-        """Train a candidate and, beside it, the plain network of its size (None if the space has none)."""
-        tasks = [task]
+        """Train a candidate and, beside it, what is to be compared with it and was not trained yet.
+
+        Returns:
+            What came of it, and of the plain network of its size (None if the space has none, or it is that itself).
+        """
         plain = plain_network(task.architecture.space, task.architecture.params)
-        if plain is not None and plain.id not in self._plain:
-            tasks.append(replace(task, architecture=plain, limits=None))
-        results: dict[int, Outcome] = {}
-        for index, result in processes.each(train, tasks, self._pool):
-            results[index] = result
-            name = "candidate" if index == 0 else "plain network"
-            self._progress(len(results) / len(tasks), 2, f"{name} {tasks[index].architecture.id} is trained")
-        if 1 in results:
-            self._plain[tasks[1].architecture.id] = results[1]
-        return results[0], None if plain is None else self._plain[plain.id]
+        if plain is not None and plain.id == task.architecture.id:
+            plain = None
+        others = {one.id: one for one in ([] if plain is None else [plain]) + list(self._by_hand.values())}
+        beside = [one for name, one in others.items() if name not in self.beside]
+        tasks = [task, *(replace(task, architecture=one, limits=None) for one in beside)]
+        for done, (index, result) in enumerate(processes.each(train, tasks, self._pool), start=1):
+            if index == 0:
+                candidate = result
+            else:
+                self.beside[tasks[index].architecture.id] = result
+            name = "candidate" if index == 0 else "network beside it"
+            self._progress(done / len(tasks), 2, f"{name} {tasks[index].architecture.id} is trained")
+        return candidate, None if plain is None else self.beside[plain.id]
+
+
+def _and(by_hand: Mapping[str, Architecture]) -> str:
+    return "".join(f", {NAMES[key]}" for key in by_hand)
 
 
 def _closest(tried: list[tuple[Training, Outcome]], limits: Constraints, params: Params) -> Training:
@@ -315,72 +301,3 @@ def _broken(limits: Constraints, architecture: Architecture, row: ResultRow) -> 
             if value > limits.cost.limits[str(name)]
         ]
     return ", ".join(parts)
-
-
-def _with_interval(winner: Outcome) -> dict[str, float | None]:
-    """Return what was measured of the winner on test with 90 % intervals over programmings and test images."""
-    assert winner.test is not None
-    assert winner.images is not None
-    row = winner.test
-    values = dict(row.measured)
-    for name in ("acc_1d", "avm"):
-        images = winner.images[name]
-        half = half_width(
-            [row[f"{name}_sem"] ** 2, of_images(images)],
-            [row.repeats - 1, max(1, len(images) - 1)],
-            0.95,
-        )
-        values |= {f"{name}_low": row[name] - half, f"{name}_high": row[name] + half}
-    return values
-
-
-def _figures(row: ResultRow) -> ArchitectureFigures:
-    figures = {"id": row.id, "params": row.params, "tiles": row.tiles, "repeats": row.repeats, **row.measured}
-    return cast("ArchitectureFigures", figures)
-
-
-def _difference(winner: Outcome, baseline: Outcome, name: str) -> Difference:
-    """Return winner minus plain network with a 95 % interval over programmings and test images.
-
-    Three variances add up: of the mean over programmings of each network, and of the mean over images of their
-    difference on the same image (crossed random effects). The quantile is Student's, its degrees of freedom are
-    Welch's and Satterthwaite's. It holds for these two trained networks: how much another training would change them
-    is not in it.
-    """
-    assert winner.test is not None
-    assert winner.images is not None
-    assert baseline.test is not None
-    assert baseline.images is not None
-    apart = winner.images[name] - baseline.images[name]
-    half = half_width(
-        [
-            winner.test[f"{name}_sem"] ** 2,
-            baseline.test[f"{name}_sem"] ** 2,
-            of_images(apart),
-        ],
-        [winner.test.repeats - 1, baseline.test.repeats - 1, max(1, len(apart) - 1)],
-        0.975,
-    )
-    value = winner.test[name] - baseline.test[name]
-    return {"value": value, "low": value - half, "high": value + half}
-
-
-def _curve(network: str, row: ResultRow, params: Params) -> pd.DataFrame:
-    labels = [time_label(time) for time in params.train.times]
-    return pd.DataFrame(
-        {
-            "network": network,
-            "seconds": params.train.times,
-            "accuracy": [row[f"acc_{label}"] for label in labels],
-            "std": [row[f"acc_{label}_std"] for label in labels],
-        }
-    )
-
-
-def _by_class(network: str, outcome: Outcome) -> pd.DataFrame:
-    """Return the accuracy on the test images of each class, the mean over programmings, percent."""
-    assert outcome.images is not None
-    assert outcome.labels is not None
-    table = by_class(outcome.images, outcome.labels)
-    table.insert(0, "network", network)
-    return table[plots.OF_CLASSES]

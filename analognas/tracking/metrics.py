@@ -23,6 +23,7 @@ _HEADLINES: dict[str, tuple[str, ...]] = {
     "train": (
         *(f"winner.{name}" for name in ("acc_digital", "acc_1d", "acc_30d", "avm", "params", "tiles")),
         *(f"baseline.{name}" for name in ("acc_1d", "acc_30d", "avm", "params")),
+        *(f"known.mlperf_tiny.figures.{name}" for name in ("acc_1d", "acc_30d", "avm")),
         *(f"difference.acc_1d.{name}" for name in ("value", "low", "high")),
     ),
 }

@@ -201,6 +201,7 @@ class Synchroniser:
         for figures in files.values():
             known |= _limits(figures)
         if "train" in hashes:
+            self._name_by_winner(parent, files["train"])
             if plot.is_file():
                 self._client.log_artifact(parent, str(plot), "plots")
                 # Among the charts as well: those of MLflow have neither logarithmic time nor two curves in one.
@@ -212,6 +213,12 @@ class Synchroniser:
         self._keep_files(parent)
         for key, text in known.items():
             self._client.set_tag(parent, key, text)
+
+    def _name_by_winner(self, parent: str, figures: Mapping[str, Any]) -> None:
+        """Let the name of a run, unless somebody changed it, say which winner it found, which tells it from others."""
+        first, winner = title(self._paths, self._params), figures.get("winner", {}).get("id")
+        if winner and self._client.get_run(parent).info.run_name == first:
+            self._client.update_run(parent, name=f"{first}, winner {winner[:8]}")
 
     def _keep_files(self, parent: str) -> None:
         """Keep what git holds of a run with it: git lacks what was not committed before the next one."""

@@ -1,4 +1,7 @@
 import json
+import signal
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -217,6 +220,17 @@ def test_an_interrupted_run_says_what_becomes_of_it(inside: Paths, monkeypatch: 
     result = call("stage", "sample")
     assert result.exit_code == 1
     assert result.stderr.strip() == "analognas: interrupted; what was finished is kept, run again to go on."
+
+
+def test_a_process_that_is_ended_says_the_same_and_ends_as_ever(inside: Paths):
+    code = (
+        "import signal, sys; from analognas.cli import main; "
+        "import analognas.stages as s; s.run_stage = lambda *_, **__: signal.raise_signal(signal.SIGTERM); "
+        "main(['stage', 'sample'])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == -signal.SIGTERM
+    assert ended.stderr.strip() == "analognas: interrupted; what was finished is kept, run again to go on."
 
 
 @pytest.mark.parametrize("arguments", [("frobnicate",), ("run", "--nope"), ("stage",)])

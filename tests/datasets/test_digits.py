@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -41,3 +44,17 @@ def test_another_split_seed_moves_images_but_not_the_content(data):
     other = digits.load(Options(split_seed=1))
     assert other.digest == data.digest
     assert other.split_digest != data.split_digest
+
+
+def test_they_are_read_without_scikit_learn_and_are_the_same(monkeypatch: pytest.MonkeyPatch):
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    read = digits._read()
+    assert np.array_equal(read[0], images)
+    assert np.array_equal(read[1], labels)
+    code = "import sys; from analognas.datasets import load; load('digits'); print('sklearn' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+    monkeypatch.setattr(digits, "find_spec", lambda name: None)  # another version keeps them elsewhere
+    assert np.array_equal(digits._read()[0], images)

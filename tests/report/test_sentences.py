@@ -121,3 +121,16 @@ def test_everything_a_reader_needs_is_there(made_up, text):
 
 def test_a_tau_that_cannot_be_told_is_left_out(made_up, text):
     assert "Kendall" not in text(made_up(0, 1, tau=None))
+
+
+def test_networks_that_people_take_by_hand_stand_beside_the_winner(made_up, text):
+    def known(low: float, high: float) -> dict:
+        one = {"value": (low + high) / 2, "low": low, "high": high}
+        figures = {"name": "32 layers", "figures": ROW | {"params": 4321}, "cost": None}
+        return {"known": [figures | {"difference": {"acc_1d": one, "acc_30d": one}}]}
+
+    shown = text(made_up(0.1, 1) | known(-1.5, 0.5))
+    assert "4,321" in shown
+    assert "Winner minus 32 layers, accuracy after 1 month: -0.50 points" in shown
+    assert "is the better one" not in shown
+    assert "32 layers is the better one: take it, or look further." in text(made_up(0.1, 1) | known(-2.0, -0.5))

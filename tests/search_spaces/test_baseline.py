@@ -4,7 +4,7 @@ import pytest
 from analognas.errors import SpaceError
 from analognas.search_spaces import ConfigSpace
 from analognas.search_spaces.architecture import SpaceId
-from analognas.search_spaces.baseline import plain_resnet, residual_network
+from analognas.search_spaces.baseline import BLOCKS, NAMES, known_networks, of_hand, plain_resnet, residual_network
 
 DIGITS = ConfigSpace("digits").id
 
@@ -83,3 +83,29 @@ def test_with_five_blocks_it_is_resnet_32():
     assert found is not None
     assert found.structure.widths == (16, 32, 64)
     assert sum(layer.kernel_size == 3 for layer in found.structure.layers) == 31
+
+
+def test_known_networks_are_as_wide_as_the_budget_allows_and_never_narrower_than_four_channels():
+    assert set(NAMES) == set(BLOCKS)
+    for budget in (size(1, 4) - 1, size(1, 4), size(3, 4), size(5, 4), 100_000):
+        found = known_networks(DIGITS, budget)
+        assert set(found) == {key for key, blocks in BLOCKS.items() if size(blocks, 4) <= budget}
+        for key, network in found.items():
+            channels = int(network.genes["out_channel0"])
+            assert network.params == size(BLOCKS[key], channels) <= budget < size(BLOCKS[key], channels + 1)
+
+
+def test_without_a_budget_they_are_as_published():
+    found = known_networks(ConfigSpace("CIFAR-10").id, None)
+    assert found["layers_20"].params == 272_474
+    assert {network.structure.widths for network in found.values()} == {(16, 32, 64)}
+
+
+def test_other_families_have_none():
+    assert known_networks(SpaceId("nasbench201", "nasbench201", (3, 32, 32), 10), None) == {}
+
+
+def test_a_known_network_is_found_by_its_genes():
+    known = known_networks(DIGITS, 20_000)["mlperf_tiny"]
+    assert of_hand(DIGITS, dict(known.genes), 20_000) == known
+    assert of_hand(DIGITS, {**known.genes, "kernel_size0": 5}, 20_000) is None

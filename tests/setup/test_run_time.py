@@ -40,10 +40,20 @@ def test_a_run_is_the_sum_of_its_parts_by_hand() -> None:
 def test_side_by_side_it_takes_less_but_not_half() -> None:
     alone, two = (estimate(PARAMS, SIZES, EFFORTS, replace(ALONE, workers=workers)) for workers in (1, 2))
     assert 0.5 * alone.characterize < two.characterize < 0.8 * alone.characterize
-    # No more than two networks are trained at the end.
+    # Two networks are trained at the end.
     eight = estimate(PARAMS, SIZES, EFFORTS, replace(ALONE, workers=8))
     assert eight.train == two.train
     assert eight.characterize >= SPEED.seconds(6.0, PARAMS.characterize, 1_000, 400)
+
+
+def test_networks_that_people_take_by_hand_are_characterized_and_some_are_trained_with_the_winner() -> None:
+    more = replace(EFFORTS, known=(10.0, 20.0), beside=(20.0,))
+    found, with_known = (estimate(PARAMS, SIZES, efforts, ALONE) for efforts in (EFFORTS, more))
+    one, final = (
+        SPEED.seconds(1.0, how, 1_000, seen) for how, seen in ((PARAMS.characterize, 400), (PARAMS.train, 1_000))
+    )
+    assert with_known.characterize - found.characterize == pytest.approx(30 * one, rel=0.1)
+    assert with_known.train - found.train == pytest.approx(20 * final, rel=0.1)
 
 
 def test_what_is_besides_the_sample_counts_as_the_others_do() -> None:

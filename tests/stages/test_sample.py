@@ -1,3 +1,5 @@
+import json
+
 import pandas as pd
 import pytest
 
@@ -5,7 +7,8 @@ from analognas.errors import MismatchError, SpaceError
 from analognas.files import read_sealed, write_sealed
 from analognas.params import Params
 from analognas.params.file import override
-from analognas.stages import run_stage
+from analognas.search_spaces.baseline import known_networks
+from analognas.stages import inputs, run_stage, sample
 from analognas.workspace import Paths
 
 
@@ -37,6 +40,25 @@ def test_a_sample_by_size_is_even_in_the_logarithm(workspace: Paths):
     middle = (by_size["params_min"] * by_size["params_max"]) ** 0.5
     assert middle / 1.6 < by_size["params_median"] < 1.6 * middle
     assert by_size["architectures"] == 10
+
+
+def test_the_networks_that_people_take_by_hand_stand_behind_the_sample(workspace: Paths):
+    summary = run(workspace, "space.max_params=6k")
+    frame = pd.read_parquet(workspace.architectures)
+    space = inputs.space(Params.load(workspace.params), workspace)
+    known = known_networks(space.id, 6_000)["mlperf_tiny"]
+    assert summary["architectures"] == len(frame) == 11
+    assert (frame["id"].iloc[-1], frame["params"].iloc[-1]) == (known.id, known.params)
+    run(workspace, "sample.known=false")
+    assert pd.read_parquet(workspace.architectures)["id"].tolist() == frame["id"].tolist()[:10]
+
+
+def test_one_that_was_drawn_is_there_once(workspace: Paths, monkeypatch: pytest.MonkeyPatch):
+    run(workspace)
+    space = inputs.space(Params.load(workspace.params), workspace)
+    drawn = space.architecture(json.loads(pd.read_parquet(workspace.architectures)["genes"][3]))
+    monkeypatch.setattr(sample, "known_networks", lambda *_: {"mlperf_tiny": drawn})
+    assert run(workspace)["architectures"] == 10
 
 
 def test_a_budget_below_the_smallest_network_is_refused(workspace: Paths):

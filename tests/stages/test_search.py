@@ -4,10 +4,11 @@ import pandas as pd
 import pytest
 
 from analognas.errors import CorruptFileError, MismatchError, SearchError
-from analognas.files import read_sealed, write_sealed
+from analognas.files import read_sealed, write_parquet, write_sealed
 from analognas.hardware.cost import costs
 from analognas.params import Params
 from analognas.params.file import override
+from analognas.search_spaces.baseline import known_networks
 from analognas.stages import inputs, run_stage
 from analognas.workspace import Paths
 
@@ -137,3 +138,40 @@ def test_random_search_is_its_own_baseline(finished_copy: Paths):
     history = pd.read_parquet(finished_copy.search / "history.parquet")
     assert set(zip(history["search"], history["run"], strict=True)) == {("random_search", 0), ("random_search", 1)}
     assert len(history) == summary["evaluations"]
+
+
+def _told_of_known(paths: Paths, acc_1d: float) -> str:
+    """Write into the table that the network that people take by hand keeps so much, fit and search; return its id."""
+    params = Params.load(paths.params)
+    known = known_networks(inputs.space(params, paths).id, 6_000)["mlperf_tiny"].id
+    table = pd.read_parquet(paths.surrogate)
+    table.loc[table["id"] == known, ["acc_1d", "acc_1d_std", "avm"]] = [acc_1d, 0.1, 0.1]
+    write_parquet(paths.surrogate, table)
+    for stage in ("fit", "search"):
+        run_stage(stage, params, paths)
+    return known
+
+
+@pytest.mark.parametrize(("acc_1d", "taken"), [(99.5, True), (11.0, False)])
+def test_a_network_that_people_take_by_hand_is_a_candidate_by_what_was_measured(
+    with_known_copy: Paths, acc_1d: float, taken: bool
+):
+    known = _told_of_known(with_known_copy, acc_1d)
+    best = read_sealed(with_known_copy.search / "best.json", remedy="")
+    ids = [candidate["id"] for candidate in best["candidates"]]
+    assert (known in ids) == taken
+    assert best["known"]["mlperf_tiny"]["id"] == known
+    assert len(ids) == len(set(ids)) == Params.load(with_known_copy.params).search.candidates
+    values = [one["prediction"]["acc_1d"] - one["prediction"]["acc_1d_std"] for one in best["candidates"]]
+    assert values == sorted(values, reverse=True)
+    if taken:
+        assert best["candidates"][ids.index(known)]["prediction"]["measured"]
+        read = inputs.candidates(Params.load(with_known_copy.params), with_known_copy)
+        assert [one.architecture.id for one in read] == ids
+
+
+def test_one_that_is_larger_than_the_winner_may_be_is_none(with_known_copy: Paths):
+    override(with_known_copy.params, ["search.max_nb_param=3k"])
+    known = _told_of_known(with_known_copy, 99.5)
+    best = read_sealed(with_known_copy.search / "best.json", remedy="")
+    assert known not in [candidate["id"] for candidate in best["candidates"]]

@@ -13,7 +13,7 @@ from analognas.params import Params
 from analognas.params.file import override
 from analognas.search_algorithms import Constraints
 from analognas.stages import identity, inputs, run_stage, train
-from analognas.testing import made_up_result, made_up_row
+from analognas.testing import made_up_row
 from analognas.training import load_winner
 from analognas.training.card import Known
 from analognas.workspace import Paths
@@ -105,36 +105,6 @@ def test_the_difference_comes_with_its_interval(finished: Paths):
         assert difference["value"] == pytest.approx(summary["winner"][name] - summary["baseline"][name])
         programmings = 1.96 * (summary["winner"][f"{name}_sem"] ** 2 + summary["baseline"][f"{name}_sem"] ** 2) ** 0.5
         assert difference["high"] - difference["low"] > 2 * programmings  # the images are in it, too
-
-
-def _outcome(right: np.ndarray) -> train.Outcome:
-    """The outcome of accuracies (repeats, images) after a day, as 0 or 1."""
-    accuracy = 100 * right.mean(axis=1)
-    sem = accuracy.std(ddof=1) / len(accuracy) ** 0.5
-    row = replace(made_up_result(0, accuracy.mean())[1], repeats=len(accuracy))
-    row = replace(row, measured={**row.measured, "acc_1d_sem": sem})
-    return train.Outcome(row, row, PretendedWinner("x"), {"acc_1d": 100 * right.mean(axis=0)})
-
-
-def test_the_interval_holds_the_truth_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    held = 0
-    for _ in range(300):
-        hard = rng.uniform(0.4, 1, 60)  # images, the same for both networks, which are equally good
-        ours, other = (
-            _outcome(rng.random((4, 60)) < np.clip(hard + rng.normal(0, 0.05, (4, 1)), 0, 1)) for _ in range(2)
-        )
-        found = train._difference(ours, other, "acc_1d")
-        held += found["low"] <= 0 <= found["high"]
-    assert 0.93 <= held / 300 <= 1
-
-
-def test_one_image_more_is_no_certain_difference():
-    ours, other = np.ones((2, 14)), np.ones((2, 14))
-    other[:, 3] = 0
-    found = train._difference(_outcome(ours), _outcome(other), "acc_1d")
-    assert found["value"] == pytest.approx(100 / 14)
-    assert found["low"] < 0
 
 
 def test_the_curves_are_in_the_plot_table(finished: Paths):
@@ -290,3 +260,48 @@ def test_the_test_part_is_not_touched_when_the_limit_is_broken(finished_copy: Pa
     assert "test" not in parts
     assert train.train(replace(task, limits=None)).test is not None
     assert "test" in parts
+
+
+def test_networks_that_people_take_by_hand_are_measured_as_the_winner_is(with_known: Paths):
+    summary = read_sealed(with_known.metrics("train"), remedy="")
+    params = Params.load(with_known.params)
+    (one,) = inputs.by_hand(params, with_known).values()
+    told = summary["known"]["mlperf_tiny"]
+    alone = train.train(
+        train.Training(
+            one, identity.DatasetSpec.of(params, with_known), params.hardware, params.train, params.base.seed, "cpu"
+        )
+    )
+    assert told["figures"]["id"] == one.id
+    assert told["figures"]["acc_1d"] == alone.test["acc_1d"]
+    assert told["difference"]["acc_30d"]["value"] == pytest.approx(
+        summary["winner"]["acc_30d"] - told["figures"]["acc_30d"]
+    )
+    curves = pd.read_csv(with_known.plot("train.csv"))
+    assert curves["network"].unique().tolist() == ["winner", "plain residual network", "MLPerf Tiny's network"]
+    assert pd.read_csv(with_known.plot("classes.csv"))["network"].nunique() == 3
+
+
+def test_they_are_trained_once_whatever_becomes_of_candidates(with_known_copy: Paths, pretend):
+    params = override(with_known_copy.params, ["search.T_AVM=2"])
+    asked = pretend((3.0, "ok"), (1.0, "ok"))
+    run_stage("train", params, with_known_copy)
+    (one,) = inputs.by_hand(params, with_known_copy).values()
+    trained = [name for _, ids in asked for name in ids]
+    assert trained.count(one.id) == 1
+
+
+def test_a_winner_that_people_take_by_hand_is_not_compared_with_itself_and_the_run_says_so(
+    with_known_copy: Paths, pretend
+):
+    file = with_known_copy.search / "best.json"
+    best = read_sealed(file, remedy="")
+    known = best["known"]["mlperf_tiny"]
+    best["candidates"] = [known | {key: best["candidates"][0][key] for key in ("prediction", "limits")}]
+    write_sealed(file, best)
+    pretend()
+    summary = run_stage("train", Params.load(with_known_copy.params), with_known_copy)
+    assert summary["known"] == {}
+    assert any("MLPerf Tiny's network" in note and "nothing better" in note for note in summary["notes"])
+    assert summary["winner"]["id"] == known["id"]
+    assert "baseline" not in summary or summary["baseline"]["id"] != known["id"]

@@ -260,6 +260,26 @@ def test_another_state_logs_what_is_new_and_links_the_rest(workspace: Workspace)
     assert len(workspace.runs()) == len(runs)
 
 
+def test_runs_are_told_apart_by_their_winners_and_a_name_that_somebody_gave_stays(workspace: Workspace):
+    def found(winner: str) -> None:
+        write_sealed(workspace.paths.metrics("train"), {"winner": {"id": winner}})
+        workspace.lock()
+
+    def parents() -> list[str]:
+        every = workspace.runs().values()
+        return sorted(run.info.run_name for run in every if "mlflow.parentRunId" not in run.data.tags)
+
+    found("0123456789abcdef")
+    first = workspace.sync().run_id
+    (name,) = parents()
+    assert name.endswith(", winner 01234567")
+    workspace.client().update_run(first, name="The one for the paper")
+    workspace.sync()
+    found("fedcba9876543210")
+    workspace.sync()
+    assert parents() == ["The one for the paper", name.replace("01234567", "fedcba98")]
+
+
 def test_a_run_that_failed_goes_on_in_the_same_parent(workspace: Workspace):
     workspace.lock(("sample", "characterize"))
     first = workspace.sync(failed=True)
