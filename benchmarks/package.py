@@ -42,14 +42,16 @@ _UNITS = {"acc_1d": "1-day accuracy", "avm": "accuracy variation of one month", 
 
 
 def measured(params: Params, paths: Paths) -> tuple[list[Architecture], pd.DataFrame]:
-    """Return the characterized architectures of a workspace and their results."""
+    """Return the characterized architectures of a workspace that its space holds, and their results."""
     from analognas.files import read_parquet
     from analognas.stages import inputs
     from analognas.stages.rows import learnable, usable
 
     rows = usable(learnable(read_parquet(paths.surrogate, remedy="run `analognas stage characterize`")))
-    by_id = {architecture.id: architecture for architecture in inputs.architectures(params, paths)}
-    return [by_id[name] for name in rows["id"]], rows.reset_index(drop=True)
+    space = inputs.space(params, paths)
+    by_id = {known.id: known for known in inputs.architectures(params, paths) if known in space}
+    rows = rows[rows["id"].isin(by_id)].reset_index(drop=True)  # networks taken by hand may lie outside
+    return [by_id[name] for name in rows["id"]], rows
 
 
 def cells(params: Params, paths: Paths) -> tuple[list[Architecture], pd.DataFrame]:

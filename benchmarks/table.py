@@ -7,7 +7,9 @@ In a workspace whose sample was characterized (`analognas run`), for every budge
 - "random": the best measured one of the sample within the budget: at the budget that was sampled, what random search
   finds at the same training cost; below it, fewer networks compete;
 - "resnet32": the residual network with 32 layers (He et al., CVPR 2016), as wide as the budget allows;
-- "tiny_resnet": the residual network of MLPerf Tiny (Banbury et al., arXiv 2106.07597), likewise.
+- "tiny_resnet": the residual network of MLPerf Tiny (Banbury et al., arXiv 2106.07597), likewise;
+- "mean" and "worst", if they are asked for: what the same search finds for the mean over programmings alone
+  (`search.k: 0`), and for their 5 % quantile (`search.objective: quantile`).
 
 The search only knows results on the validation part. Each network is then trained anew with every seed, in the same way
 (`train` in params.yaml), and measured on the test part, `train.repeats` times programmed. Differences are between means
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
     from analognas.workspace import Paths
 
 METHODS = ("ours", "digital", "random", "resnet32", "tiny_resnet")
+#: Those that are compared only if they are asked for.
+OBJECTIVES = {"mean": {"k": 0.0}, "worst": {"objective": "quantile", "quantile": 0.05}}
+#: The figures that are compared, and whether more (1) or less (-1) is better.
+COMPARED = {"acc_1d": 1, "acc_30d": 1, "avm": -1, "acc_1d_q05": 1}
 RESAMPLES = 2000
 ATTEMPTS = 5
 
@@ -116,6 +122,7 @@ def networks(params: Params, paths: Paths, budget: int, methods: list[str]) -> d
     from analognas.stages import inputs as stage_inputs
     from analognas.stages.fit import unfitted
     from analognas.stages.rows import learnable
+    from analognas.stages.search import by_hand, joined
 
     space = stage_inputs.space(params, paths)
     rows = learnable(pd.read_parquet(paths.surrogate))
@@ -131,11 +138,17 @@ def networks(params: Params, paths: Paths, budget: int, methods: list[str]) -> d
             max_nb_param=budget, min_acc_1d=params.search.min_acc_1d,
             seed=derive_seed(params.base.seed, "search", params.search.optimizer), **how,
         )  # fmt: skip
-        return Worker(space, optimizer, params.search.runs).search().best
+        worker = Worker(space, optimizer, params.search.runs)
+        worker.search()
+        return joined(worker, by_hand(evaluator, space).values(), evaluator, 1)[0]
 
     proposed: dict[str, Architecture | None] = {}
+    given = params.search
     if "ours" in methods:
-        proposed["ours"] = search(rows, T_AVM=params.search.T_AVM, objective=params.search.objective, k=params.search.k)
+        how = {"objective": given.objective, "k": given.k, "quantile": given.quantile}
+        proposed["ours"] = search(rows, T_AVM=given.T_AVM, **how)
+    for name in OBJECTIVES.keys() & set(methods):
+        proposed[name] = search(rows, T_AVM=given.T_AVM, **OBJECTIVES[name])
     if "digital" in methods:
         proposed["digital"] = search(rows.assign(acc_1d=rows["acc_digital"]), k=0.0)
     if "random" in methods:
@@ -163,7 +176,10 @@ class Measured:
         self.place = {time: index for index, time in enumerate(times)}
 
     def figures(self) -> dict[str, float]:
-        """Return the means over seeds, devices and images, percent and percentage points."""
+        """Return the means over seeds, devices and images, percent and percentage points.
+
+        ``acc_1d_q05`` is the 5 % quantile over all programmings of all trainings.
+        """
         from analognas.training.columns import ONE_DAY, ONE_SECOND, THIRTY_DAYS
 
         accuracy = 100.0 * self.right.mean(axis=3)  # (seeds, repeats, times)
@@ -174,11 +190,12 @@ class Measured:
             **{f"acc_{label}": float(values.mean()) for label, values in at.items()},
             "avm": float((at["1s"] - at["30d"]).mean()),
             "acc_1d_std": float(at["1d"].std(axis=1, ddof=1).mean()),
+            "acc_1d_q05": float(np.quantile(at["1d"], 0.05, method="inverted_cdf")),
             "acc_1d_std_of_seeds": float(at["1d"].mean(axis=1).std(ddof=1)) if len(accuracy) > 1 else float("nan"),
         }
 
     def resampled(self, images: np.ndarray[Any, Any], rng: np.random.Generator) -> dict[str, np.ndarray[Any, Any]]:
-        """Return 1-day accuracy, 30-day accuracy and AVM of every resample, (resamples,) each.
+        """Return the figures of ``COMPARED`` of every resample, (resamples,) each.
 
         Args:
             images: how often each image is in each resample, (resamples, images).
@@ -196,7 +213,13 @@ class Measured:
         by_image = (weights.astype(np.float32) @ flat).reshape(len(images), times, count) / (seeds * repeats)
         accuracy = 100.0 * np.einsum("btn,bn->bt", by_image, images.astype(np.float32)) / count
         at = {time: accuracy[:, index] for time, index in self.place.items()}
+        day = self.right[:, :, self.place[ONE_DAY]].reshape(seeds * repeats, count).astype(np.float32)
+        each = 100.0 * (images.astype(np.float32) @ day.T) / count  # of every programming, (resamples, seeds * repeats)
+        order = each.argsort(axis=1, kind="stable")
+        reached = np.take_along_axis(weights, order, 1).cumsum(axis=1) >= 0.05 * seeds * repeats
+        lowest = np.take_along_axis(order, reached.argmax(axis=1)[:, None], 1)
         return {
+            "acc_1d_q05": np.take_along_axis(each, lowest, 1)[:, 0],
             "acc_1d": at[ONE_DAY],
             "acc_30d": at[THIRTY_DAYS],
             "avm": at[ONE_SECOND] - at[THIRTY_DAYS],
@@ -204,20 +227,21 @@ class Measured:
 
 
 def compare(measured: dict[str, Measured], resamples: int = RESAMPLES) -> dict[str, Any]:
-    """Return ours minus each other one with 95 % intervals, and what may be claimed."""
+    """Return ours (or else the first one) minus each other one with 95 % intervals, and what may be claimed."""
     rng = np.random.default_rng(0)
-    count = measured["ours"].right.shape[3]
+    reference = "ours" if "ours" in measured else next(iter(measured))
+    count = measured[reference].right.shape[3]
     images = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
     drawn = {name: network.resampled(images, rng) for name, network in measured.items()}
-    own = measured["ours"].figures()
+    own = measured[reference].figures()
     compared: dict[str, Any] = {}
     for name in measured:
-        if name == "ours":
+        if name == reference:
             continue
         other = measured[name].figures()
         compared[name] = {}
-        for figure, better in (("acc_1d", 1), ("acc_30d", 1), ("avm", -1)):
-            low, high = np.quantile(drawn["ours"][figure] - drawn[name][figure], [0.025, 0.975])
+        for figure, better in COMPARED.items():
+            low, high = np.quantile(drawn[reference][figure] - drawn[name][figure], [0.025, 0.975])
             verdict = "inconclusive" if low <= 0 <= high else "better" if better * low > 0 else "worse"
             compared[name][figure] = {
                 "difference": own[figure] - other[figure], "low": float(low), "high": float(high), "ours_is": verdict,
@@ -271,7 +295,7 @@ def measure(
                 | {"diverged": again[name]}
                 for name, network in by_method.items()
             },
-            "ours_minus": compare(measured) if "ours" in measured else {},
+            "ours_minus": compare(measured),
         }
     return {
         "dataset": params.dataset.name,
@@ -325,7 +349,13 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, default=Path(), help="folder whose sample was characterized")
     parser.add_argument("--budgets", nargs="+", default=["10k"], help="parameters, e.g. 100k 200k 500k")
     parser.add_argument("--seeds", type=int, default=10, help="trainings of every network")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="some of them only")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=[*METHODS, *OBJECTIVES],
+        default=list(METHODS),
+        help="some of them, or more; without ours the first is compared",
+    )
     parser.add_argument("--processes", type=int, help="side by side; left out: one per CPU")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()

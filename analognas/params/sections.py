@@ -132,10 +132,13 @@ class SearchParams(_Section):
     optimizer: str = "ea_optimized"
     """``ea_optimized`` (the published evolutionary search), ``ea``, ``regularized_evolution``, ``local_search``,
     ``bo``, ``tpe``, ``nsga2``, ``latin_hypercube``, ``random_search``, or ``module:Class`` of your own."""
-    objective: Literal["penalized", "ratio"] = "penalized"
-    """``acc_1d - k * acc_1d_std``, or the published ratio ``acc_1d / max(acc_1d_std, 0.1)``."""
+    objective: Literal["penalized", "quantile", "ratio"] = "penalized"
+    """``acc_1d - k * acc_1d_std``, the quantile of ``acc_1d`` over programmings, or the published ratio ``acc_1d /
+    max(acc_1d_std, 0.1)``."""
     k: Annotated[float, Field(ge=0)] = 1.0
-    """How many points of accuracy one point of standard deviation costs."""
+    """How many points of accuracy one point of standard deviation costs, where the objective is penalized."""
+    quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    """Which one, where the objective is a quantile: with 0.05 nineteen of twenty programmings keep more."""
     population_size: Annotated[int, Field(ge=2)] = 50
     """Architectures in a generation."""
     nb_iter: Annotated[int, Field(ge=1)] = 20

@@ -182,18 +182,18 @@ def _costs(described: Mapping[str, Any], train: TrainSummary, paths: Paths) -> R
     by_hand = known_networks(winner.space, params.space.max_params)
     told["known"] = {
         key: cost(by_hand[key], chip)
-        for key, one in train.get("known", {}).items()
-        if key in by_hand and by_hand[key].id == one["figures"]["id"]
+        for key, known in train.get("known", {}).items()
+        if key in by_hand and by_hand[key].id == known["figures"]["id"]
     }
     return told
 
 
 def _known(train: TrainSummary, costs: RunCosts | None) -> list[KnownFigures]:
     """Return the networks that people take by hand, as far as they were trained."""
-    known = (costs or {}).get("known", {})
+    of_known = (costs or {}).get("known", {})
     return [
-        {"name": NAMES[key], "figures": one["figures"], "difference": one["difference"], "cost": known.get(key)}
-        for key, one in train.get("known", {}).items()
+        {"name": NAMES[key], "figures": known["figures"], "difference": known["difference"], "cost": of_known.get(key)}
+        for key, known in train.get("known", {}).items()
     ]
 
 

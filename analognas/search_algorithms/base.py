@@ -56,8 +56,9 @@ class Optimizer(ABC):
         avm_bound: what of a predicted AVM ``T_AVM`` is asked of, see ``Constraints``.
         cost: what an inference may cost on a chip, see ``Constraints``.
         strict: whether to refuse where nothing holds the limits, instead of returning what comes closest.
-        objective: ``"penalized"`` or ``"ratio"``, see ``Objective``.
+        objective: ``"penalized"``, ``"quantile"`` or ``"ratio"``, see ``Objective``.
         k: weight of the standard deviation in the penalized objective.
+        quantile: which one is maximised, where it is one.
         seed: seed of ``run`` and of ``bind`` if they are given none.
 
     Raises:
@@ -81,6 +82,7 @@ class Optimizer(ABC):
         strict: bool = False,
         objective: str = "penalized",
         k: float = 1.0,
+        quantile: float = 0.05,
         seed: int = 0,
     ) -> None:
         self.evaluator = evaluator
@@ -88,7 +90,7 @@ class Optimizer(ABC):
         self.nb_iter = whole("nb_iter", nb_iter, 1)
         self.constraints = Constraints(max_nb_param, T_AVM, min_acc_1d, avm_bound, cost)
         self.strict = strict
-        self.objective = Objective(objective, k)
+        self.objective = Objective(objective, k, quantile)
         self.seed = seed
         self.evaluated: dict[str, Evaluated] = {}
         self._space: ConfigSpace | None = None

@@ -292,7 +292,7 @@ class ClosedLoop(Optimizer):
             min_acc_1d=self.constraints.min_acc_1d,
             cost=self.constraints.cost,
         )
-        search.objective = _Promise(self.objective.kind, self.objective.k)
+        search.objective = _Promise(**vars(self.objective))
         search.bind(self.space, derive_seed(self.run_seed, "closed_loop", self._rounds))
         # Measured ones are its first parents, by what the evaluator makes of them.
         measured = [record.architecture for record in self.ranked(self.evaluated.values())[: search.population_size]]

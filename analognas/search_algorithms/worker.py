@@ -106,9 +106,7 @@ class SearchSummary:
         for name, label, unit in _COSTS:
             limit = self.limits.limit(name)
             table.add_row(label, f"{costs[name]:.4g}", unit, "exact", "", "" if limit is None else f"<= {limit:g}")
-        ratio = self.objective.kind == "ratio"
-        formula = "acc / std" if ratio else f"acc - {self.objective.k:g} std"
-        table.add_row(formula, _number(self.value), "" if ratio else "%")
+        table.add_row(str(self.objective), _number(self.value), "" if self.objective.kind == "ratio" else "%")
         runs = ", ".join("nothing feasible" if math.isnan(value) else _number(value) for value in self.runs.values())
         table.caption = (
             f"{self.evaluated:,} architectures evaluated in {len(self.runs)} runs, {self.feasible:,} within all limits "

@@ -28,15 +28,15 @@ def known_networks(space: SpaceId, max_params: int | None) -> dict[str, Architec
     """
     if space.family != "resnet":
         return {}
-    found: dict[str, Architecture] = {}
-    for name, blocks in BLOCKS.items():
+    networks: dict[str, Architecture] = {}
+    for key, blocks in BLOCKS.items():
         if max_params is None:
-            found[name] = _residual(space, blocks, _PUBLISHED_WIDTH)
+            networks[key] = _residual(space, blocks, _PUBLISHED_WIDTH)
             continue
         widest = residual_network(space, blocks, max_params)
         if widest is not None and int(widest.genes["out_channel0"]) >= NARROWEST:
-            found[name] = widest
-    return found
+            networks[key] = widest
+    return networks
 
 
 def of_hand(space: SpaceId, genes: Mapping[str, Gene], max_params: int | None) -> Architecture | None:

@@ -263,7 +263,7 @@ def of_the_data(profile: Profile, params: Params) -> Iterator[Choice]:
         for stage in ("characterize", "train"):
             yield Choice(f"{stage}.batch_size", batch, f"{train:,} training images: enough steps in an epoch")
             yield Choice(f"{stage}.learning_rate", 0.1, "smaller batches, smaller steps")
-            yield Choice(f"{stage}.hwa_learning_rate", 0.01, "peak, hardware-aware")
+            yield Choice(f"{stage}.hwa_learning_rate", 0.025, "peak, hardware-aware")
     if canonical(params.dataset.name) == TEMPLATES:  # the template's limits were made for these data, and hold for them
         return
     least = math.floor(10 * profile.chance) / 10

@@ -255,7 +255,7 @@ def finalists(space: ConfigSpace, *, by_hand: bool) -> Efforts:
         winner=costs[int(_LARGE * (len(costs) - 1))],
         plain=0.0 if plain is None else _costs([plain])[0],
         known=_costs(list(known.values())),
-        beside=_costs([one for key, one in known.items() if key in BESIDE]),
+        beside=_costs([network for key, network in known.items() if key in BESIDE]),
     )
 
 

@@ -55,8 +55,8 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
         histories["random_search"] = baseline.history
 
     # Those that hold the limits as far as it is known, then what comes closest: each is measured before it is taken.
-    by_hand = _by_hand(evaluator, space)
-    candidates = _joined(worker, by_hand.values(), evaluator, params.search.candidates)
+    taken = by_hand(evaluator, space)
+    candidates = joined(worker, taken.values(), evaluator, params.search.candidates)
     known = assessed(evaluator, candidates).to_dict(orient="records")
     limits = [
         described(verdicts(worker.optimizer.limits, row, candidate))
@@ -72,7 +72,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
                     for architecture, row, limit in zip(candidates, known, limits, strict=True)
                 ],
                 "limits": limits[0],
-                "known": {name: architecture.to_dict() for name, architecture in by_hand.items()},
+                "known": {name: architecture.to_dict() for name, architecture in taken.items()},
                 "objective": best.value,
                 "objective_of_random_search": random.value,
             },
@@ -96,7 +96,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
     return summary
 
 
-def _by_hand(evaluator: Evaluator, space: ConfigSpace) -> dict[str, Architecture]:
+def by_hand(evaluator: Evaluator, space: ConfigSpace) -> dict[str, Architecture]:
     """Return the networks that people take by hand and that were characterized, by name."""
     evidence = evaluator.evidence_
     measured = set() if evidence is None else {architecture.id for architecture in evidence.architectures}
@@ -104,24 +104,26 @@ def _by_hand(evaluator: Evaluator, space: ConfigSpace) -> dict[str, Architecture
     return {name: architecture for name, architecture in known.items() if architecture.id in measured}
 
 
-def _joined(worker: Worker, known: Iterable[Architecture], evaluator: Evaluator, n: int) -> list[Architecture]:
+def joined(worker: Worker, known: Iterable[Architecture], evaluator: Evaluator, n: int) -> list[Architecture]:
     """Return the ``n`` best candidates of a search and of known networks, best first.
 
     A search takes none from outside of its space, so these join afterwards, by what was measured of them.
     """
-    limits, found = worker.optimizer.limits, worker.closest(n)
-    ids = {architecture.id for architecture in found}
-    more = [one for one in known if one.id not in ids and one.params <= (limits.max_nb_param or math.inf)]
+    limits, candidates = worker.optimizer.limits, worker.closest(n)
+    ids = {candidate.id for candidate in candidates}
+    more = [
+        network for network in known if network.id not in ids and network.params <= (limits.max_nb_param or math.inf)
+    ]
     if not more:
-        return found
-    together = [*found, *more]
+        return candidates
+    together = [*candidates, *more]
     table = assessed(evaluator, together)
     judgement = judged(together, table, worker.optimizer.objective, limits, limits, looked_at=True)
-    order = sorted(
-        range(len(together)),
-        key=lambda row: (judgement.violation[row], -judgement.objective[row], together[row].params, together[row].id),
-    )
-    return [together[row] for row in order[:n]]
+
+    def order(row: int) -> tuple[float, float, int, str]:
+        return judgement.violation[row], -judgement.objective[row], together[row].params, together[row].id
+
+    return [together[row] for row in sorted(range(len(together)), key=order)[:n]]
 
 
 def _optimizer(name: str, evaluator: Evaluator, params: Params) -> Optimizer:
@@ -134,6 +136,8 @@ def _optimizer(name: str, evaluator: Evaluator, params: Params) -> Optimizer:
         further["chip"] = params.cost.of(params.hardware)
         if given.objectives:
             further["objectives"] = given.objectives
+    if given.objective == "quantile":
+        further["quantile"] = given.quantile
     return strategy(
         evaluator,
         population_size=given.population_size,

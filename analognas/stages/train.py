@@ -75,7 +75,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
         limits=limits if hopeful or params.search.strict else None,
     )
     by_hand = inputs.by_hand(params, paths)
-    beside = {key: one for key, one in by_hand.items() if key in BESIDE}
+    beside = {key: network for key, network in by_hand.items() if key in BESIDE}
     progress(0, 2, f"training {candidates[0].id}, a plain network of its size{_and(beside)}")
     notes = [] if hopeful else ["Nothing that is known holds the limits: what comes closest was trained."]
     tried: list[tuple[Training, Outcome]] = []
@@ -99,8 +99,8 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
     assert winner.packed is not None
     assert winner.images is not None
 
-    for key, one in by_hand.items():
-        if one == task.architecture:
+    for key, network in by_hand.items():
+        if network == task.architecture:
             notes.append(f"The winner is a network that people take by hand ({NAMES[key]}): nothing better was found.")
     judged = verdicts(limits, with_interval(winner), task.architecture)
     with writing_directory(paths.winner) as folder:
@@ -118,9 +118,9 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> TrainSumma
         curves.append(curve("plain residual network", baseline.test, params))
         classes.append(by_class_of("plain residual network", baseline))
     summary["known"] = {}
-    for key, one in beside.items():
-        known = trainer.beside[one.id]
-        if one != task.architecture and known.test is not None:
+    for key, network in beside.items():
+        known = trainer.beside.get(network.id)  # it lacks the winner
+        if known is not None and network != task.architecture and known.test is not None:
             summary["known"][key] = {"figures": figures(known.test), "difference": differences(winner, known)}
             curves.append(curve(NAMES[key], known.test, params))
             classes.append(by_class_of(NAMES[key], known))
@@ -234,9 +234,10 @@ class _Trainer:
         plain = plain_network(task.architecture.space, task.architecture.params)
         if plain is not None and plain.id == task.architecture.id:
             plain = None
-        others = {one.id: one for one in ([] if plain is None else [plain]) + list(self._by_hand.values())}
-        beside = [one for name, one in others.items() if name not in self.beside]
-        tasks = [task, *(replace(task, architecture=one, limits=None) for one in beside)]
+        others = [*([] if plain is None else [plain]), *self._by_hand.values()]
+        there = {task.architecture.id, *self.beside}
+        beside = {network.id: network for network in others if network.id not in there}
+        tasks = [task, *(replace(task, architecture=network, limits=None) for network in beside.values())]
         for done, (index, result) in enumerate(processes.each(train, tasks, self._pool), start=1):
             if index == 0:
                 candidate = result

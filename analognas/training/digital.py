@@ -16,7 +16,8 @@ from analognas.training import augmentation
 from analognas.training.flat_sgd import FlatSGD, one_cycle
 from analognas.training.trunk import planned
 
-#: Called with the finished fraction (0 to 1) of what is under way.
+#: Called with what the network makes of a batch (N, classes), its images as they were seen, and their numbers (N,).
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 MOMENTUM = 0.9
 
@@ -77,7 +78,7 @@ def train(
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
     try:
         run_epochs(
-            model, x, y, optimizer, schedule,
+            model, x, labels(y), optimizer, schedule,
             epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress, name="digital",
         )  # fmt: skip
     finally:
@@ -85,10 +86,15 @@ def train(
             optimizer.release()
 
 
+def labels(y: Tensor) -> Loss:
+    """Return the cross-entropy with the classes (N,) of all images."""
+    return lambda outputs, images, index: cross_entropy(outputs, y[index])
+
+
 def run_epochs(
     model: nn.Module,
     x: Tensor,
-    y: Tensor,
+    loss_of: Loss,
     optimizer: FlatSGD | torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler | None,
     *,
@@ -101,6 +107,8 @@ def run_epochs(
     begin_step: Callable[[], None] | None = None,
 ) -> None:
     """Run the epochs of a training, digital or hardware-aware, and leave the model in evaluation mode.
+
+    ``loss_of`` is what it minimises; the other arguments are those of ``train``.
 
     Raises:
         DivergedError: if the loss of a step, or a weight at the end, is not finite.
@@ -115,7 +123,7 @@ def run_epochs(
             if begin_step is not None:
                 begin_step()
             images = augmentation.augment(x[index], augment, draws)
-            loss = cross_entropy(network(images), y[index])
+            loss = loss_of(network(images), images, index)
             if not math.isfinite(loss.item()):
                 raise DivergedError(f"loss is {loss.item()} in epoch {epoch + 1} of {epochs}")
             loss.backward()  # type: ignore[no-untyped-call]

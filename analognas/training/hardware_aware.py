@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, softmax
 
 from analognas.hardware.analog import require_clean, tiles
 from analognas.progress import Progress
-from analognas.training.digital import MOMENTUM, run_epochs, steps_per_epoch
+from analognas.training.digital import MOMENTUM, Loss, labels, logits, run_epochs, steps_per_epoch
 from analognas.training.flat_sgd import FlatSGD, falling
 
 
@@ -26,6 +27,8 @@ def train(
     seed: int,
     augment: Sequence[str] = (),
     progress: Progress | None = None,
+    teacher: nn.Module | None = None,
+    temperature: float = 4.0,
 ) -> None:
     """Fine-tune a converted network in place and leave it in evaluation mode.
 
@@ -44,6 +47,9 @@ def train(
         seed: of the order of the images and of their augmentation.
         augment: what happens to them, see ``augmentation.augment``.
         progress: called after each epoch.
+        teacher: the digital network, in evaluation mode, which teaches it beside the labels (``taught``); None: the
+            labels alone do.
+        temperature: of what it teaches, at least 1.
 
     Raises:
         DivergedError: if the loss is not finite.
@@ -51,12 +57,42 @@ def train(
     """
     require_clean(model, "train")
     steps = epochs * steps_per_epoch(len(x), batch_size)
+    loss_of = labels(y) if teacher is None else taught(teacher, x, y, temperature, constant=not augment)
     with stepping(model, learning_rate, steps) as (optimizer, schedule, begin_step):
         run_epochs(
-            model, x, y, optimizer, schedule,
+            model, x, loss_of, optimizer, schedule,
             epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, progress=progress, name="hardware-aware",
             begin_step=begin_step,
         )  # fmt: skip
+
+
+#: Share of what the teacher says in the loss; the rest is the labels'.
+TAUGHT = 0.7
+
+
+def taught(teacher: nn.Module, x: Tensor, y: Tensor, temperature: float, *, constant: bool) -> Loss:
+    """Return the loss by which a digital network teaches its noisy copy (Hinton et al., arXiv 1503.02531).
+
+    ``TAUGHT * T**2`` times the cross-entropy with the teacher's softmax at temperature T, plus ``1 - TAUGHT`` times
+    that with the labels. Soft classes say how sure the network is: what noise does to its outputs is then felt on every
+    image, not on those alone that are classified wrongly (Zhou et al., Noisy Machines, arXiv 2001.04974).
+
+    Args:
+        teacher: in evaluation mode.
+        x: all images (N, C, H, W).
+        y: their classes (N,).
+        temperature: T.
+        constant: whether images are always seen as they are: then the teacher is asked once, otherwise in every step.
+    """
+    every = logits(teacher, x) if constant else None
+
+    def loss(outputs: Tensor, images: Tensor, index: Tensor) -> Tensor:
+        with torch.no_grad():
+            soft = softmax((teacher(images) if every is None else every[index]) / temperature, dim=1)
+        learned = temperature**2 * cross_entropy(outputs / temperature, soft)
+        return TAUGHT * learned + (1 - TAUGHT) * cross_entropy(outputs, y[index])
+
+    return loss
 
 
 @contextmanager

@@ -213,7 +213,9 @@ class OwnNetwork:
                     train_digitally(network, data, protocol, own=self._own, augment=augment, progress=progress)
                 analog = self.on_tiles(hardware, network)
                 if hwa is True or (hwa is None and not self.trained):
-                    train_on_tiles(analog, data, hardware, protocol, own=self._own, augment=augment, progress=progress)
+                    train_on_tiles(
+                        analog, network, data, hardware, protocol, own=self._own, augment=augment, progress=progress
+                    )
                 else:
                     seed_torch(self._own, "calibrate")
                     hardware_aware.calibrate(analog, data[0], protocol.batch_size)

@@ -39,8 +39,10 @@ class TrainingParams(_Section):
     """Images in one step."""
     learning_rate: Annotated[float, Field(gt=0)] = 0.2
     """Highest learning rate of the digital training."""
-    hwa_learning_rate: Annotated[float, Field(gt=0)] = 0.02
+    hwa_learning_rate: Annotated[float, Field(gt=0)] = 0.05
     """Highest learning rate of the hardware-aware training."""
+    distillation_temperature: Annotated[float, Field(ge=1)] | None = 4.0
+    """At which the digital network teaches the hardware-aware training beside the labels; null: labels alone."""
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     """L2 penalty of the digital training."""
     repeats: Annotated[int, Field(ge=2)] = 25

@@ -167,7 +167,7 @@ def train(
         train_digitally(network, data, protocol, own=own, augment=dataset.augment, progress=progress)
         model = convert(network, rpu_config(hardware), hardware.layers)
         _check_network(architecture, network, model, hardware)
-        train_on_tiles(model, data, hardware, protocol, own=own, augment=dataset.augment, progress=progress)
+        train_on_tiles(model, network, data, hardware, protocol, own=own, augment=dataset.augment, progress=progress)
     return Trained(architecture, hardware, protocol, seed, network, model)
 
 
@@ -212,6 +212,7 @@ def train_digitally(
 
 def train_on_tiles(
     model: nn.Module,
+    network: nn.Module,
     data: tuple[Tensor, ...],
     hardware: HardwareParams,
     protocol: TrainingParams,
@@ -220,7 +221,10 @@ def train_on_tiles(
     augment: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> None:
-    """Train any converted network in place, hardware-aware, as the protocol says; see ``train_digitally``."""
+    """Train any converted network in place, hardware-aware, as the protocol says; see ``train_digitally``.
+
+    ``network`` is the digital one that it was converted from, in evaluation mode: it teaches, if the protocol says so.
+    """
     x, y = data
     if hardware.rpu_config in PRESETS:  # nothing of a configuration of the user's own is replaced
         steps = protocol.hwa_epochs * digital.steps_per_epoch(len(x), protocol.batch_size)
@@ -237,6 +241,8 @@ def train_on_tiles(
             seed=derive_seed(own, "hwa"),
             augment=augment,
             progress=progress,
+            teacher=None if protocol.distillation_temperature is None else network,
+            temperature=protocol.distillation_temperature or 1.0,
         )
 
 

@@ -100,3 +100,14 @@ def test_a_training_that_diverges_is_done_again_and_counted(monkeypatch: pytest.
     assert len(set(seeds)) == 3
     right, digital, diverged = table.read(job)
     assert (right.shape, right.all(), digital, diverged) == ((2, 3, 11), True, 91.5, 2)
+
+
+def test_the_worst_programmings_are_a_quantile_over_all_trainings_with_its_own_interval():
+    rng = np.random.default_rng(0)
+    chance = np.where(np.arange(20) < 4, 0.5, 0.92)  # four of twenty programmings lose much
+    right = [rng.random((20, 3, 200)) < chance[:, None, None] for _ in range(4)]
+    risky, safe = Measured(right, [90.0] * 4, TIMES), network((0.85, 0.85, 0.85), seed=1)
+    assert risky.figures()["acc_1d_q05"] == pytest.approx(46, abs=4)  # a quarter into the bad ones
+    found = compare({"safe": safe, "risky": risky}, 400)["risky"]  # without ours the first one is compared
+    assert found["acc_1d_q05"]["ours_is"] == "better"
+    assert found["acc_1d"]["difference"] == pytest.approx(85 - 83.6, abs=1.5)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analognas.errors import HardwareError, SearchError
 from analognas.hardware.chips import HERMES_1_PHASE, Chip
@@ -29,9 +30,21 @@ def test_published_ratio_has_a_floor():
     np.testing.assert_allclose(Objective("ratio")(VALUES), [45.0, 800.0])
 
 
-@pytest.mark.parametrize("arguments", [("accuracy",), ("penalized", -0.1), ("ratio", float("nan"))])
+def test_a_quantile_is_that_of_a_normal_distribution_over_programmings():
+    found = Objective("quantile", quantile=0.05)(VALUES)
+    np.testing.assert_allclose(found, stats.norm.ppf(0.05, VALUES["acc_1d"], VALUES["acc_1d_std"]))
+    np.testing.assert_allclose(Objective("quantile", quantile=0.5)(VALUES), VALUES["acc_1d"])
+    assert [str(Objective("quantile")), str(Objective("ratio")), str(Objective(k=2))] == [
+        "5 % quantile", "acc / std", "acc - 2 std",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("accuracy",), ("penalized", -0.1), ("ratio", float("nan")), ("quantile", 1.0, 0.0), ("quantile", 1.0, 0.6)],
+)
 def test_bad_objectives(arguments):
-    with pytest.raises(SearchError, match=r"unknown objective 'accuracy': use one of|k is"):
+    with pytest.raises(SearchError, match=r"objective|k is|quantile is"):
         Objective(*arguments)
 
 

@@ -145,7 +145,7 @@ def test_what_a_fit_wrote_is_fitted_anew_for_other_data(fresh: Paths, tmp_path: 
     prepare_tailored(fresh, parse(["dataset.name=digits"]), hours=1.0)
     third = Params.load(fresh.params)
     assert (third.search.T_AVM, third.search.min_acc_1d) == (5.0, None)
-    assert (third.train.batch_size, third.train.hwa_learning_rate) == (64, 0.02)
+    assert (third.train.batch_size, third.train.hwa_learning_rate) == (64, 0.05)
     assert third.sample.size == 33
 
 

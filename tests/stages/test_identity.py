@@ -41,6 +41,7 @@ def test_ids_of_hardware_and_protocol_differ_where_results_do(monkeypatch: pytes
         *({name: 99} for name in ("epochs", "hwa_epochs", "batch_size", "repeats")),
         *({name: 0.123} for name in ("learning_rate", "hwa_learning_rate", "weight_decay")),
         {"times": (1, 86_400, 2_592_000)},
+        {"distillation_temperature": None},
         {"source": "analognas-bench"},
     ]
     protocols = [CharacterizeParams(), *(CharacterizeParams(**change) for change in changes)]

@@ -204,3 +204,48 @@ def test_all_is_trained_as_aihwkits_optimizer_would(config: Any, monkeypatch: py
         torch.testing.assert_close(one.mapping_scales, other.mapping_scales, rtol=1e-3, atol=1e-5, msg=name)
         torch.testing.assert_close(one.input_range, other.input_range, rtol=1e-4, atol=1e-6, msg=name)
         assert one.input_range_update_idx.item() == 2
+
+
+def test_a_teacher_s_loss_and_its_gradient_are_those_of_the_formula(
+    network: nn.Module, train_set: tuple[Tensor, Tensor]
+) -> None:
+    x, y = train_set
+    index = torch.arange(12)
+    outputs = torch.randn(12, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    network.double().eval()
+    loss = hardware_aware.taught(network, x.double(), y, 4.0, constant=True)(outputs, x[index].double(), index)
+    (found,) = torch.autograd.grad(loss, outputs)
+    said = torch.softmax(network(x[index].double()) / 4, dim=1).detach()
+    labels = nn.functional.one_hot(y[index], 3)
+    share = hardware_aware.TAUGHT
+    # Of a cross-entropy with shares q the gradient is softmax - q, and temperature T takes T**2 to T.
+    expected = share * 4 * (torch.softmax(outputs / 4, dim=1) - said)
+    expected = (expected + (1 - share) * (torch.softmax(outputs, dim=1) - labels)) / 12
+    torch.testing.assert_close(found, expected.detach())
+
+
+def test_a_teacher_that_sees_images_as_they_are_is_asked_once(
+    network: nn.Module, train_set: tuple[Tensor, Tensor]
+) -> None:
+    x, y = train_set
+    network.eval()
+    asked: list[int] = []
+    network.register_forward_hook(lambda *_: asked.append(1))
+    once = hardware_aware.taught(network, x, y, 2.0, constant=True)
+    index = torch.tensor([3, 1, 30])
+    first = [once(torch.zeros(3, 3), x[index], index) for _ in range(3)]
+    assert len(asked) == 1
+    each = hardware_aware.taught(network, x, y, 2.0, constant=False)
+    torch.testing.assert_close(each(torch.zeros(3, 3), x[index], index), first[0])
+    assert not torch.equal(each(torch.zeros(3, 3), x[index].flip(-1), index), first[0])  # which the teacher sees, too
+
+
+def test_a_teacher_is_not_changed_and_changes_what_is_learned(
+    network: nn.Module, config: Any, train_set: tuple[Tensor, Tensor]
+) -> None:
+    digital.train(network, *train_set, epochs=2, batch_size=16, learning_rate=0.1, weight_decay=0.0, seed=0)
+    before = copy.deepcopy(network.state_dict())
+    by_labels, taught = (trained(network, config, train_set, teacher=teacher) for teacher in (None, network))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    first, second = clean_state(by_labels), clean_state(taught)
+    assert any(not torch.equal(first[name], second[name]) for name in first)

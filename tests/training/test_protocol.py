@@ -276,3 +276,23 @@ def test_it_knows_which_images_were_right(
     assert done.right.shape == (protocol.repeats, len(protocol.times), len(dataset.validation))
     day = 100 * done.right[:, protocol.times.index(86_400.0)].mean()
     assert done.row["acc_1d"] == pytest.approx(day)
+
+
+@pytest.mark.parametrize("temperature", [None, 2.0])
+def test_the_digital_network_teaches_where_the_protocol_says_so(
+    architecture: Architecture,
+    dataset: Dataset,
+    protocol: TrainingParams,
+    temperature: float | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taught: list[dict[str, Any]] = []
+    train = protocol_module.hardware_aware.train
+    monkeypatch.setattr(
+        protocol_module.hardware_aware, "train", lambda *given, **named: [taught.append(named), train(*given, **named)]
+    )
+    how = protocol.model_copy(update={"distillation_temperature": temperature})
+    done = protocol_module.train(architecture, dataset, HARDWARE, how, seed=0)
+    (named,) = taught
+    assert named["teacher"] is (None if temperature is None else done.digital)
+    assert temperature is None or named["temperature"] == temperature
