@@ -177,7 +177,8 @@ def store(place: Place, rows: int) -> dict[str, Any]:
     from analognas.stages import characterize, run_stage
     from analognas.workspace import Paths
 
-    settings = ("space.max_params=200k", f"sample.size={rows}", "sample.method=uniform", "characterize.replicates=0")
+    settings = ("space.max_params=200k", f"sample.size={rows}", "sample.method=uniform",
+                "sample.known=false", "characterize.replicates=0")  # fmt: skip
     paths = Paths(place.workspace("store", *settings))
     params = Params.load(paths.params)
     run_stage("sample", params, paths)
