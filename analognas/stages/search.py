@@ -56,7 +56,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent) -> SearchSumm
 
     # Those that hold the limits as far as it is known, then what comes closest: each is measured before it is taken.
     taken = by_hand(evaluator, space)
-    candidates = joined(worker, taken.values(), evaluator, params.search.candidates)
+    candidates = joined(worker, eligible(taken.values(), space, params), evaluator, params.search.candidates)
     known = assessed(evaluator, candidates).to_dict(orient="records")
     limits = [
         described(verdicts(worker.optimizer.limits, row, candidate))
@@ -102,6 +102,11 @@ def by_hand(evaluator: Evaluator, space: ConfigSpace) -> dict[str, Architecture]
     measured = set() if evidence is None else {architecture.id for architecture in evidence.architectures}
     known = known_networks(space.id, space.max_params)
     return {name: architecture for name, architecture in known.items() if architecture.id in measured}
+
+
+def eligible(known: Iterable[Architecture], space: ConfigSpace, params: Params) -> list[Architecture]:
+    """Return the known networks that may win: all of them, or those within the ranges that the user has set."""
+    return [network for network in known if not params.space.ranges or network in space]
 
 
 def joined(worker: Worker, known: Iterable[Architecture], evaluator: Evaluator, n: int) -> list[Architecture]:

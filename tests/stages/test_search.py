@@ -8,8 +8,9 @@ from analognas.files import read_sealed, write_parquet, write_sealed
 from analognas.hardware.cost import costs
 from analognas.params import Params
 from analognas.params.file import override
+from analognas.search_spaces import ConfigSpace
 from analognas.search_spaces.baseline import known_networks
-from analognas.stages import inputs, run_stage
+from analognas.stages import inputs, run_stage, search
 from analognas.workspace import Paths
 
 
@@ -175,3 +176,14 @@ def test_one_that_is_larger_than_the_winner_may_be_is_none(with_known_copy: Path
     known = _told_of_known(with_known_copy, 99.5)
     best = read_sealed(with_known_copy.search / "best.json", remedy="")
     assert known not in [candidate["id"] for candidate in best["candidates"]]
+
+
+def test_ranges_that_the_user_has_set_hold_for_networks_taken_by_hand_too():
+    within = {"kernel_size0": [3]}
+    space = ConfigSpace("digits", max_params=50_000)
+    known = known_networks(space.id, 50_000)
+    assert known["layers_32"] not in space  # five blocks, where the family's ranges end at three
+    assert search.eligible(known.values(), space, Params()) == list(known.values())
+    narrowed = ConfigSpace("digits", max_params=50_000, ranges=within)
+    params = Params.validated({"space": {"ranges": within}})
+    assert search.eligible(known.values(), narrowed, params) == [known["mlperf_tiny"], known["layers_20"]]
