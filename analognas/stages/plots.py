@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from analognas.files import write_text, writing
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from analognas.workspace import Paths
 
-_BLUE, _GREY, _RED = "#0b63b5", "#8a8f98", "#c2410c"
+_BLUE, _GREY, _RED, _GREEN = "#0b63b5", "#8a8f98", "#c2410c", "#15803d"
 #: Columns of the accuracies by class: percent, means over programmings of the test images of a class.
 OF_CLASSES = ["network", "class", "images", "acc_1d", "acc_30d"]
 
@@ -69,10 +70,11 @@ def search_history(paths: Paths, history: pd.DataFrame) -> None:
 
 
 def drift_curves(paths: Paths, curves: pd.DataFrame) -> None:
-    """Draw test accuracy over time after programming, winner and plain network."""
+    """Draw test accuracy over time after programming, of the winner and of what is compared with it."""
     _table(paths, "train", curves)
     figure, axes = _figure("Accuracy while the chip drifts (test set)", "time after programming", "accuracy, %")
-    for (name, part), color in zip(curves.groupby("network", sort=False), (_BLUE, _GREY, _RED), strict=False):
+    colors = cycle((_BLUE, _GREY, _RED, _GREEN))
+    for (name, part), color in zip(curves.groupby("network", sort=False), colors, strict=False):
         axes.errorbar(
             part["seconds"],
             part["accuracy"],

@@ -149,8 +149,11 @@ def test_a_server_that_is_started_again_has_a_guard_of_its_own(stub: Stub):
 
     stub.answers = refuse()
     with prefect_server.server():
-        guards = _guards(stub)
-    assert [len(found) for found in guards] == [0, 1]
+        # A busy machine may list processes a moment before the guard is among them.
+        until = time.monotonic() + 10
+        while [len(guards) for guards in _guards(stub)] != [0, 1]:
+            assert time.monotonic() < until
+            time.sleep(0.05)
     assert _guards(stub) == [[], []]
 
 

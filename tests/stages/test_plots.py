@@ -129,3 +129,11 @@ def test_the_best_so_far_never_falls_when_a_run_finds_its_first(tmp_path: Path, 
     best = pd.read_csv(Paths(tmp_path).plot("search.csv"))["best"]
     assert best.isna().tolist() == [True, False]
     assert best[1] == pytest.approx(47.5)
+
+
+def test_the_drift_of_every_network_is_drawn(workspace: Paths, drawn: list[Figure]):
+    names = ["winner", "plain residual network", "MLPerf Tiny's network", "32 layers"]
+    plots.drift_curves(workspace, pd.concat([CURVES[:3].assign(network=name) for name in names], ignore_index=True))
+    legend = drawn[0].axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == names
+    assert len({handle.lines[0].get_color() for handle in drawn[0].axes[0].containers}) == len(names)
