@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -20,11 +20,13 @@ def code_of(commit: str) -> Iterator[Path]:
     Raises:
         SystemExit: if git knows no such code.
     """
-    packed = subprocess.run(["git", "-C", str(_ROOT), "archive", commit, "analognas"], capture_output=True, check=False)
+    packed = subprocess.run(
+        ["git", "-C", str(_ROOT), "archive", "--format=zip", commit, "analognas"], capture_output=True, check=False
+    )
     if packed.returncode:
         said = packed.stderr.decode(errors="replace").strip()
         raise SystemExit(f"git knows no code of {commit!r} ({said}): name another commit.")
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=BytesIO(packed.stdout)) as files:
-            files.extractall(folder, filter="data")
+        with zipfile.ZipFile(BytesIO(packed.stdout)) as files:
+            files.extractall(folder)
         yield Path(folder)
