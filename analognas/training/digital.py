@@ -14,7 +14,7 @@ from analognas.progress import Progress
 from analognas.seeds import numpy_generator
 from analognas.training import augmentation
 from analognas.training.flat_sgd import FlatSGD, one_cycle
-from analognas.training.trunk import planned
+from analognas.training.trunk import planned, release
 
 #: Called with what the network makes of a batch (N, classes), its images as they were seen, and their numbers (N,).
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -132,6 +132,7 @@ def run_epochs(
                 schedule.step()
         if progress:
             progress(epoch + 1, epochs, name)
+    release(network)
     model.eval()
     for name, tensor in trained_tensors(model):
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():

@@ -21,7 +21,7 @@ from analognas.hardware import images_last
 from analognas.hardware.evaluating import Tracer, is_relu, only_user, summand
 from analognas.hardware.grouping import GroupedConvolution
 from analognas.hardware.layers import NOISY, FastConvolution, bias_of
-from analognas.training.units import Unit, Values, key_numbers
+from analognas.training.units import Desk, Unit, Values, key_numbers
 
 
 def planned(model: nn.Module) -> nn.Module:
@@ -51,6 +51,12 @@ def planned(model: nn.Module) -> nn.Module:
     graph.owning_module = None
     root = {**modules, "trunk": trunk}
     return _Planned(model, fx.GraphModule({name: module for name, module in root.items() if name}, graph), trunk)
+
+
+def release(network: nn.Module) -> None:
+    """Give the memory of a plan back, which would last as long as the network; a network that is none has none."""
+    if isinstance(network, _Planned):
+        network.release()
 
 
 def _state(model: nn.Module) -> tuple[Any, ...]:
@@ -87,6 +93,10 @@ class _Planned(nn.Module):
         out: Tensor = (plan if trunk.takes(x) else model)(x)
         return out
 
+    def release(self) -> None:
+        """See ``release``."""
+        self._parts[2].release()
+
 
 class _Trunk(nn.Module):
     def __init__(self, units: list[Unit]) -> None:
@@ -94,7 +104,17 @@ class _Trunk(nn.Module):
         self.units = units
         self._draws = sum(part.draws for unit in units for part in unit.parts)
         self._anchor = torch.zeros((), requires_grad=True)
+        self._desk = Desk()
         self._values: dict[tuple[int, ...], Values] = {}
+        self._arrays: list[Any] = []
+
+    def release(self) -> None:
+        """Forget all values; the next step makes their memory anew."""
+        for unit in self.units:
+            unit.release()
+        self._values.clear()
+        self._arrays.clear()
+        self._desk.clear()
 
     def takes(self, x: Tensor) -> bool:
         """Return whether these are images for it."""
@@ -114,7 +134,7 @@ class _Trunk(nn.Module):
         for unit in self.units:
             shape = self._shapes[unit.source]
             other = None if unit.other is None else self._arrays[unit.other]
-            self._arrays.append(unit.forward(self._arrays[unit.source], shape, other, drawn))
+            self._arrays.append(unit.forward(self._arrays[unit.source], shape, other, drawn, self._desk))
             self._shapes.append(unit.out_shape(shape))
         images, channels, height, width = self._shapes[-1]
         return torch.from_numpy(self._arrays[-1]).view(channels, height, width, images).permute(3, 0, 1, 2)
@@ -124,13 +144,13 @@ class _Trunk(nn.Module):
         first = self._shapes[0]
         values = self._values.get(first)
         if values is None:
-            values = self._values[first] = Values(self.units, [array.size for array in self._arrays])
+            values = self._values[first] = Values(self.units, [array.size for array in self._arrays], self._desk)
         values.begin(images_last.flat(images_last.last(gradient)))
         for unit in reversed(self.units):
             unit.backward(self._arrays[unit.source], self._shapes[unit.source], values)
             for parameter, own in unit.gradients:
                 if parameter.grad is None:
-                    parameter.grad = own
+                    parameter.grad = own.clone()  # whose memory the next step writes
                 else:
                     parameter.grad += own
 
@@ -182,7 +202,8 @@ def _units(graph: fx.Graph, modules: dict[str, nn.Module]) -> tuple[list[Unit], 
         inside.update(covered)
     # What lies between must not be used by anything else, and no convolution may come after it: PyTorch would first
     # bring what it is given into another layout.
-    alone = all(set(node.users) <= inside for node in inside if node is not end)
+    # And all of it leads to the end: what nobody uses has no gradients.
+    alone = all(set(node.users) <= inside and node.users for node in inside if node is not end)
     convolutions = (nn.Conv2d, AnalogConv2d, GroupedConvolution)
     whole = len(units) == sum(
         isinstance(modules.get(str(node.target)), convolutions) for node in graph.nodes if node.op == "call_module"

@@ -18,7 +18,7 @@ from analognas.hardware.rpu_config import rpu_config
 from analognas.hardware.tiles_together import TilesTogether
 from analognas.params import HardwareParams
 from analognas.search_spaces import ConfigSpace
-from analognas.training.trunk import planned
+from analognas.training.trunk import planned, release
 
 SPACE = ConfigSpace("digits", max_params=20_000)
 #: Strides, branches, bottlenecks, large kernels; the last one has layers on several tiles, split inside of a channel.
@@ -125,6 +125,37 @@ def test_a_value_that_something_else_reads_is_no_part_of_a_plan():
     other = copy.deepcopy(model)
     assert planned(model) is model
     assert_alike(step(model, planned(model)), step(other, other), rtol=1e-6)
+
+
+def test_a_branch_that_leads_nowhere_is_no_part_of_a_plan():
+    class Dead(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm = nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+            self.second, self.last = nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+            self.linear = nn.Linear(4, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.norm(self.first(x))
+            return self.linear(self.last(self.second(x)).mean((2, 3)))
+
+    torch.manual_seed(0)
+    model = Dead()
+    other = copy.deepcopy(model)
+    assert_alike(step(model, planned(model)), step(other, other), rtol=1e-5)
+
+
+@pytest.mark.parametrize("place", range(2))
+def test_batches_of_several_sizes_take_turns(place: int):
+    model = network(place)
+    other = copy.deepcopy(model)
+    forward = planned(model)
+    for images in (37, 36, 38, 37):
+        ours, theirs = step(model, forward, images), step(other, other, images)
+    assert_alike(ours, theirs, rtol=3e-4)
+    release(forward)
+    assert_alike(step(model, forward), step(other, other), rtol=3e-4)
+    release(model)  # which is no plan
 
 
 def config(tile_size: int, steps: bool) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from analognas.training.units import Unit, Values, key_numbers
+from analognas.training.units import Desk, Unit, Values, key_numbers
 
 
 def unit(source: int, other: int | None = None) -> Unit:
@@ -25,7 +25,7 @@ def test_keys_are_drawn_from_torchs_generator_and_the_first_is_odd():
 
 def test_a_gradient_is_begun_by_the_first_that_adds_to_it():
     first, second = unit(0), unit(1)
-    values = Values([first, second], [4, 5, 6])
+    values = Values([first, second], [4, 5, 6], Desk())
     values.begin(np.arange(6, dtype=np.float32))
     assert np.array_equal(values.gradient_of(second), np.arange(6))
     begun, memory = values.to_be_changed(1)
@@ -36,16 +36,34 @@ def test_a_gradient_is_begun_by_the_first_that_adds_to_it():
     assert not values.to_be_changed(1)[0]
 
 
-def test_memory_is_made_once_for_each_size_of_batch():
-    made = unit(0)
-    shape = (17, 2, 5, 5)
-    x = np.ones(17 * 2 * 25, np.float32)
-    out = made.forward(x, shape, None, iter(()))
-    assert made.out_shape(shape) == (17, 3, 5, 5)
-    assert out.size == 17 * 3 * 25
-    assert made.forward(x, shape, None, iter(())) is out
-    assert made.forward(np.ones(18 * 50, np.float32), (18, 2, 5, 5), None, iter(())) is not out
+def test_the_memory_of_a_gradient_that_was_used_is_the_next_ones():
+    units = [unit(0), unit(1), unit(2)]
+    values = Values(units, [4, 5, 5, 5], Desk())
+    values.begin(np.zeros(5, np.float32))
+    used = values.gradient_of(units[2])
+    between = values.to_be_changed(2)[1]
+    assert between is not used
+    values.done(units[2])
+    assert values.to_be_changed(1)[1] is used
+    values.done(units[1])
+    values.done(units[0])
+    values.begin(np.zeros(5, np.float32))  # the next step needs no more than this one did
+    assert any(values.gradient_of(units[2]) is memory for memory in (used, between))
+
+
+def test_memory_is_that_of_the_largest_batch():
+    made, desk = unit(0), Desk()
+
+    def out(images: int) -> np.ndarray:
+        return made.forward(np.ones(images * 50, np.float32), (images, 2, 5, 5), None, iter(()), desk)
+
+    largest = out(18)
+    assert made.out_shape((17, 2, 5, 5)) == (17, 3, 5, 5)
+    assert out(17).size == 17 * 3 * 25
+    assert np.shares_memory(out(17), largest)
     assert int(made.norm.num_batches_tracked) == 3
+    made.release()
+    assert not np.shares_memory(out(18), largest)
 
 
 def test_a_digital_convolution_draws_no_noise():
