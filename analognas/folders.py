@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from analognas.errors import CorruptFileError, WorkspaceError
-from analognas.files import inside, read_bytes, read_sealed, write_sealed, writing_directory
+from analognas.files import inside, read_bytes, read_sealed, sealed_bytes, writing_directory
 
 _FILES, _DIGEST = "files", "digest"
 
@@ -23,18 +23,22 @@ def write_folder(path: Path, manifest: str, content: Mapping[str, Any], files: M
         path: where nothing is, an empty folder, or a folder that was written by this, which is replaced.
         manifest: name of the manifest.
         content: what it says besides.
-        files: the contents of the files by name, which may have one folder in it.
+        files: the contents of the files by name, which may have folders in it.
 
     Raises:
         WorkspaceError: if something else is there, or it cannot be written.
     """
     claim(path, manifest)
     with writing_directory(path) as folder:
-        for name, written in files.items():
-            (folder / name).parent.mkdir(exist_ok=True)
+        for name, written in packed(manifest, content, files).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(written)
-        digests = {name: hashlib.sha256(written).hexdigest() for name, written in files.items()}
-        write_sealed(folder / manifest, {**content, _FILES: digests}, _DIGEST)
+
+
+def packed(manifest: str, content: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the contents of all files of such a folder by name, the manifest last; arguments as ``write_folder``."""
+    digests = {name: hashlib.sha256(written).hexdigest() for name, written in files.items()}
+    return {**files, manifest: sealed_bytes({**content, _FILES: digests}, _DIGEST)}
 
 
 def read_folder(path: Path, manifest: str, *, remedy: str) -> tuple[dict[str, Any], dict[str, bytes]]:

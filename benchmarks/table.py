@@ -132,7 +132,7 @@ def networks(params: Params, paths: Paths, budget: int, methods: list[str]) -> d
     seed = derive_seed(params.base.seed, "fit")
 
     def search(results: Any, **how: Any) -> Architecture:
-        evaluator = unfitted(params, seed).fit(known, results)
+        evaluator = unfitted(params, seed, paths).fit(known, results)
         optimizer = optimizer_class(params.search.optimizer)(
             evaluator, population_size=params.search.population_size, nb_iter=params.search.nb_iter,
             max_nb_param=budget, min_acc_1d=params.search.min_acc_1d,

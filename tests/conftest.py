@@ -309,7 +309,7 @@ def champion(once: Callable[..., Path], make_workspace: Callable[..., Paths]) ->
     return Paths(once("champion", make))
 
 
-def _quick(params: Params, seed: int, **_: Any) -> XGBoostEvaluator:
+def _quick(params: Params, seed: int, *_: Any, **__: Any) -> XGBoostEvaluator:
     return XGBoostEvaluator(method="regressor", folds=2, bootstrap=100, rounds=12, seed=seed)
 
 

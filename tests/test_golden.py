@@ -32,11 +32,10 @@ from analognas.evaluators.registry import load_evaluator
 from analognas.files import file_digest, json_bytes, read_parquet, read_sealed, write_json
 from analognas.hardware.analog import clean_state
 from analognas.hardware.devices import Devices
-from analognas.params import HardwareParams, Params
+from analognas.params import Params
 from analognas.seeds import seed_torch
-from analognas.setup.preparing import current_environment
 from analognas.stages import PROTOCOLS, STAGES, inputs, run_stage
-from analognas.stages.recorded import load_dataset
+from analognas.stages.recorded import load_dataset, package_versions
 from analognas.training.columns import THIRTY_DAYS
 from analognas.training.protocol import reproducible, train
 from analognas.workspace import Paths
@@ -78,8 +77,6 @@ def machine() -> dict[str, Any]:
     """Return what floats depend on: kind of processor, what it was told to use of it, and versions."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if platform.system() == "Linux" else []
     told = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
-    recorded = current_environment(HardwareParams())
-    versions = {name: value for name, value in recorded.items() if name not in ("protocol", "hardware")}
     names = ("NPY_DISABLE_CPU_FEATURES", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "ONEDNN_MAX_CPU_ISA")
     switches = {name: os.environ[name] for name in names if os.environ.get(name)}
     return {
@@ -87,7 +84,7 @@ def machine() -> dict[str, Any]:
         "model": f"{told.get('cpu family')}/{told.get('model')}",  # in a virtual machine several have one name
         "capability": torch.backends.cpu.get_cpu_capability(),
         "switches": switches,
-        **versions,
+        **package_versions(),
     }
 
 

@@ -38,6 +38,9 @@ _EXACT = 500
 # Questions up to which an ensemble leaves them to XGBoost.
 _FEW = 2000
 
+# Standard deviations up to which a prior's predictions are believed.
+_BEYOND = 5.0
+
 # Candidates for the strength of the trend's ridge penalty, features being standardised.
 _PENALTIES = np.logspace(-1, 3, 13)
 
@@ -97,8 +100,12 @@ class Trend:
     intercept: float
 
     @classmethod
-    def fit(cls, features: Features, values: Array, columns: Sequence[int]) -> Trend:
-        """Return the trend of ``values`` (n,) on ``features`` (n, f); its penalty by leave-one-out."""
+    def fit(cls, features: Features, values: Array, columns: Sequence[int], beyond: Sequence[int] = ()) -> Trend:
+        """Return the trend of ``values`` (n,) on ``features`` (n, f); its penalty by leave-one-out.
+
+        It goes on beyond the data in what a prior predicts (columns ``beyond``), which knows what is there: what a
+        search looks for is better than a dozen networks that were measured.
+        """
         chosen = features[:, list(columns)].astype(np.float64)
         mean, scale = chosen.mean(axis=0), chosen.std(axis=0)
         # A float32 column of one value has a spread of rounding errors, not of 0.
@@ -106,7 +113,10 @@ class Trend:
         ridge = RidgeCV(alphas=_PENALTIES).fit((chosen - mean) / scale, values)
         slopes = ridge.coef_ / scale
         intercept = float(ridge.intercept_ - (slopes * mean).sum())
-        return cls(tuple(columns), chosen.min(axis=0), chosen.max(axis=0), slopes, intercept)
+        low, high = chosen.min(axis=0), chosen.max(axis=0)
+        further = np.isin(columns, beyond)
+        low[further], high[further] = np.minimum(low[further], -_BEYOND), np.maximum(high[further], _BEYOND)
+        return cls(tuple(columns), low, high, slopes, intercept)
 
     def predict(self, features: Features) -> Array:
         """Return the trend (t,) at ``features`` (t, f)."""
@@ -211,6 +221,7 @@ def fit_ensemble(
     seed: int,
     objective: str = REGRESSOR,
     trend: Sequence[int] | None = None,
+    beyond: Sequence[int] = (),
 ) -> OutOfFold:
     """Return an ensemble and its out-of-fold predictions.
 
@@ -223,6 +234,7 @@ def fit_ensemble(
         seed: of folds and trees.
         objective: ``REGRESSOR`` or ``RANKER``.
         trend: the features (indices) of a trend to start from; None for none. Not with ``RANKER``.
+        beyond: those of them in which the trend goes on beyond the data.
     """
     folds = min(folds, len(np.unique(groups)))
     repeats = max(1, round(_MEMBERS / folds))
@@ -235,7 +247,7 @@ def fit_ensemble(
         tree_seed = derive_seed(seed, "trees", repeat) % 2**31
         for fold in range(folds):
             seen, out = assigned[repeat] != fold, assigned[repeat] == fold
-            member = _fit_member(features[seen], values[seen], boosting, objective, trend, tree_seed)
+            member = _fit_member(features[seen], values[seen], boosting, objective, trend, beyond, tree_seed)
             members.append(member)
             unseen[out] += Ensemble((member,), folds).predict(features[out])[0]
     return OutOfFold(Ensemble(tuple(members), folds), unseen / repeats, assigned)
@@ -264,9 +276,10 @@ def _fit_member(
     boosting: Boosting,
     objective: str,
     columns: Sequence[int] | None,
+    beyond: Sequence[int],
     seed: int,
 ) -> Member:
-    trend = None if columns is None else Trend.fit(features, values, columns)
+    trend = None if columns is None else Trend.fit(features, values, columns, beyond)
     rest = values if trend is None else values - trend.predict(features)
     data = xgb.DMatrix(features, rest, nthread=1)
     if objective == RANKER:

@@ -77,7 +77,7 @@ def _added_up(ensemble: Ensemble, features: Features, means: Mapping[int, float]
         for column, low, high, slope in zip(trend.columns, trend.low, trend.high, trend.slopes, strict=True):
             # Members have seen other rows: the mean of all may lie just outside of what one of them has seen.
             held = features[:, column].astype(np.float64).clip(low, high)
-            mean = min(max(means[column], low), high)
+            mean = min(max(means.get(column, 0.0), low), high)  # what a prior says is 0 at the mean of its data
             total[:, column] += slope * (held - mean)
             total[:, -1] += slope * mean
     return np.asarray(total / len(ensemble.members))

@@ -14,7 +14,7 @@ from analognas.errors import InputError
 from analognas.evaluators.boosting import RANKER, REGRESSOR, Boosting, Ensemble, OutOfFold, fit_ensemble
 from analognas.evaluators.calibration import Interval, Novelty, Scale, ScoreMap
 from analognas.evaluators.columns import TARGETS
-from analognas.evaluators.metrics import kendall_tau_difference, rmse
+from analognas.evaluators.metrics import kendall_tau_difference
 from analognas.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     Features = NDArray[np.float32]
 
 METHODS = ("auto", "ranker", "regressor")
+
+# Standard errors by which the structure has to help where a prior is to start from.
+_CLEARLY = 2.0
 
 
 def _positive(value: object, kind: type) -> bool:
@@ -104,10 +107,14 @@ class Model:
     novelty: Novelty
     structural: tuple[int, ...]
 
-    def predict(self, features: Features) -> dict[str, Prediction]:
-        """Return the predictions by target for ``features`` (t, f)."""
-        novelty = self.novelty(features[:, list(self.structural)])
-        return {target: model.predict(features, novelty) for target, model in self.targets.items()}
+    def predict(self, features: Features, seen_before: Array | None = None) -> dict[str, Prediction]:
+        """Return the predictions by target for ``features`` (t, f); ``seen_before``: the prior's novelty, (t,)."""
+        return self.look(features, seen_before)[0]
+
+    def look(self, features: Features, seen_before: Array | None = None) -> tuple[dict[str, Prediction], Array]:
+        """Return what ``predict`` does, and how far they are from what was measured, here or by the prior, (t,)."""
+        novelty = _nearer(self.novelty(features[:, list(self.structural)]), seen_before)
+        return {target: model.predict(features, novelty) for target, model in self.targets.items()}, novelty
 
 
 def fit_model(
@@ -116,6 +123,8 @@ def fit_model(
     groups: NDArray[np.int64],
     structural: Sequence[int],
     settings: Settings,
+    from_prior: Sequence[int] = (),
+    seen_before: Array | None = None,
 ) -> Model:
     """Return the models of all targets.
 
@@ -125,13 +134,27 @@ def fit_model(
         groups: numbers of the architectures, shape (n,).
         structural: the features (indices) for trend and distance.
         settings: what else decides.
+        from_prior: the features (indices) that are the prior's predictions; empty: there is no prior.
+        seen_before: the prior's novelty of the rows, (n,).
     """
     novelty, own_novelty = Novelty.fit(features[:, list(structural)], groups)
+    own_novelty = _nearer(own_novelty, seen_before)
     targets = {
-        target: _fit_target(target, features, measured[target], groups, structural, settings, own_novelty)
+        target: _fit_target(target, features, measured[target], groups, structural, settings, own_novelty, from_prior)
         for target in TARGETS
     }
     return Model(targets, novelty, tuple(structural))
+
+
+def _nearer(own: Array, seen_before: Array | None) -> Array:
+    """Return the novelty where a prior knows architectures, too."""
+    return own if seen_before is None else np.minimum(own, seen_before)
+
+
+def _closer(measured: Array, one_of: Array, other: Array, margin: float) -> bool:
+    """Say whether predictions are closer than others are, by more than ``margin`` standard errors."""
+    gained = (measured - other) ** 2 - (measured - one_of) ** 2
+    return bool(gained.mean() > margin * gained.std() / math.sqrt(len(gained)))
 
 
 def _fit_target(
@@ -142,6 +165,7 @@ def _fit_target(
     structural: Sequence[int],
     settings: Settings,
     novelty: Array,
+    prior: Sequence[int],
 ) -> TargetModel:
     scale = Scale.fit(target, values)
     scaled = scale.forward(values)
@@ -156,17 +180,24 @@ def _fit_target(
             seed=derive_seed(settings.seed, target),
             objective=objective,
             trend=trend,
+            beyond=prior,
         )
 
     # Only for the accuracy a rank score is wanted; the others are wanted in their units.
     if target == "acc_1d" and settings.method == "ranker":
         method, chosen = "ranker", candidate(RANKER)
     else:
-        method, chosen = "regressor", candidate(REGRESSOR)
-        with_trend = candidate(REGRESSOR, structural)
-        if rmse(scaled, with_trend.unseen) < rmse(scaled, chosen.unseen):
-            method, chosen = "regressor with trend", with_trend
-        if target == "acc_1d" and settings.method == "auto":
+        if prior:
+            # To choose among several with a dozen rows costs more than it gains.
+            method, chosen, margin = "regressor on the prior", candidate(REGRESSOR, prior), _CLEARLY
+            other, trend = "regressor with trend on the prior", [*structural, *prior]
+        else:
+            method, chosen, margin = "regressor", candidate(REGRESSOR), 0.0
+            other, trend = "regressor with trend", list(structural)
+        with_trend = candidate(REGRESSOR, trend)
+        if _closer(scaled, with_trend.unseen, chosen.unseen, margin):
+            method, chosen = other, with_trend
+        if target == "acc_1d" and settings.method == "auto" and not prior:
             ranker = candidate(RANKER)
             if _better(scaled, ranker.unseen, chosen.unseen):
                 method, chosen = "ranker", ranker

@@ -30,6 +30,15 @@ class TargetReport(Metrics):
     method: str
 
 
+class ToldPrior(TypedDict):
+    """The evaluator that another one started from: ids of what it was fitted for, and its architectures."""
+
+    dataset: str
+    hardware: str
+    protocol: str
+    architectures: int
+
+
 class Report(TypedDict, total=False):
     """``Evaluator.report_``: metrics of out-of-fold predictions by target, and what they were computed from.
 
@@ -45,6 +54,7 @@ class Report(TypedDict, total=False):
     confidence: float
     nominal_coverage: float
     targets: dict[str, TargetReport]
+    prior: ToldPrior
 
 
 def out_of_fold(

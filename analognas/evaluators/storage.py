@@ -4,6 +4,7 @@ schema.json          everything but the trees, with the digest of every other fi
 anchors.npy          standardised features of the measured architectures
 <target>/<nn>.ubj    the boosted trees of each member
 evidence.json        what was measured, and what was predicted without it
+prior/               the evaluator that it started from, as a folder of its own
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, TargetModel
 from analognas.evaluators.reporting import Report
 from analognas.files import json_bytes
-from analognas.folders import read_folder, write_folder
+from analognas.folders import packed, read_folder, write_folder
 
 FORMAT = 2
 KIND = "analognas evaluator: xgboost"
 SCHEMA = "schema.json"
 ANCHORS = "anchors.npy"
 EVIDENCE = "evidence.json"
+PRIOR = "prior"
 
 _REMEDY = "fit the evaluator again (`analognas stage fit`), or pull it again"
 
@@ -51,28 +53,35 @@ class Stored:
     model: Model
     report: Report
     evidence: Evidence | None = None
+    prior: Stored | None = None
 
 
 def save(path: Path, stored: Stored) -> None:
     """Write an XGBoost evaluator to ``path``, see ``write``. The same evaluator: the same bytes."""
+    write_folder(path, SCHEMA, *_described(stored))
+
+
+def _described(stored: Stored) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the schema of an evaluator, and the files beside it."""
     contents = {ANCHORS: array_bytes(stored.model.novelty.anchors)}
     for target, model in stored.model.targets.items():
         for number, member in enumerate(model.ensemble.members):
             contents[_member_file(target, number)] = bytes(member.booster.save_raw("ubj"))
     contents |= evidence_file(stored.evidence)
-    write(
-        path,
-        KIND,
-        {
-            "context": asdict(stored.context),
-            "params": plain(stored.params),
-            "features": stored.schema.to_dict(),
-            "novelty": stored.model.novelty.to_dict(),
-            "targets": {target: _target_data(model) for target, model in stored.model.targets.items()},
-            "report": stored.report,
-        },
-        contents,
-    )
+    if stored.prior is not None:
+        within = packed(SCHEMA, *_described(stored.prior))
+        contents |= {f"{PRIOR}/{name}": content for name, content in within.items()}
+    schema = {
+        "format": FORMAT,
+        "kind": KIND,
+        "context": asdict(stored.context),
+        "params": plain(stored.params),
+        "features": stored.schema.to_dict(),
+        "novelty": stored.model.novelty.to_dict(),
+        "targets": {target: _target_data(model) for target, model in stored.model.targets.items()},
+        "report": stored.report,
+    }
+    return schema, contents
 
 
 def load(path: Path) -> Stored:
@@ -91,7 +100,10 @@ def load(path: Path) -> Stored:
             Novelty.from_dict(schema["novelty"], array(path / ANCHORS, contents[ANCHORS])),
             features.structural,
         )
-        return Stored(schema["params"], Context(**schema["context"]), features, model, schema["report"], evidence)
+        prior = load(path / PRIOR) if f"{PRIOR}/{SCHEMA}" in contents else None
+        return Stored(
+            schema["params"], Context(**schema["context"]), features, model, schema["report"], evidence, prior
+        )
 
 
 def write(path: Path, kind: str, schema: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -21,7 +20,8 @@ from analognas.evaluators.columns import LEAST_ROWS, TARGETS
 from analognas.evaluators.contributions import Contributions, contributions
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
-from analognas.evaluators.model import Model, Settings, fit_model
+from analognas.evaluators.model import Model, Prediction, Settings, fit_model
+from analognas.evaluators.prior import NAMES, Prior, packaged_folder, read_prior
 from analognas.evaluators.reporting import Report, frame, metrics_report, out_of_fold
 from analognas.seeds import derive_seed
 
@@ -55,6 +55,9 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         max_depth: of the trees; None: likewise.
         learning_rate: of the boosting; None: likewise.
         report: whether to cross-validate; without it ``report_`` is empty, and a fit takes a sixth of the time.
+        prior: folder of an evaluator (``save``) of the same space that was fitted for another chip, protocol or data,
+            or "packaged": what it predicts are features, and a trend on them is what trees start from, so that fewer
+            architectures have to be measured. None: start from nothing.
 
     Attributes:
         context_: what it was fitted for.
@@ -79,6 +82,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         max_depth: int | None = None,
         learning_rate: float | None = None,
         report: bool = True,
+        prior: Path | str | None = None,
     ) -> None:
         self.method = method
         self.folds = folds
@@ -89,6 +93,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         self.max_depth = max_depth
         self.learning_rate = learning_rate
         self.report = report
+        self.prior = prior
 
     def fit(self, architectures: Sequence[Architecture], results: pd.DataFrame) -> Self:
         """Learn from measured architectures and return self; see ``Evaluator.fit``. At least 8 are needed."""
@@ -96,19 +101,24 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         settings = self._settings(len(chosen))
         schema = FeatureSchema.learn(chosen, self.tile_size)
         context = Context.of(schema.space, rows)
-        features = schema.transform(chosen)
+        prior = None if self.prior is None else read_prior(self.prior, schema.space)
+        features, seen_before = _seen(schema, prior, chosen)
         measured = {target: rows[target].to_numpy() for target in TARGETS}
         ids = [architecture.id for architecture in chosen]
         _, groups = np.unique(ids, return_inverse=True)
         structural = schema.structural
+        from_prior = range(len(schema.names), features.shape[1])
 
         def learn(rows: NDArray[np.bool_], seed: int) -> Model:
-            chosen_rows = {target: values[rows] for target, values in measured.items()}
-            return fit_model(features[rows], chosen_rows, groups[rows], structural, replace(settings, seed=seed))
+            return fit_model(
+                features[rows], {target: values[rows] for target, values in measured.items()}, groups[rows], structural,
+                replace(settings, seed=seed), from_prior, None if seen_before is None else seen_before[rows],
+            )  # fmt: skip
 
-        model = fit_model(features, measured, groups, structural, replace(settings, seed=derive_seed(self.seed, "fit")))
+        model = learn(np.ones(len(ids), dtype=bool), derive_seed(self.seed, "fit"))
 
         self.schema_ = schema
+        self.prior_ = prior
         self.context_ = context
         self.model_ = model
         self.report_: Report = {}
@@ -116,7 +126,9 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         if not self.report:
             return self
         unseen = out_of_fold(
-            lambda rows, held_out, seed: learn(rows, seed).predict(features[held_out]),
+            lambda rows, held_out, seed: learn(rows, seed).predict(
+                features[held_out], None if seen_before is None else seen_before[held_out]
+            ),
             measured, groups, settings.folds, settings.seed,
         )  # fmt: skip
         self.out_of_fold_ = frame(ids, unseen[0]).assign(
@@ -128,13 +140,28 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
             ids, measured, unseen, methods,
             folds=self.folds, bootstrap=self.bootstrap, seed=self.seed, left_out=len(results) - len(chosen),
         )  # fmt: skip
+        if prior is not None:
+            self.report_["prior"] = prior.told
         return self
 
     def predict(self, architectures: Sequence[Architecture]) -> pd.DataFrame:
         """Return one row per architecture, in order, with the columns ``COLUMNS``; see ``Evaluator.predict``."""
         fitted = self._fitted(architectures[0].space.name if len(architectures) else "")
-        features = fitted.schema_.transform(architectures)
-        return frame([architecture.id for architecture in architectures], fitted.model_.predict(features))
+        predictions = fitted.model_.predict(*_seen(fitted.schema_, fitted.prior_, architectures))
+        return frame([architecture.id for architecture in architectures], predictions)
+
+    def look(self, architectures: Sequence[Architecture]) -> tuple[dict[str, Prediction], Array]:
+        """Return the predictions by target, and how far the architectures are from what was measured, 0 to 1, (n,).
+
+        Raises what ``predict`` raises.
+        """
+        fitted = self._fitted(architectures[0].space.name if len(architectures) else "")
+        return fitted.model_.look(*_seen(fitted.schema_, fitted.prior_, architectures))
+
+    def features(self, architectures: Sequence[Architecture]) -> Features:
+        """Return what it sees, (n, f), in the order of ``feature_names``; raises what ``predict`` raises."""
+        fitted = self._fitted(architectures[0].space.name if len(architectures) else "")
+        return _seen(fitted.schema_, fitted.prior_, architectures)[0]
 
     def explain(
         self, architectures: Sequence[Architecture], targets: Sequence[str] = TARGETS
@@ -150,27 +177,18 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
             MismatchError: if an architecture is of another space.
         """
         fitted = self._fitted(architectures[0].space.name)
-        return contributions(fitted.model_, fitted.schema_.transform(architectures), targets)
+        return contributions(fitted.model_, self.features(architectures), targets)
 
     def feature_names(self, space: str = "") -> tuple[str, ...]:
         """Return the names of the features in order; of a packaged evaluator those of a space."""
-        return self._fitted(space).schema_.names
+        fitted = self._fitted(space)
+        return (*fitted.schema_.names, *(() if fitted.prior_ is None else NAMES))
 
     def save(self, path: Path | str) -> None:
         """Write the evaluator to a directory: ``schema.json``, XGBoost's UBJ models, ``anchors.npy``."""
         if not hasattr(self, "model_"):
             raise NotFittedError("An evaluator that was not fitted cannot be saved: call fit first.")
-        storage.save(
-            Path(path),
-            storage.Stored(
-                self.get_params() | {"tile_size": self.schema_.tile_size.plain()},
-                self.context_,
-                self.schema_,
-                self.model_,
-                self.report_,
-                self.evidence_,
-            ),
-        )
+        storage.save(Path(path), self._stored())
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -179,14 +197,34 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         Raises:
             CorruptFileError: if a file is missing, damaged or of something else.
         """
-        stored = storage.load(Path(path))
+        return cls._of(storage.load(Path(path)), Path(path))
+
+    @classmethod
+    def _of(cls, stored: storage.Stored, path: Path) -> Self:
         evaluator = cls(**stored.params)
         evaluator.context_ = stored.context
         evaluator.schema_ = stored.schema
         evaluator.model_ = stored.model
         evaluator.report_ = stored.report
         evaluator.evidence_ = stored.evidence
+        evaluator.prior_ = None
+        if stored.prior is not None:
+            evaluator.prior = path / storage.PRIOR  # the copy, wherever the original is by now
+            evaluator.prior_ = Prior(XGBoostEvaluator._of(stored.prior, evaluator.prior))
         return evaluator
+
+    def _stored(self) -> storage.Stored:
+        params = self.get_params() | {"tile_size": self.schema_.tile_size.plain()}
+        del params["prior"]  # it is stored itself
+        return storage.Stored(
+            params,
+            self.context_,
+            self.schema_,
+            self.model_,
+            self.report_,
+            self.evidence_,
+            None if self.prior_ is None else self.prior_.evaluator._stored(),
+        )
 
     def check(
         self,
@@ -204,14 +242,14 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         """Return this evaluator, or the packaged one of the space if this one was not fitted."""
         if hasattr(self, "model_"):
             return self
-        packaged = _packaged(space)
-        if packaged is None:
+        carried = packaged(space)
+        if carried is None:
             of_space = f" and none is packaged for the space {space!r}" if space else ""
             raise NotFittedError(
                 f"This evaluator was not fitted{of_space}: call fit(architectures, results) with measured "
                 "architectures, or load one with XGBoostEvaluator.load(path)."
             )
-        return packaged
+        return carried
 
     def _settings(self, rows: int) -> Settings:
         if self.bootstrap < 1:
@@ -222,8 +260,20 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         return Settings(self.method, self.folds, boosting, self.seed)
 
 
+def _seen(
+    schema: FeatureSchema, prior: Prior | None, architectures: Sequence[Architecture]
+) -> tuple[Features, Array | None]:
+    """Return the features of architectures, (n, f), and how far they are from what the prior has seen, (n,)."""
+    own = schema.transform(architectures)
+    if prior is None:
+        return own, None
+    predicted, novelty = prior.look(architectures)
+    return np.column_stack([own, predicted]), novelty
+
+
 @cache
-def _packaged(space: str) -> XGBoostEvaluator | None:
-    folder = resources.files("analognas.evaluators") / "packaged" / space
+def packaged(space: str) -> XGBoostEvaluator | None:
+    """Return the surrogate that the library carries for a space, None if there is none."""
+    folder = packaged_folder() / space
     # Surrogates travel as plain files of the installed package.
-    return XGBoostEvaluator.load(str(folder)) if space and (folder / storage.SCHEMA).is_file() else None
+    return XGBoostEvaluator.load(folder) if space and (folder / storage.SCHEMA).is_file() else None

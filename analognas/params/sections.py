@@ -124,6 +124,9 @@ class FitParams(_Section):
     """Folds of the cross-validation."""
     bootstrap: Annotated[int, Field(ge=100)] = 1_000
     """Resamples behind the intervals of the metrics."""
+    prior: str | None = None
+    """Of ``xgboost``: an evaluator of another chip or protocol to start from, so that fewer architectures have to be
+    characterized: its folder, or ``packaged``; null: start from nothing."""
 
 
 class SearchParams(_Section):

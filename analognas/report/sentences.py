@@ -132,6 +132,12 @@ def _sentences(figures: RunFigures) -> Iterator[str]:
             f"Evaluator, out of fold: Kendall tau of 1-day accuracy {tau['value']:.2f} "
             f"({interval}, {figures['evaluator']['architectures']} architectures)"
         )
+    prior = figures["evaluator"].get("prior")
+    if prior is not None:
+        yield (
+            f"It starts from an evaluator of {prior['architectures']} architectures on {prior['hardware'] or '?'} "
+            f"({prior['dataset'] or 'unknown data'}, protocol {prior['protocol'] or '?'})"
+        )
     ceiling = figures["evaluator"].get("ceiling", {}).get("acc_1d", {"value": None})
     if ceiling["value"] is not None:
         yield (

@@ -99,7 +99,7 @@ def loop(params: Params, paths: Paths) -> ClosedLoop:
     search = params.search
 
     def surrogate(seed: int) -> Evaluator:
-        return fit.unfitted(params, seed, report=False)
+        return fit.unfitted(params, seed, paths, report=False)
 
     made = ClosedLoop(
         surrogate,

@@ -130,7 +130,7 @@ def challenge(bench: Workbench, number: int) -> FitSummary:
     bench.refresh()  # the round was measured since it was proposed
     bench.complete()
     architectures = {name: entry.architecture for name, entry in bench.by_id.items()}
-    evaluator, report = fit.fitted(bench.params, architectures, bench.table_with(number))
+    evaluator, report = fit.fitted(bench.params, bench.paths, architectures, bench.table_with(number))
     fit.write(evaluator, report, bench.paths.challenger)
     return report
 

@@ -212,7 +212,7 @@ def _prepared(paths: Paths, values: Mapping[str, Any]) -> tuple[Params, str]:
     check_source(params, described)
     known = params.model_dump(mode="json", exclude=set(APART))
     rounds = [[path.name, file_digest(path)] for path in sorted(paths.rounds.glob("*.json"))]
-    return params, digest([known, described, current_environment(params.hardware), rounds])[:_DIGITS]
+    return params, digest([known, described, current_environment(params, paths), rounds])[:_DIGITS]
 
 
 def _point(paths: Paths, values: Mapping[str, Any], params: Params, identity: str, progress: Progress) -> Point:

@@ -191,7 +191,7 @@ def _stages(paths: Paths, params: Params, dataset: Description) -> dict[str, tup
     """Return what becomes of each stage and why."""
     versioning = Versioning(paths.root)
     known = versioning.looked(STAGES)
-    environment = current_environment(params.hardware)
+    environment = current_environment(params, paths)
     becomes: dict[str, tuple[str, tuple[str, ...]]] = {}
     for stage in STAGES:
         recorded = versioning.stage_params(stage)

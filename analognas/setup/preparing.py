@@ -20,18 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from analognas.datasets.records import Description
-    from analognas.params import HardwareParams, Params
+    from analognas.params import Params
     from analognas.params.file import Draft
     from analognas.search_spaces import ConfigSpace
     from analognas.stages.recorded import Environment
     from analognas.workspace import Paths
 
 
-def current_environment(hardware: HardwareParams) -> Environment:
-    """Return the protocol version of each stage, the versions of the packages that decide results, and the chip."""
-    from analognas.stages.identity import chip
+def current_environment(params: Params, paths: Paths) -> Environment:
+    """Return protocols of the stages, versions of the packages that decide results, the chip, and the prior.
 
-    return {**package_versions(), "protocol": dict(PROTOCOLS), "hardware": chip(hardware)}
+    Raises:
+        ParamsError: if the prior is not there.
+    """
+    from analognas.stages.identity import chip, prior
+
+    return {
+        **package_versions(), "protocol": dict(PROTOCOLS), "hardware": chip(params.hardware),
+        "prior": prior(params, paths),
+    }  # fmt: skip
 
 
 def prepare(paths: Paths, values: Mapping[str, Any] | None = None, progress: Progress | None = None) -> Params:
@@ -74,7 +81,8 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None) -> Param
         check_parts(params)
         check_source(params, description)
         check_size(params, paths, space)
-        truth[paths.environment] = current_environment(params.hardware)
+        check_prior(params, paths, space)
+        truth[paths.environment] = current_environment(params, paths)
         paths.clean()  # the last look: whether the folder can be written
 
     with alone(paths):  # a run that goes on keeps its parameters, and the files that it is about to finish
@@ -117,6 +125,26 @@ def check_size(params: Params, paths: Paths, space: ConfigSpace) -> None:
             f"sample.size is {params.sample.size}, and fit.evaluator {params.fit.evaluator} needs at least "
             f"{LEAST_ROWS} architectures that were measured: raise it."
         )
+
+
+def check_prior(params: Params, paths: Paths, space: ConfigSpace) -> None:
+    """Refuse a prior that the evaluator cannot start from, before hours go into what it is to learn besides.
+
+    Raises:
+        CorruptFileError: if its folder holds no evaluator.
+        InputError: if the evaluator starts from nothing, or the prior is not there, or of another space.
+    """
+    if params.fit.prior is None:
+        return
+    from analognas.evaluators.prior import read_prior
+    from analognas.stages.fit import unfitted
+    from analognas.stages.identity import prior, prior_place
+
+    unfitted(params, 0, paths)
+    prior(params, paths)
+    where = prior_place(params, paths)
+    assert where is not None
+    read_prior(where, space.name)
 
 
 def check_parts(params: Params) -> None:

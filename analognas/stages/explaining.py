@@ -182,7 +182,7 @@ def of_sample(params: Params, paths: Paths, target: str) -> pd.DataFrame:
     if not isinstance(evaluator, XGBoostEvaluator) or not architectures:
         return pd.DataFrame(columns=columns)
     names = np.array(evaluator.feature_names())
-    values = evaluator.schema_.transform(architectures)
+    values = evaluator.features(architectures)
     points = evaluator.explain(architectures, (target,))[target].points
     differs = np.ptp(values, axis=0) > 0
     count = int(differs.sum())
@@ -297,7 +297,7 @@ def _contributions(architecture: Architecture, evaluator: Evaluator) -> dict[str
     if not isinstance(evaluator, XGBoostEvaluator):
         return None
     names = evaluator.feature_names()
-    values = evaluator.schema_.transform([architecture])[0].tolist()
+    values = evaluator.features([architecture])[0].tolist()
     told: dict[str, ToldContributions] = {}
     for target, known in evaluator.explain([architecture]).items():
         rows: list[ToldFeature] = [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analognas.errors import InputError, OtherEvaluatorError
+from analognas.errors import InputError, OtherEvaluatorError, ParamsError
 from analognas.evaluators.ceiling import ceilings
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.registry import evaluator_class
@@ -53,7 +53,7 @@ def run(params: Params, paths: Paths, progress: Progress = silent, *, expected: 
             f"{paths.surrogate} holds architecture {missing[0]!r}, which is in neither the sample nor a round: "
             "run `analognas stage characterize`."
         )
-    evaluator, report = fitted(params, by_id, everything)
+    evaluator, report = fitted(params, paths, by_id, everything)
     if expected is not None and (digest := _digest(evaluator)) != expected:
         raise OtherEvaluatorError(
             f"`fit` gives the evaluator {digest[:12]} and not {expected[:12]}, which was compared: {paths.evaluator} "
@@ -65,11 +65,14 @@ def run(params: Params, paths: Paths, progress: Progress = silent, *, expected: 
     return report
 
 
-def fitted(params: Params, by_id: Mapping[str, Architecture], everything: pd.DataFrame) -> tuple[Evaluator, FitSummary]:
+def fitted(
+    params: Params, paths: Paths, by_id: Mapping[str, Architecture], everything: pd.DataFrame
+) -> tuple[Evaluator, FitSummary]:
     """Return the evaluator that a table of results gives, and its report: the same table, the same bytes.
 
     Args:
         params: of the workspace.
+        paths: of the workspace, where a prior may be.
         by_id: the architectures of the table.
         everything: the table, as ``characterize`` writes it.
 
@@ -77,7 +80,7 @@ def fitted(params: Params, by_id: Mapping[str, Architecture], everything: pd.Dat
         InputError: if too few architectures were measured.
     """
     results, seed = learnable(everything), derive_seed(params.base.seed, "fit")
-    evaluator = unfitted(params, seed).fit([by_id[name] for name in results["id"]], results)
+    evaluator = unfitted(params, seed, paths).fit([by_id[name] for name in results["id"]], results)
     again = usable(everything[everything["role"] == "replicate"])
     if evaluator.evidence_ is not None:  # what was trained again tells how much of a measurement is luck
         rows = pd.concat([usable(results), again[again["id"].isin(results["id"])]], ignore_index=True)
@@ -101,12 +104,13 @@ def _digest(evaluator: Evaluator) -> str:
         return file_digest(Path(folder) / "evaluator")
 
 
-def unfitted(params: Params, seed: int, *, report: bool = True) -> Evaluator:
+def unfitted(params: Params, seed: int, paths: Paths, *, report: bool = True) -> Evaluator:
     """Return the evaluator that the parameters describe, not fitted.
 
     Args:
         params: of the workspace.
         seed: of the evaluator.
+        paths: of the workspace, where a prior may be.
         report: whether a fit is to be cross-validated, where the evaluator leaves that open.
 
     Raises:
@@ -120,7 +124,13 @@ def unfitted(params: Params, seed: int, *, report: bool = True) -> Evaluator:
         "tile_size": params.hardware.tile_shape.plain(),
         "seed": seed,
         "report": report,
+        "prior": identity.prior_place(params, paths),
     }
     known = inspect.signature(cls).parameters
+    if params.fit.prior is not None and "prior" not in known:
+        raise ParamsError(
+            f"fit.prior is {params.fit.prior}, and the evaluator {params.fit.evaluator!r} starts from nothing: set "
+            "fit.evaluator to xgboost, or fit.prior to null."
+        )
     made: Evaluator = cls(**{name: value for name, value in given.items() if name in known})
     return made

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
-from analognas.errors import AnalogNASWarning, MismatchError
-from analognas.files import digest
+from analognas.errors import AnalogNASWarning, MismatchError, ParamsError
+from analognas.evaluators.prior import PACKAGED, packaged_folder
+from analognas.files import digest, file_digest
 from analognas.stages.protocols import PROTOCOLS
-from analognas.stages.recorded import check_dataset, dataset_arguments, recorded_dataset
+from analognas.stages.recorded import NO_PRIOR, check_dataset, dataset_arguments, place, recorded_dataset
 
 if TYPE_CHECKING:
     from analognas.datasets import Dataset
@@ -107,6 +109,31 @@ def chip(hardware: HardwareParams) -> str:
     from analognas.hardware.presets import PRESETS
 
     return "preset" if hardware.rpu_config in PRESETS else hardware_id(hardware)
+
+
+def prior_place(params: Params, paths: Paths) -> Path | str | None:
+    """Return the ``prior`` of the evaluator: a folder, "packaged", or None."""
+    named = params.fit.prior
+    return named if named is None or named == PACKAGED else place(named, paths)
+
+
+def prior(params: Params, paths: Paths) -> str:
+    """Return what tells the prior of the evaluator from another one; "none" if there is none.
+
+    Raises:
+        ParamsError: if it is no folder.
+    """
+    where = prior_place(params, paths)
+    if where is None:
+        return NO_PRIOR
+    if isinstance(where, str):
+        return f"{where}-{file_digest(packaged_folder())[:12]}"
+    if not where.is_dir():
+        raise ParamsError(
+            f"fit.prior names {params.fit.prior}, where no folder is: name the folder of an evaluator (a copy of the "
+            "data/evaluator of another workspace), or packaged, or null."
+        )
+    return file_digest(where)[:12]
 
 
 def protocol_id(training: CharacterizeParams) -> str:

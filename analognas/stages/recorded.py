@@ -29,15 +29,18 @@ Versions = TypedDict("Versions", {"aihwkit": str, "scikit-learn": str, "torch": 
 
 
 class Environment(Versions):
-    """What ``data/environment.json`` records besides: the protocol of each stage, and ``identity.chip``."""
+    """What ``data/environment.json`` records besides: protocols of stages, ``identity.chip``, ``identity.prior``."""
 
     protocol: dict[str, int]
     hardware: str
+    prior: str
 
 
 _PACKAGES: tuple[Literal["aihwkit", "scikit-learn", "torch", "xgboost"], ...] = (
     "aihwkit", "scikit-learn", "torch", "xgboost",
 )  # fmt: skip
+#: What stands for no prior.
+NO_PRIOR = "none"
 _REMEDY = "`analognas doctor --update` records it anew, and the stages that depend on it run again"
 
 
@@ -57,20 +60,26 @@ def dataset_arguments(params: Params, paths: Paths) -> dict[str, Any]:
     """Return the arguments of ``datasets.load`` that the parameters stand for."""
     if params.dataset.path is None:
         return params.dataset.model_dump()
-    path = Path(params.dataset.path).expanduser()
-    place = paths.root / path
-    if not place.exists() and (paths.home / path).exists():  # git does not carry it into DVC's copy for an experiment
-        place = paths.home / path
-    return params.dataset.model_dump() | {"path": str(place)}
+    return params.dataset.model_dump() | {"path": str(place(params.dataset.path, paths))}
 
 
-def check_environment(paths: Paths, stage: str, chip: str) -> None:
-    """Refuse to run a stage with other versions, or another chip, than the recorded ones.
+def place(named: str, paths: Paths) -> Path:
+    """Return where something is that the parameters name; a relative path is relative to the workspace."""
+    path = Path(named).expanduser()
+    there = paths.root / path
+    if not there.exists() and (paths.home / path).exists():  # git does not carry it into DVC's copy for an experiment
+        return paths.home / path
+    return there
+
+
+def check_environment(paths: Paths, stage: str, chip: str, prior: str | None = None) -> None:
+    """Refuse to run a stage with other versions, another chip, or another prior, than the recorded ones.
 
     Args:
         paths: of the workspace.
         stage: its name.
         chip: what ``identity.chip`` says of the chip just now.
+        prior: what ``identity.prior`` says of the prior, where the stage starts from it.
 
     Raises:
         MismatchError: naming what differs.
@@ -84,6 +93,9 @@ def check_environment(paths: Paths, stage: str, chip: str) -> None:
         *((recorded.get(package), now[package]) for package in _PACKAGES),
         (recorded.get("hardware"), chip),
     ]
+    if prior is not None:
+        names.append("prior")
+        pairs.append((recorded.get("prior", NO_PRIOR), prior))
     for name, (then, is_now) in zip(names, pairs, strict=True):
         if then != is_now:
             raise MismatchError(f"data/environment.json records {name} {then}, here it is {is_now}: {_REMEDY}.")

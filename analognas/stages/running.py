@@ -39,14 +39,14 @@ def run_stage(
         ParamsError: if there is no such stage.
         MismatchError: if the data or the versions are not the recorded ones.
     """
-    from analognas.stages.identity import chip
+    from analognas.stages.identity import chip, prior
     from analognas.stages.recorded import check_environment
 
     if name not in STAGES:
         raise ParamsError(f"There is no stage {name!r}: the stages are {', '.join(STAGES)}.")
     limit_threads(params)
     paths.clean()
-    check_environment(paths, name, chip(params.hardware))
+    check_environment(paths, name, chip(params.hardware), prior(params, paths) if name == "fit" else None)
     stage = import_module(f"analognas.stages.{name}")
     only = {} if expected is None else {"expected": expected}
     summary: Summary = stage.run(params, paths, progress or silent, **only)

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from analognas.search_spaces.architecture import Architecture
     from analognas.training.params import TrainingParams
 
-#: Called with the name of the phase (``digital``, ``hardware-aware``, ``drift``) and its finished fraction.
-
 
 @dataclass(frozen=True)
 class Trained:

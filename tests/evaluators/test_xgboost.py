@@ -126,9 +126,9 @@ def test_noise_is_reported_as_noise(space):
 def test_every_reported_row_was_held_out_of_everything(space, monkeypatch):
     calls = []
 
-    def recorded(features, measured, groups, structural, settings):
+    def recorded(features, measured, groups, *others):
         calls.append(set(groups))
-        return fit_model(features, measured, groups, structural, settings)
+        return fit_model(features, measured, groups, *others)
 
     fit_model = module.fit_model
     monkeypatch.setattr(module, "fit_model", recorded)
@@ -189,8 +189,8 @@ def test_seeds_differ(small, space, tmp_path):
 def test_an_unfitted_one_uses_the_packaged_surrogate_of_the_space(small, space, tmp_path, monkeypatch):
     architectures = space.sample(8)
     small.save(tmp_path / "packaged" / space.name)
-    monkeypatch.setattr(module.resources, "files", lambda _: tmp_path)
-    module._packaged.cache_clear()
+    monkeypatch.setattr(module, "packaged_folder", lambda: tmp_path / "packaged")
+    module.packaged.cache_clear()
     try:
         evaluator = XGBoostEvaluator()
         pd.testing.assert_frame_equal(evaluator.predict(architectures), small.predict(architectures))
@@ -198,7 +198,7 @@ def test_an_unfitted_one_uses_the_packaged_surrogate_of_the_space(small, space, 
         with pytest.raises(NotFittedError, match="none is packaged for the space 'resnet-cifar10'"):
             evaluator.predict(ConfigSpace("CIFAR-10").sample(1))
     finally:
-        module._packaged.cache_clear()
+        module.packaged.cache_clear()
 
 
 def test_another_format_is_refused_with_the_remedy(small, tmp_path):

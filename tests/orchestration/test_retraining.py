@@ -193,5 +193,5 @@ def test_a_retraining_on_the_table_is_decided_by_all_of_it(
     assert file_digest(paths.evaluator) == decided.record[kept]["digest"]
 
 
-def quick(params: Params, seed: int, **_: Any) -> XGBoostEvaluator:
+def quick(params: Params, seed: int, *_: Any, **__: Any) -> XGBoostEvaluator:
     return XGBoostEvaluator(method="regressor", folds=2, bootstrap=100, rounds=12, seed=seed)

@@ -35,6 +35,15 @@ def test_a_plain_network_of_another_size_is_called_so(params: int, said: bool, m
     assert ("parameters than the winner" in shown) is said
 
 
+def test_what_the_evaluator_starts_from_is_said(made_up, text):
+    tau = {"value": 0.7, "low": 0.5, "high": 0.8}
+    prior = {"dataset": "digits-1", "hardware": "first-2", "protocol": "", "architectures": 300}
+    evaluator = {"architectures": 16, "targets": {"acc_1d": {"kendall_tau": tau}}, "prior": prior}
+    said = "It starts from an evaluator of 300 architectures on first-2 (digits-1, protocol ?)"
+    assert said in " ".join(text(made_up(0.1, 1) | {"evaluator": evaluator}).split())
+    assert "It starts from" not in text(made_up(0.1, 1))
+
+
 @pytest.mark.parametrize("low", [-0.1, 0.0])
 def test_an_evaluator_that_does_not_rank_is_called_so(low: float, made_up, text):
     tau = {"value": 0.3, "low": low, "high": 0.6}

@@ -29,7 +29,7 @@ def test_prepare_takes_the_assignments_over_and_records_versions_and_data(worksp
     assert params.search.k == 2.5
     assert params == Params.load(workspace.params)
     environment = read_sealed(workspace.environment, remedy="")
-    assert environment == current_environment(params.hardware)
+    assert environment == current_environment(params, workspace)
     assert environment["hardware"] == "preset"
     assert environment["protocol"] == PROTOCOLS
     recorded = read_sealed(workspace.dataset, remedy="")

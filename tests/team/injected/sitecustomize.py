@@ -43,7 +43,7 @@ def _formula(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _quick(_: Callable[..., Any]) -> Callable[..., Any]:
-    def unfitted(params: Any, seed: int, **_: Any) -> Any:
+    def unfitted(params: Any, seed: int, *_: Any, **__: Any) -> Any:
         from analognas.evaluators import XGBoostEvaluator
 
         return XGBoostEvaluator(method="regressor", folds=2, bootstrap=100, rounds=12, seed=seed)

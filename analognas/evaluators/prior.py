@@ -1,0 +1,90 @@
+"""An evaluator of another chip, protocol or data as something to start from.
+
+Which network is robust is nearly the same on two chips, however different their losses are: so what an evaluator of
+one chip predicts tells more of the other than a dozen measurements there. Its predictions are features, on the scales
+on which that evaluator learned, and all targets start from a ridge regression on these three; trees learn the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analognas.errors import InputError
+from analognas.evaluators.columns import TARGETS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from analognas.evaluators.reporting import ToldPrior
+    from analognas.evaluators.xgboost import XGBoostEvaluator
+    from analognas.search_spaces.architecture import Architecture
+
+#: What stands for the surrogate that the library carries for the space, and where they lie.
+PACKAGED = "packaged"
+#: Names of the features.
+NAMES = tuple(f"prior_{target}" for target in TARGETS)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What an evaluator knows of architectures, as features of another one."""
+
+    evaluator: XGBoostEvaluator
+
+    @property
+    def told(self) -> ToldPrior:
+        """Where it is from, for the report."""
+        context = self.evaluator.context_
+        return {
+            "dataset": context.dataset,
+            "hardware": context.hardware,
+            "protocol": context.protocol,
+            "architectures": len(self.evaluator.model_.novelty.anchors),
+        }
+
+    def look(self, architectures: Sequence[Architecture]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return what it knows of n architectures.
+
+        Returns:
+            The predictions on the evaluator's scales (0 is the mean of its data), (n, targets), and how far the
+            architectures are from what it has seen, 0 to 1, (n,); see ``calibration.Novelty``.
+
+        Raises:
+            MismatchError: if an architecture is of another space.
+        """
+        predictions, novelty = self.evaluator.look(architectures)
+        targets = self.evaluator.model_.targets
+        columns = [targets[name].scale.forward(predictions[name].value) for name in TARGETS]
+        return np.column_stack(columns).astype(np.float32), novelty
+
+
+def packaged_folder() -> Path:
+    """Return the folder of the surrogates that the library carries, which lie there by space."""
+    return Path(str(resources.files("analognas.evaluators"))) / PACKAGED
+
+
+def read_prior(where: Path | str, space: str) -> Prior:
+    """Return the evaluator of a folder, or the packaged one of a space.
+
+    Raises:
+        CorruptFileError: if the folder holds none, or it is damaged.
+        InputError: if none is packaged.
+        MismatchError: if it is of another space.
+    """
+    from analognas.evaluators.xgboost import XGBoostEvaluator, packaged
+
+    if str(where) != PACKAGED:
+        evaluator = XGBoostEvaluator.load(where)
+    else:
+        carried = packaged(space)
+        if carried is None:
+            raise InputError(f"No evaluator is packaged for the space {space!r}: name the folder of one as prior.")
+        evaluator = carried
+    evaluator.check(space=space)
+    return Prior(evaluator)
