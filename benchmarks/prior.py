@@ -75,12 +75,12 @@ def measure(first: Path, second: Path, seeds: list[int], sizes: list[int]) -> di
     from analognas.evaluators import XGBoostEvaluator
 
     before, before_rows = measured(first)
-    here, here_rows = measured(second)
+    own, own_rows = measured(second)
     figures: dict[str, list[dict[str, float]]] = {}
     for seed in seeds:
-        order = np.random.default_rng([20_24, seed]).permutation(len(here))
-        aside, others = order[: len(here) // 2], order[len(here) // 2 :]
-        tested, rows = [here[i] for i in aside], here_rows.iloc[aside]
+        order = np.random.default_rng([20_24, seed]).permutation(len(own))
+        aside, others = order[: len(own) // 2], order[len(own) // 2 :]
+        tested, rows = [own[i] for i in aside], own_rows.iloc[aside]
         hidden = {known.id for known in tested}
         seen = [i for i, known in enumerate(before) if known.id not in hidden]
         with tempfile.TemporaryDirectory() as folder:
@@ -88,16 +88,16 @@ def measure(first: Path, second: Path, seeds: list[int], sizes: list[int]) -> di
             known = XGBoostEvaluator(seed=seed, report=False)
             known.fit([before[i] for i in seen], before_rows.iloc[seen].reset_index(drop=True)).save(prior)
             for size in sizes:
-                own = others[:size]
+                taken = others[:size]
                 for way, where in (("alone", None), ("prior", prior)):
                     evaluator = XGBoostEvaluator(seed=seed, report=False, prior=where)
-                    evaluator.fit([here[i] for i in own], here_rows.iloc[own].reset_index(drop=True))
+                    evaluator.fit([own[i] for i in taken], own_rows.iloc[taken].reset_index(drop=True))
                     figures.setdefault(f"{way} {size}", []).append(told(evaluator, tested, rows))
         print(f"seed {seed}", flush=True)
     names = list(next(iter(figures.values()))[0])
     least, most = f"prior {min(sizes)}", f"alone {max(sizes)}"
     return {
-        "architectures": {"prior": len(before), "here": len(here)},
+        "architectures": {"first": len(before), "second": len(own)},
         "seeds": len(seeds),
         "figures": {
             way: {name: interval([run[name] for run in runs]) for name in names} for way, runs in figures.items()

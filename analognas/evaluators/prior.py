@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from analognas.errors import InputError
 from analognas.evaluators.columns import TARGETS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from analognas.evaluators.base import Context
+    from analognas.evaluators.model import Model, Prediction
     from analognas.evaluators.reporting import ToldPrior
-    from analognas.evaluators.xgboost import XGBoostEvaluator
     from analognas.search_spaces.architecture import Architecture
 
 #: What stands for the surrogate that the library carries for the space, and where they lie.
@@ -31,11 +31,21 @@ PACKAGED = "packaged"
 NAMES = tuple(f"prior_{target}" for target in TARGETS)
 
 
+class Known(Protocol):
+    """A fitted ``XGBoostEvaluator``, as far as a prior needs it."""
+
+    context_: Context
+    model_: Model
+
+    def look(self, architectures: Sequence[Architecture]) -> tuple[dict[str, Prediction], NDArray[np.float64]]:
+        """Return predictions by target, and how far the architectures are from what was measured."""
+
+
 @dataclass(frozen=True)
 class Prior:
     """What an evaluator knows of architectures, as features of another one."""
 
-    evaluator: XGBoostEvaluator
+    evaluator: Known
 
     @property
     def told(self) -> ToldPrior:
@@ -67,24 +77,3 @@ class Prior:
 def packaged_folder() -> Path:
     """Return the folder of the surrogates that the library carries, which lie there by space."""
     return Path(str(resources.files("analognas.evaluators"))) / PACKAGED
-
-
-def read_prior(where: Path | str, space: str) -> Prior:
-    """Return the evaluator of a folder, or the packaged one of a space.
-
-    Raises:
-        CorruptFileError: if the folder holds none, or it is damaged.
-        InputError: if none is packaged.
-        MismatchError: if it is of another space.
-    """
-    from analognas.evaluators.xgboost import XGBoostEvaluator, packaged
-
-    if str(where) != PACKAGED:
-        evaluator = XGBoostEvaluator.load(where)
-    else:
-        carried = packaged(space)
-        if carried is None:
-            raise InputError(f"No evaluator is packaged for the space {space!r}: name the folder of one as prior.")
-        evaluator = carried
-    evaluator.check(space=space)
-    return Prior(evaluator)

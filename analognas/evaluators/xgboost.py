@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from analognas.evaluators.contributions import Contributions, contributions
 from analognas.evaluators.evidence import Evidence
 from analognas.evaluators.features import FeatureSchema
 from analognas.evaluators.model import Model, Prediction, Settings, fit_model
-from analognas.evaluators.prior import NAMES, Prior, packaged_folder, read_prior
+from analognas.evaluators.prior import NAMES, PACKAGED, Prior, packaged_folder
 from analognas.evaluators.reporting import Report, frame, metrics_report, out_of_fold
 from analognas.seeds import derive_seed
 
@@ -101,7 +101,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
         settings = self._settings(len(chosen))
         schema = FeatureSchema.learn(chosen, self.tile_size)
         context = Context.of(schema.space, rows)
-        prior = None if self.prior is None else read_prior(self.prior, schema.space)
+        prior = None if self.prior is None else Prior(read_prior(self.prior, schema.space))
         features, seen_before = _seen(schema, prior, chosen)
         measured = {target: rows[target].to_numpy() for target in TARGETS}
         ids = [architecture.id for architecture in chosen]
@@ -223,7 +223,7 @@ class XGBoostEvaluator(BaseEstimator, Evaluator):  # type: ignore[misc]  # sciki
             self.model_,
             self.report_,
             self.evidence_,
-            None if self.prior_ is None else self.prior_.evaluator._stored(),
+            None if self.prior_ is None else cast("XGBoostEvaluator", self.prior_.evaluator)._stored(),
         )
 
     def check(
@@ -269,6 +269,25 @@ def _seen(
         return own, None
     predicted, novelty = prior.look(architectures)
     return np.column_stack([own, predicted]), novelty
+
+
+def read_prior(where: Path | str, space: str) -> XGBoostEvaluator:
+    """Return the evaluator of a folder, or the packaged one of a space.
+
+    Raises:
+        CorruptFileError: if the folder holds none, or it is damaged.
+        InputError: if none is packaged.
+        MismatchError: if it is of another space.
+    """
+    if str(where) != PACKAGED:
+        evaluator = XGBoostEvaluator.load(where)
+    else:
+        carried = packaged(space)
+        if carried is None:
+            raise InputError(f"No evaluator is packaged for the space {space!r}: name the folder of one as prior.")
+        evaluator = carried
+    evaluator.check(space=space)
+    return evaluator
 
 
 @cache

@@ -136,7 +136,7 @@ def check_prior(params: Params, paths: Paths, space: ConfigSpace) -> None:
     """
     if params.fit.prior is None:
         return
-    from analognas.evaluators.prior import read_prior
+    from analognas.evaluators.xgboost import read_prior
     from analognas.stages.fit import unfitted
     from analognas.stages.identity import prior, prior_place
 

@@ -12,7 +12,8 @@ from sklearn.base import clone
 from analognas.errors import CorruptFileError, InputError, MismatchError
 from analognas.evaluators import TARGETS, XGBoostEvaluator
 from analognas.evaluators.metrics import kendall_tau
-from analognas.evaluators.prior import NAMES, PACKAGED, read_prior
+from analognas.evaluators.prior import NAMES, PACKAGED
+from analognas.evaluators.xgboost import read_prior
 from analognas.files import file_digest
 from analognas.search_spaces import ConfigSpace
 from analognas.testing import synthetic_results
