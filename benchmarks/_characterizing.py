@@ -13,23 +13,24 @@ import resource
 import statistics
 import sys
 import time
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 _PHASES = ("digital", "hardware-aware", "drift")
 
 
 def characterized(genes: dict[str, Any], setup: dict[str, Any]) -> dict[str, Any]:
     """Return processor seconds of a characterization by part, seconds of its epochs, accuracies and peak memory."""
-    from analognas.datasets import load
     from analognas.params import Params
-    from analognas.search_spaces import ConfigSpace
     from analognas.training.protocol import characterize
 
-    params, dataset = Params(), load("digits")
+    params, dataset = Params(), _images(setup)
     protocol = params.characterize.model_copy(
         update={name: setup[name] for name in ("epochs", "hwa_epochs", "repeats")}
     )
-    architecture = ConfigSpace("digits", max_params=setup["max_params"]).architecture(genes)
+    architecture = _space(setup).architecture(genes)
     ended: dict[str, list[float]] = {}
 
     def progress(*told: Any) -> None:  # (done, total, phase); once it was (phase, fraction)
@@ -55,12 +56,9 @@ def plain_epoch(genes: dict[str, Any], setup: dict[str, Any]) -> float:
     import torch
     from torch.nn.functional import cross_entropy
 
-    from analognas.datasets import load
-    from analognas.search_spaces import ConfigSpace
-
     torch.set_num_threads(1)
-    x, y = load("digits").tensors("train")
-    network = ConfigSpace("digits", max_params=setup["max_params"]).architecture(genes).build().train()
+    x, y = _images(setup).tensors("train")
+    network = _space(setup).architecture(genes).build().train()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9, nesterov=True, weight_decay=5e-4)
     times = []
     batches = -(-len(x) // 64)
@@ -74,6 +72,29 @@ def plain_epoch(genes: dict[str, Any], setup: dict[str, Any]) -> float:
         optimizer.step()
         times.append(time.process_time() - begun)
     return batches * statistics.median(times)
+
+
+def _space(setup: dict[str, Any]) -> Any:
+    from analognas.search_spaces import ConfigSpace
+
+    return ConfigSpace("digits", input_shape=tuple(setup["shape"]), classes=10, max_params=setup["max_params"])
+
+
+def _images(setup: dict[str, Any]) -> Any:
+    """Return the digits, each pixel repeated or left out until the images have the shape that is asked for."""
+    from analognas.datasets import load
+
+    dataset, (channels, height, width) = load("digits"), setup["shape"]
+    if (channels, height, width) == (1, 8, 8):
+        return dataset
+    rows, columns = (np.arange(size) * 8 // size for size in (height, width))
+
+    def resized(part: Any) -> Any:
+        return replace(part, x=np.ascontiguousarray(part.x[:, [0] * channels][:, :, rows][:, :, :, columns]))
+
+    parts = {name: resized(getattr(dataset, name)) for name in ("train", "validation", "test")}
+    mean, std = dataset.mean * channels, dataset.std * channels
+    return replace(dataset, input_shape=(channels, height, width), mean=mean, std=std, **parts)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ Beside them, in the same turn, an epoch of plain PyTorch, which an epoch of hard
 
     python -m benchmarks.characterize --against 7a741ba --json
     python -m benchmarks.characterize --against HEAD~1 --count 4 --epochs 3 --hwa-epochs 3 --repeats 5
+    python -m benchmarks.characterize --against 7a741ba --shape 1 49 10 --max-params 100000 --epochs 4 --hwa-epochs 2
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def measure(commit: str | None, setup: dict[str, Any], count: int) -> list[dict[
     """Return for each architecture the answers of both sides, and seconds of a plain epoch."""
     from analognas.search_spaces import ConfigSpace
 
-    space = ConfigSpace("digits", max_params=setup["max_params"])
+    shape = tuple(setup["shape"])
+    space = ConfigSpace("digits", input_shape=shape, classes=10, max_params=setup["max_params"])
     genes = [dict(architecture.genes) for architecture in space.sample(count, seed=setup["seed"])]
     with ExitStack() as stack:
         sides = {"now": Side(_ROOT)}
@@ -144,6 +146,10 @@ def main() -> None:
     parser.add_argument("--against", metavar="COMMIT", help="of this repository")
     parser.add_argument("--count", type=int, default=12, help="architectures")
     parser.add_argument("--max-params", type=int, default=20_000, help="of each")
+    parser.add_argument(
+        "--shape", type=int, nargs=3, default=[1, 8, 8], metavar=("CHANNELS", "HEIGHT", "WIDTH"),
+        help="of the images: the digits, made larger",
+    )  # fmt: skip
     parser.add_argument("--epochs", type=int, default=15, help="digital")
     parser.add_argument("--hwa-epochs", type=int, default=5, help="hardware-aware")
     parser.add_argument("--repeats", type=int, default=25, help="programmings")
@@ -151,7 +157,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     fix_process(1)
-    setup = {name: getattr(arguments, name) for name in ("max_params", "epochs", "hwa_epochs", "repeats", "seed")}
+    setup = {
+        name: getattr(arguments, name) for name in ("max_params", "shape", "epochs", "hwa_epochs", "repeats", "seed")
+    }
     report = judge(measure(arguments.against, setup, arguments.count))
     report |= {"against": arguments.against, "setup": setup, "machine": machine()}
     if arguments.json:
