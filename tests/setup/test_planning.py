@@ -103,7 +103,7 @@ def test_stages_after_one_that_runs_may_come_out_the_same(
 ):
     told: dict[str, list[str]] = {stage: [] for stage in STAGES}
     monkeypatch.setattr(Versioning, "looked", lambda *_: told)
-    monkeypatch.setattr(planning, "current_environment", lambda _: {})
+    monkeypatch.setattr(planning, "current_environment", lambda *_: {})
     monkeypatch.setattr(planning, "_changed", lambda recorded, *_: ["x is 1"] if "fit" in recorded else [])
     told["train"] = ["parameter train.newer of params.yaml: new", "parameter train of params.yaml: modified"]
     found = planning._stages(past, Params.load(past.params), {})  # type: ignore[typeddict-item]
@@ -115,7 +115,7 @@ def test_stages_after_one_that_runs_may_come_out_the_same(
 def test_an_output_that_only_the_cache_has_lost_is_no_reason(past: Paths, monkeypatch: pytest.MonkeyPatch):
     told = {stage: ["output data/winner: not in cache"] for stage in STAGES}
     monkeypatch.setattr(Versioning, "looked", lambda *_: told)
-    monkeypatch.setattr(planning, "current_environment", lambda _: {})
+    monkeypatch.setattr(planning, "current_environment", lambda *_: {})
     monkeypatch.setattr(planning, "_changed", lambda *_: [])
     params = Params.load(past.params)
     found = planning._stages(past, params, {})  # type: ignore[typeddict-item]
