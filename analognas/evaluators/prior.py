@@ -2,13 +2,17 @@
 
 Which network is robust is nearly the same on two chips, however different their losses are: so what an evaluator of
 one chip predicts tells more of the other than a dozen measurements there. Its predictions are features, on the scales
-on which that evaluator learned, and all targets start from a ridge regression on these three; trees learn the rest.
+on which that evaluator learned, and all targets start from a ridge regression on them; trees learn the rest.
+
+Of an architecture that it learned from, it says what it predicted out of fold: two chips often have the same sample, and
+what it knows of these by heart it would not know of others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analognas.evaluators.base import Context
+    from analognas.evaluators.evidence import Evidence
     from analognas.evaluators.model import Model, Prediction
     from analognas.evaluators.reporting import ToldPrior
     from analognas.search_spaces.architecture import Architecture
@@ -36,6 +41,7 @@ class Known(Protocol):
 
     context_: Context
     model_: Model
+    evidence_: Evidence | None
 
     def look(self, architectures: Sequence[Architecture]) -> tuple[dict[str, Prediction], NDArray[np.float64]]:
         """Return predictions by target, and how far the architectures are from what was measured."""
@@ -71,7 +77,24 @@ class Prior:
         predictions, novelty = self.evaluator.look(architectures)
         targets = self.evaluator.model_.targets
         columns = [targets[name].scale.forward(predictions[name].value) for name in TARGETS]
-        return np.column_stack(columns).astype(np.float32), novelty
+        table = np.column_stack(columns).astype(np.float32)
+        for row, architecture in enumerate(architectures):
+            unseen = self._out_of_fold.get(architecture.id)
+            if unseen is not None:
+                table[row] = unseen
+        return table, novelty
+
+    @cached_property
+    def _out_of_fold(self) -> dict[str, NDArray[np.float64]]:
+        """Return by id what was predicted of its own architectures without them, as far as it was cross-validated."""
+        evidence, targets = self.evaluator.evidence_, self.evaluator.model_.targets
+        if evidence is None:
+            return {}
+        columns = [
+            targets[name].scale.forward(evidence.scales[name].inverse(evidence.unseen[name])) for name in TARGETS
+        ]
+        ids = [architecture.id for architecture in evidence.architectures]
+        return dict(zip(ids, np.column_stack(columns), strict=True))
 
 
 def packaged_folder() -> Path:

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from analognas.errors import CorruptFileError, InputError, MismatchError
 from analognas.evaluators import TARGETS, XGBoostEvaluator
 from analognas.evaluators.metrics import kendall_tau
-from analognas.evaluators.prior import NAMES, PACKAGED
+from analognas.evaluators.prior import NAMES, PACKAGED, Prior
 from analognas.evaluators.xgboost import read_prior
 from analognas.files import file_digest
 from analognas.search_spaces import ConfigSpace
@@ -71,6 +71,23 @@ def test_what_the_prior_has_seen_is_no_news(started: XGBoostEvaluator, first: Pa
     assert (started.look(unseen)[1] <= alone.look(unseen)[1]).all()
     assert (started.look(unseen)[1] <= read_prior(first, SPACE.name).look(unseen)[1]).all()
     assert started.look(unseen)[1].mean() < alone.look(unseen)[1].mean()
+
+
+def test_what_the_prior_learned_from_it_says_as_if_unseen(tmp_path: Path):
+    architectures = SPACE.sample(40, seed=9)
+    results = synthetic_results(architectures)
+    known = quick().fit(architectures, results)
+    known.save(tmp_path / "known")
+    prior = Prior(known)
+    told, _ = prior.look(architectures)
+    scale = known.model_.targets["avm"].scale
+    unseen = known.out_of_fold_.set_index("id")["avm"].groupby("id").mean()
+    expected = [unseen[architecture.id] for architecture in architectures]
+    np.testing.assert_allclose(scale.inverse(told[:, 1]), expected, rtol=1e-4, atol=1e-4)
+    by_heart = known.predict(architectures)["avm"].to_numpy()
+    assert np.abs(by_heart - results["avm"]).mean() < 0.9 * np.abs(scale.inverse(told[:, 1]) - results["avm"]).mean()
+    others = SPACE.sample(5, seed=10)
+    np.testing.assert_allclose(scale.inverse(prior.look(others)[0][:, 1]), known.predict(others)["avm"], rtol=1e-4)
 
 
 def test_it_is_stored_with_its_prior_and_needs_the_first_folder_no_more(
