@@ -4,8 +4,8 @@ Which network is robust is nearly the same on two chips, however different their
 one chip predicts tells more of the other than a dozen measurements there. Its predictions are features, on the scales
 on which that evaluator learned, and all targets start from a ridge regression on them; trees learn the rest.
 
-Of an architecture that it learned from, it says what it predicted out of fold: two chips often have the same sample, and
-what it knows of these by heart it would not know of others.
+Of an architecture that it learned from, it says what it predicted out of fold: two chips often have the same sample,
+and what it knows of these by heart it would not know of others.
 """
 
 from __future__ import annotations
