@@ -36,17 +36,14 @@ SIZES = (16, 32, 64)
 
 def measured(folder: Path) -> tuple[list[Architecture], pd.DataFrame]:
     """Return the architectures of a workspace that were measured, and their rows."""
-    import pandas as pd
-
     from analognas.params import Params
     from analognas.stages import inputs
-    from analognas.stages.rows import learnable
+    from analognas.stages.rows import learnable, read_table, usable
     from analognas.workspace import Paths
 
     paths = Paths(folder)
     by_id = {known.id: known for known in inputs.architectures(Params.load(paths.params), paths)}
-    rows = learnable(pd.read_parquet(paths.surrogate))
-    rows = rows[rows["status"] == "ok"].drop_duplicates("id").reset_index(drop=True)
+    rows = usable(learnable(read_table(paths))).drop_duplicates("id").reset_index(drop=True)
     return [by_id[name] for name in rows["id"]], rows
 
 

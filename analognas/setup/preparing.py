@@ -81,8 +81,8 @@ def adopt(draft: Draft, paths: Paths, progress: Progress | None = None) -> Param
         check_parts(params)
         check_source(params, description)
         check_size(params, paths, space)
-        check_prior(params, paths, space)
         truth[paths.environment] = current_environment(params, paths)
+        check_prior(params, paths, space)
         paths.clean()  # the last look: whether the folder can be written
 
     with alone(paths):  # a run that goes on keeps its parameters, and the files that it is about to finish
@@ -132,16 +132,15 @@ def check_prior(params: Params, paths: Paths, space: ConfigSpace) -> None:
 
     Raises:
         CorruptFileError: if its folder holds no evaluator.
-        InputError: if the evaluator starts from nothing, or the prior is not there, or of another space.
+        InputError: if the evaluator starts from nothing, or the prior is of another space.
     """
     if params.fit.prior is None:
         return
     from analognas.evaluators.xgboost import read_prior
     from analognas.stages.fit import unfitted
-    from analognas.stages.identity import prior, prior_place
+    from analognas.stages.identity import prior_place
 
     unfitted(params, 0, paths)
-    prior(params, paths)
     where = prior_place(params, paths)
     assert where is not None
     read_prior(where, space.name)
